@@ -1,0 +1,1 @@
+"""Training data: windows, baking, the packed format, batch plans, loading."""

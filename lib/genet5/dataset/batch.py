@@ -1,0 +1,68 @@
+"""What the model is fed: windows of one micro-batch, padded to the longest.
+
+Letters in shapes: N windows, S sequence tokens, L bases, T labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+IGNORE = -100
+"""Per-base state target of a base that takes no part in the loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """DNA of N windows."""
+
+    input_ids: Tensor
+    """(N, S) int64 sequence tokens; anything behind a window's `num_tokens`."""
+    token_start_bp: Tensor
+    """(N, S) int64 first base of each token in its window; behind `num_tokens`: the window's number of bases."""
+    num_tokens: Tensor
+    """(N,) int64."""
+    bases: Tensor
+    """(N, L) uint8 ASCII letters; ord("N") behind a window's `num_bases`."""
+    num_bases: Tensor
+    """(N,) int64."""
+    genetic_code: Tensor
+    """(N,) int64 NCBI numbers."""
+
+    def to(self, device: torch.device | str) -> Inputs:
+        """Return a copy on `device`."""
+        return Inputs(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What the model should say about N windows."""
+
+    labels: Tensor
+    """(N, T) int64 gene-structure labels from <bos> to <eos>: token ids, base p as -1 - p; <pad> behind the end."""
+    label_weights: Tensor
+    """(N, T) float32 weight of each label in the loss; 0 for padding and for what the grammar calls illegal."""
+    states: Tensor
+    """(N, 2, L) int8 state of each base on the forward and the reverse strand (`dataset.per_base`); IGNORE = no loss."""
+    boundaries: Tensor
+    """(N, 8, L) bool boundaries (`dataset.per_base`)."""
+
+    def to(self, device: torch.device | str) -> Targets:
+        """Return a copy on `device`."""
+        return Targets(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One micro-batch."""
+
+    inputs: Inputs
+    targets: Targets
+    window_ids: tuple[str, ...]
+    """Provenance of each window: "genome/contig:start-end(strand)"; errors name it."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return a copy on `device`."""
+        return Batch(self.inputs.to(device), self.targets.to(device), self.window_ids)

@@ -1,0 +1,73 @@
+"""Errors, split by who can repair them; each text says where, what was found, what was expected, and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class GeneT5Error(Exception):
+    """Base of all errors that a user may see; the command line prints its text on one line."""
+
+
+class ConfigError(GeneT5Error, ValueError):
+    """A setting has a value outside its rule.
+
+    Args:
+        field: Name of the setting as the user types it.
+        value: What was given.
+        rule: What is allowed, as a phrase: "must be at least 1".
+    """
+
+    def __init__(self, field: str, value: object, rule: str) -> None:
+        super().__init__(field, value, rule)
+        self.field, self.value, self.rule = field, value, rule
+
+    def __str__(self) -> str:
+        return f"{self.field} = {self.value!r}: {self.rule}"
+
+
+class DataError(GeneT5Error, ValueError):
+    """Input data are wrong.
+
+    Args:
+        found: What stands there.
+        expected: What should stand there; empty when `found` says it all.
+        path: The file, when there is one.
+        line: 1-based line number in `path`.
+        remedy: What to type or change next.
+    """
+
+    def __init__(
+        self,
+        found: str,
+        *,
+        expected: str = "",
+        path: str | Path | None = None,
+        line: int | None = None,
+        remedy: str = "",
+    ) -> None:
+        super().__init__(found)
+        self.found, self.expected, self.remedy = found, expected, remedy
+        self.path, self.line = path, line
+
+    def __str__(self) -> str:
+        where = (
+            ""
+            if self.path is None
+            else f"{self.path}:" + (f"{self.line}:" if self.line else "") + " "
+        )
+        expected = f"; expected {self.expected}" if self.expected else ""
+        remedy = f". {self.remedy}" if self.remedy else ""
+        return f"{where}{self.found}{expected}{remedy}"
+
+
+class FormatError(DataError):
+    """A file is not in the format (or the version of the format) that it should have."""
+
+
+class CheckpointError(GeneT5Error):
+    """A model directory or training checkpoint cannot be used."""
+
+
+class ExternalToolError(GeneT5Error):
+    """A program outside this package is missing or failed."""

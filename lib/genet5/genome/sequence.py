@@ -1,0 +1,56 @@
+"""Bases as NumPy arrays of ASCII bytes: case keeps the soft mask, IUPAC letters keep what they are.
+
+Example:
+    >>> decode_bases(reverse_complement(encode_bases("ACGTn")))
+    'nACGT'
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bases: TypeAlias = NDArray[np.uint8]
+"""(L,) ASCII bytes of DNA letters, upper or lower case."""
+
+_COMPLEMENT_FROM = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv"
+_COMPLEMENT_TO = b"TGCAANYRSWMKVHDBtgcaanyrswmkvhdb"
+_COMPLEMENT = np.arange(256, dtype=np.uint8)
+_COMPLEMENT[np.frombuffer(_COMPLEMENT_FROM, np.uint8)] = np.frombuffer(_COMPLEMENT_TO, np.uint8)
+
+BASE_INDEX = np.full(256, 4, dtype=np.uint8)
+"""ASCII byte -> 0..3 for A, C, G, T (either case; U counts as T), 4 for anything else."""
+for _index, _letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu")):
+    BASE_INDEX[np.frombuffer(_letters, np.uint8)] = _index
+
+
+def encode_bases(text: str) -> Bases:
+    """Turn DNA letters into an array of ASCII bytes (a copy that may be written to)."""
+    return np.frombuffer(text.encode("ascii"), dtype=np.uint8).copy()
+
+
+def decode_bases(bases: Bases) -> str:
+    """Turn an array of ASCII bytes back into letters."""
+    return bases.tobytes().decode("ascii")
+
+
+def reverse_complement(bases: Bases) -> Bases:
+    """Return the other strand, read 5' to 3'; case and IUPAC letters are kept."""
+    return _COMPLEMENT[bases[::-1]]
+
+
+def codon_index(bases: Bases) -> NDArray[np.int16]:
+    """Index of the codon that starts at each base, in T-C-A-G-free order A, C, G, T: 16 a + 4 b + c.
+
+    Returns:
+        (L,) int16 in 0..63; -1 where a base of the codon is ambiguous or lies beyond the end.
+    """
+    index = BASE_INDEX[bases].astype(np.int16)
+    codons = np.full(len(bases), -1, dtype=np.int16)
+    if len(bases) >= 3:
+        first, second, third = index[:-2], index[1:-1], index[2:]
+        known = (first < 4) & (second < 4) & (third < 4)
+        codons[:-2] = np.where(known, 16 * first + 4 * second + third, -1)
+    return codons

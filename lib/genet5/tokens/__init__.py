@@ -1,0 +1,1 @@
+"""Languages: sequence tokens, gene-structure tokens and their grammar. No torch."""
