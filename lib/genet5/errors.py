@@ -19,11 +19,12 @@ class ConfigError(GeneT5Error, ValueError):
     """
 
     def __init__(self, field: str, value: object, rule: str) -> None:
-        super().__init__(field, value, rule)
+        # The first argument is the whole text: tyro prints it when a dataclass refuses its values.
+        super().__init__(f"{field} = {value!r}: {rule}")
         self.field, self.value, self.rule = field, value, rule
 
-    def __str__(self) -> str:
-        return f"{self.field} = {self.value!r}: {self.rule}"
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[str, object, str]]:
+        return type(self), (self.field, self.value, self.rule)
 
 
 class DataError(GeneT5Error, ValueError):

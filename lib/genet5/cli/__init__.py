@@ -1,0 +1,67 @@
+"""The command line: `genet5 COMMAND ...`; each command is one module, imported only when it runs.
+
+`bin/COMMAND` is the same `main`. Exit codes: 0 done, 1 wrong data or failed run, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from genet5 import __version__
+
+COMMANDS: dict[str, str] = {
+    "init": "genet5.cli.init",
+    "bake": "genet5.cli.bake",
+    "finet": "genet5.cli.finet",
+    "annotate": "genet5.cli.annotate",
+    "eval": "genet5.cli.eval",
+    "simulate": "genet5.cli.simulate",
+}
+"""Command -> module with `main(argv) -> int`."""
+
+SUMMARIES: dict[str, str] = {
+    "init": "make a new model directory from a preset",
+    "bake": "turn genomes and annotations into training files",
+    "finet": "train a model on baked files",
+    "annotate": "find the genes of a genome",
+    "eval": "score predicted genes against reference genes",
+    "simulate": "write an artificial genome with its annotation",
+}
+"""Command -> one line of help, kept here so that listing the commands imports none of them."""
+
+
+def help_text() -> str:
+    """Return what `genet5 --help` prints."""
+    lines = [f"  {name:<10}  {SUMMARIES.get(name, '')}\n" for name in COMMANDS]
+    return (
+        "usage: genet5 COMMAND ...\n\n"
+        "Find genes in DNA with a decoder that points at bases.\n\n"
+        f"commands:\n{''.join(lines)}\n"
+        "genet5 COMMAND --help tells a command's options; genet5 --version the version.\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = arguments[0] if arguments else ""
+    if name in ("-h", "--help", "help"):
+        sys.stdout.write(help_text())
+        return 0
+    if name in ("-V", "--version"):
+        sys.stdout.write(f"genet5 {__version__}\n")
+        return 0
+    if name not in COMMANDS:
+        sys.stderr.write(_unknown(name) if name else help_text())
+        return 2
+    command: Callable[[Sequence[str]], int] = importlib.import_module(COMMANDS[name]).main
+    return command(arguments[1:])
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]}?" if near else f" Commands: {', '.join(COMMANDS)}."
+    return f"genet5: no command {name!r}.{hint} See genet5 --help.\n"

@@ -1,0 +1,136 @@
+"""What all commands share: flags to settings, and errors to exit codes.
+
+A command is a frozen settings dataclass, a body, and three lines:
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        return run(_evaluate, EvalSettings, argv, name="eval", description="Score predicted genes.")
+
+The body gets the settings, imports what is heavy (torch) and returns the exit code. Flags may be typed with `_` or `-`.
+Results belong on stdout; log records of level INFO and above of this package go to stderr.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO, TypeVar
+
+import tyro
+
+from genet5.errors import ConfigError, GeneT5Error
+
+Settings = TypeVar("Settings")
+
+DEBUG_FLAG = "--debug"
+_DEBUG_HELP = f"{DEBUG_FLAG} shows debugging messages, and the traceback of an error."
+
+
+def parse(
+    cls: type[Settings], argv: Sequence[str] | None, *, name: str, description: str
+) -> Settings:
+    """Build the settings from a command line.
+
+    Args:
+        cls: Frozen dataclass; attribute docstrings are the help.
+        argv: Arguments after the command; None takes the process's own.
+        name: The command, as in `genet5 NAME`.
+        description: First lines of `--help`.
+
+    Raises:
+        SystemExit: 0 after `--help`, 2 for wrong usage (a message is on stderr).
+    """
+    return tyro.cli(
+        cls,
+        args=list(sys.argv[1:] if argv is None else argv),
+        prog=f"genet5 {name}",
+        description=f"{description} {_DEBUG_HELP}",
+        use_underscores=True,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def run(
+    main_body: Callable[[Settings], int],
+    settings_cls: type[Settings],
+    argv: Sequence[str] | None = None,
+    *,
+    name: str,
+    description: str,
+) -> int:
+    """Parse, run the body, and turn whatever happens into an exit code and at most one line on stderr.
+
+    Returns:
+        The body's code; 1 for wrong data or a failed run, 2 for wrong usage, 130 when interrupted.
+    """
+    arguments, debug = _take_debug(sys.argv[1:] if argv is None else argv)
+    try:
+        settings = parse(settings_cls, arguments, name=name, description=description)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    with _logging_to_stderr(logging.DEBUG if debug else logging.INFO):
+        try:
+            code = main_body(settings)
+            sys.stdout.flush()
+        except (Exception, KeyboardInterrupt) as error:
+            if debug and not isinstance(error, BrokenPipeError):
+                traceback.print_exc()
+            return _report(error, name=name, debug=debug)
+    return code
+
+
+def _take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the arguments without the debug flag, and whether it was among them; "--" ends flags."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    kept = [word for word in argv[:end] if word != DEBUG_FLAG]
+    return kept + list(argv[end:]), len(kept) < end
+
+
+def _report(error: BaseException, *, name: str, debug: bool) -> int:
+    if isinstance(error, BrokenPipeError):  # the reader of our output has left: nothing to say
+        _drop_stdout()
+        return 1
+    if isinstance(error, KeyboardInterrupt):
+        text = "interrupted"
+    elif isinstance(error, GeneT5Error):
+        text = str(error)
+    else:
+        cause = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        text = cause + ("" if debug else f" ({DEBUG_FLAG} shows where)")
+    sys.stderr.write(f"genet5 {name}: {' '.join(text.split())}\n")
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return 2 if isinstance(error, ConfigError) else 1
+
+
+def _drop_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's own flush at exit does not fail again."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # stdout is no real file (tests, notebooks)
+        return
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what sys.stderr is at that moment, not at the start: progress bars replace it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+@contextmanager
+def _logging_to_stderr(level: int) -> Iterator[None]:
+    logger = logging.getLogger("genet5")
+    handler, former = _StderrHandler(sys.stderr), logger.level
+    handler.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(message)s", "%H:%M:%S"))
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(former)

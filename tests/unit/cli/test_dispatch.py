@@ -1,0 +1,46 @@
+"""`genet5 COMMAND`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from genet5 import __version__
+from genet5.cli import COMMANDS, SUMMARIES, main
+
+
+def test_help_lists_every_command_with_its_summary(capsys) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name in COMMANDS:
+        assert f"  {name}" in text
+        assert SUMMARIES[name] in text
+
+
+def test_version(capsys) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"genet5 {__version__}\n"
+
+
+def test_unknown_command_suggests_the_nearest(capsys) -> None:
+    assert main(["anotate"]) == 2
+    assert "Did you mean annotate?" in capsys.readouterr().err
+    assert main(["zzz"]) == 2
+    assert "Commands: init, bake" in capsys.readouterr().err
+
+
+def test_no_command_prints_the_help_and_exits_2(capsys) -> None:
+    assert main([]) == 2
+    assert "commands:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command_modules_do_not_import_torch(name: str) -> None:
+    module = COMMANDS[name]
+    if find_spec(module) is None:
+        pytest.skip(f"{module} is not there")
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

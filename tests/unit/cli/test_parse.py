@@ -1,0 +1,134 @@
+"""The helpers that all commands share."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import tyro
+
+from genet5.cli.parse import parse, run
+from genet5.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Toy:
+    """Toy settings."""
+
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+    """File to read."""
+    max_batch_size: int = 4
+    """Rows in a batch."""
+    fast: bool = False
+    """Skip checks."""
+
+    def __post_init__(self) -> None:
+        if self.max_batch_size < 1:
+            raise ConfigError("max_batch_size", self.max_batch_size, "must be at least 1")
+
+
+def toy_run(body, *argv: str) -> int:
+    return run(body, Toy, argv, name="toy", description="Plays.")
+
+
+def fail(error: BaseException):
+    def body(_settings: Toy) -> int:
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize("flag", ["--max_batch_size", "--max-batch-size"])
+def test_flags_take_underscores_and_dashes(flag: str) -> None:
+    settings = parse(Toy, ["a.fa", flag, "7", "--fast"], name="toy", description="Plays.")
+    assert settings == Toy(source=Path("a.fa"), max_batch_size=7, fast=True)
+
+
+def test_help_names_the_command_and_prints_attribute_docstrings(capsys) -> None:
+    assert toy_run(lambda s: 0, "--help") == 0
+    text = capsys.readouterr().out
+    for part in (
+        "genet5 toy",
+        "Plays.",
+        "--debug",
+        "Rows in a batch",
+        "--max_batch_size",
+        "SOURCE",
+    ):
+        assert part in text
+    assert "--no_fast" not in text
+
+
+def test_usage_errors_exit_2(capsys) -> None:
+    assert toy_run(lambda s: 0) == 2
+    assert toy_run(lambda s: 0, "a", "--max_bach_size", "3") == 2
+    assert "--max_batch_size" in capsys.readouterr().err
+    assert toy_run(lambda s: 0, "a", "--max_batch_size", "0") == 2
+    assert "must be at least 1" in " ".join(capsys.readouterr().err.split())
+
+
+def test_body_gives_the_exit_code() -> None:
+    assert toy_run(lambda s: 0, "a") == 0
+    assert toy_run(lambda s: 1, "a") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (DataError("bad\nline", path="x.gff3", line=3), 1, "genet5 toy: x.gff3:3: bad line\n"),
+        (ConfigError("k", 0, "must be 1"), 2, "genet5 toy: k = 0: must be 1\n"),
+        (KeyboardInterrupt(), 130, "genet5 toy: interrupted\n"),
+        (BrokenPipeError(), 1, ""),
+        (KeyError("x"), 1, "genet5 toy: KeyError: 'x' (--debug shows where)\n"),
+        (OSError(28, "No space"), 1, "genet5 toy: [Errno 28] No space (--debug shows where)\n"),
+    ],
+)
+def test_errors_become_one_line_and_a_code(error, code: int, text: str, capsys) -> None:
+    assert toy_run(fail(error), "a") == code
+    assert capsys.readouterr().err == text
+
+
+def test_debug_shows_the_traceback(capsys) -> None:
+    assert toy_run(fail(DataError("bad")), "a", "--debug") == 1
+    text = capsys.readouterr().err
+    assert "Traceback" in text
+    assert text.endswith("genet5 toy: bad\n")
+
+
+def test_log_records_go_to_stderr_and_the_handler_is_removed(capsys) -> None:
+    log = logging.getLogger("genet5.toy")
+
+    def body(_settings: Toy) -> int:
+        log.info("hello")
+        log.debug("detail")
+        return 0
+
+    toy_run(body, "a")
+    toy_run(body, "a", "--debug")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert (captured.err.count("hello"), captured.err.count("detail")) == (2, 1)
+    assert logging.getLogger("genet5").handlers == []
+
+
+def test_a_reader_that_leaves_causes_no_noise() -> None:
+    code = (
+        "import sys; from dataclasses import dataclass; from genet5.cli.parse import run\n"
+        "@dataclass(frozen=True)\nclass S:\n    n: int = 300000\n"
+        "def body(s):\n    [sys.stdout.write('line\\n') for _ in range(s.n)]\n    return 0\n"
+        "sys.exit(run(body, S, [], name='toy', description='d'))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
