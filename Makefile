@@ -1,0 +1,64 @@
+# Everything runs in .venv, made on first use. PYTHON names the interpreter to make it with: make PYTHON=python3.12 test
+SHELL   := /bin/bash
+PYTHON  ?= python3
+WORKERS ?= 2
+BIN     := .venv/bin
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh .ci/run
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-data check golden clean
+
+help: ## list what make can do
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: .venv/installed ## annotate an artificial genome with the shipped model and score it
+	@rm -rf demo
+	$(BIN)/genet5 simulate demo/genome --length_bp 200000 --seed 1
+	$(BIN)/genet5 annotate demo/genome/genome.fa -o demo/genes.gff3 --proteins demo/proteins.faa
+	$(BIN)/genet5 eval --predictions demo/genes.gff3 --reference demo/genome/annotation.gff3 --json demo/scores.json
+	@echo
+	@echo "The genome and its true genes:  demo/genome/genome.fa  demo/genome/annotation.gff3"
+	@echo "What the model found:           demo/genes.gff3  demo/proteins.faa"
+	@echo "Scores (the table above):       demo/scores.json"
+
+test: .venv/installed-dev ## run all tests
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+test-data: .venv/installed-dev ## sweep over the real genomes in ../shared (minutes)
+	$(BIN)/python -m pytest -q -m data
+
+check: .venv/installed-dev ## lint, formatting, types, import contracts, shell scripts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck $(SCRIPTS)
+
+golden: .venv/installed-dev ## rewrite the stored expectations in tests/golden; review the diff
+	$(BIN)/python -m pytest -q -m golden --update-golden
+
+clean: ## remove the environment, caches and the demo's results
+	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is not Python 3.11 or newer; try: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "no venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+# PyTorch goes in first and alone: a resolver that meets it among others may try many of its large files.
+.venv/torch: .venv/made constraints.txt
+	@echo "Installing PyTorch (once; it is large) ..."
+	@$(PIP) torch
+	@touch $@
+
+.venv/installed: .venv/torch pyproject.toml
+	@echo "Installing GeneT5 and what it needs ..."
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@echo "Installing the development tools ..."
+	@$(PIP) --editable ".[dev]"
+	@touch $@
