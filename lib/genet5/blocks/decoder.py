@@ -1,0 +1,171 @@
+"""Causal decoder: grouped-query self-attention, cross-attention to the latents, dense or expert feed-forward; KV cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
+from genet5.blocks.feedforward import GatedFeedForward
+from genet5.blocks.moe import MixtureOfExperts, RouterLoss
+from genet5.blocks.rope import rope_table
+from genet5.config.model import ModelConfig
+
+
+@dataclass(slots=True)
+class LayerCache:
+    """Keys and values of one layer."""
+
+    self_kv: tuple[Tensor, Tensor]
+    """Two (B, G, max_steps, K); filled from the left."""
+    cross_kv: tuple[Tensor, Tensor]
+    """Two (B, G, M, K)."""
+
+
+@dataclass(slots=True)
+class Cache:
+    """State of step-by-step decoding; every row stands at the same step."""
+
+    layers: list[LayerCache]
+    latent_mask: Tensor
+    """(B, 1, 1, M) bool, True = may be attended."""
+    step: int = 0
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all rows of the batch but `rows`, an index tensor."""
+        self.latent_mask = self.latent_mask[rows]
+        for layer in self.layers:
+            keys, values = layer.self_kv
+            layer.self_kv = keys[rows], values[rows]
+            keys, values = layer.cross_kv
+            layer.cross_kv = keys[rows], values[rows]
+
+
+class DecoderLayer(nn.Module):
+    """One pre-norm layer."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        shape, width = config.decoder, config.width
+        self.attention = SelfAttention(width, shape.heads, shape.kv_heads, bias=False)
+        self.cross = CrossAttention(width, shape.heads, shape.cross_kv_heads)
+        self.feedforward: GatedFeedForward | MixtureOfExperts
+        if shape.num_experts:
+            self.feedforward = MixtureOfExperts(
+                width, shape.ff_dim, shape.num_experts, shape.moe_top_k
+            )
+        else:
+            self.feedforward = GatedFeedForward(width, shape.ff_dim)
+        self.norm_self = nn.LayerNorm(width)
+        self.norm_cross = nn.LayerNorm(width)
+        self.norm_ff = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(shape.dropout)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        latents_BMD: Tensor,
+        latent_mask: Tensor,
+        rope: tuple[Tensor, Tensor],
+        real_BT: Tensor | None,
+    ) -> tuple[Tensor, RouterLoss | None]:
+        """Map (B, T, D) to (B, T, D); padding at a row's end needs no mask, as nothing before it can see it."""
+        q, k, v = self.attention.split(self.norm_self(x_BTD), rope)
+        x_BTD = x_BTD + self.dropout(self.attention.merge(attend(q, k, v, causal=True)))
+        x_BTD = x_BTD + self._cross(x_BTD, self.cross.keys_values(latents_BMD), latent_mask)
+        return self._feed(x_BTD, real_BT)
+
+    def step(
+        self,
+        x_B1D: Tensor,
+        cache: LayerCache,
+        latent_mask: Tensor,
+        rope: tuple[Tensor, Tensor],
+        step: int,
+    ) -> Tensor:
+        """Map one position, (B, 1, D), and append its key and value to the cache."""
+        q, k, v = self.attention.split(self.norm_self(x_B1D), rope)
+        keys, values = cache.self_kv
+        keys[:, :, step : step + 1], values[:, :, step : step + 1] = k, v
+        seen = attend(q, keys[:, :, : step + 1], values[:, :, : step + 1])
+        x_B1D = x_B1D + self.attention.merge(seen)
+        x_B1D = x_B1D + self._cross(x_B1D, cache.cross_kv, latent_mask)
+        return self._feed(x_B1D, None)[0]
+
+    def _cross(self, x: Tensor, kv: tuple[Tensor, Tensor], latent_mask: Tensor) -> Tensor:
+        q = self.cross.queries(self.norm_cross(x))
+        return self.dropout(self.cross.merge(attend(q, *kv, bias=latent_mask)))
+
+    def _feed(self, x: Tensor, real_BT: Tensor | None) -> tuple[Tensor, RouterLoss | None]:
+        if isinstance(self.feedforward, MixtureOfExperts):
+            mixed, loss = self.feedforward(self.norm_ff(x), real_BT)
+            return x + self.dropout(mixed), loss
+        return x + self.dropout(self.feedforward(self.norm_ff(x))), None
+
+
+class Decoder(nn.Module):
+    """The layers and their last norm; embeddings come from the heads."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder.layers))
+        self.norm = nn.LayerNorm(config.width)
+        self.gradient_checkpointing = False
+
+    def _rope(self, first: int, last: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        positions = torch.arange(first, last, device=device)
+        return rope_table(positions, self.config.width // self.config.decoder.heads)
+
+    def forward(
+        self, x_BTD: Tensor, latents_BMD: Tensor, num_latents_B: Tensor, real_BT: Tensor
+    ) -> tuple[Tensor, list[RouterLoss]]:
+        """Decode all positions at once.
+
+        Args:
+            x_BTD: Embedded labels.
+            latents_BMD: Compressed window.
+            num_latents_B: Latents of each row.
+            real_BT: True = a label, False = padding.
+
+        Returns:
+            (B, T, D) states and one router loss for each layer that has experts.
+        """
+        rope = self._rope(0, x_BTD.shape[1], x_BTD.device)
+        mask = key_mask(num_latents_B, latents_BMD.shape[1])
+        losses = []
+        for layer in self.layers:
+            if self.gradient_checkpointing and self.training:
+                x_BTD, loss = checkpoint(
+                    layer, x_BTD, latents_BMD, mask, rope, real_BT, use_reentrant=False
+                )
+            else:
+                x_BTD, loss = layer(x_BTD, latents_BMD, mask, rope, real_BT)
+            if loss is not None:
+                losses.append(loss)
+        return self.norm(x_BTD), losses
+
+    def start(self, latents_BMD: Tensor, num_latents_B: Tensor, max_steps: int) -> Cache:
+        """Prepare a cache for at most `max_steps` calls of `step`."""
+        shape = self.config.decoder
+        empty = latents_BMD.new_zeros(
+            len(latents_BMD), shape.kv_heads, max_steps, self.config.width // shape.heads
+        )
+        layers = []
+        for layer in self.layers:
+            cross = layer.cross.keys_values(latents_BMD)
+            kept = empty.to(cross[0].dtype)
+            layers.append(LayerCache(self_kv=(kept.clone(), kept.clone()), cross_kv=cross))
+        return Cache(layers=layers, latent_mask=key_mask(num_latents_B, latents_BMD.shape[1]))
+
+    def step(self, x_BD: Tensor, cache: Cache) -> Tensor:
+        """Decode the next position of every row from its embedded label, (B, D) to (B, D)."""
+        rope = self._rope(cache.step, cache.step + 1, x_BD.device)
+        x = x_BD[:, None]
+        for layer, kept in zip(self.layers, cache.layers, strict=True):
+            x = layer.step(x, kept, cache.latent_mask, rope, cache.step)
+        cache.step += 1
+        return self.norm(x)[:, 0]

@@ -1,0 +1,79 @@
+"""Heads: what each base is, and which base or token comes next.
+
+The pointer scores base p for a decoder state as where + which + evidence: `q1 . k1(latent of p)` says where in the
+window, `q2 . k2(f_p)` which base, `gate . e_p` asks the boundary logits for the kind of boundary that is wanted. Linear in
+the window's length.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from genet5.config.model import ModelConfig
+
+NUM_STATES = 8
+"""Per strand: intergenic, CDS codon position 0, 1, 2, intron in frame 0, 1, 2, UTR."""
+NUM_BOUNDARIES = 8
+"""Start, stop, donor, acceptor, each on + and -."""
+
+
+class BaseHeads(nn.Module):
+    """Per-base logits from base features."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.states = nn.Linear(config.base_channels, 2 * NUM_STATES)
+        self.boundaries = nn.Linear(config.base_channels, NUM_BOUNDARIES)
+
+    def forward(self, features_BLC: Tensor) -> tuple[Tensor, Tensor]:
+        """Return state logits (B, L, 2, NUM_STATES) and boundary logits (B, L, NUM_BOUNDARIES)."""
+        states = self.states(features_BLC)
+        return states.unflatten(-1, (2, NUM_STATES)), self.boundaries(features_BLC)
+
+
+class Pointer(nn.Module):
+    """Scores bases for decoder states, and embeds chosen bases for the next step."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width, channels, fine = config.width, config.base_channels, config.pointer_width
+        self.bin_bp = config.compressor.bin_bp
+        self.query_where = nn.Linear(width, width, bias=False)
+        self.key_where = nn.Linear(width, width, bias=False)
+        self.query_which = nn.Linear(width, fine)
+        self.key_which = nn.Linear(channels, fine, bias=False)
+        self.gate = nn.Linear(width, NUM_BOUNDARIES)
+        self.embed_latent = nn.Linear(width, width, bias=False)
+        self.embed_offset = nn.Embedding(self.bin_bp, width)
+        self.embed_base = nn.Linear(channels, width)
+
+    def keys(self, latents_BMD: Tensor, features_BLC: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys that do not depend on decoder states: (B, M, D) and (B, L, fine)."""
+        return self.key_where(latents_BMD), self.key_which(features_BLC)
+
+    def scores(
+        self, states_BPD: Tensor, keys: tuple[Tensor, Tensor], boundaries_BLE: Tensor
+    ) -> Tensor:
+        """Score every base for each of P states of each row, (B, P, L), in fp32: bf16 cannot tell near bases apart."""
+        where_BMD, which_BLF = keys
+        q1, q2 = self.query_where(states_BPD), self.query_which(states_BPD)
+        fine = torch.cat((q2 / math.sqrt(q2.shape[-1]), self.gate(states_BPD)), dim=-1)
+        # One product for both: the boundary logits are eight more channels of the keys.
+        keyed = torch.cat((which_BLF, boundaries_BLE.to(which_BLF.dtype)), dim=-1)
+        with torch.autocast(states_BPD.device.type, enabled=False):
+            where = q1.float() @ where_BMD.float().transpose(1, 2) / math.sqrt(q1.shape[-1])
+            spread = where.repeat_interleave(self.bin_bp, dim=-1)[..., : which_BLF.shape[1]]
+            return torch.baddbmm(spread, fine.float(), keyed.float().transpose(1, 2))
+
+    def embed(self, positions_BT: Tensor, latents_BMD: Tensor, features_BLC: Tensor) -> Tensor:
+        """Embed bases `positions_BT` of their rows, (B, T, D)."""
+        bins = positions_BT // self.bin_bp
+        rows = torch.arange(len(positions_BT), device=positions_BT.device)[:, None]
+        return (
+            self.embed_latent(latents_BMD[rows, bins])
+            + self.embed_offset(positions_BT % self.bin_bp)
+            + self.embed_base(features_BLC[rows, positions_BT])
+        )

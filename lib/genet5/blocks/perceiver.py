@@ -1,0 +1,126 @@
+"""Perceiver compressor (Jaegle et al. 2021, arXiv:2103.03206) whose latents are anchored along the window.
+
+Latent i sits at base (i + 0.5) * bin_bp. It reads the tokens around its anchor (RoPE in base pairs plus a distance bias
+without gradient), then latents read each other (RoPE on their index).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
+from genet5.blocks.feedforward import GatedFeedForward
+from genet5.blocks.rope import rope_table, rotate
+from genet5.config.model import ModelConfig
+
+_BIAS_PER_BIN = 0.1  # score lost for each bin of distance between a latent's anchor and a token
+
+
+class PerceiverLayer(nn.Module):
+    """Cross-attention to tokens, self-attention of latents, feed-forward; pre-norm."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        shape = config.compressor
+        self.cross = CrossAttention(config.width, shape.heads, shape.kv_heads)
+        self.attention = SelfAttention(config.width, shape.heads, shape.kv_heads, bias=False)
+        self.feedforward = GatedFeedForward(config.width, shape.ff_dim)
+        self.norm_cross = nn.LayerNorm(config.width)
+        self.norm_self = nn.LayerNorm(config.width)
+        self.norm_ff = nn.LayerNorm(config.width)
+
+    def forward(
+        self,
+        latents_BMD: Tensor,
+        tokens_BSD: Tensor,
+        bias_BMS: Tensor,
+        num_latents_B: Tensor,
+        ropes: tuple[tuple[Tensor, Tensor], ...],
+    ) -> Tensor:
+        """Map (B, M, D) to (B, M, D).
+
+        Args:
+            latents_BMD: Latents.
+            tokens_BSD: Encoder states.
+            bias_BMS: Score of each token for each latent by distance; -inf = not seen.
+            num_latents_B: Latents of each row; the rest is padding.
+            ropes: RoPE tables of anchors (bp), tokens (bp) and latents (index).
+        """
+        anchor_rope, token_rope, index_rope = ropes
+        q = rotate(self.cross.queries(self.norm_cross(latents_BMD)), anchor_rope)
+        k, v = self.cross.keys_values(tokens_BSD)
+        read = attend(q, rotate(k, token_rope), v, bias=bias_BMS[:, None])
+        latents_BMD = latents_BMD + self.cross.merge(read)
+        q, k, v = self.attention.split(self.norm_self(latents_BMD), index_rope)
+        seen = attend(q, k, v, bias=key_mask(num_latents_B, q.shape[2]))
+        latents_BMD = latents_BMD + self.attention.merge(seen)
+        return latents_BMD + self.feedforward(self.norm_ff(latents_BMD))
+
+
+class Compressor(nn.Module):
+    """Learned latents and their layers."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.latents = nn.Parameter(torch.zeros(config.compressor.num_latents, config.width))
+        self.layers = nn.ModuleList(PerceiverLayer(config) for _ in range(config.compressor.layers))
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(
+        self,
+        tokens_BSD: Tensor,
+        start_bp_BS: Tensor,
+        num_tokens_B: Tensor,
+        num_bases_B: Tensor,
+        length: int,
+    ) -> Tensor:
+        """Compress token states.
+
+        Args:
+            tokens_BSD: Encoder states.
+            start_bp_BS: First base of each token.
+            num_tokens_B: Tokens of each row.
+            num_bases_B: Bases of each row.
+            length: L, bases of the padded batch.
+
+        Returns:
+            (B, ceil(L / bin_bp), D); row b uses its first ceil(num_bases_B[b] / bin_bp) latents.
+
+        Raises:
+            ValueError: The window is longer than the latents reach.
+        """
+        shape, width = self.config.compressor, self.config.width
+        count = -(-length // shape.bin_bp)
+        if count > shape.num_latents:
+            raise ValueError(
+                f"window of {length} bp; the model takes up to {self.config.max_window_bp} bp"
+            )
+        index = torch.arange(count, device=tokens_BSD.device)
+        anchor = (index + 0.5) * shape.bin_bp
+        scale = self.config.bp_per_token
+        head_width = width // shape.heads
+        ropes = (
+            rope_table(anchor / scale, head_width),
+            rope_table(start_bp_BS / scale, head_width),
+            rope_table(index, head_width),
+        )
+        bias = self._distance_bias(anchor, start_bp_BS, num_tokens_B).to(tokens_BSD.dtype)
+        num_latents = -(-num_bases_B // shape.bin_bp)
+        x = self.latents[:count].expand(len(tokens_BSD), -1, -1)
+        for layer in self.layers:
+            x = layer(x, tokens_BSD, bias, num_latents, ropes)
+        return self.norm(x)
+
+    @torch.no_grad()
+    def _distance_bias(self, anchor_M: Tensor, start_bp_BS: Tensor, num_tokens_B: Tensor) -> Tensor:
+        """(B, M, S) fp32."""
+        shape = self.config.compressor
+        middle = start_bp_BS + self.config.bp_per_token / 2
+        distance = (anchor_M[None, :, None] - middle[:, None]).abs()
+        far = distance > shape.window_bp
+        # A latent that no token is near (padding, or a very long token) sees all tokens instead of none.
+        far &= ~far.all(dim=-1, keepdim=True)
+        unseen = far | ~key_mask(num_tokens_B, start_bp_BS.shape[1])[:, 0]
+        return (-_BIAS_PER_BIN / shape.bin_bp * distance).masked_fill(unseen, float("-inf"))

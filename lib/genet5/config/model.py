@@ -1,0 +1,217 @@
+"""The model's shape: one frozen dataclass per part, and the preset table.
+
+Widths are numbers of channels; window lengths are in tokens or base pairs as their names say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from genet5.errors import ConfigError
+
+PresetName = Literal["nano", "small", "base"]
+FORMAT = 1
+
+
+def _require(ok: bool, name: str, value: object, rule: str) -> None:
+    if not ok:
+        raise ConfigError(name, value, rule)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderConfig:
+    """Reads the sequence tokens of a window."""
+
+    layers: int = 12
+    """Transformer layers."""
+    heads: int = 12
+    """Attention heads."""
+    ff_dim: int = 3072
+    """Width of the gated feed-forward."""
+    window_tokens: int = 512
+    """Attention window in tokens, both sides together; 0 = the whole input."""
+    positions: Literal["alibi", "rope"] = "alibi"
+    """How attention knows distance: ALiBi by token index, or RoPE by base pairs."""
+    norm_first: bool = False
+    """Pre-norm layers; False = post-norm as in DNABERT-2."""
+    dropout: float = 0.0
+    """Dropout in training."""
+
+    def __post_init__(self) -> None:
+        _require(self.layers >= 1, "encoder.layers", self.layers, "must be at least 1")
+        _require(
+            self.window_tokens >= 0 and self.window_tokens % 2 == 0,
+            "encoder.window_tokens",
+            self.window_tokens,
+            "must be even and not negative",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompressorConfig:
+    """Perceiver: anchored latents that read the encoder's states."""
+
+    num_latents: int = 1024
+    """Most latents of a window; num_latents * bin_bp is the longest window in bp."""
+    bin_bp: int = 32
+    """Base pairs between neighbouring latents."""
+    layers: int = 2
+    """Perceiver layers (cross-attention, self-attention, feed-forward)."""
+    heads: int = 12
+    """Attention heads."""
+    kv_heads: int = 3
+    """Key-value heads."""
+    ff_dim: int = 3072
+    """Width of the gated feed-forward."""
+    window_bp: int = 2048
+    """A latent reads tokens up to this many bp from its anchor."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecoderConfig:
+    """Writes the gene-structure labels."""
+
+    layers: int = 12
+    """Transformer layers."""
+    heads: int = 12
+    """Query heads."""
+    kv_heads: int = 3
+    """Key-value heads of self-attention (grouped-query attention)."""
+    cross_kv_heads: int = 12
+    """Key-value heads of cross-attention to the latents."""
+    ff_dim: int = 3072
+    """Width of the gated feed-forward, or of each expert."""
+    num_experts: int = 16
+    """Experts of each layer; 0 = dense feed-forward."""
+    moe_top_k: int = 2
+    """Experts that each label uses."""
+    dropout: float = 0.1
+    """Dropout in training."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.num_experts == 0 or 1 <= self.moe_top_k <= self.num_experts,
+            "decoder.moe_top_k",
+            self.moe_top_k,
+            "must be between 1 and num_experts",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InitConfig:
+    """Standard deviations of the normal laws that weights start from."""
+
+    std: float = 0.02
+    embed_std: float = 0.02
+    ffn_std: float = 0.02
+    attn_std: float = 0.02
+    moe_router_std: float = 0.006
+    boundary_bias: float = -7.0
+    """Boundaries are rare: their logits start low."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """Everything that decides the shapes of a GeneT5."""
+
+    format: int = FORMAT
+    """Version of this file's format."""
+    preset: str = "base"
+    """Name of the preset this shape began from."""
+    width: int = 768
+    """Width of encoder, latents and decoder."""
+    sequence_vocab: int = 4096
+    """Sequence tokens of the tokenizer."""
+    structure_vocab: int = 65
+    """Gene-structure tokens of the tokenizer."""
+    bp_per_token: float = 5.0
+    """Mean base pairs of a sequence token; scales RoPE."""
+    base_channels: int = 64
+    """Channels at base resolution."""
+    pointer_width: int = 64
+    """Width of the base pointer's fine score."""
+    tie_weights: bool = True
+    """Structural logits share the decoder's embedding."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    compressor: CompressorConfig = field(default_factory=CompressorConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    init: InitConfig = field(default_factory=InitConfig)
+
+    def __post_init__(self) -> None:
+        _require(self.format == FORMAT, "format", self.format, f"must be {FORMAT}")
+        for name, heads, kv_heads in (
+            ("encoder", self.encoder.heads, self.encoder.heads),
+            ("compressor", self.compressor.heads, self.compressor.kv_heads),
+            ("decoder", self.decoder.heads, self.decoder.kv_heads),
+            ("decoder", self.decoder.heads, self.decoder.cross_kv_heads),
+        ):
+            _require(
+                self.width % (2 * heads) == 0,
+                f"{name}.heads",
+                heads,
+                f"must divide the width {self.width} into even head widths",
+            )
+            _require(
+                heads % kv_heads == 0, f"{name}.kv_heads", kv_heads, f"must divide {heads} heads"
+            )
+
+    @property
+    def max_window_bp(self) -> int:
+        """Longest window in bp."""
+        return self.compressor.num_latents * self.compressor.bin_bp
+
+
+def _nano() -> ModelConfig:
+    return ModelConfig(
+        preset="nano",
+        width=256,
+        bp_per_token=6.0,
+        encoder=EncoderConfig(
+            layers=4, heads=4, ff_dim=512, window_tokens=128, positions="rope", norm_first=True
+        ),
+        compressor=CompressorConfig(
+            num_latents=512, bin_bp=16, layers=1, heads=4, kv_heads=1, ff_dim=512, window_bp=256
+        ),
+        decoder=DecoderConfig(
+            layers=2,
+            heads=4,
+            kv_heads=1,
+            cross_kv_heads=4,
+            ff_dim=512,
+            num_experts=0,
+            moe_top_k=1,
+            dropout=0.0,
+        ),
+    )
+
+
+def _small() -> ModelConfig:
+    return ModelConfig(
+        preset="small",
+        width=512,
+        bp_per_token=6.0,
+        encoder=EncoderConfig(
+            layers=8, heads=8, ff_dim=1536, window_tokens=512, positions="rope", norm_first=True
+        ),
+        compressor=CompressorConfig(
+            num_latents=1024, bin_bp=32, layers=2, heads=8, kv_heads=2, ff_dim=1536, window_bp=1024
+        ),
+        decoder=DecoderConfig(
+            layers=6,
+            heads=8,
+            kv_heads=2,
+            cross_kv_heads=8,
+            ff_dim=1536,
+            num_experts=0,
+            moe_top_k=1,
+        ),
+    )
+
+
+def preset(name: PresetName) -> ModelConfig:
+    """Return the named shape: nano (6 M, two CPU cores), small (tens of M, one GPU), base (1.55 B)."""
+    makers = {"nano": _nano, "small": _small, "base": ModelConfig}
+    if name not in makers:
+        raise ConfigError("preset", name, f"must be one of {', '.join(makers)}")
+    return replace(makers[name](), preset=name)

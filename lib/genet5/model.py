@@ -1,0 +1,325 @@
+"""GeneT5: encoder, compressor and decoder put together.
+
+`model(batch)` gives the logits that training needs; `encode`, `start_decoding`, `decode_step`, `token_logits` and
+`position_logits` are the steps of decoding. The model knows arrays, not genes.
+
+Example:
+    >>> from genet5.config.model import preset
+    >>> sum(p.numel() for p in GeneT5(preset("nano")).parameters()) // 100_000
+    65
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from genet5.blocks.bases import BaseStem, BaseUpsampler, base_slots
+from genet5.blocks.decoder import Cache, Decoder
+from genet5.blocks.encoder import Encoder
+from genet5.blocks.heads import BaseHeads, Pointer
+from genet5.blocks.moe import MixtureOfExperts, RouterLoss
+from genet5.blocks.perceiver import Compressor
+from genet5.config.files import load_json, save_json, settings_from_dict, settings_to_dict
+from genet5.config.model import ModelConfig
+from genet5.dataset.batch import Batch, Inputs
+from genet5.errors import CheckpointError
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What the encoder side knows of N windows."""
+
+    latents: Tensor
+    """(N, M, D)."""
+    num_latents: Tensor
+    """(N,)."""
+    features: Tensor
+    """(N, L, C) base features."""
+    keys: tuple[Tensor, Tensor]
+    """The pointer's keys."""
+    state_logits: Tensor
+    """(N, L, 2, 8): what each base is on + and on - (`dataset.per_base`)."""
+    boundary_logits: Tensor
+    """(N, L, 8)."""
+    num_bases: Tensor
+    """(N,)."""
+
+    def keep(self, rows: Tensor) -> Encoded:
+        """Return the windows `rows`, an index tensor."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Encoded(
+            **{
+                name: tuple(part[rows] for part in value)
+                if isinstance(value, tuple)
+                else value[rows]
+                for name, value in kept.items()
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Logits for teacher-forced labels; entry t predicts label t + 1."""
+
+    token_logits: Tensor
+    """(N, T - 1, V) fp32."""
+    position_logits: Tensor
+    """(N, P, L) fp32, -inf behind a window's end: one row for each position among labels 1..T - 1, in their order."""
+    position_steps: Tensor
+    """(N, P) int64: row p predicts label `position_steps[p] + 1`; windows with fewer positions repeat other steps."""
+    encoded: Encoded
+    router_losses: list[RouterLoss]
+
+
+class GeneT5(nn.Module):
+    """The network; see `ModelConfig` for its shape."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = BaseStem(config)
+        self.code_embedding = nn.Embedding(64, config.width)
+        self.encoder = Encoder(config)
+        self.upsampler = BaseUpsampler(config)
+        self.base_heads = BaseHeads(config)
+        self.compressor = Compressor(config)
+        self.decoder = Decoder(config)
+        self.pointer = Pointer(config)
+        self.label_embedding = nn.Embedding(config.structure_vocab, config.width)
+        self.token_head = nn.Linear(config.width, config.structure_vocab, bias=False)
+        if config.tie_weights:
+            self.token_head.weight = self.label_embedding.weight
+
+    @torch.no_grad()
+    def init_weights(self, seed: int = 0) -> None:
+        """Draw all weights from `config.init`, seeded.
+
+        Linear and convolution weights ~ N(0, std): `attn_std` in attention, `ffn_std` in feed-forwards and experts,
+        `moe_router_std` in routers, `embed_std` in embeddings and latents, `std` elsewhere (convolutions: 1/sqrt(fan in));
+        biases 0, norms 1 and 0, boundary biases `boundary_bias`. Zero: the features added to the token embeddings (base
+        means and genetic code), so that an imported encoder stays equal to itself.
+        """
+        laws = self.config.init
+        draw = torch.Generator().manual_seed(seed)
+        for name, weight in self.named_parameters():
+            if "norm" in name:
+                weight.fill_(0.0 if name.endswith("bias") else 1.0)
+            elif name.endswith("bias"):
+                weight.zero_()
+            elif ".conv" in name:
+                weight.normal_(0.0, weight[0].numel() ** -0.5, generator=draw)
+            else:
+                weight.normal_(0.0, _std(name, laws), generator=draw)
+        self.base_heads.boundaries.bias.fill_(laws.boundary_bias)
+        self.stem.to_tokens.weight.zero_()
+        self.code_embedding.weight.zero_()
+
+    def encode(self, inputs: Inputs) -> Encoded:
+        """Read windows.
+
+        Raises:
+            ValueError: A window is longer than `config.max_window_bp`.
+        """
+        length = inputs.bases.shape[1]
+        slots = base_slots(inputs.token_start_bp, length)
+        raw = self.stem(inputs.bases, inputs.genetic_code)
+        added = self.stem.pool(raw, slots, inputs.input_ids.shape[1])
+        added = added + self.code_embedding(inputs.genetic_code)[:, None]
+        states = self.encoder(inputs.input_ids, inputs.token_start_bp, inputs.num_tokens, added)
+        features = self.upsampler(states, raw, slots)
+        state_logits, boundary_logits = self.base_heads(features)
+        latents = self.compressor(
+            states, inputs.token_start_bp, inputs.num_tokens, inputs.num_bases, length
+        )
+        return Encoded(
+            latents=latents,
+            num_latents=-(-inputs.num_bases // self.config.compressor.bin_bp),
+            features=features,
+            keys=self.pointer.keys(latents, features),
+            state_logits=state_logits,
+            boundary_logits=boundary_logits,
+            num_bases=inputs.num_bases,
+        )
+
+    def forward(self, batch: Batch) -> Output:
+        """Predict each label from those before it."""
+        encoded = self.encode(batch.inputs)
+        labels = batch.targets.labels[:, :-1]
+        real = batch.targets.label_weights[:, 1:] > 0
+        x = self._embed(encoded, labels)
+        states, router_losses = self.decoder(x, encoded.latents, encoded.num_latents, real)
+        steps = _position_steps(batch.targets.labels)
+        pointing = states.gather(1, steps[..., None].expand(-1, -1, states.shape[-1]))
+        return Output(
+            token_logits=self.token_logits(states),
+            position_logits=self._position_logits(encoded, pointing),
+            position_steps=steps,
+            encoded=encoded,
+            router_losses=router_losses,
+        )
+
+    def start_decoding(self, encoded: Encoded, max_steps: int) -> Cache:
+        """Prepare step-by-step decoding of at most `max_steps` labels."""
+        return self.decoder.start(encoded.latents, encoded.num_latents, max_steps)
+
+    def decode_step(self, encoded: Encoded, cache: Cache, labels: Tensor) -> Tensor:
+        """Feed each row's newest label.
+
+        Args:
+            encoded: The windows.
+            cache: From `start_decoding`; advanced by one step.
+            labels: (N,) int64 labels, positions as -1 - p.
+
+        Returns:
+            (N, D) states, for `token_logits` and `position_logits`.
+        """
+        return self.decoder.step(self._embed(encoded, labels[:, None])[:, 0], cache)
+
+    def token_logits(self, states: Tensor) -> Tensor:
+        """Score structural tokens, (..., D) to fp32 (..., V)."""
+        return self.token_head(states).float()
+
+    def position_logits(self, encoded: Encoded, states: Tensor) -> Tensor:
+        """Score the bases of each row for its state, (N, D) to fp32 (N, L); -inf behind a window's end."""
+        return self._position_logits(encoded, states[:, None])[:, 0]
+
+    def _position_logits(self, encoded: Encoded, states_NTD: Tensor) -> Tensor:
+        scores = self.pointer.scores(states_NTD, encoded.keys, encoded.boundary_logits)
+        base = torch.arange(scores.shape[-1], device=scores.device)
+        return scores.masked_fill_((base >= encoded.num_bases[:, None])[:, None], float("-inf"))
+
+    def _embed(self, encoded: Encoded, labels_NT: Tensor) -> Tensor:
+        tokens = self.label_embedding(labels_NT.clamp_min(0))
+        positions = (-1 - labels_NT).clamp_min(0)
+        pointed = self.pointer.embed(positions, encoded.latents, encoded.features)
+        return torch.where((labels_NT < 0)[..., None], pointed.to(tokens.dtype), tokens)
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Recompute layers in the backward pass instead of keeping their activations."""
+        self.encoder.gradient_checkpointing = self.decoder.gradient_checkpointing = True
+
+    def compile_blocks(self) -> None:
+        """Compile each layer with torch.compile; the names of the weights stay as they are."""
+        for layer in (*self.encoder.layers, *self.compressor.layers, *self.decoder.layers):
+            layer.compile()
+
+    def save_pretrained(self, path: Path) -> None:
+        """Write config.json and model.safetensors into the folder `path`, each by temporary file and rename."""
+        path.mkdir(parents=True, exist_ok=True)
+        save_json(path / CONFIG_FILE, settings_to_dict(self.config))
+        tensors = {name: tensor.contiguous() for name, tensor in self._stored().items()}
+        scratch = path / (WEIGHTS_FILE + ".tmp")
+        save_file(tensors, scratch, metadata={"format": "pt"})
+        os.replace(scratch, path / WEIGHTS_FILE)
+
+    def _stored(self) -> dict[str, Tensor]:
+        """Tensors that a file holds: tied weights once."""
+        state = self.state_dict()
+        if self.config.tie_weights:
+            del state["token_head.weight"]
+        return state
+
+    @classmethod
+    def from_pretrained(
+        cls, path_or_id: str | Path, *, device: torch.device | str = "cpu"
+    ) -> GeneT5:
+        """Load a model from a folder, or from the Hugging Face Hub by id ("owner/name").
+
+        Raises:
+            CheckpointError: There is no such model, or its weights do not fit its config.
+        """
+        folder = model_folder(path_or_id)
+        config = settings_from_dict(
+            ModelConfig, load_json(folder / CONFIG_FILE), folder / CONFIG_FILE
+        )
+        with torch.device("meta"):
+            model = cls(config)
+        try:
+            state = load_file(folder / WEIGHTS_FILE, device=str(device))
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{folder / WEIGHTS_FILE}: {error}") from error
+        expected = model._stored()
+        wrong = [
+            n for n in expected.keys() | state.keys() if _shape(expected, n) != _shape(state, n)
+        ]
+        if wrong:
+            name = min(wrong)
+            raise CheckpointError(
+                f"{folder / WEIGHTS_FILE}: {len(wrong)} tensors do not fit {CONFIG_FILE}, first {name}:"
+                f" found {_shape(state, name)}, expected {_shape(expected, name)}"
+            )
+        if config.tie_weights:
+            state["token_head.weight"] = state["label_embedding.weight"]
+        model.load_state_dict(state, assign=True)
+        if config.tie_weights:
+            model.token_head.weight = model.label_embedding.weight
+        model.stem.features = type(model.stem.features)().to(device)
+        return model.requires_grad_(True)
+
+
+def model_folder(path_or_id: str | Path) -> Path:
+    """Folder of a model: a path as it is, a Hub id after its download.
+
+    Raises:
+        CheckpointError: Neither exists.
+    """
+    path = Path(path_or_id)
+    if path.is_dir():
+        return path
+    try:
+        return Path(snapshot_download(str(path_or_id), allow_patterns=["*.json", "*.safetensors"]))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"{path_or_id}: no such folder, and no such model on the Hugging Face Hub"
+            f" ({type(error).__name__}). Give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
+        ) from error
+
+
+def count_parameters(model: GeneT5) -> dict[str, int]:
+    """Parameters of each part and "total"; tied weights count once."""
+    parts: dict[str, int] = {}
+    for name, weight in model.named_parameters():
+        part = name.split(".")[0]
+        parts[part] = parts.get(part, 0) + weight.numel()
+    return {**parts, "total": sum(parts.values())}
+
+
+def has_experts(model: GeneT5) -> bool:
+    """Whether any layer mixes experts."""
+    return any(isinstance(module, MixtureOfExperts) for module in model.modules())
+
+
+def _position_steps(labels_NT: Tensor) -> Tensor:
+    """(N, P) steps whose next label is a position, first to last, filled up with other steps."""
+    is_position = labels_NT[:, 1:] < 0
+    most = int(is_position.sum(dim=1).max())
+    return is_position.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+
+
+def _shape(tensors: dict[str, Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(tensors[name].shape) if name in tensors else None
+
+
+def _std(name: str, laws: object) -> float:
+    """The law of one weight by its place in the network."""
+    by_place = (
+        ("router", "moe_router_std"),
+        ("embed", "embed_std"),
+        ("latents", "embed_std"),
+        ("feedforward", "ffn_std"),
+        ("attention", "attn_std"),
+        ("cross", "attn_std"),
+        ("", "std"),
+    )
+    return float(getattr(laws, next(field for place, field in by_place if place in name)))

@@ -1,0 +1,103 @@
+"""Losses of the four heads as sums and counts, so that any split into micro-batches and ranks gives the same gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from genet5.dataset.batch import IGNORE, Batch
+from genet5.errors import ConfigError
+from genet5.model import Output
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossWeights:
+    """Share of each head in the loss that is minimised."""
+
+    token: float = 1.0
+    position: float = 1.0
+    state: float = 1.0
+    boundary: float = 0.3
+    balance: float = 0.01
+    router_z: float = 0.001
+    label_smoothing: float = 0.0
+    """Probability spread evenly over all structural tokens, 0..1."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError("label_smoothing", self.label_smoothing, "must be in 0..1")
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerm:
+    """One head's loss: its mean is sum / count with both added over micro-batches and ranks."""
+
+    sum: Tensor
+    """Scalar fp32 with gradient."""
+    count: Tensor
+    """Scalar fp32."""
+    weight: float
+    """Share in the total loss."""
+
+
+def loss_sums(output: Output, batch: Batch, weights: LossWeights) -> dict[str, LossTerm]:
+    """Losses by head: token and position in nats a label, state in nats a base, boundary in nats a true boundary."""
+    targets = batch.targets
+    terms = {
+        "token": _token(output, targets.labels, targets.label_weights, weights),
+        "position": _position(output, targets.labels, targets.label_weights, weights.position),
+        "state": _state(output.encoded.state_logits, targets.states, weights.state),
+        "boundary": _boundary(
+            output.encoded.boundary_logits, targets.boundaries, targets.states, weights.boundary
+        ),
+    }
+    if output.router_losses:
+        count = (targets.label_weights[:, 1:] > 0).sum() * len(output.router_losses)
+        balance = torch.stack([loss.balance for loss in output.router_losses]).sum()
+        z = torch.stack([loss.z for loss in output.router_losses]).sum()
+        terms["balance"] = LossTerm(balance, count.float(), weights.balance)
+        terms["router_z"] = LossTerm(z, count.float(), weights.router_z)
+    return terms
+
+
+def _token(output: Output, labels: Tensor, label_weights: Tensor, weights: LossWeights) -> LossTerm:
+    goal, weight = labels[:, 1:], label_weights[:, 1:] * (labels[:, 1:] >= 0)
+    loss = F.cross_entropy(
+        output.token_logits.flatten(0, 1),
+        goal.clamp_min(0).flatten(),
+        reduction="none",
+        label_smoothing=weights.label_smoothing,
+    )
+    return LossTerm((loss * weight.flatten()).sum(), weight.sum(), weights.token)
+
+
+def _position(output: Output, labels: Tensor, label_weights: Tensor, share: float) -> LossTerm:
+    steps = output.position_steps + 1
+    label = labels.gather(1, steps)
+    goal, weight = (-1 - label).clamp_min(0), label_weights.gather(1, steps) * (label < 0)
+    logits = output.position_logits
+    chosen = logits.gather(-1, goal[..., None])[..., 0]
+    loss = torch.where(weight > 0, logits.logsumexp(dim=-1) - chosen, 0.0)
+    return LossTerm((loss * weight).sum(), weight.sum(), share)
+
+
+def _state(logits_NLSK: Tensor, states_NSL: Tensor, share: float) -> LossTerm:
+    goal = states_NSL.transpose(1, 2).flatten().long()
+    loss = F.cross_entropy(
+        logits_NLSK.float().flatten(0, 2), goal, ignore_index=IGNORE, reduction="sum"
+    )
+    return LossTerm(loss, (goal != IGNORE).sum().float(), share)
+
+
+def _boundary(
+    logits_NLE: Tensor, boundaries_NEL: Tensor, states_NSL: Tensor, share: float
+) -> LossTerm:
+    """Summed over bases and divided by true boundaries: they are rare, and a mean over bases would drown them."""
+    goal = boundaries_NEL.transpose(1, 2).float()
+    loss = F.binary_cross_entropy_with_logits(logits_NLE.float(), goal, reduction="none")
+    # Channels alternate + and -; a base without a state on a strand has no boundary loss there.
+    real = (states_NSL != IGNORE).transpose(1, 2).repeat(1, 1, goal.shape[-1] // 2)
+    return LossTerm((loss * real).sum(), (goal * real).sum().clamp_min(1.0), share)
