@@ -47,20 +47,26 @@ from genet5.tokens.window import (
 _FRAMES: tuple[Frame | None, ...] = (0, 1, 2, None)  # in the order of the tokens' ids
 
 
-def order_key(gene: WindowGene) -> tuple[int, int, int, str]:
+def order_key(gene: WindowGene) -> tuple[object, ...]:
     """Key that sorts a window's genes into the language's order.
 
-    The first position written decides (none at all: first), then the last one, then + before -, then the type.
+    The first position written decides (none at all: first), then the last one, then + before -, then the type; what
+    remains of the gene makes the order total, so that it never depends on the order of the source.
     """
     parts = [part for transcript in gene.transcripts for part in transcript.parts]
     first = parts[0].first if parts else -1
     last = parts[-1].last if parts else -1
-    return first, last, -gene.strand, gene.type
+    rest = [
+        (t.cut_left, t.cut_right, -1 if t.frame is None else t.frame, len(t.parts))
+        for t in gene.transcripts
+    ]
+    return first, last, -gene.strand, gene.type, rest, [(p.first, p.last, p.kind) for p in parts]
 
 
 def in_order(genes: Iterable[WindowGene]) -> tuple[WindowGene, ...]:
     """Sort genes into the language's order."""
-    return tuple(sorted(genes, key=order_key))
+    found = tuple(genes)
+    return tuple(sorted(found, key=order_key)) if len(found) > 1 else found
 
 
 def transcript_fault(transcript: WindowTranscript) -> str:

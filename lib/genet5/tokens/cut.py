@@ -1,0 +1,351 @@
+"""Genes of a contig as a window [start, end) shows them.
+
+A gene that runs over an edge is cut there: a part at the edge ends at it, and FRAME says how the reading frame enters
+from the left (`tokens.window`). Frames come from the joined CDS, counted from its 5' end, so that they hold whatever
+lies beyond the window. A window's reverse complement is cut from the mirrored gene, for the same reason.
+
+`cut_genes` looks for the genes of one window; for many windows build a `GeneIndex` once: a window then costs two
+binary searches and the genes it shows. Genes over the origin of a circular contig have ends beyond its length: the
+window at the contig's end cuts them by its edge, and `wrapped_genes` adds their copies at the contig's start.
+
+Example:
+    >>> gene = Gene(id="g", contig="c", strand=1, transcripts=(
+    ...     Transcript(id="t", exons=(Exon(5, 11), Exon(20, 26)), cds=(Cds(5, 11, 0), Cds(20, 26, 0))),))
+    >>> cut_gene(gene, 10, 22).transcripts[0]  # doctest: +NORMALIZE_WHITESPACE
+    WindowTranscript(parts=(Part(kind='cds', first=0, last=0), Part(kind='cds', first=10, last=11)),
+                     cut_left=True, cut_right=True, frame=2)
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from typing import Literal, cast
+
+from genet5.errors import ConfigError, DataError
+from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from genet5.tokens.structure import in_order
+from genet5.tokens.window import Frame, Kind, Part, WindowGene, WindowTranscript
+
+LeftOut = Literal["non_coding", "overlapping_parts"]
+"""Why a gene is not written: no CDS while `noncoding` is off, or parts of one transcript overlap (as in a programmed
+frameshift backwards)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A transcript's parts left to right, half-open; coordinates may be negative."""
+
+    kinds: tuple[Kind, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    strand: int
+    phase: int
+    """GFF3 phase of the CDS piece at the 5' end: how many bases complete the codon begun before it."""
+
+    @property
+    def mirrored(self) -> _Chain:
+        """The chain on the other strand: base p lies at -1 - p."""
+        return _Chain(
+            self.kinds[::-1],
+            tuple(-end for end in reversed(self.ends)),
+            tuple(-start for start in reversed(self.starts)),
+            -self.strand,
+            self.phase,
+        )
+
+    def frame_from(self, start: int) -> Frame | None:
+        """Position within its codon of the leftmost coding base at or right of `start`; None without such a base."""
+        left = right = 0
+        for kind, first, end in zip(self.kinds, self.starts, self.ends, strict=True):
+            if kind == "cds":
+                left += max(0, min(end, start) - first)
+                right += max(0, end - max(first, start))
+        if not right:
+            return None
+        bases_before = left if self.strand > 0 else right - 1
+        return cast(Frame, (bases_before - self.phase) % 3)
+
+    def cut(self, start: int, end: int) -> WindowTranscript | None:
+        """What the window [start, end) shows; None when the transcript lies outside."""
+        if self.ends[-1] <= start or self.starts[0] >= end:
+            return None
+        cut_left = self.starts[0] < start
+        shown = range(bisect_right(self.ends, start), bisect_left(self.starts, end))
+        parts = tuple(
+            Part(
+                self.kinds[i],
+                max(self.starts[i], start) - start,
+                min(self.ends[i], end) - start - 1,
+            )
+            for i in shown
+        )
+        frame = self.frame_from(start) if cut_left else None
+        return WindowTranscript(parts, cut_left, self.ends[-1] > end, frame)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A gene with the chains of the transcripts that are written, canonical first."""
+
+    type: str
+    strand: int
+    chains: tuple[_Chain, ...]
+    start: int
+    end: int
+
+    def cut(self, start: int, end: int, *, reverse: bool = False) -> WindowGene | None:
+        """What the window (or its reverse complement) shows; transcripts that look alike there are written once."""
+        if reverse:
+            views = [chain.mirrored.cut(-end, -start) for chain in self.chains]
+        else:
+            views = [chain.cut(start, end) for chain in self.chains]
+        shown = tuple(dict.fromkeys(view for view in views if view is not None))
+        return (
+            WindowGene(self.type, -self.strand if reverse else self.strand, shown)
+            if shown
+            else None
+        )
+
+
+class GeneIndex:
+    """The genes of one contig, ready to be cut into many windows.
+
+    Args:
+        genes: Genes of one contig in any order.
+        utr: Write the exons' non-coding parts as <utr>.
+        isoforms: At most so many transcripts per gene, canonical first, then by CDS length.
+        noncoding: Write genes without CDS, and pseudogenes, as <exon> parts; else they are left out.
+    """
+
+    def __init__(
+        self,
+        genes: Iterable[Gene],
+        *,
+        utr: bool = False,
+        isoforms: int = 1,
+        noncoding: bool = False,
+    ) -> None:
+        entries: list[_Entry] = []
+        left_out: list[tuple[Gene, LeftOut]] = []
+        for gene in genes:
+            entry = _entry(gene, utr, isoforms, noncoding)
+            if isinstance(entry, str):
+                left_out.append((gene, entry))
+            else:
+                entries.append(entry)
+        self._entries = sorted(entries, key=lambda entry: entry.start)
+        self._starts = [entry.start for entry in self._entries]
+        self._reach = list(accumulate((entry.end for entry in self._entries), max))
+        self.left_out: tuple[tuple[Gene, LeftOut], ...] = tuple(left_out)
+        """Genes that are not written, with the reason."""
+
+    def __len__(self) -> int:
+        """Number of genes that are written."""
+        return len(self._entries)
+
+    def cut(self, start: int, end: int, *, reverse: bool = False) -> tuple[WindowGene, ...]:
+        """Return the genes that the window [start, end) shows, in the language's order.
+
+        Args:
+            start: First base of the window on the contig.
+            end: One past its last base.
+            reverse: Return the genes as the window's reverse complement shows them.
+        """
+        first, last = bisect_right(self._reach, start), bisect_left(self._starts, end)
+        near = self._entries[first:last]
+        views = (entry.cut(start, end, reverse=reverse) for entry in near if entry.end > start)
+        return in_order(view for view in views if view is not None)
+
+
+def cut_gene(
+    gene: Gene,
+    start: int,
+    end: int,
+    *,
+    utr: bool = False,
+    isoforms: int = 1,
+    noncoding: bool = False,
+) -> WindowGene | None:
+    """Return the gene as the window [start, end) of its contig shows it (see `GeneIndex` for the options).
+
+    Returns:
+        None when the window shows nothing of it, or it is non-coding while `noncoding` is off.
+
+    Raises:
+        DataError: Parts of the gene overlap: the language cannot write it.
+    """
+    entry = _entry(gene, utr, isoforms, noncoding)
+    if entry == "overlapping_parts":
+        raise DataError(
+            f'gene "{gene.id}" has overlapping parts', expected="parts that follow one another"
+        )
+    return entry.cut(start, end) if isinstance(entry, _Entry) else None
+
+
+def cut_genes(
+    genes: Iterable[Gene],
+    start: int,
+    end: int,
+    *,
+    utr: bool = False,
+    isoforms: int = 1,
+    noncoding: bool = False,
+) -> tuple[WindowGene, ...]:
+    """Cut the genes of one contig to one window; for many windows build a `GeneIndex` once."""
+    return GeneIndex(genes, utr=utr, isoforms=isoforms, noncoding=noncoding).cut(start, end)
+
+
+def shift_gene(gene: Gene, offset_bp: int) -> Gene:
+    """Move a gene along its contig; coordinates may become negative."""
+
+    def move(transcript: Transcript) -> Transcript:
+        return replace(
+            transcript,
+            exons=tuple(Exon(e.start + offset_bp, e.end + offset_bp) for e in transcript.exons),
+            cds=tuple(Cds(c.start + offset_bp, c.end + offset_bp, c.phase) for c in transcript.cds),
+        )
+
+    return replace(gene, transcripts=tuple(map(move, gene.transcripts)))
+
+
+def wrapped_genes(genes: Iterable[Gene], contig_length: int) -> tuple[Gene, ...]:
+    """Add the copies that genes over the origin of a circular contig have at its start.
+
+    A copy begins before base 0, so every window at the contig's start cuts it on its left.
+    """
+    found = tuple(genes)
+    copies = (shift_gene(gene, -contig_length) for gene in found if gene.end > contig_length)
+    return tuple(sorted((*found, *copies), key=lambda gene: gene.start))
+
+
+def reverse_gene(gene: Gene, contig_length: int) -> Gene:
+    """Return the gene on the contig's reverse complement; one over the origin still ends beyond the contig's length."""
+    length = 2 * contig_length if gene.end > contig_length else contig_length
+
+    def mirror(transcript: Transcript) -> Transcript:
+        return replace(
+            transcript,
+            exons=tuple(Exon(length - e.end, length - e.start) for e in reversed(transcript.exons)),
+            cds=tuple(
+                Cds(length - c.end, length - c.start, c.phase) for c in reversed(transcript.cds)
+            ),
+        )
+
+    transcripts = tuple(map(mirror, gene.transcripts))
+    return replace(gene, strand=-gene.strand, transcripts=transcripts)
+
+
+def reverse_window(genes: Iterable[WindowGene], length_bp: int) -> tuple[WindowGene, ...]:
+    """Return a window's genes as its reverse complement shows them, from the window alone.
+
+    Frames are carried through the coding bases shown. That is exact for genes whose ends, where shown, are a start and
+    a stop codon; of a window inside an intron it supposes that the intron lies between coding bases. Where the genes
+    themselves are at hand, `GeneIndex.cut(..., reverse=True)` needs neither.
+    """
+    return in_order(
+        WindowGene(
+            gene.type,
+            -gene.strand,
+            tuple(_reverse_transcript(t, gene.strand, length_bp) for t in gene.transcripts),
+        )
+        for gene in genes
+    )
+
+
+def _reverse_transcript(
+    transcript: WindowTranscript, strand: int, length_bp: int
+) -> WindowTranscript:
+    parts = tuple(
+        Part(part.kind, length_bp - 1 - part.last, length_bp - 1 - part.first)
+        for part in reversed(transcript.parts)
+    )
+    frame = _frame_at_right(transcript, strand) if transcript.cut_right else None
+    return WindowTranscript(parts, transcript.cut_right, transcript.cut_left, frame)
+
+
+def _frame_at_right(transcript: WindowTranscript, strand: int) -> Frame | None:
+    """Frame of the rightmost coding base at or left of the window's right edge; None without such a base."""
+    step = 1 if strand > 0 else -1  # of the frame from a coding base to the next one on its right
+    kinds = {part.kind for part in transcript.parts}
+    num_coding = sum(p.last - p.first + 1 for p in transcript.parts if p.kind == "cds")
+    at_left = transcript.frame if transcript.cut_left else (0 if strand > 0 else 2)
+    if num_coding:
+        return cast(Frame, (cast(int, at_left) + step * (num_coding - 1)) % 3)
+    if "exon" in kinds or not transcript.cut_left:
+        return None
+    if at_left is not None:
+        return None if "utr" in kinds else cast(Frame, (at_left - step) % 3)
+    if "utr" not in kinds:
+        return None
+    return (
+        2 if strand > 0 else 0
+    )  # right of all coding bases: the nearest is a codon's last or first
+
+
+def _entry(gene: Gene, utr: bool, isoforms: int, noncoding: bool) -> _Entry | LeftOut:
+    """The gene's chains, or why it is not written."""
+    if isoforms < 1:
+        raise ConfigError("isoforms", isoforms, "must be at least 1")
+    if not (gene.is_coding or noncoding):
+        return "non_coding"
+    ranked = sorted(
+        gene.transcripts, key=lambda t: (-t.cds_length, -sum(e.end - e.start for e in t.exons))
+    )
+    found: dict[_Chain, None] = {}
+    for transcript in ranked:
+        coding = bool(transcript.cds) and not gene.pseudo
+        if coding or noncoding:
+            chain = _chain(transcript, gene.strand, coding, utr)
+            if chain is not None:
+                found[chain] = None
+            elif transcript is ranked[0]:
+                return "overlapping_parts"
+    chains = tuple(found)[:isoforms]
+    gene_type = "pseudogene" if gene.pseudo and "pseudogene" not in gene.type else gene.type
+    start, end = min(c.starts[0] for c in chains), max(c.ends[-1] for c in chains)
+    return _Entry(gene_type, gene.strand, chains, start, end)
+
+
+def _chain(transcript: Transcript, strand: int, coding: bool, utr: bool) -> _Chain | None:
+    """The transcript as it is written; None when its parts overlap."""
+    kind: Kind = "cds" if coding else "exon"
+    pieces = transcript.cds if coding else transcript.exons
+    parts = sorted((piece.start, piece.end, kind) for piece in pieces)
+    if coding and utr:
+        parts = sorted(parts + [(first, end, "utr") for first, end in _untranslated(transcript)])
+    if any(left[1] > right[0] for left, right in pairwise(parts)):
+        return None
+    parts = list(_joined(parts))
+    starts, ends, kinds = zip(*parts, strict=True)
+    phase = 0
+    if coding:
+        phase = (transcript.cds[0] if strand > 0 else transcript.cds[-1]).phase
+    return _Chain(kinds, starts, ends, strand, phase)
+
+
+def _untranslated(transcript: Transcript) -> Iterator[tuple[int, int]]:
+    """The exons without their coding bases."""
+    for exon in transcript.exons:
+        start = exon.start
+        for piece in transcript.cds:
+            if piece.end > start and piece.start < exon.end:
+                if piece.start > start:
+                    yield start, piece.start
+                start = piece.end
+        if start < exon.end:
+            yield start, exon.end
+
+
+def _joined(parts: Sequence[tuple[int, int, Kind]]) -> Iterator[tuple[int, int, Kind]]:
+    """Join parts of one kind that touch: no base lies between them, so they are one exon."""
+    start, end, kind = parts[0]
+    for next_start, next_end, next_kind in parts[1:]:
+        if next_start == end and next_kind == kind:
+            end = next_end
+        else:
+            yield start, end, kind
+            start, end, kind = next_start, next_end, next_kind
+    yield start, end, kind
