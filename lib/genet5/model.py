@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -133,11 +133,11 @@ class GeneT5(nn.Module):
         """
         length = inputs.bases.shape[1]
         slots = base_slots(inputs.token_start_bp, length)
-        raw = self.stem(inputs.bases, inputs.genetic_code)
+        raw = self.stem(inputs.bases, inputs.genetic_code, inputs.num_bases)
         added = self.stem.pool(raw, slots, inputs.input_ids.shape[1])
         added = added + self.code_embedding(inputs.genetic_code)[:, None]
         states = self.encoder(inputs.input_ids, inputs.token_start_bp, inputs.num_tokens, added)
-        features = self.upsampler(states, raw, slots)
+        features = self.upsampler(states, raw, slots, inputs.num_bases)
         state_logits, boundary_logits = self.base_heads(features)
         latents = self.compressor(
             states, inputs.token_start_bp, inputs.num_tokens, inputs.num_bases, length

@@ -32,6 +32,11 @@ def base_slots(start_bp_BS: Tensor, length: int) -> Tensor:
     return 3 * token.clamp_min(0) + base % 3
 
 
+def real_bases(num_bases_B: Tensor, length: int) -> Tensor:
+    """(B, L) bool: True = a base, False = padding."""
+    return torch.arange(length, device=num_bases_B.device) < num_bases_B[:, None]
+
+
 class BaseStem(nn.Module):
     """Convolutions over raw nucleotides, and their means for each token."""
 
@@ -43,9 +48,10 @@ class BaseStem(nn.Module):
         self.conv2 = nn.Conv1d(channels, channels, _KERNEL, padding="same", dilation=2)
         self.to_tokens = nn.Linear(3 * channels, config.width, bias=False)
 
-    def forward(self, bases_BL: Tensor, genetic_code_B: Tensor) -> Tensor:
-        """Return (B, L, C) features of raw bases."""
-        x = F.gelu(self.conv1(self.features(bases_BL, genetic_code_B)))
+    def forward(self, bases_BL: Tensor, genetic_code_B: Tensor, num_bases_B: Tensor) -> Tensor:
+        """Return (B, L, C) features of raw bases; what stands behind a row's bases reaches none of them."""
+        features = self.features(bases_BL, genetic_code_B, num_bases_B)
+        x = F.gelu(self.conv1(features)) * real_bases(num_bases_B, bases_BL.shape[1])[:, None]
         x = x + F.gelu(self.conv2(x))
         return x.transpose(1, 2)
 
@@ -72,11 +78,14 @@ class BaseUpsampler(nn.Module):
         self.conv = nn.Conv1d(channels, channels, _KERNEL, padding="same")
         self.norm = nn.LayerNorm(channels)
 
-    def forward(self, states_BSD: Tensor, features_BLC: Tensor, slots_BL: Tensor) -> Tensor:
+    def forward(
+        self, states_BSD: Tensor, features_BLC: Tensor, slots_BL: Tensor, num_bases_B: Tensor
+    ) -> Tensor:
         """Return (B, L, C) features f_p of each base."""
         batch, tokens, _ = states_BSD.shape
         spread = self.from_tokens(states_BSD).view(batch * tokens * 3, -1)
         rows = slots_BL + 3 * tokens * torch.arange(batch, device=slots_BL.device)[:, None]
         x = F.gelu(F.embedding(rows, spread) + features_BLC)
+        x = x * real_bases(num_bases_B, x.shape[1])[..., None]
         x = x + F.gelu(self.conv(x.transpose(1, 2))).transpose(1, 2)
         return self.norm(x)

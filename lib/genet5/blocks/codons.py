@@ -33,28 +33,33 @@ class CodonFeatures(nn.Module):
         self.register_buffer("stop_tables", tables.bool(), persistent=False)
 
     @torch.no_grad()
-    def forward(self, bases_BL: Tensor, genetic_code_B: Tensor) -> Tensor:
+    def forward(self, bases_BL: Tensor, genetic_code_B: Tensor, num_bases_B: Tensor) -> Tensor:
         """Describe each base.
 
         Args:
             bases_BL: uint8 ASCII letters.
             genetic_code_B: NCBI numbers.
+            num_bases_B: Bases of each row; the rest is padding.
 
         Returns:
             (B, NUM_FEATURES, L) fp32: one-hot A, C, G, T (zeros for others); whether the base is the first of a stop
             codon on +, and on -; then for the base at codon position 0, 1, 2 on +, and the same on -: log distance to
             the stop upstream; then the six to the stop downstream (window edges count as stops).
         """
-        index = self.base_index[bases_BL.long()]
+        place = torch.arange(bases_BL.shape[1], device=bases_BL.device).expand_as(bases_BL)
+        real = place < num_bases_B[:, None]
+        mirror = torch.where(real, num_bases_B[:, None] - 1 - place, place)  # its own inverse
+        index = self.base_index[bases_BL.long()].masked_fill(~real, 4)
         letters = F.one_hot(index, 5)[..., :4].float()
-        forward = self._stops(index, genetic_code_B)
         complement = torch.where(index < 4, 3 - index, index)
-        backward = self._stops(complement.flip(1), genetic_code_B).flip(1)
-        spans = [_open_spans(forward), [x.flip(1) for x in _open_spans(backward.flip(1))]]
-        before = [x for pair in spans for x in pair[0::2]]
-        after = [x for pair in spans for x in pair[1::2]]
-        channels = [forward.float(), backward.float(), *before, *after]
-        return torch.cat((letters.transpose(1, 2), torch.stack(channels, dim=1)), dim=1)
+        forward = self._stops(index, genetic_code_B)
+        backward = self._stops(complement.gather(1, mirror), genetic_code_B)
+        spans = _open_spans(forward, num_bases_B)
+        spans_back = [x.gather(1, mirror) for x in _open_spans(backward, num_bases_B)]
+        upstream, downstream = spans[0::2] + spans_back[0::2], spans[1::2] + spans_back[1::2]
+        channels = [forward.float(), backward.gather(1, mirror).float(), *upstream, *downstream]
+        features = torch.cat((letters.transpose(1, 2), torch.stack(channels, dim=1)), dim=1)
+        return features * real[:, None]
 
     def _stops(self, index_BL: Tensor, code_B: Tensor) -> Tensor:
         """(B, L) bool: a stop codon starts here."""
@@ -67,7 +72,7 @@ class CodonFeatures(nn.Module):
         return self.stop_tables[code_B[:, None], codon]
 
 
-def _open_spans(stops_BL: Tensor) -> list[Tensor]:
+def _open_spans(stops_BL: Tensor, num_bases_B: Tensor) -> list[Tensor]:
     """For r = 0, 1, 2: log distances from the codon in which a base has position r to the stops before and after.
 
     Returns:
@@ -77,6 +82,7 @@ def _open_spans(stops_BL: Tensor) -> list[Tensor]:
     codons = -(-length // 3)
     grid = F.pad(stops_BL, (0, 3 * codons - length)).view(batch, codons, 3)
     row = torch.arange(codons, device=stops_BL.device)[:, None].expand(codons, 3)
+    grid = grid | (row >= -(-num_bases_B // 3)[:, None, None])
     last = torch.where(grid, row, -1).cummax(dim=1).values
     before = row - F.pad(last[:, :-1], (0, 0, 1, 0), value=-1)
     upcoming = torch.where(grid, row, codons).flip(1).cummin(dim=1).values.flip(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,6 @@ from genet5.errors import ConfigError
 
 if TYPE_CHECKING:
     from genet5.tokens.sequence import SequenceTokenizer
-
-_BPE_BP_PER_TOKEN = 5.0  # about DNABERT-2's mean on genomes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,13 +33,13 @@ def _init(settings: InitSettings) -> int:
     from genet5.tokens.vocabulary import StructureVocabulary
 
     _refuse_to_overwrite(settings)
-    sequence, bp_per_token = _sequence_tokenizer(settings.tokenizer)
+    sequence = _sequence_tokenizer(settings.tokenizer)
     structure = StructureVocabulary().appended(settings.gene_types)
     config = replace(
         preset(settings.preset),
         sequence_vocab=sequence.vocab_size,
         structure_vocab=len(structure),
-        bp_per_token=bp_per_token,
+        bp_per_token=sequence.bp_per_token,
     )
 
     import torch
@@ -50,7 +49,7 @@ def _init(settings: InitSettings) -> int:
     with torch.device("meta" if settings.dry_run else "cpu"):
         model = GeneT5(config)
     for part, count in count_parameters(model).items():
-        print(f"{part:<16} {count:>13,}")
+        sys.stdout.write(f"{part:<16} {count:>13,}\n")
     if settings.dry_run:
         return 0
     model.init_weights(settings.seed)
@@ -66,17 +65,16 @@ def _refuse_to_overwrite(settings: InitSettings) -> None:
         )
 
 
-def _sequence_tokenizer(name: str) -> tuple[SequenceTokenizer, float]:
-    """The tokenizer that `--tokenizer` names, and its mean base pairs per token."""
+def _sequence_tokenizer(name: str) -> SequenceTokenizer:
     from genet5.tokens.sequence import BpeTokenizer, KmerTokenizer, NucleotideTokenizer
 
     if name == "nucleotide":
-        return NucleotideTokenizer(), 1.0
+        return NucleotideTokenizer()
     kind, _, k = name.partition(":")
     if kind == "kmer" and k.isdigit():
-        return KmerTokenizer(int(k)), float(k)
+        return KmerTokenizer(int(k))
     if Path(name).is_file():
-        return BpeTokenizer(Path(name).read_text(encoding="utf-8")), _BPE_BP_PER_TOKEN
+        return BpeTokenizer(Path(name).read_text(encoding="utf-8"))
     raise ConfigError(
         "tokenizer", name, "must be kmer:1 to kmer:8, nucleotide, or a BPE tokenizer.json file"
     )

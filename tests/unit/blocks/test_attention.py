@@ -1,0 +1,107 @@
+"""Attention against its definition written out in fp32."""
+
+import math
+
+import pytest
+import torch
+
+from genet5.blocks.attention import (
+    SelfAttention,
+    alibi_slopes,
+    attend,
+    attend_plain,
+    attend_window,
+    key_mask,
+)
+from genet5.blocks.rope import rope_table, rotate
+
+TOLERANCE = 2e-6  # fp32 sums of a few dozen terms in another order
+
+
+def plain_attention(q, k, v, seen, bias=0.0):
+    """Softmax attention by the book; `seen` is (T, S) or broadcastable, True = may be attended."""
+    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + bias
+    return scores.masked_fill(~seen, float("-inf")).softmax(-1) @ v
+
+
+def make_qkv(batch=2, heads=3, length=37, width=8):
+    return tuple(torch.randn(batch, heads, length, width) for _ in range(3))
+
+
+@pytest.mark.parametrize("length", [5, 8, 16, 37])
+@pytest.mark.parametrize("with_alibi", [False, True])
+@pytest.mark.parametrize("with_gradient", [False, True])
+def test_window_equals_dense_attention_with_the_mask(length, with_alibi, with_gradient):
+    window, lengths = 8, torch.tensor([length, max(1, length - 3)])
+    q, k, v = make_qkv(length=length)
+    slopes = alibi_slopes(3) if with_alibi else None
+    with torch.set_grad_enabled(with_gradient):
+        got = attend_window(q, k, v, window=window, num_keys_B=lengths, slopes_H=slopes)
+    index = torch.arange(length)
+    distance = (index[:, None] - index).abs()
+    seen = (distance <= window // 2) & key_mask(lengths, length)
+    bias = -alibi_slopes(3)[:, None, None] * distance if with_alibi else 0.0
+    expected = plain_attention(q, k, v, seen, bias)
+    for row, count in enumerate(lengths):
+        torch.testing.assert_close(
+            got[row, :, :count], expected[row, :, :count], atol=TOLERANCE, rtol=0
+        )
+
+
+def test_window_as_wide_as_the_input_equals_full_attention():
+    q, k, v = make_qkv(length=20)
+    lengths = torch.tensor([20, 20])
+    windowed = attend_window(q, k, v, window=64, num_keys_B=lengths, slopes_H=None)
+    whole = attend_window(q, k, v, window=0, num_keys_B=lengths, slopes_H=None)
+    torch.testing.assert_close(windowed, whole, atol=TOLERANCE, rtol=0)
+
+
+def test_windowed_attention_of_padding_is_finite_and_has_finite_gradients():
+    q, k, v = (x.requires_grad_() for x in make_qkv(length=40))
+    out = attend_window(q, k, v, window=8, num_keys_B=torch.tensor([40, 1]), slopes_H=None)
+    out.sum().backward()
+    assert torch.isfinite(out).all()
+    assert all(torch.isfinite(x.grad).all() for x in (q, k, v))
+
+
+def test_written_out_attention_equals_sdpa_with_bias():
+    q, k, v = make_qkv()
+    bias = torch.randn(2, 1, 37, 37)
+    torch.testing.assert_close(
+        attend_plain(q, k, v, bias=bias), attend(q, k, v, bias=bias), atol=TOLERANCE, rtol=0
+    )
+
+
+def test_grouped_heads_equal_repeated_keys_and_values():
+    q = torch.randn(2, 12, 9, 4)
+    k, v = torch.randn(2, 3, 9, 4), torch.randn(2, 3, 9, 4)
+    repeated = (x.repeat_interleave(4, dim=1) for x in (k, v))
+    causal = torch.ones(9, 9, dtype=torch.bool).tril()
+    expected = plain_attention(q, *repeated, causal)
+    torch.testing.assert_close(attend(q, k, v, causal=True), expected, atol=TOLERANCE, rtol=0)
+
+
+def test_slopes_of_twelve_heads_follow_dnabert2():
+    eight = [2.0 ** -(i + 1) for i in range(8)]
+    sixteen = [2.0 ** (-(i + 1) / 2) for i in range(16)]
+    torch.testing.assert_close(alibi_slopes(12), torch.tensor(eight + sixteen[0:8:2]))
+
+
+def test_rotated_scores_depend_on_distance_only():
+    q, k = torch.randn(1, 1, 1, 16), torch.randn(1, 1, 1, 16)
+
+    def score(i, j):
+        left = rotate(q, rope_table(torch.tensor([float(i)]), 16))
+        return (left * rotate(k, rope_table(torch.tensor([float(j)]), 16))).sum()
+
+    torch.testing.assert_close(score(3.5, 1.0), score(12.5, 10.0), atol=1e-5, rtol=0)
+    assert abs(score(3.5, 1.0) - score(3.5, 2.0)) > 1e-3
+
+
+def test_self_attention_rows_of_qkv_are_q_k_v():
+    attention = SelfAttention(8, 2, 2, bias=True)
+    x = torch.randn(1, 5, 8)
+    q, k, v = attention.split(x, None)
+    flat = attention.qkv(x)
+    for part, rows in ((q, slice(0, 8)), (k, slice(8, 16)), (v, slice(16, 24))):
+        torch.testing.assert_close(part.transpose(1, 2).reshape(1, 5, 8), flat[..., rows])

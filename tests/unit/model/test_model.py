@@ -1,0 +1,299 @@
+"""The assembled model: sizes, causality, padding, cache, files."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from genet5.config.model import (
+    CompressorConfig,
+    DecoderConfig,
+    EncoderConfig,
+    ModelConfig,
+    preset,
+)
+from genet5.dataset.batch import Batch, Inputs, Targets
+from genet5.errors import CheckpointError, ConfigError
+from genet5.model import GeneT5, count_parameters
+from genet5.train.loss import LossWeights, loss_sums
+
+TOLERANCE = 2e-5  # fp32, a few layers, sums in another order
+
+
+def tiny_config(num_experts=0, norm_first=True):
+    return ModelConfig(
+        preset="nano",
+        width=32,
+        sequence_vocab=70,
+        structure_vocab=65,
+        bp_per_token=3.0,
+        base_channels=16,
+        pointer_width=16,
+        encoder=EncoderConfig(
+            layers=2,
+            heads=4,
+            ff_dim=32,
+            window_tokens=8,
+            positions="rope" if norm_first else "alibi",
+            norm_first=norm_first,
+        ),
+        compressor=CompressorConfig(
+            num_latents=16, bin_bp=8, layers=1, heads=4, kv_heads=2, ff_dim=32, window_bp=24
+        ),
+        decoder=DecoderConfig(
+            layers=2,
+            heads=4,
+            kv_heads=2,
+            cross_kv_heads=4,
+            ff_dim=32,
+            num_experts=num_experts,
+            moe_top_k=1 if num_experts == 0 else 2,
+            dropout=0.0,
+        ),
+    )
+
+
+def make_model(**changes):
+    model = GeneT5(tiny_config(**changes))
+    model.init_weights(1)
+    torch.manual_seed(1)
+    with torch.no_grad():  # what starts at zero must matter in these tests
+        model.stem.to_tokens.weight.normal_(0, 0.1)
+        model.code_embedding.weight.normal_(0, 0.1)
+    return model.eval()
+
+
+def make_batch(lengths=(96, 60), seed=0, length=None, steps=12):
+    rng = np.random.default_rng(seed)
+    length = length or max(lengths)
+    tokens = -(-length // 3)
+    bases = np.full((len(lengths), length), ord("N"), dtype=np.uint8)
+    ids = np.zeros((len(lengths), tokens), dtype=np.int64)
+    starts = np.zeros((len(lengths), tokens), dtype=np.int64)
+    labels = np.zeros((len(lengths), steps), dtype=np.int64)
+    for row, size in enumerate(lengths):
+        rng = np.random.default_rng([seed, row])
+        bases[row, :size] = rng.choice(np.frombuffer(b"ACGT", np.uint8), size)
+        count = -(-size // 3)
+        ids[row, :count] = rng.integers(4, 68, count)
+        starts[row] = np.minimum(np.arange(tokens) * 3, size)
+        labels[row] = np.where(
+            rng.random(steps) < 0.4, -1 - rng.integers(0, size, steps), rng.integers(1, 65, steps)
+        )
+    inputs = Inputs(
+        input_ids=torch.from_numpy(ids),
+        token_start_bp=torch.from_numpy(starts),
+        num_tokens=torch.tensor([-(-size // 3) for size in lengths]),
+        bases=torch.from_numpy(bases),
+        num_bases=torch.tensor(lengths),
+        genetic_code=torch.tensor([11, 4])[: len(lengths)],
+    )
+    shape = (len(lengths), 2, length)
+    targets = Targets(
+        labels=torch.from_numpy(labels),
+        label_weights=torch.ones(labels.shape),
+        states=torch.randint(0, 8, shape).to(torch.int8),
+        boundaries=torch.rand(len(lengths), 8, length) < 0.05,
+    )
+    return Batch(inputs, targets, ("a", "b")[: len(lengths)])
+
+
+def row_of(batch, row, size):
+    """The one-window batch that holds row `row` without padding."""
+    tokens = -(-size // 3)
+    inputs = Inputs(
+        input_ids=batch.inputs.input_ids[row : row + 1, :tokens],
+        token_start_bp=batch.inputs.token_start_bp[row : row + 1, :tokens],
+        num_tokens=batch.inputs.num_tokens[row : row + 1],
+        bases=batch.inputs.bases[row : row + 1, :size],
+        num_bases=batch.inputs.num_bases[row : row + 1],
+        genetic_code=batch.inputs.genetic_code[row : row + 1],
+    )
+    t = batch.targets
+    targets = Targets(
+        t.labels[row : row + 1],
+        t.label_weights[row : row + 1],
+        t.states[row : row + 1, :, :size],
+        t.boundaries[row : row + 1, :, :size],
+    )
+    return Batch(inputs, targets, batch.window_ids[row : row + 1])
+
+
+def test_base_has_the_published_size_and_shape():
+    with torch.device("meta"):
+        model = GeneT5(preset("base"))
+    assert count_parameters(model)["total"] == pytest.approx(1.55e9, rel=0.01)
+    shape = model.config.decoder
+    assert (shape.heads, shape.kv_heads, shape.num_experts, shape.moe_top_k) == (12, 3, 16, 2)
+    assert model.compressor.latents.shape == (1024, 768)
+    assert len(model.encoder.layers) == len(model.decoder.layers) == 12
+
+
+def test_nano_is_small_and_dense():
+    with torch.device("meta"):
+        model = GeneT5(preset("nano"))
+    assert 6.0e6 <= count_parameters(model)["total"] <= 7.0e6
+    assert model.config.decoder.num_experts == 0
+
+
+@pytest.mark.parametrize("num_experts", [0, 4])
+@pytest.mark.parametrize("norm_first", [True, False])
+@torch.no_grad()
+def test_padded_windows_equal_windows_alone(num_experts, norm_first):
+    model, lengths = make_model(num_experts=num_experts, norm_first=norm_first), (96, 61)
+    batch = make_batch(lengths)
+    together = model(batch)
+    for row, size in enumerate(lengths):
+        alone = model(row_of(batch, row, size))
+        torch.testing.assert_close(
+            together.token_logits[row : row + 1], alone.token_logits, atol=TOLERANCE, rtol=0
+        )
+        count = alone.position_logits.shape[1]
+        torch.testing.assert_close(
+            together.position_logits[row, :count, :size],
+            alone.position_logits[0],
+            atol=TOLERANCE,
+            rtol=0,
+        )
+        assert (together.position_logits[row, :, size:] == float("-inf")).all()
+        torch.testing.assert_close(
+            together.encoded.state_logits[row, : size - 8],
+            alone.encoded.state_logits[0, : size - 8],
+            atol=TOLERANCE,
+            rtol=0,
+        )
+
+
+@pytest.mark.parametrize("num_experts", [0, 4])
+@torch.no_grad()
+def test_cached_steps_equal_the_whole_row_at_once(num_experts):
+    model, batch = make_model(num_experts=num_experts), make_batch()
+    whole = model(batch)
+    encoded = model.encode(batch.inputs)
+    cache = model.start_decoding(encoded, 16)
+    pointed = [0, 0]
+    for step in range(batch.targets.labels.shape[1] - 1):
+        state = model.decode_step(encoded, cache, batch.targets.labels[:, step])
+        torch.testing.assert_close(
+            model.token_logits(state), whole.token_logits[:, step], atol=TOLERANCE, rtol=0
+        )
+        positions = model.position_logits(encoded, state)
+        for row in range(2):
+            if batch.targets.labels[row, step + 1] < 0:
+                assert whole.position_steps[row, pointed[row]] == step
+                torch.testing.assert_close(
+                    positions[row], whole.position_logits[row, pointed[row]], atol=TOLERANCE, rtol=0
+                )
+                pointed[row] += 1
+
+
+@torch.no_grad()
+def test_dropping_rows_does_not_change_the_others():
+    model, batch = make_model(), make_batch()
+    encoded = model.encode(batch.inputs)
+    cache, labels = model.start_decoding(encoded, 8), batch.targets.labels
+    model.decode_step(encoded, cache, labels[:, 0])
+    expected = model.decode_step(encoded, cache, labels[:, 1])
+    cache = model.start_decoding(encoded, 8)
+    model.decode_step(encoded, cache, labels[:, 0])
+    row = torch.tensor([1])
+    cache.keep(row)
+    kept = encoded.keep(row)
+    state = model.decode_step(kept, cache, labels[1:, 1])
+    torch.testing.assert_close(state, expected[1:], atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(
+        model.position_logits(kept, state),
+        model.position_logits(encoded, expected)[1:],
+        atol=TOLERANCE,
+        rtol=0,
+    )
+
+
+@torch.no_grad()
+def test_no_label_changes_what_is_predicted_before_it():
+    model, batch = make_model(), make_batch()
+    before = model(batch)
+    for changed in (3, 7):
+        labels = batch.targets.labels.clone()
+        labels[:, changed] = 5
+        other = model(
+            dataclasses.replace(batch, targets=dataclasses.replace(batch.targets, labels=labels))
+        )
+        torch.testing.assert_close(
+            other.token_logits[:, :changed], before.token_logits[:, :changed], atol=0, rtol=0
+        )
+        assert not torch.equal(other.token_logits[:, changed:], before.token_logits[:, changed:])
+
+
+def test_every_weight_gets_a_gradient_and_losses_are_finite():
+    model, batch = make_model(num_experts=2).train(), make_batch()
+    terms = loss_sums(model(batch), batch, LossWeights())
+    assert set(terms) == {"token", "position", "state", "boundary", "balance", "router_z"}
+    sum(term.weight * term.sum / term.count for term in terms.values()).backward()
+    without = [n for n, w in model.named_parameters() if w.grad is None or not w.grad.any()]
+    assert without == []
+
+
+def test_checkpointed_layers_give_the_same_gradients():
+    batch, gradients = make_batch(), []
+    for checkpointed in (False, True):
+        model = make_model().train()
+        if checkpointed:
+            model.enable_gradient_checkpointing()
+        loss_sums(model(batch), batch, LossWeights())["token"].sum.backward()
+        gradients.append([w.grad for w in model.parameters() if w.grad is not None])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_added_base_features_start_without_effect():
+    model = GeneT5(tiny_config())
+    model.init_weights(1)
+    batch = make_batch()
+    added = (
+        model.stem.pool(torch.randn(2, 96, 16), torch.zeros(2, 96, dtype=torch.int64), 32)
+        + model.code_embedding(batch.inputs.genetic_code)[:, None]
+    )
+    assert not added.any()
+
+
+@torch.no_grad()
+def test_saved_and_loaded_model_is_the_same(tmp_path):
+    model, batch = make_model(num_experts=2), make_batch()
+    model.save_pretrained(tmp_path)
+    loaded = GeneT5.from_pretrained(tmp_path).eval()
+    assert loaded.config == model.config
+    assert loaded.token_head.weight is loaded.label_embedding.weight
+    torch.testing.assert_close(
+        loaded(batch).token_logits, model(batch).token_logits, atol=0, rtol=0
+    )
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path):
+    make_model().save_pretrained(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    values["base_channels"] = 24
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="base_heads.boundaries.weight"):
+        GeneT5.from_pretrained(tmp_path)
+
+
+def test_same_seed_gives_the_same_weights_and_another_does_not():
+    one, same, other = (GeneT5(tiny_config()) for _ in range(3))
+    for model, seed in ((one, 3), (same, 3), (other, 4)):
+        model.init_weights(seed)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
+    assert not torch.equal(one.pointer.key_where.weight, other.pointer.key_where.weight)
+
+
+def test_window_beyond_the_latents_is_refused():
+    with pytest.raises(ValueError, match="takes up to 128 bp"):
+        make_model().encode(make_batch((132,)).inputs)
+
+
+def test_wrong_shapes_name_the_field():
+    with pytest.raises(ConfigError, match="decoder.kv_heads"):
+        dataclasses.replace(tiny_config(), decoder=DecoderConfig(heads=4, kv_heads=3, moe_top_k=1))
