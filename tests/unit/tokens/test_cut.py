@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from genet5.errors import ConfigError, DataError
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from genet5.genome.gff3 import read_gff3
 from genet5.tokens.cut import (
     GeneIndex,
     cut_gene,
@@ -258,6 +260,40 @@ def test_tilings_rejoin_to_the_genes(found: list[Gene], length: int, data):
     parts = sorted((piece.strand, tuple(piece.parts)) for piece in joined)
     truth = sorted((g.strand, tuple((c.start, c.end) for c in g.canonical.cds)) for g in found)
     assert parts == truth
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("overlap", [0, 500])
+@pytest.mark.parametrize(
+    "genome",
+    [
+        "prokaryotes/Escherichia_coli_K-12_MG1655",
+        "unicellular/Schizosaccharomyces_pombe_ASM294v2",
+        "plants/Arabidopsis_thaliana_TAIR10_1pct",
+        "vertebrates/Homo_sapiens_GRCh38_chr9_0-1Mb",
+    ],
+)
+def test_tilings_rejoin_real_genes(shared_data: Path, genome: str, overlap: int):
+    annotation = read_gff3(
+        next((shared_data / "raw" / genome).glob("annotation.gff3*")), skip_bad=True
+    )
+    by_contig: dict[str, list[Gene]] = {}
+    last_end: dict[tuple[str, int], int] = {}
+    for gene in (
+        annotation.genes
+    ):  # where genes of one strand overlap, a joiner of windows without overlap has to guess
+        strand = (gene.contig, gene.strand)
+        if gene.is_regular and gene.start >= last_end.get(strand, 0):
+            last_end[strand] = gene.end
+            by_contig.setdefault(gene.contig, []).append(gene)
+    assert sum(map(len, by_contig.values())) > 5
+    for found in by_contig.values():
+        starts = list(range(0, max(gene.end for gene in found) + 1, 2_000 - overlap))
+        joined = rejoin(GeneIndex(found), starts, 2_000)
+        parts = sorted((piece.strand, tuple(piece.parts)) for piece in joined)
+        assert parts == sorted(
+            (g.strand, tuple((c.start, c.end) for c in g.canonical.cds)) for g in found
+        )
 
 
 # ---- single cases ----------------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from genet5.tokens.sequence import (
     sequence_tokenizer,
 )
 
-DNABERT2 = Path(__file__).resolve().parents[4] / "shared" / "data" / "dnabert2" / "tokenizer.json"
 IUPAC = "ACGTURYSWKMBDHVNacgturyswkmbdhvn"
 
 
@@ -206,9 +205,8 @@ def test_unknown_settings_are_errors(values: dict):
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not DNABERT2.exists(), reason="the shared DNABERT-2 tokenizer is absent")
-def test_dnabert2_tokens_spell_the_sequence():
-    text = DNABERT2.read_text()
+def test_dnabert2_tokens_spell_the_sequence(shared_data: Path):
+    text = (shared_data / "dnabert2" / "tokenizer.json").read_text()
     tokenizer = BpeTokenizer(text)
     names = {number: token for token, number in json.loads(text)["model"]["vocab"].items()}
     rng = np.random.default_rng(0)
