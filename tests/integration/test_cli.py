@@ -1,0 +1,143 @@
+"""Every command: its help is quick, needs no torch, says the same from `bin/` and from `genet5`, and is stored."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from genet5.cli import COMMANDS
+
+MAX_HELP_S = 2.0
+
+# tyro lays its help out for a terminal of this width, without colours.
+ENVIRONMENT = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "OMP_NUM_THREADS": "1"}
+
+
+def call(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, words)],
+        env={**os.environ, **ENVIRONMENT, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def quick(root: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Call until it is quick enough, three times at most: other work on the machine is no fault of ours."""
+    for _ in range(3):
+        start = time.perf_counter()
+        done = call(*words, PYTHONPATH=str(root / "lib"))
+        if time.perf_counter() - start < MAX_HELP_S:
+            return done
+    pytest.fail(f"{words} took {time.perf_counter() - start:.1f} s")
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_quick_and_as_stored(
+    root: Path, golden: Callable[[str, str], None], name: str
+) -> None:
+    done = quick(root, root / "bin" / name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "Traceback" not in done.stdout
+    golden(f"help/{name}.txt", done.stdout)
+
+
+@pytest.mark.golden
+def test_list_of_commands_is_as_stored(root: Path, golden: Callable[[str, str], None]) -> None:
+    done = quick(root, "-m", "genet5", "--help")
+    assert done.returncode == 0
+    golden("help/genet5.txt", done.stdout)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_bin_and_console_command_are_the_same(root: Path, name: str) -> None:
+    by_name = call("-m", "genet5", name, "--help", PYTHONPATH=str(root / "lib"))
+    by_file = call(root / "bin" / name, "--help", PYTHONPATH=".")
+    assert by_name.returncode == 0
+    assert by_name.stdout == by_file.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_importing_a_command_does_not_import_torch(root: Path, name: str) -> None:
+    code = f"import sys, {COMMANDS[name]}; sys.exit('torch' in sys.modules)"
+    assert call("-c", code, PYTHONPATH=str(root / "lib")).returncode == 0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unknown_flag_is_wrong_usage_on_one_screen(root: Path, name: str) -> None:
+    done = call(root / "bin" / name, "--no_such_flag", "1")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help_text_and_a_name_with_underscores(root: Path, name: str) -> None:
+    text = re.sub("[╭╮╰╯│─]", " ", call(root / "bin" / name, "--help").stdout)
+    options = re.split(r"\n +(?=-{1,2}[a-z])", text)[1:]
+    assert len(options) > 3
+    for option in options:
+        flags, _, told = option.partition("(default:")[0].partition("  ")
+        assert re.search("[a-z]{2,} [a-z]", told.replace("\n", " ")), f"no help: {option}"
+        assert not re.search(r"--[a-z0-9_]+-", flags), option
+
+
+def test_an_unknown_command_is_wrong_usage_with_a_hint(root: Path) -> None:
+    done = call("-m", "genet5", "anotate", PYTHONPATH=str(root / "lib"))
+    assert done.returncode == 2
+    assert "annotate" in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["bin", "test"])
+def test_executables_hold_no_logic(root: Path, folder: str) -> None:
+    for path in sorted((root / folder).iterdir()):
+        if not path.suffix and path.is_file():
+            text = path.read_text(encoding="utf-8")
+            assert os.access(path, os.X_OK), path
+            assert len(text.splitlines()) <= 12, path
+            assert "def " not in text, path
+
+
+def test_simulate_writes_a_genome_that_our_readers_take(root: Path, tmp_path: Path) -> None:
+    from genet5.cli.simulate import main
+    from genet5.genome.fasta import read_fasta
+    from genet5.genome.gff3 import read_gff3
+    from genet5.genome.simulate import simulate_bacterium
+
+    out = tmp_path / "genome"
+    words = [
+        str(out),
+        "--length_bp",
+        "20000",
+        "--seed",
+        "4",
+        "--contigs",
+        "2",
+        "--genetic-code",
+        "4",
+    ]
+    assert main(words) == 0
+    contigs, genes = simulate_bacterium(20_000, 4, code=4, num_contigs=2)
+    read = list(read_fasta(out / "genome.fa"))
+    assert [c.name for c in read] == [c.name for c in contigs]
+    assert all((a.bases == b.bases).all() for a, b in zip(read, contigs, strict=True))
+    found = read_gff3(out / "annotation.gff3")
+    assert found.contig_lengths == {c.name: len(c.bases) for c in contigs}
+    assert [(g.contig, g.start, g.end, g.strand, g.id) for g in found.genes] == [
+        (g.contig, g.start, g.end, g.strand, g.id) for g in genes
+    ]
+    assert all(gene.genetic_code == 4 and gene.is_regular for gene in found.genes)
+    before = (out / "genome.fa").read_bytes()
+    assert main(words) == 2, "an earlier genome is not overwritten"
+    assert main([*words, "--overwrite"]) == 0
+    assert (out / "genome.fa").read_bytes() == before
