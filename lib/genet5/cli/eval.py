@@ -1,0 +1,52 @@
+"""`genet5 eval`: score predicted genes against reference genes and print the protocol with the table."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from genet5.cli.parse import run
+from genet5.config.eval import EvalSettings
+from genet5.config.files import save_json
+from genet5.genome.gff3 import Annotation, read_gff3
+from genet5.score.genes import score_genes
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    return run(
+        _evaluate,
+        EvalSettings,
+        argv,
+        name="eval",
+        description="Score predicted genes against reference genes: nucleotide, exon, intron, transcript and gene level.",
+    )
+
+
+def _evaluate(settings: EvalSettings) -> int:
+    predictions = _read(settings.predictions, skip_bad=settings.skip_bad)
+    reference = _read(settings.reference, skip_bad=settings.skip_bad)
+    if not any(gene.is_coding for gene in predictions.genes):
+        log.warning("%s holds no coding gene", settings.predictions)
+    scores = score_genes(
+        predictions.genes,
+        reference.genes,
+        reference.contig_lengths,
+        None if settings.kind == "auto" else settings.kind == "prokaryote",
+    )
+    sys.stdout.write(f"{scores.table()}\n\n{scores.protocol}\n")
+    if settings.json is not None:
+        files = {"predictions": str(settings.predictions), "reference": str(settings.reference)}
+        save_json(settings.json, {**files, **scores.to_dict()})
+    return 0
+
+
+def _read(path: Path, *, skip_bad: bool) -> Annotation:
+    annotation = read_gff3(path, skip_bad=skip_bad)
+    for cause, count in annotation.skipped.items():
+        log.warning("%s: skipped %d: %s", path, count, cause)
+    return annotation

@@ -1,0 +1,1 @@
+"""How good predicted genes are, measured against reference genes; no torch."""

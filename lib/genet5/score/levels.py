@@ -1,0 +1,115 @@
+"""What a comparison of genes results in: counts and ratios by level, the protocol, and both as text or JSON values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+PROTOCOL = """\
+Scored is coding sequence (CDS, stop codon included); UTRs and genes without CDS are not.
+nucleotide  bases in any CDS, each strand by itself
+exon        distinct CDS pieces, both ends right (pieces that touch are one)
+intron      distinct gaps between CDS pieces of a transcript, both ends right
+transcript  distinct CDS chains, every piece right
+gene        right if any isoform's CDS chain is; each reference gene is found once, a duplicate is wrong"""
+PROTOCOL_PROKARYOTE = """
+stop        contig, strand and stop coordinate (3' end) right; references with one stop count once
+exact       stop and start (5' end) right"""
+PROTOCOL_IGNORED = """
+Ignored references: pseudogenes, partial genes, exceptions (slippage, selenocysteine ...){split}.
+A prediction is ignored if half or more of its coding bases lie in ignored references of its strand, unless it has the
+stop of a counted reference or half of it lies in counted references. Predictions on contigs that the reference does not name
+are left out. Precision is tp/predicted, sensitivity tp/reference, F1 their harmonic mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Counts of one level, and what follows from them."""
+
+    tp: int
+    """True positives: predicted and in the reference."""
+    predicted: int
+    reference: int
+
+    @property
+    def sensitivity(self) -> float:
+        """Share of the reference that was found; 0 without reference."""
+        return self.tp / self.reference if self.reference else 0.0
+
+    @property
+    def precision(self) -> float:
+        """Share of the predictions that are right; 0 without predictions."""
+        return self.tp / self.predicted if self.predicted else 0.0
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of sensitivity and precision."""
+        total = self.predicted + self.reference
+        return 2 * self.tp / total if total else 0.0
+
+    def to_dict(self) -> dict[str, float]:
+        """Return counts and ratios as plain values."""
+        return {
+            "tp": self.tp,
+            "predicted": self.predicted,
+            "reference": self.reference,
+            "sensitivity": self.sensitivity,
+            "precision": self.precision,
+            "f1": self.f1,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """The result of a comparison."""
+
+    levels: dict[str, Level]
+    """By name: nucleotide, exon, intron, transcript, gene; for prokaryotes also stop and exact."""
+    prokaryote: bool
+    ignored_references: dict[str, int]
+    """Reference genes left out, by cause."""
+    ignored_predictions: int
+    """Predicted genes left out since they lie in ignored references."""
+    elsewhere: int
+    """Predicted genes left out since the reference does not name their contig."""
+
+    @property
+    def protocol(self) -> str:
+        """The rules that were applied, as text."""
+        split = ", genes with introns" if self.prokaryote else ""
+        middle = PROTOCOL_PROKARYOTE if self.prokaryote else ""
+        return PROTOCOL + middle + PROTOCOL_IGNORED.format(split=split)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return {
+            "prokaryote": self.prokaryote,
+            "levels": {name: level.to_dict() for name, level in self.levels.items()},
+            "ignored_references": dict(self.ignored_references),
+            "ignored_predictions": self.ignored_predictions,
+            "predictions_on_unknown_contigs": self.elsewhere,
+            "protocol": self.protocol,
+        }
+
+    def table(self) -> str:
+        """Return a plain-text table, one line per level, and what was ignored."""
+        lines = [
+            f"{'level':<11}{'sens.':>7}{'prec.':>7}{'F1':>7}{'right':>11}{'pred.':>11}{'ref.':>11}"
+        ]
+        for name, level in self.levels.items():
+            ratios = f"{level.sensitivity:>7.3f}{level.precision:>7.3f}{level.f1:>7.3f}"
+            counts = f"{level.tp:>11}{level.predicted:>11}{level.reference:>11}"
+            empty = f"{'-':>7}" * 3
+            lines.append(
+                f"{name:<11}{ratios if level.reference or level.predicted else empty}{counts}"
+            )
+        causes = ", ".join(f"{count} {cause}" for cause, count in self.ignored_references.items())
+        lines.append(
+            f"ignored: {sum(self.ignored_references.values())} reference genes"
+            f"{f' ({causes})' if causes else ''}, {self.ignored_predictions} predicted genes"
+        )
+        if self.elsewhere:
+            lines.append(
+                f"left out: {self.elsewhere} predicted genes on contigs unknown to the reference"
+            )
+        return "\n".join(lines)
