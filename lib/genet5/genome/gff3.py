@@ -1,19 +1,22 @@
-"""Read and write GFF3: the only place where 1-based closed coordinates exist.
+r"""Read and write GFF3: the only place where 1-based closed coordinates exist.
 
 `read_gff3` streams the file line by line (`gff3_lines`), makes genes of each contig (`gff3_genes`, `gff3_cds`), and
 `write_gff3` (`gff3_write`) writes a valid sorted file that reads back as the same genes.
 
 Example:
-    >>> import io, tempfile
+    >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "a.gff3")
-    >>> _ = path.write_text("c1\\t.\\tgene\\t11\\t40\\t.\\t-\\t.\\tID=g\\nc1\\t.\\tCDS\\t11\\t40\\t.\\t-\\t0\\tID=c;Parent=g\\n")
-    >>> gene, = read_gff3(path).genes
+    >>> _ = path.write_text("c1\t.\tgene\t11\t40\t.\t-\t.\tID=g\nc1\t.\tCDS\t11\t40\t.\t-\t0\tID=c;Parent=g\n")
+    >>> (gene,) = read_gff3(path).genes
     >>> gene.id, gene.type, gene.start, gene.end, gene.strand
     ('g', 'protein_coding', 10, 40, -1)
 """
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,13 +54,26 @@ def read_gff3(path: Path, *, skip_bad: bool = False) -> Annotation:
     """
     trouble = Trouble(path, skip_bad)
     reader = LineReader(path, trouble)
-    with damage_as_data_error(path), open_text(path) as lines:
-        reader.read(lines)
-    tables = reader.tables.values()
-    genes = tuple(gene for table in tables for gene in build_genes(table, trouble))
+    with _without_garbage_collection():
+        with damage_as_data_error(path), open_text(path) as lines:
+            reader.read(lines)
+        tables = reader.tables.values()
+        genes = tuple(gene for table in tables for gene in build_genes(table, trouble))
     return Annotation(
         genes=genes,
         contig_lengths={table.name: table.length for table in tables if table.length is not None},
         circular=frozenset(table.name for table in tables if table.circular),
         skipped=dict(sorted(trouble.skipped.items())),
     )
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Pause the search for reference cycles: millions of small objects without cycles cost a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from genet5.genome.gene import Cds, Exon, Transcript
 from genet5.genome.gff3_lines import Attributes, CdsLine, Span, values
@@ -30,6 +31,8 @@ class Draft:
     cds: list[CdsLine] = field(default_factory=list)
     recoded: bool = False
     pseudo: bool = False
+    marked: bool = False
+    """The attributes of the transcript or of its CDS hold marks (see `CdsLine.marked`)."""
 
 
 class BadTranscript(Exception):
@@ -43,6 +46,10 @@ def finish(draft: Draft) -> Transcript:
         BadTranscript: A CDS piece lies outside the exons.
     """
     exons = merged(draft.exons)
+    if len(draft.cds) == 1 and not (draft.marked or draft.recoded):
+        plain = _plain(draft, exons)
+        if plain is not None:
+            return plain
     if not draft.cds:
         five, three = _open_ends((draft.attributes,), draft.strand)
         return Transcript(
@@ -59,6 +66,18 @@ def finish(draft: Draft) -> Transcript:
         cds=_pieces(lines, draft.strand, phase), partial_5=five, partial_3=three,
         exceptions=tuple(dict.fromkeys((*exceptions, *odd))),
     )  # fmt: skip
+
+
+def _plain(draft: Draft, exons: Sequence[Span]) -> Transcript | None:
+    """The common case, fast: one CDS piece of whole codons in one exon, nothing marked."""
+    piece = draft.cds[0]
+    if len(exons) > 1 or piece.phase or (piece.end - piece.start) % 3:
+        return None
+    (start, end) = exons[0]
+    if piece.start < start or piece.end > end:
+        return None
+    cds = (Cds(piece.start, piece.end, 0),)
+    return Transcript(id=draft.id, type=draft.type, exons=(Exon(start, end),), cds=cds)
 
 
 def merged(spans: Sequence[Span]) -> list[Span]:
@@ -99,12 +118,14 @@ def unwrap(drafts: Sequence[Draft], length: int) -> None:
     The pieces of a gene over the origin stand at both ends of the contig. The gene is cut open at the widest gap, if
     that is more than half of the contig, or if pieces touch both ends.
     """
+    if len(drafts) == 1 and len(drafts[0].exons) == 1:
+        return
     spans = [span for draft in drafts for span in draft.exons]
     spans += [(piece.start, piece.end) for draft in drafts for piece in draft.cds]
     pieces = merged(spans)
     if len(pieces) < 2 or pieces[-1][1] > length:
         return
-    gap, cut = max((b[0] - a[1], a[1]) for a, b in zip(pieces, pieces[1:], strict=False))
+    gap, cut = max((b[0] - a[1], a[1]) for a, b in pairwise(pieces))
     touches = pieces[0][0] == 0 and pieces[-1][1] == length
     if not touches and 2 * gap <= length:
         return
@@ -138,6 +159,8 @@ def _check_inside(lines: Sequence[CdsLine], exons: Sequence[Span], name: str) ->
 
 
 def _exceptions(draft: Draft) -> tuple[str, ...]:
+    if not draft.marked:
+        return ("stop_codon_redefined",) if draft.recoded else ()
     found: dict[str, None] = {}
     for attributes in (draft.attributes, *(piece.attributes for piece in draft.cds)):
         if "exception" in attributes:
@@ -172,7 +195,7 @@ def _frame(
     draft: Draft, reading: Sequence[CdsLine], excused: bool
 ) -> tuple[int, bool, bool, tuple[str, ...]]:
     """First phase, whether the 5' and 3' ends are missing, and further exceptions."""
-    sources = [piece.attributes for piece in reading]
+    sources = [piece.attributes for piece in reading if piece.marked]
     words = draft.attributes.get("partial", "")
     if words in _OPEN_5 | _OPEN_3:
         sources.append({"partial": words})
@@ -184,7 +207,7 @@ def _frame(
         phase = total % 3 if five and not three else 0
     consistent = _is_consistent([piece.phase for piece in reading], phases(lengths, phase))
     odd: list[str] = [] if consistent or excused else ["frame"]
-    if sum(b - a for a, b in merged([(p.start, p.end) for p in reading])) < total and not excused:
+    if not excused and sum(b - a for a, b in merged([(p.start, p.end) for p in reading])) < total:
         odd.append("overlapping_cds")
     remainder = (total - phase) % 3
     if five is None or three is None:
@@ -202,7 +225,7 @@ def _is_consistent(given: Sequence[int | None], expected: Sequence[int]) -> bool
         return True
     if given[0]:
         return False
-    return not any(given) or [3 - g if g else 0 for g in given] == list(expected)  # type: ignore[operator]
+    return not any(given) or [3 - g if g else 0 for g in given] == list(expected)
 
 
 def _pieces(lines: Sequence[CdsLine], strand: int, phase: int) -> tuple[Cds, ...]:

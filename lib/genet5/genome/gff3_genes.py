@@ -12,11 +12,20 @@ from itertools import combinations
 from genet5.genome.gene import Gene, Transcript
 from genet5.genome.gff3_cds import BadTranscript, Draft, finish, is_pseudo, unwrap
 from genet5.genome.gff3_lines import (
-    Attributes, CdsLine, ContigTable, Node, Parts, Trouble, is_gene_type, unescape,
+    Attributes,
+    CdsLine,
+    ContigTable,
+    Node,
+    Parts,
+    Trouble,
+    is_gene_type,
+    unescape,
 )  # fmt: skip
 
 _BIOTYPE_KEYS = ("gene_biotype", "biotype", "gene_type")
 _NAME_KEYS = ("Name", "gene", "gene_name", "name")
+_CDS_NAME_KEYS = ("gene", "Name")
+_CODE_KEYS = ("transl_table",)
 _VAGUE_TYPES = frozenset({"", "gene", "transcript", "mRNA"})
 
 
@@ -128,35 +137,39 @@ class _Builder:
         inherit: bool = True,
     ) -> Draft | None:
         """A draft of checked strand; None when it has none or two (counted by cause)."""
-        strands = (parts.strands | {line.strand for line in cds} | {node.strand if node else 0}) - {
-            0
-        }
-        own = (parts.strands | {line.strand for line in cds}) - {0}
-        if len(strands) != 1:
-            cause = "trans-splicing" if len(own) > 1 or not (node and strands) else "strands differ"
-            self._strandless(cause if strands else "no strand", node, parts, name)
-            return None
-        lines = cds + [
-            stop for stop in parts.stop_codons if cds and not any(_covers(c, stop) for c in cds)
-        ]
-        exons = list(parts.exons)
-        if not exons:
-            exons = parts.utrs + [(line.start, line.end) for line in lines]
-        attributes = node.attributes if node is not None and inherit else {}
+        strand = node.strand if node is not None else 0
+        if parts.strands != {strand}:
+            strand = self._settle_strand(parts, node, name)
+            if not strand:
+                return None
+        if parts.stop_codons and cds:
+            cds = cds + [s for s in parts.stop_codons if not any(_covers(c, s) for c in cds)]
+        exons = parts.exons or parts.utrs + [(line.start, line.end) for line in cds]
+        attributes: Attributes = {}
+        marked = any([line.marked for line in cds])
+        pseudo = marked and any(is_pseudo(line.attributes) for line in cds)
+        if node is not None and inherit:
+            attributes, marked = node.attributes, marked or node.marked
+            pseudo |= _is_pseudo_type(kind) or (node.marked and is_pseudo(attributes))
         return Draft(
-            id=name, type=kind, strand=strands.pop(), line=parts.line, attributes=attributes,
-            exons=exons or list(node.spans if node else ()), cds=lines, recoded=parts.recoded,
-            pseudo=_is_pseudo_type(kind) or is_pseudo(attributes) or any(is_pseudo(c.attributes) for c in cds),
+            id=name, type=kind, strand=strand, line=parts.line, attributes=attributes, exons=exons,
+            cds=cds, recoded=parts.recoded, pseudo=pseudo, marked=marked,
         )  # fmt: skip
 
-    def _strandless(self, cause: str, node: Node | None, parts: Parts, name: str) -> None:
-        if cause == "strands differ":
-            line = node.line if node else parts.line
+    def _settle_strand(self, parts: Parts, node: Node | None, name: str) -> int:
+        """The strand of a transcript whose lines do not all say the same; 0 when there is none (counted)."""
+        own = parts.strands - {0}
+        stated = node.strand if node is not None else 0
+        if len(own | {stated} - {0}) == 1:
+            return next(iter(own or {stated}))
+        if len(own) == 1:
+            line = node.line if node is not None else parts.line
             self.trouble.bad(
-                cause, line, f'"{name}" and its parts on different strands', "one strand"
+                "strands differ", line, f'"{name}" and its parts on different strands', "one strand"
             )
         else:
-            self.trouble.count(cause)
+            self.trouble.count("trans-splicing" if own else "no strand")
+        return 0
 
     def _orphan(self, name: str, parts: Parts) -> Iterable[Gene]:
         if name in self.table.broken:
@@ -167,7 +180,8 @@ class _Builder:
 
     def _gene(self, name: str, node: Node | None, drafts: list[Draft]) -> Iterable[Gene]:
         """The gene, if any of its transcripts stands."""
-        drafts = self._of_one_strand([draft for draft in drafts if self._has_strand(draft)])
+        if len({draft.strand for draft in drafts}) > 1 or (drafts and not drafts[0].strand):
+            drafts = self._of_one_strand(drafts)
         if not drafts or name in self.table.broken:
             return
         self._lay_out(drafts)
@@ -178,20 +192,18 @@ class _Builder:
         if self._fits(gene, drafts[0].line):
             yield gene
 
-    def _has_strand(self, draft: Draft) -> bool:
-        if not draft.strand:
-            self.trouble.count("no strand")
-        return draft.strand != 0
-
     def _of_one_strand(self, drafts: list[Draft]) -> list[Draft]:
-        kept = [draft for draft in drafts if draft.strand == drafts[0].strand]
-        for _ in range(len(drafts) - len(kept)):
+        for _ in [draft for draft in drafts if not draft.strand]:
+            self.trouble.count("no strand")
+        stranded = [draft for draft in drafts if draft.strand]
+        kept = [draft for draft in stranded if draft.strand == stranded[0].strand]
+        for _ in range(len(stranded) - len(kept)):
             self.trouble.count("trans-splicing")
         return kept
 
     def _lay_out(self, drafts: list[Draft]) -> None:
         table = self.table
-        if any("origin_spanning" in c.attributes for draft in drafts for c in draft.cds):
+        if any(d.marked and any("origin_spanning" in c.attributes for c in d.cds) for d in drafts):
             table.circular = True
         if table.circular and table.length is not None:
             unwrap(drafts, table.length)
@@ -232,15 +244,16 @@ def _childless(node: Node, name: str, kind: str) -> Draft:
     return Draft(
         id=name, type=kind, strand=node.strand, line=node.line, attributes=node.attributes,
         exons=list(node.spans), pseudo=_is_pseudo_type(kind) or is_pseudo(node.attributes),
+        marked=node.marked,
     )  # fmt: skip
 
 
 def _cds_groups(lines: list[CdsLine]) -> list[list[CdsLine]]:
     """Split a transcript's CDS lines by ID, if those of different ID overlap; else they are one CDS."""
-    groups: dict[str, list[CdsLine]] = {}
-    for line in lines:
-        groups.setdefault(line.id, []).append(line)
-    if len(groups) > 1:
+    if len({line.id for line in lines}) > 1:
+        groups: dict[str, list[CdsLine]] = {}
+        for line in lines:
+            groups.setdefault(line.id, []).append(line)
         for one, other in combinations(groups.values(), 2):
             if any(a.start < b.end and b.start < a.end for a in one for b in other):
                 return list(groups.values())
@@ -255,26 +268,33 @@ def _describe(
     transcripts: tuple[Transcript, ...],
 ) -> Gene:
     """Put the gene together: its type, name, genetic code and marks."""
-    attributes: Attributes = node.attributes if node else {}
-    cds = [line for draft in drafts for line in draft.cds]
-    own = attributes or (cds[0].attributes if cds else {})
-    names = _NAME_KEYS if node else ("gene", "Name")
-    biotype = next((unescape(attributes[key]) for key in _BIOTYPE_KEYS if key in attributes), "")
-    kind = node.kind if node else "gene"
-    pseudo = (
-        _is_pseudo_type(kind) or "pseudogen" in biotype or is_pseudo(attributes)
-        or all(draft.pseudo for draft in drafts)
-    )  # fmt: skip
-    codes = (
-        s["transl_table"] for s in (*(c.attributes for c in cds), attributes) if "transl_table" in s
-    )
-    code = next(map(int, codes), table.genetic_code if cds else None)
+    first = next((draft.cds[0].attributes for draft in drafts if draft.cds), None)
+    attributes: Attributes = node.attributes if node is not None else {}
+    names = attributes if node is not None else first or {}
+    biotype = unescape(_first(attributes, _BIOTYPE_KEYS))
+    kind = node.kind if node is not None else "gene"
+    pseudo = _is_pseudo_type(kind) or "pseudogen" in biotype or all([d.pseudo for d in drafts])
+    if node is not None and node.marked:
+        pseudo |= is_pseudo(attributes)
+    code = _first(first or {}, _CODE_KEYS) or _first(attributes, _CODE_KEYS)
     return Gene(
-        id=name, contig=table.name, strand=drafts[0].strand, transcripts=transcripts,
-        type=_gene_type(biotype, kind, drafts, pseudo), pseudo=pseudo, genetic_code=code,
-        name=next((unescape(own[key]) for key in names if own.get(key)), ""),
-        score=node.score if node else None,
-    )  # fmt: skip
+        id=name,
+        contig=table.name,
+        strand=drafts[0].strand,
+        transcripts=transcripts,
+        type=_gene_type(biotype, kind, drafts, pseudo),
+        pseudo=pseudo,
+        genetic_code=int(code) if code else table.genetic_code if first is not None else None,
+        name=unescape(_first(names, _NAME_KEYS if node is not None else _CDS_NAME_KEYS)),
+        score=node.score if node is not None else None,
+    )
+
+
+def _first(attributes: Attributes, keys: tuple[str, ...]) -> str:
+    for key in keys:
+        if key in attributes:
+            return attributes[key]
+    return ""
 
 
 def _gene_type(biotype: str, kind: str, drafts: list[Draft], pseudo: bool) -> str:

@@ -23,6 +23,9 @@ Span: TypeAlias = tuple[int, int]
 _PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]*)")
 _STRANDS = {"+": 1, "-": -1, ".": 0, "?": 0}
 _PHASES = {"0": 0, "1": 1, "2": 2, ".": None}
+_MARKS = frozenset(
+    {"partial", "start_range", "end_range", "exception", "transl_except", "ribosomal_slippage", "pseudo", "pseudogene", "origin_spanning"}
+)  # fmt: skip
 _UTR = frozenset({"five_prime_UTR", "three_prime_UTR", "UTR", "5UTR", "3UTR", "five_prime_utr", "three_prime_utr"})  # fmt: skip
 _CONTIG_TYPES = frozenset({"region", "chromosome", "contig", "supercontig", "scaffold", "plasmid", "sequence", "databank_entry"})  # fmt: skip
 _KNOWN_CODES = frozenset(map(str, known_codes()))
@@ -42,7 +45,8 @@ class CdsLine:
     id: str
     attributes: Attributes
     line: int
-    parent: str = ""
+    marked: bool
+    """The attributes say something out of the ordinary (partial, pseudo, exception ...)."""
 
 
 @dataclass(slots=True)
@@ -72,6 +76,8 @@ class Node:
     attributes: Attributes
     parents: list[str]
     line: int
+    marked: bool
+    """As in `CdsLine`."""
 
 
 @dataclass(slots=True)
@@ -119,9 +125,11 @@ def parse_attributes(text: str) -> Attributes:
 
     Values stay escaped (a comma separates values, an escaped comma does not): `unescape` and `values` decode them.
     """
-    if "; " in text or text.startswith(" "):
-        text = text.replace("; ", ";").strip()
-    return dict([pair.split("=", 1) for pair in text.split(";") if "=" in pair][::-1])  # type: ignore[misc]
+    if "; " in text:
+        text = text.replace("; ", ";")
+    pairs = [pair.split("=", 1) for pair in text.strip().split(";") if "=" in pair]
+    pairs.reverse()
+    return dict(pairs)
 
 
 def unescape(text: str) -> str:
@@ -131,7 +139,9 @@ def unescape(text: str) -> str:
 
 def values(text: str) -> list[str]:
     """Split a value at commas and decode its parts."""
-    return [unescape(part.strip()) for part in text.split(",")] if text else []
+    if "," not in text and "%" not in text:
+        return [text] if text else []
+    return [unescape(part) for part in text.split(",")]
 
 
 def is_gene_type(kind: str) -> bool:
@@ -236,8 +246,7 @@ class LineReader:
             self._bad("no parent", columns, number, f"{columns[2]} without Parent", "Parent=ID")
         if found is None or strand is None:
             return [], 0
-        text = found.group(1)
-        return (values(text) if "," in text or "%" in text else [text.strip()]), strand
+        return values(found.group(1)), strand
 
     def _exon(self, table: ContigTable, columns: list[str], span: Span, number: int) -> None:
         parents, strand = self._children(columns, number)
@@ -256,7 +265,7 @@ class LineReader:
     def _stop_codon(self, table: ContigTable, columns: list[str], span: Span, number: int) -> None:
         parents, strand = self._children(columns, number)
         for parent in parents:
-            piece = CdsLine(*span, strand, None, "", {}, number, parent)
+            piece = CdsLine(*span, strand, None, "", {}, number, False)
             self._parts(table, parent, number).stop_codons.append(piece)
 
     def _cds(self, table: ContigTable, columns: list[str], span: Span, number: int) -> None:
@@ -269,19 +278,19 @@ class LineReader:
         attributes = parse_attributes(columns[8])
         if "transl_table" in attributes and not self._known_code(attributes, columns, number):
             return
-        cds_id = unescape(attributes.get("ID", ""))
+        start, end = span
+        name = unescape(attributes.get("ID", ""))
+        marked = not _MARKS.isdisjoint(attributes)
+        phase = _PHASES[columns[7]]
         parent_text = attributes.get("Parent")
-        if parent_text is None and "Parent=" not in columns[8]:
-            name = cds_id or f"cds_line{number}"
-            line = CdsLine(*span, strand, _PHASES[columns[7]], name, attributes, number)
-            table.orphans.setdefault(name, Parts(number)).cds.append(line)
-            return
-        for parent in values(parent_text or ""):
-            parts = self._parts(table, parent, number)
+        if parent_text is None:
+            name = name or f"cds_line{number}"
+            owners = [table.orphans.setdefault(name, Parts(number))]
+        else:
+            owners = [self._parts(table, parent, number) for parent in values(parent_text)]
+        for parts in owners:
             parts.strands.add(strand)
-            parts.cds.append(
-                CdsLine(*span, strand, _PHASES[columns[7]], cds_id, attributes, number, parent)
-            )
+            parts.cds.append(CdsLine(start, end, strand, phase, name, attributes, number, marked))
 
     def _known_code(self, attributes: Attributes, columns: list[str], number: int) -> bool:
         text = attributes["transl_table"]
@@ -313,7 +322,10 @@ class LineReader:
             return
         score = self._score(columns, number)
         parents = values(attributes.get("Parent", ""))
-        table.nodes[name] = Node(kind, name, [span], strand, score, attributes, parents, number)
+        marked = not _MARKS.isdisjoint(attributes)
+        table.nodes[name] = Node(
+            kind, name, [span], strand, score, attributes, parents, number, marked
+        )
 
     def _score(self, columns: list[str], number: int) -> float | None:
         if columns[5] == ".":
