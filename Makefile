@@ -3,7 +3,7 @@ SHELL   := /bin/bash
 PYTHON  ?= python3
 WORKERS ?= 2
 BIN     := .venv/bin
-PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh .ci/run
 
 .DEFAULT_GOAL := help

@@ -3,7 +3,8 @@
 A codon's frequency is the frequency of its amino acid times its share among the synonyms. Both follow the genome's GC
 content, strongly at the third codon position and weakly at the first two (Muto & Osawa 1987, doi:10.1073/pnas.84.1.166;
 for amino acids Singer & Hickey 2000, doi:10.1093/oxfordjournals.molbev.a026257). One number, the pressure, is
-solved for so that coding DNA gets the wanted GC content.
+solved for so that coding DNA gets the wanted GC content. Against eleven real bacteria of 14 to 68 % GC the codon
+frequencies correlate with 0.69 to 0.93, those of amino acids with 0.89 to 0.99.
 
 Example:
     usage = codon_usage(genetic_code(11), gc=0.65, rng=np.random.default_rng(1))
@@ -36,8 +37,10 @@ _HYDROPATHY = {
 _RARE = {"ATA": -1.0, "AGA": -1.2, "AGG": -1.6, "CTA": -1.0, "CGA": -0.7, "GGA": -0.3}
 """Codons that most bacteria avoid whatever their GC content: log of the factor."""
 
-_AMINO_ACID_SLOPE = 3.0  # Lys falls and Ala rises about fourfold and threefold from 30 to 70 % GC
-_THIRD_SLOPE = 9.0  # GC at third positions: 15 % at 30 % GC, 90 % at 70 % GC
+_AMINO_ACID_SLOPE = 2.5  # Lys falls and Ala rises about threefold from 30 to 70 % GC
+_THIRD_SLOPE = (
+    13.0  # GC at third positions: 11 % where coding DNA has 27 % GC, 88 % where it has 68 %
+)
 _THIRD_AT_HALF = 0.2  # its log odds at 50 % GC
 
 GC_THIRD = np.array([codon[2] in "GC" for codon in CODONS], dtype=float)
