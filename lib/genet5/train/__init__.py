@@ -1,0 +1,1 @@
+"""Training: loss, loop, optimizer, checkpoints, logs."""

@@ -1,0 +1,84 @@
+"""The loss as the loop sees it: sums per head from the model's output, counts per head from the targets alone.
+
+A head's loss is its sum divided by its count, both over *all* micro-batches of a step on *all* ranks; so the gradient
+of a step depends on which windows it holds, not on how they were packed, padded or shared out. That is why the counts
+are needed before the forward pass of the step's first micro-batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from genet5.blocks.moe import MixtureOfExperts
+from genet5.dataset.batch import IGNORE, Batch
+from genet5.train.dist import Ranks
+from genet5.train.loss import LossWeights, loss_sums
+
+
+class Term(Protocol):
+    """One head's loss of one micro-batch."""
+
+    @property
+    def sum(self) -> Tensor:
+        """Loss summed over what is counted; a scalar."""
+
+    @property
+    def count(self) -> Tensor:
+        """How much was summed; a scalar."""
+
+    @property
+    def weight(self) -> float:
+        """Share in the total loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is minimised: the weighted sum of the heads' mean losses."""
+
+    sums: Callable[[Any, Batch], Mapping[str, Term]]
+    """(model output, batch) -> a term per head."""
+    counts: Callable[[Batch], Mapping[str, Tensor]]
+    """Batch -> the counts of these terms."""
+
+
+def gene_objective(model: nn.Module, weights: LossWeights) -> Objective:
+    """Return GeneT5's objective; `model` tells how many layers have a router."""
+    routers = sum(isinstance(module, MixtureOfExperts) for module in model.modules())
+    return Objective(
+        sums=lambda output, batch: loss_sums(output, batch, weights),
+        counts=lambda batch: target_counts(batch, routers),
+    )
+
+
+def target_counts(batch: Batch, routers: int = 0) -> dict[str, Tensor]:
+    """Return how much each head of `loss_sums` counts: labels by weight, bases with a state, true boundaries."""
+    targets = batch.targets
+    labels, weights = targets.labels[:, 1:], targets.label_weights[:, 1:]
+    is_known = (targets.states != IGNORE).repeat_interleave(4, dim=1)[:, _BOUNDARY_ORDER]
+    counts = {
+        "token": (weights * (labels >= 0)).sum(),
+        "position": (weights * (labels < 0)).sum(),
+        "state": (targets.states != IGNORE).sum(),
+        "boundary": (targets.boundaries & is_known).sum(),
+    }
+    if routers:
+        counts["balance"] = counts["router_z"] = (weights > 0).sum() * routers
+    return counts
+
+
+_BOUNDARY_ORDER = [0, 4, 1, 5, 2, 6, 3, 7]
+"""Puts four copies of + and four of - into the order of the boundary rows, which alternate + and -."""
+
+
+def step_counts(objective: Objective, batches: Sequence[Batch], ranks: Ranks) -> dict[str, float]:
+    """Return each head's count over all micro-batches of a step on all ranks, at least 1."""
+    each = [objective.counts(batch) for batch in batches]
+    heads = sorted(each[0])
+    local = torch.stack([torch.stack([one[head].double() for one in each]).sum() for head in heads])
+    total = ranks.sum(local).clamp(min=1.0)
+    return dict(zip(heads, total.tolist(), strict=True))

@@ -1,0 +1,152 @@
+"""AdamW in two groups, learning-rate schedules as pure functions of the step, and a moving average of the weights.
+
+Matrices decay; norms, biases, embeddings and single numbers do not. A schedule returns a factor of the highest
+learning rate, so a resumed run needs no scheduler state beyond the step.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from genet5.config.train import OptimConfig
+from genet5.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Schedule = Callable[[int], float]
+
+
+def decays(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
+    """Whether weight decay pulls at `parameter`, which `module` holds under `name`."""
+    if parameter.ndim < 2 or name.endswith("bias"):
+        return False
+    return not isinstance(module, nn.Embedding) and "norm" not in type(module).__name__.lower()
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return AdamW's groups: what decays and what does not; a tied parameter decays only if all its uses do."""
+    found: dict[int, tuple[nn.Parameter, bool]] = {}
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.requires_grad:
+                before = found.get(id(parameter), (parameter, True))[1]
+                found[id(parameter)] = (parameter, before and decays(module, name, parameter))
+    kept = [p for p, does in found.values() if does]
+    free = [p for p, does in found.values() if not does]
+    groups = [
+        {"params": kept, "weight_decay": weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """Return AdamW (fused on CPU and CUDA), or its 8-bit form.
+
+    Raises:
+        ConfigError: `optim_8bit` without torchao.
+    """
+    groups = parameter_groups(model, config.weight_decay)
+    betas = (0.9, config.beta2)
+    if config.optim_8bit:
+        return cast("torch.optim.Optimizer", adamw_8bit()(groups, lr=config.lr, betas=betas))
+    devices = {parameter.device.type for group in groups for parameter in group["params"]}
+    return torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=devices <= {"cpu", "cuda"})
+
+
+def adamw_8bit() -> Callable[..., Any]:
+    """Return torchao's 8-bit AdamW.
+
+    Raises:
+        ConfigError: torchao is not installed.
+    """
+    try:
+        return cast("Callable[..., Any]", importlib.import_module("torchao.optim").AdamW8bit)
+    except ImportError as error:
+        raise ConfigError(
+            "optim_8bit", True, 'needs torchao; install it with: pip install "genet5[gpu]"'
+        ) from error
+
+
+def make_schedule(config: OptimConfig, total_steps: int) -> Schedule:
+    """Return step (0-based) -> factor of the highest learning rate.
+
+    Args:
+        config: Shape, warm-up, decay and lowest share.
+        total_steps: Horizon; the factor of the last step is (nearly) `min_lr_ratio`.
+    """
+    warmup = round(config.warmup_ratio * total_steps)
+    low = config.min_lr_ratio
+
+    def cosine(step: int) -> float:
+        done = (step - warmup) / max(1, total_steps - warmup)
+        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+    def wsd(step: int) -> float:
+        decay = max(1, min(total_steps - warmup, round(config.decay_ratio * total_steps)))
+        left = min(1.0, (total_steps - step) / decay)
+        return low + (1 - low) * max(0.0, left)
+
+    shapes: dict[str, Schedule] = {"cosine": cosine, "wsd": wsd, "constant": lambda step: 1.0}
+    shape = shapes[config.schedule]
+    return lambda step: (step + 1) / (warmup + 1) if step < warmup else shape(step)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of all groups."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
+
+
+class WeightAverage:
+    """Exponential moving average of a model's parameters.
+
+    Args:
+        model: Its present parameters are the first average.
+        decay: Weight of the old average; early steps use less, (1 + steps) / (10 + steps), to forget the start.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.steps = decay, 0
+        self.average = {
+            name: parameter.detach().clone()
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad
+        }
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards the model's parameters by one step."""
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        parameters = dict(model.named_parameters())
+        now = [parameters[name].detach() for name in self.average]
+        torch._foreach_lerp_(list(self.average.values()), now, 1 - decay)
+        self.steps += 1
+
+    @contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """Put the average into the model while the block runs."""
+        self._swap(model)
+        try:
+            yield
+        finally:
+            self._swap(model)
+
+    @torch.no_grad()
+    def _swap(self, model: nn.Module) -> None:
+        parameters = dict(model.named_parameters())
+        for name, average in self.average.items():
+            now = parameters[name].detach().clone()
+            parameters[name].copy_(average)
+            average.copy_(now)

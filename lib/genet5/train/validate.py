@@ -1,0 +1,59 @@
+"""Validation: the loss of each head over the validation windows, without gradients."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from genet5.dataset.batch import Batch
+from genet5.train.dist import Ranks
+from genet5.train.objective import Objective
+
+
+def validation_losses(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    objective: Objective,
+    ranks: Ranks,
+    *,
+    use_bf16: bool,
+    max_batches: int | None = None,
+) -> dict[str, float]:
+    """Return the mean loss of each head ("loss_<head>") and their weighted sum ("loss") over all ranks.
+
+    Args:
+        model: Put into evaluation mode while this runs.
+        batches: This rank's part of the validation data.
+        objective: Heads.
+        ranks: This process among the run's.
+        use_bf16: Evaluate under autocast.
+        max_batches: Stop after so many; None = all.
+    """
+    totals: dict[str, Tensor] = {}
+    weights: dict[str, float] = {}
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        for batch in itertools.islice(batches, max_batches):
+            moved = batch.to(ranks.device)
+            with torch.autocast(ranks.device.type, torch.bfloat16, enabled=use_bf16):
+                output = model(moved)
+            counts = objective.counts(moved)
+            for head, term in objective.sums(output, moved).items():
+                weights[head] = term.weight
+                pair = torch.stack([term.sum.double(), counts[head].double()])
+                totals[head] = totals.get(head, torch.zeros_like(pair)) + pair
+    model.train(was_training)
+    return _means(totals, weights, ranks)
+
+
+def _means(totals: dict[str, Tensor], weights: dict[str, float], ranks: Ranks) -> dict[str, float]:
+    means: dict[str, float] = {}
+    for head, pair in sorted(totals.items()):
+        total, count = ranks.sum(pair).tolist()
+        means[head] = total / max(count, 1.0)
+    loss = sum(weights[head] * mean for head, mean in means.items())
+    return {"loss": loss, **{f"loss_{head}": mean for head, mean in means.items()}}

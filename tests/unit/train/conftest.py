@@ -1,0 +1,187 @@
+"""A stand-in for the model and its data: small enough for hundreds of steps, with the same interfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_model
+from torch import Tensor, nn
+
+from genet5.config.train import (
+    BatchConfig,
+    CheckpointConfig,
+    ComputeConfig,
+    DurationConfig,
+    LogConfig,
+    OptimConfig,
+    TrainConfig,
+    ValidationConfig,
+)
+from genet5.dataset.batch import Batch, Inputs, Targets
+from genet5.train.dist import Ranks
+from genet5.train.logging import CsvSink, JsonlSink, Metrics
+from genet5.train.loop import Horizon, Trainer
+from genet5.train.objective import Objective
+
+LENGTH = 12
+
+
+@dataclass(frozen=True)
+class ToyTerm:
+    sum: Tensor
+    count: Tensor
+    weight: float
+
+
+class ToyModel(nn.Module):
+    """Tells the next base; dropout makes it use the random state."""
+
+    def __init__(self, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(8, 16)
+        self.norm = nn.LayerNorm(16)
+        self.linear = nn.Linear(16, 16)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(16, 8, bias=False)
+        self.unused = nn.Parameter(torch.ones(3))
+        self.head.weight = self.embedding.weight
+
+    def forward(self, batch: Batch) -> Tensor:
+        x = self.embedding(batch.inputs.input_ids)
+        return self.head(self.dropout(torch.relu(self.linear(self.norm(x))))).float()
+
+    def save_pretrained(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "config.json").write_text("{}", encoding="utf-8")
+        save_model(self, str(path / "model.safetensors"))
+
+
+def toy_sums(output: Tensor, batch: Batch) -> dict[str, ToyTerm]:
+    """Two heads with different counts, so that a wrong normalisation shows."""
+    labels, weights = batch.targets.labels, batch.targets.label_weights
+    loss = nn.functional.cross_entropy(output.transpose(1, 2), labels, reduction="none")
+    is_even = (labels % 2 == 0).float() * weights
+    return {
+        "token": ToyTerm((loss * weights).sum(), weights.sum(), 1.0),
+        "position": ToyTerm((loss * is_even).sum(), is_even.sum(), 0.5),
+    }
+
+
+def toy_counts(batch: Batch) -> dict[str, Tensor]:
+    labels, weights = batch.targets.labels, batch.targets.label_weights
+    return {"token": weights.sum(), "position": ((labels % 2 == 0) * weights).sum()}
+
+
+def toy_batch(seed: int, num_windows: int = 3) -> Batch:
+    draw = torch.Generator().manual_seed(seed)
+    ids = torch.randint(0, 8, (num_windows, LENGTH), generator=draw)
+    lengths = torch.randint(4, LENGTH + 1, (num_windows,), generator=draw)
+    weights = (torch.arange(LENGTH) < lengths[:, None]).float()
+    inputs = Inputs(
+        input_ids=ids,
+        token_start_bp=torch.arange(LENGTH).expand(num_windows, -1),
+        num_tokens=lengths,
+        bases=torch.full((num_windows, LENGTH), ord("A"), dtype=torch.uint8),
+        num_bases=lengths,
+        genetic_code=torch.full((num_windows,), 11),
+    )
+    targets = Targets(
+        labels=(ids * 3 + 1) % 8,
+        label_weights=weights,
+        states=torch.zeros((num_windows, 2, LENGTH), dtype=torch.int8),
+        boundaries=torch.zeros((num_windows, 8, LENGTH), dtype=torch.bool),
+    )
+    return Batch(inputs, targets, tuple(f"toy/{seed}:{row}" for row in range(num_windows)))
+
+
+class ToySource:
+    """Batches of an epoch in an order that depends on the epoch; every rank takes its share."""
+
+    def __init__(self, num_batches: int = 6, rank: int = 0, world_size: int = 1) -> None:
+        self.num_batches, self.rank, self.world_size = num_batches, rank, world_size
+        self.epoch = self.done = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = torch.randperm(
+            self.num_batches, generator=torch.Generator().manual_seed(self.epoch)
+        ).tolist()[self.rank :: self.world_size]
+        while self.done < len(order):
+            self.done += 1
+            yield toy_batch(order[self.done - 1])
+        self.epoch, self.done = self.epoch + 1, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "done": self.done}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch, self.done = state["epoch"], state["done"]
+
+
+def toy_config(out: Path, **parts: Any) -> TrainConfig:
+    return TrainConfig(
+        train=Path("train.packed"),
+        val=Path("val.packed"),
+        out=out,
+        base=Path("base"),
+        duration=DurationConfig(max_steps=parts.pop("max_steps", 8)),
+        batch=BatchConfig(grad_accum=parts.pop("grad_accum", 1)),
+        optim=replace(OptimConfig(lr=1e-2, ema_decay=0.9), **parts.pop("optim", {})),
+        checkpoints=replace(CheckpointConfig(save_every=None), **parts.pop("checkpoints", {})),
+        validation=replace(ValidationConfig(), **parts.pop("validation", {})),
+        compute=ComputeConfig(device="cpu", precision=parts.pop("precision", "fp32")),
+        log=LogConfig(log_every_steps=parts.pop("log_every_steps", 1)),
+        **parts,
+    )
+
+
+def toy_trainer(config: TrainConfig, *, ranks: Ranks | None = None, **parts: Any) -> Trainer:
+    """Build the same trainer each time: weights and random state follow from the settings' seed."""
+    ranks = ranks or Ranks()
+    config.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    model = parts.pop("model", None) or ToyModel()
+    source = parts.pop("source", None) or ToySource(6, ranks.rank, ranks.world_size)
+    sinks = [JsonlSink(config.out / "metrics.jsonl"), CsvSink(config.out)]
+    return Trainer(
+        config=config,
+        model=model,
+        objective=parts.pop("objective", Objective(toy_sums, toy_counts)),
+        source=source,
+        horizon=parts.pop("horizon", Horizon(config.duration.max_steps or 8, 6.0)),
+        ranks=ranks,
+        metrics=Metrics(sinks if ranks.is_first else []),
+        validation=parts.pop("validation", lambda: [toy_batch(100), toy_batch(101)]),
+        **parts,
+    )
+
+
+@pytest.fixture(scope="session")
+def toy() -> Any:
+    """The stand-ins by name: importlib mode has no imports between test files."""
+
+    @dataclass(frozen=True)
+    class Toy:
+        Model: type[ToyModel] = ToyModel
+        Source: type[ToySource] = ToySource
+        batch: Callable[..., Batch] = staticmethod(toy_batch)
+        sums: Callable[..., dict[str, ToyTerm]] = staticmethod(toy_sums)
+        counts: Callable[..., dict[str, Tensor]] = staticmethod(toy_counts)
+        config: Callable[..., TrainConfig] = staticmethod(toy_config)
+        trainer: Callable[..., Trainer] = staticmethod(toy_trainer)
+
+    return Toy()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(before)
+    torch.use_deterministic_algorithms(False)

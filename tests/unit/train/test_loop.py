@@ -1,0 +1,301 @@
+"""The loop: normalisation, exact resume, stopping, and what it writes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from genet5.train.checkpoint import list_checkpoints
+from genet5.train.loop import (
+    Horizon,
+    NonFiniteLossError,
+    changed_settings,
+    find_checkpoint,
+)
+from genet5.train.objective import Objective
+
+
+def rows(out: Path, kind: str = "train") -> list[dict[str, Any]]:
+    lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [row for row in map(json.loads, lines) if row["kind"] == kind]
+
+
+def losses(out: Path) -> list[float]:
+    return [row["loss"] for row in rows(out)]
+
+
+def test_a_run_learns_and_writes_model_and_metrics(toy: Any, tmp_path: Path) -> None:
+    trainer = toy.trainer(toy.config(tmp_path, max_steps=40, optim={"lr": 3e-2}))
+    outcome = trainer.run()
+    trainer.export()
+    assert outcome.reason == "finished"
+    assert outcome.step == 40
+    assert losses(tmp_path)[-1] < 0.7 * losses(tmp_path)[0]
+    assert {
+        "config.json",
+        "model.safetensors",
+        "metrics.jsonl",
+        "metrics.csv",
+        "validation.csv",
+    } <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_accumulated_micro_batches_give_the_gradient_of_one_batch(toy: Any, tmp_path: Path) -> None:
+    batches = [toy.batch(1), toy.batch(2)]
+    together = toy.trainer(
+        toy.config(tmp_path / "a", optim={"ema_decay": None}), model=toy.Model(0.0)
+    )
+    together._step(batches)
+    whole = toy.trainer(toy.config(tmp_path / "b", optim={"ema_decay": None}), model=toy.Model(0.0))
+    from genet5.dataset.batch import Batch, Inputs, Targets  # joined by hand, field by field
+
+    def join(cls: Any, parts: list[Any]) -> Any:
+        return cls(
+            **{
+                name: torch.cat([getattr(p, name) for p in parts])
+                for name in cls.__dataclass_fields__
+            }
+        )
+
+    joined = Batch(
+        join(Inputs, [b.inputs for b in batches]),
+        join(Targets, [b.targets for b in batches]),
+        ("x",),
+    )
+    torch.manual_seed(0)
+    whole.state.model.load_state_dict(
+        {**together.state.model.state_dict(), **toy.Model(0.0).state_dict()}
+    )
+    torch.manual_seed(0)
+    fresh = toy.trainer(toy.config(tmp_path / "c", optim={"ema_decay": None}), model=toy.Model(0.0))
+    torch.manual_seed(0)
+    fresh.state.model.load_state_dict(toy.Model(0.0).state_dict())
+    torch.manual_seed(0)
+    whole.state.model.load_state_dict(toy.Model(0.0).state_dict())
+    whole._step([joined])
+    fresh._step(batches)
+    for name, weight in whole.state.model.named_parameters():
+        # Adam's first step is sign-like: sums in another order may differ in the last bits of fp32
+        torch.testing.assert_close(
+            weight, dict(fresh.state.model.named_parameters())[name], rtol=1e-4, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 7])
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
+    toy: Any, tmp_path: Path, stop_at: int
+) -> None:
+    config = toy.config(
+        tmp_path / "whole", max_steps=10, grad_accum=2, validation={"eval_steps": 3}
+    )
+    toy.trainer(config).run()
+    broken = replace(config, out=tmp_path / "broken")
+    horizon = Horizon(10, 3.0)
+    first = toy.trainer(broken, horizon=Horizon(10, 3.0))
+    original = first._vote
+    first._vote = lambda: ("killed", True) if first.state.progress.step == stop_at else original()
+    first.run()
+    torch.manual_seed(999)  # whatever happened in between
+    second = toy.trainer(replace(broken, seed=77), horizon=horizon)
+    second.resume(list_checkpoints(broken.out / "checkpoints")[-1])
+    second.run()
+    whole = toy.trainer(replace(config, out=tmp_path / "again"), horizon=horizon)
+    whole.run()
+    whole.export()
+    second.export()
+    assert losses(broken.out) == losses(tmp_path / "again")
+    assert [row["loss"] for row in rows(broken.out, "validation")] == [
+        row["loss"] for row in rows(tmp_path / "again", "validation")
+    ]
+    ours, theirs = (load_file(p / "model.safetensors") for p in (broken.out, tmp_path / "again"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_sums_between_progress_lines_survive_a_resume(toy: Any, tmp_path: Path) -> None:
+    config = toy.config(tmp_path / "whole", max_steps=9, log_every_steps=4)
+    toy.trainer(config).run()
+    broken = replace(config, out=tmp_path / "broken")
+    first = toy.trainer(broken)
+    first._vote = lambda: ("killed", True) if first.state.progress.step == 6 else ("", False)
+    first.run()
+    second = toy.trainer(broken)
+    second.resume(list_checkpoints(broken.out / "checkpoints")[-1])
+    second.run()
+    assert losses(broken.out) == losses(config.out)
+
+
+def test_rows_behind_the_checkpoint_leave_the_metric_files(toy: Any, tmp_path: Path) -> None:
+    config = toy.config(tmp_path, max_steps=6, checkpoints={"save_steps": 2})
+    first = toy.trainer(config)
+    first._vote = lambda: ("killed", False) if first.state.progress.step == 5 else ("", False)
+    first._save()
+    first._saved_step = None
+    saved = first._save
+    first._save = lambda: saved() if first.state.progress.step == 2 else None
+    first._vote = lambda: (
+        "killed" if first.state.progress.step == 5 else "",
+        first.state.progress.step == 2,
+    )
+    first.run()
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 4, 5]
+    second = toy.trainer(config)
+    second.resume(list_checkpoints(tmp_path / "checkpoints")[-1])
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2]
+    second.run()
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 4, 5, 6]
+    table = (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in table] == ["step", "1", "2", "3", "4", "5", "6"]
+
+
+def test_a_non_finite_loss_stops_before_the_step_and_names_the_windows(
+    toy: Any, tmp_path: Path
+) -> None:
+    def sums(output: torch.Tensor, batch: Any) -> Any:
+        terms = toy.sums(output, batch)
+        if "toy/2:0" in batch.window_ids:
+            terms["token"] = replace(terms["token"], sum=terms["token"].sum * math.nan)
+        return terms
+
+    trainer = toy.trainer(toy.config(tmp_path, grad_accum=3), objective=Objective(sums, toy.counts))
+    before = {name: w.detach().clone() for name, w in trainer.state.model.named_parameters()}
+    with pytest.raises(NonFiniteLossError, match="step 1: the loss is not finite") as caught:
+        trainer._step([toy.batch(1), toy.batch(2), toy.batch(3)])
+    assert caught.value.windows == ("toy/2:0", "toy/2:1", "toy/2:2")
+    assert all(torch.equal(before[name], w) for name, w in trainer.state.model.named_parameters())
+    assert json.loads((tmp_path / "nonfinite.json").read_text())["windows"][0] == "toy/2:0"
+
+
+def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(toy: Any, tmp_path: Path) -> None:
+    trainer = toy.trainer(toy.config(tmp_path, max_steps=50))
+    step = trainer._step
+
+    def interrupted(batches: Any) -> None:
+        if trainer.state.progress.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        step(batches)
+
+    trainer._step = interrupted
+    outcome = trainer.run()
+    assert (outcome.reason, outcome.step) == ("interrupted", 3)
+    assert list_checkpoints(tmp_path / "checkpoints")[-1].name == "step-00000003"
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_early_stopping_counts_evaluations_without_a_better_loss(toy: Any, tmp_path: Path) -> None:
+    config = toy.config(tmp_path, max_steps=50, validation={"eval_steps": 2}, optim={"lr": 1e-9})
+    config = replace(config, duration=replace(config.duration, early_stopping=2))
+    trainer = toy.trainer(config, horizon=Horizon(50, 1000.0))
+    trainer._schedule = lambda step: 0.0
+    outcome = trainer.run()
+    assert outcome.reason == "early_stopping"
+    assert outcome.step == 6
+
+
+def test_max_minutes_stops_cleanly(toy: Any, tmp_path: Path) -> None:
+    config = toy.config(tmp_path, max_steps=50)
+    config = replace(config, duration=replace(config.duration, max_minutes=1e-9))
+    outcome = toy.trainer(config).run()
+    assert (outcome.reason, outcome.step) == ("max_minutes", 1)
+
+
+def test_the_best_weights_are_exported_not_the_last(toy: Any, tmp_path: Path) -> None:
+    config = toy.config(
+        tmp_path, max_steps=6, validation={"eval_steps": 3}, optim={"ema_decay": None}
+    )
+    trainer = toy.trainer(config, horizon=Horizon(6, 1000.0))
+    trainer.run()
+    progress = trainer.state.progress
+    assert progress.best_step == 6
+    best = json.loads((tmp_path / "best" / "best.json").read_text())
+    assert best["step"] == 6
+    weights = load_file(tmp_path / "best" / "model.safetensors")
+    assert torch.equal(weights["linear.weight"], trainer.state.model.linear.weight)
+
+
+def test_the_best_model_of_an_abandoned_branch_steps_aside(toy: Any, tmp_path: Path) -> None:
+    config = toy.config(
+        tmp_path,
+        max_steps=6,
+        validation={"eval_steps": 3},
+        checkpoints={"save_steps": 2, "keep_last": 9},
+    )
+    toy.trainer(config, horizon=Horizon(6, 1000.0)).run()
+    second = toy.trainer(config, horizon=Horizon(6, 1000.0))
+    second.resume(tmp_path / "checkpoints" / "step-00000002")
+    assert (tmp_path / "best-6" / "model.safetensors").exists()
+    assert second.state.progress.best_loss is None
+
+
+def test_a_lost_best_model_is_rewritten_from_its_checkpoint(toy: Any, tmp_path: Path) -> None:
+    config = toy.config(tmp_path, max_steps=3, validation={"eval_steps": 3})
+    toy.trainer(config, horizon=Horizon(3, 1000.0)).run()
+    wanted = load_file(tmp_path / "best" / "model.safetensors")
+    (tmp_path / "best" / "best.json").write_text('{"step": 1}')
+    (tmp_path / "best" / "model.safetensors").unlink()
+    again = toy.trainer(config, horizon=Horizon(3, 1000.0))
+    again.resume(list_checkpoints(tmp_path / "checkpoints")[-1])
+    found = load_file(tmp_path / "best" / "model.safetensors")
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_the_judge_sees_averaged_weights_and_leaves_the_random_state(
+    toy: Any, tmp_path: Path
+) -> None:
+    seen = []
+
+    def judge(model: torch.nn.Module) -> dict[str, float]:
+        torch.rand(5)
+        seen.append((model.training, model.linear.weight.detach().clone()))
+        return {"gene_f1": 0.5}
+
+    config = toy.config(tmp_path / "a", max_steps=4, validation={"eval_steps": 2})
+    trainer = toy.trainer(config, judge=judge, horizon=Horizon(4, 1000.0))
+    trainer.run()
+    toy.trainer(replace(config, out=tmp_path / "b"), horizon=Horizon(4, 1000.0)).run()
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert not seen[-1][0]
+    assert torch.equal(seen[-1][1], trainer.state.average.average["linear.weight"])
+    assert rows(tmp_path / "a", "validation")[-1]["gene_f1"] == 0.5
+
+
+def test_the_newest_checkpoint_is_found_only_with_resume(toy: Any, tmp_path: Path) -> None:
+    config = toy.config(tmp_path, max_steps=2)
+    toy.trainer(config, record={"settings": {"lr": 0.1, "seed": 0}}).run()
+    assert find_checkpoint(config) is None
+    config = replace(config, checkpoints=replace(config.checkpoints, resume=True))
+    found = find_checkpoint(config)
+    assert found is not None
+    assert found.name == "step-00000002"
+    assert changed_settings(found, {"lr": 0.2, "seed": 0}) == ["lr: 0.1 -> 0.2"]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "max_steps", "accum", "batches", "expected"),
+    [(1.0, None, 1, 10, 10), (1.5, None, 4, 10, 4), (3.0, 7, 1, 10, 7), (0.01, None, 8, 10, 1)],
+)
+def test_the_horizon_follows_epochs_or_max_steps(
+    toy: Any,
+    tmp_path: Path,
+    epochs: float,
+    max_steps: int | None,
+    accum: int,
+    batches: int,
+    expected: int,
+) -> None:
+    config = toy.config(tmp_path, grad_accum=accum)
+    duration = replace(config.duration, epochs=epochs, max_steps=max_steps)
+    assert Horizon.of(replace(config, duration=duration), batches).total_steps == expected
+
+
+def test_each_epoch_ends_once() -> None:
+    horizon = Horizon(20, 10 / 3)
+    assert [step for step in range(1, 21) if horizon.ends_epoch(step)] == [4, 7, 10, 14, 17, 20]
