@@ -1,0 +1,1 @@
+"""Annotation of whole genomes: windows, constrained decoding, stitching, scores, GFF3."""

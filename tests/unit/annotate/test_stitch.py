@@ -1,0 +1,202 @@
+"""Pieces of windows become the genes they were cut from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genet5.annotate.pieces import (
+    Evidence,
+    Piece,
+    Stretch,
+    mirror,
+    piece_from_json,
+    piece_of,
+    piece_to_json,
+)
+from genet5.annotate.stitch import Call, Candidate, Joiner, Merger
+from genet5.annotate.windows import Axis, plan_axis
+from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from genet5.tokens.cut import GeneIndex, cut_genes
+
+
+def make_gene(number: int, strand: int, blocks: list[tuple[int, int]]) -> Gene:
+    """A gene with the right phases; `blocks` are its CDS pieces."""
+    order = blocks if strand > 0 else blocks[::-1]
+    phases, read = {}, 0
+    for block in order:
+        phases[block] = -read % 3
+        read += block[1] - block[0]
+    transcript = Transcript(
+        id=f"t{number}",
+        exons=tuple(Exon(*block) for block in blocks),
+        cds=tuple(Cds(*block, phases[block]) for block in blocks),
+    )
+    return Gene(id=f"g{number}", contig="c", strand=strand, transcripts=(transcript,))
+
+
+@st.composite
+def genomes(draw: st.DrawFn) -> tuple[int, list[Gene]]:
+    """A contig's length and genes on it, spliced or not; on one strand they overlap by a few bases at most."""
+    genes = []
+    for strand in (1, -1):
+        at = gap = draw(st.integers(0, 60))
+        for _ in range(draw(st.integers(0, 5))):
+            blocks, coding = [], 0
+            pieces = draw(st.integers(1, 5))
+            for piece in range(pieces):
+                size = draw(st.integers(1 if gap >= 0 else 9, 90))
+                if piece == pieces - 1:
+                    size += -(coding + size) % 3
+                blocks.append((at, at + size))
+                coding += size
+                at += size + draw(st.integers(1, 120))
+            genes.append(make_gene(len(genes), strand, blocks))
+            gap = draw(st.integers(-8, 80))
+            if gap % 3 == 0 or blocks[-1][1] - blocks[-1][0] + gap <= 0:
+                gap = abs(gap)  # genes that overlap in one frame would have one stop
+            at = blocks[-1][1] + gap
+    end = max((gene.end for gene in genes), default=50)
+    return end + draw(st.integers(0, 50)), sorted(genes, key=lambda gene: gene.start)
+
+
+def stitch(genes: list[Gene], axis: Axis) -> list[Call]:
+    joiner, merger = Joiner(axis), Merger(axis)
+    for window in axis.windows:
+        shown = cut_genes(genes, window.start, window.end)
+        pieces = [piece_of(gene, window, Evidence(coding=1)) for gene in shown]
+        merger.add_sightings(window, pieces)
+        merger.add_candidates(joiner.add(window, pieces))
+    return merger.calls()
+
+
+def as_tuples(genes: list[Gene]) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
+    return [(g.strand, tuple((c.start, c.end) for c in g.canonical.cds)) for g in genes]
+
+
+@settings(max_examples=300, deadline=None)
+@given(genomes(), st.integers(20, 400), st.floats(0, 0.95))
+def test_exact_pieces_restitch_to_the_genes(
+    genome: tuple[int, list[Gene]], window_bp: int, overlap: float
+) -> None:
+    length_bp, genes = genome
+    axis = plan_axis(length_bp, window_bp, int(overlap * window_bp))
+    calls = stitch(genes, axis)
+    found = sorted((c.strand, tuple((p.start, p.end) for p in c.parts)) for c in calls)
+    assert found == sorted(as_tuples(genes))
+    assert all(call.support == pytest.approx(1.0) for call in calls)
+    assert not any(call.partial_left or call.partial_right for call in calls)
+
+
+@settings(max_examples=100, deadline=None)
+@given(genomes(), st.integers(20, 400), st.data())
+def test_a_piece_mirrored_twice_is_itself(
+    genome: tuple[int, list[Gene]], window_bp: int, data: st.DataObject
+) -> None:
+    length_bp, genes = genome
+    axis = plan_axis(length_bp, window_bp, window_bp // 2)
+    window = data.draw(st.sampled_from(axis.windows))
+    for gene in cut_genes(genes, window.start, window.end):
+        piece = piece_of(gene, window, starts=[(3, 0.5)])
+        assert mirror(mirror(piece, window), window) == piece
+
+
+@settings(max_examples=100, deadline=None)
+@given(genomes(), st.integers(20, 400))
+def test_windows_read_on_the_other_strand_restitch(
+    genome: tuple[int, list[Gene]], window_bp: int
+) -> None:
+    length_bp, genes = genome
+    axis = plan_axis(length_bp, window_bp, window_bp // 3)
+    joiner, merger = Joiner(axis), Merger(axis)
+    index = GeneIndex(genes)
+    for window in axis.windows:
+        shown = index.cut(window.start, window.end, reverse=True)
+        pieces = [mirror(piece_of(gene, window), window) for gene in shown]
+        merger.add_sightings(window, pieces, reading=1)
+        merger.add_candidates(joiner.add(window, pieces))
+    found = sorted((c.strand, tuple((p.start, p.end) for p in c.parts)) for c in merger.calls())
+    assert found == sorted(as_tuples(genes))
+
+
+def test_a_gene_over_the_contigs_ends_is_partial() -> None:
+    axis = plan_axis(300, 100, 50)
+    genes = [make_gene(0, 1, [(-30, 60)]), make_gene(1, -1, [(200, 330)])]
+    first, last = stitch(genes, axis)
+    assert (first.start, first.end, first.partial_left, first.partial_right) == (0, 60, True, False)
+    assert (last.start, last.end, last.partial_left, last.partial_right) == (200, 300, False, True)
+    assert first.frame == 0
+    assert last.frame == 2
+
+
+def test_a_gene_over_the_origin_of_a_circular_contig() -> None:
+    axis = plan_axis(1000, 200, 100, circular=True)
+    genes = [make_gene(0, 1, [(100, 190)]), make_gene(1, -1, [(940, 1060)])]
+    copies = [make_gene(2, -1, [(-60, 60)]), make_gene(3, 1, [(1100, 1190)])]
+    calls = stitch([*genes, *copies], axis)
+    assert [(c.start, c.end, c.strand) for c in calls] == [(100, 190, 1), (940, 1060, -1)]
+    assert all(call.support == pytest.approx(1.0) for call in calls)
+
+
+def test_pieces_that_disagree_in_frame_do_not_join() -> None:
+    axis = plan_axis(150, 100, 50)
+    left = Piece(0, "protein_coding", 1, (Stretch("cds", 40, 100),), cut_right=True)
+    right = Piece(1, "protein_coding", 1, (Stretch("cds", 50, 121),), cut_left=True, frame=1)
+    assert join(axis, left, replace(right, frame=0)) == []
+    assert [c.parts for c in join(axis, left, right)] == [(Stretch("cds", 40, 121),)]
+
+
+def test_pieces_that_disagree_near_the_edge_only_still_join() -> None:
+    axis = plan_axis(150, 100, 50)
+    left = Piece(
+        0, "protein_coding", 1, (Stretch("cds", 40, 90), Stretch("cds", 96, 100)), cut_right=True
+    )
+    right = Piece(1, "protein_coding", 1, (Stretch("cds", 50, 121),), cut_left=True, frame=1)
+    assert [c.parts for c in join(axis, left, right)] == [(Stretch("cds", 40, 121),)]
+
+
+def join(axis: Axis, left: Piece, right: Piece) -> list[Candidate]:
+    joiner = Joiner(axis)
+    return joiner.add(axis.windows[0], [left]) + joiner.add(axis.windows[1], [right])
+
+
+def test_a_blank_window_ends_a_chain() -> None:
+    axis = plan_axis(200, 100, 50)
+    left = Piece(0, "protein_coding", 1, (Stretch("cds", 40, 100),), cut_right=True)
+    right = Piece(2, "protein_coding", 1, (Stretch("cds", 100, 160),), cut_left=True, frame=0)
+    joiner = Joiner(axis)
+    assert joiner.add(axis.windows[0], [left]) == []
+    assert joiner.add(axis.windows[2], [right]) == []
+
+
+def test_the_structure_with_most_votes_wins_and_is_reported_once() -> None:
+    axis = plan_axis(4000, 2000, 1500)
+    merger = Merger(axis)
+    short, long = Stretch("cds", 1560, 1800), Stretch("cds", 1500, 1800)
+    pieces = [
+        Piece(0, "protein_coding", 1, (long,), starts=((1500, 0.6), (1560, 0.4))),
+        Piece(1, "protein_coding", 1, (short,), starts=((1560, 0.9), (1500, 0.1))),
+        Piece(2, "protein_coding", 1, (short,), starts=((1560, 0.9), (1500, 0.1))),
+    ]
+    joiner = Joiner(axis)
+    for window in axis.windows:
+        shown = [piece for piece in pieces if piece.window == window.index]
+        merger.add_sightings(window, shown)
+        merger.add_candidates(joiner.add(window, shown))
+    (call,) = merger.calls()
+    assert call.parts == (short,)
+    assert 0.7 < call.structure_share < 0.9
+    assert 0.5 < call.support < 1.0
+
+
+@settings(max_examples=50, deadline=None)
+@given(genomes(), st.integers(20, 400))
+def test_pieces_survive_json(genome: tuple[int, list[Gene]], window_bp: int) -> None:
+    length_bp, genes = genome
+    for window in plan_axis(length_bp, window_bp, 5).windows:
+        for gene in cut_genes(genes, window.start, window.end):
+            piece = piece_of(gene, window, Evidence(0.1, -2.5, 0.0, stop_boundary=1.5), [(3, 0.5)])
+            assert repr(piece_from_json(window.index, piece_to_json(piece))) == repr(piece)
