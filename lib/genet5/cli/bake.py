@@ -1,0 +1,140 @@
+"""`genet5 bake`: genomes and annotations to packed training files."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from genet5.cli.parse import run
+from genet5.config.bake import BakeSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from genet5.dataset.bake import Progress
+
+_DESCRIPTION = (
+    "Turn genomes (FASTA) and their annotations (GFF3) into packed training files: "
+    "training.packed, validation.packed and bake_report.json in --output_dir. "
+    "--check FILE verifies such a file."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return run(_bake, BakeSettings, argv, name="bake", description=_DESCRIPTION)
+
+
+def _bake(settings: BakeSettings) -> int:
+    if settings.check is not None:
+        _print_check(settings.check)
+        return 0
+    from genet5.dataset.bake import bake, plan_bake
+
+    if settings.dry_run:
+        plan = plan_bake(settings)
+        for split in ("training", "validation"):
+            number = sum(split in splits.values() for splits in plan.splits)
+            _say(f"{split}: {plan.bases(split) / 1e6:.2f} Mbp of {number} genomes")
+        windows = (
+            settings.passes * plan.total_bases / (settings.window_size - settings.window_overlap)
+        )
+        strands = 2 if settings.strands == "both" else 1
+        _say(
+            f"about {windows * strands:,.0f} windows of {settings.window_size:,} bp; nothing written"
+        )
+        return 0
+    with _progress_on_stderr() as show:
+        report = bake(settings, show)
+    _print_report(report)
+    return 0
+
+
+def _say(line: str = "") -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _print_check(path: Path) -> None:
+    from genet5.dataset.packed import PackedReader
+
+    reader = PackedReader(path)
+    counts = reader.verify()
+    header = reader.header
+    _say(f"{path}: sound (checksum {header.checksum[:16]}...)")
+    _say(f"  format {header.format}, {header.split}, tokenizer {header.tokenizer_hash[:16]}...")
+    _say("  " + ", ".join(f"{number:,} {name}" for name, number in counts.items()))
+    _say(f"  gene types: {', '.join(header.gene_types)}")
+    _say("  " + ", ".join(f"{name} {value}" for name, value in header.settings.items()))
+    for source in header.sources:
+        _say(f"  {source['taxon']}/{source['genome']}  FASTA {source['fasta_sha256'][:12]}")
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    for split, part in report["files"].items():
+        _say(
+            f"{split}: {part['windows']:,} windows in {part['rows']:,} rows, {part['bases'] / 1e6:.2f} Mbp, "
+            f"{part['bytes'] / 1e6:.1f} MB; rows {part['row_fill_share']:.1%} full, "
+            f"padding at load {part['padding_share_at_load']:.2%}"
+        )
+    if not report["files"]["validation"]["windows"]:
+        _say("validation is empty: give more contigs or genomes, or a --splits table")
+    for topic, causes in report["counts"].items():
+        _say(f"{topic}: " + "; ".join(f"{number:,} {cause}" for cause, number in causes.items()))
+    timing = report["timing"]
+    stages = ", ".join(
+        f"{stage} {seconds} s" for stage, seconds in timing["core_s_by_stage"].items()
+    )
+    _say(
+        f"{timing['written_mbp']} Mbp in {timing['wall_s']} s with {timing['workers']} workers: "
+        f"{timing['written_mbp_per_core_s']} Mbp/s per core ({stages})"
+    )
+
+
+@contextmanager
+def _progress_on_stderr() -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal, a line for each genome elsewhere."""
+    if not sys.stderr.isatty():
+        yield _line_writer()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.1f}/{task.total:.1f} Mbp {task.fields[detail]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("listing", total=0.0, detail="")
+
+        def show(event: Progress) -> None:
+            bar.update(
+                task,
+                description=event.stage,
+                completed=event.done_bp / 1e6,
+                total=event.total_bp / 1e6,
+                detail=event.detail,
+            )
+
+        yield show
+
+
+def _line_writer() -> Callable[[Progress], None]:
+    begin = time.perf_counter()
+
+    def show(event: Progress) -> None:
+        share = 100 * event.done_bp / event.total_bp if event.total_bp else 0.0
+        sys.stderr.write(
+            f"{event.stage} | {event.done_bp / 1e6:.1f}/{event.total_bp / 1e6:.1f} Mbp ({share:.1f}%) | "
+            f"{time.perf_counter() - begin:.1f} s {event.detail}".rstrip()
+            + "\n"
+        )
+        sys.stderr.flush()
+
+    return show

@@ -1,0 +1,121 @@
+"""Windows to padded tensors: `collate` for training, `make_inputs` for annotation; both pad alike.
+
+Per-base targets are made here, from the labels: a window of 6 kb costs well under a millisecond, and storing them would
+make baked files four times as large.
+
+Example:
+    >>> from genet5.genome.sequence import encode_bases
+    >>> from genet5.tokens.sequence import KmerTokenizer
+    >>> inputs = make_inputs([encode_bases("ACGTACGT"), encode_bases("ACGT")], [11, 4], KmerTokenizer(4))
+    >>> inputs.num_tokens.tolist(), inputs.token_start_bp.tolist()
+    ([2, 1], [[0, 4], [0, 4]])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets
+from genet5.dataset.per_base import NUM_BOUNDARIES, base_targets
+from genet5.dataset.windows import Window
+from genet5.genome.sequence import Bases
+from genet5.tokens.sequence import SequenceTokenizer
+from genet5.tokens.structure import decode_window
+from genet5.tokens.vocabulary import StructureVocabulary
+
+_ENCODED = tuple[NDArray[np.int32], NDArray[np.int32]]
+
+
+def make_inputs(
+    bases_list: Sequence[Bases], genetic_codes: Sequence[int], tokenizer: SequenceTokenizer
+) -> Inputs:
+    """Tokenize and pad windows, each read 5' to 3' as the model shall see it."""
+    encoded = [tokenizer.encode(bases) for bases in bases_list]
+    return pad_inputs(bases_list, encoded, genetic_codes)
+
+
+def pad_inputs(
+    bases_list: Sequence[Bases], encoded: Sequence[_ENCODED], genetic_codes: Sequence[int]
+) -> Inputs:
+    """Pad windows that are tokenized already, (ids, token_start_bp) each."""
+    num_bases = [len(bases) for bases in bases_list]
+    ids = _padded([ids for ids, _ in encoded], 0, np.int64)
+    starts = _padded([starts for _, starts in encoded], num_bases, np.int64)
+    return Inputs(
+        input_ids=torch.from_numpy(ids),
+        token_start_bp=torch.from_numpy(starts),
+        num_tokens=torch.tensor([len(ids) for ids, _ in encoded], dtype=torch.int64),
+        bases=torch.from_numpy(_padded(bases_list, ord("N"), np.uint8)),
+        num_bases=torch.tensor(num_bases, dtype=torch.int64),
+        genetic_code=torch.tensor(list(genetic_codes), dtype=torch.int64),
+    )
+
+
+def collate(windows: Sequence[Window], vocabulary: StructureVocabulary | None = None) -> Batch:
+    """Make one micro-batch, padded to its longest window.
+
+    Args:
+        windows: At least one.
+        vocabulary: The labels' vocabulary; the default one if None.
+    """
+    vocabulary = vocabulary or StructureVocabulary()
+    inputs = pad_inputs(
+        [window.bases for window in windows],
+        [(window.input_ids, window.token_start_bp) for window in windows],
+        [window.genetic_code for window in windows],
+    )
+    states, boundaries = _per_base(windows, vocabulary, inputs.bases.shape[1])
+    targets = Targets(
+        labels=_tensor([window.labels for window in windows], vocabulary.pad, np.int64),
+        label_weights=_tensor([window.label_weights for window in windows], 0, np.float32),
+        states=states,
+        boundaries=boundaries,
+    )
+    return Batch(inputs, targets, tuple(window.id for window in windows))
+
+
+def silence(batch: Batch) -> Batch:
+    """The same micro-batch without any target: it adds nothing to any loss."""
+    targets = replace(
+        batch.targets,
+        label_weights=torch.zeros_like(batch.targets.label_weights),
+        states=torch.full_like(batch.targets.states, IGNORE),
+        boundaries=torch.zeros_like(batch.targets.boundaries),
+    )
+    return replace(batch, targets=targets)
+
+
+def _per_base(
+    windows: Sequence[Window], vocabulary: StructureVocabulary, length_bp: int
+) -> tuple[Tensor, Tensor]:
+    states = np.full((len(windows), 2, length_bp), IGNORE, dtype=np.int8)
+    boundaries = np.zeros((len(windows), NUM_BOUNDARIES, length_bp), dtype=np.bool_)
+    for index, window in enumerate(windows):
+        length = len(window.bases)
+        genes = decode_window(window.labels, vocabulary).genes
+        states[index, :, :length], boundaries[index, :, :length] = base_targets(
+            genes, length, window.ignore.tolist()
+        )
+    return torch.from_numpy(states), torch.from_numpy(boundaries)
+
+
+def _tensor(rows: Sequence[NDArray[Any]], fill: int, dtype: type[np.generic]) -> Tensor:
+    return torch.from_numpy(_padded(rows, fill, dtype))
+
+
+def _padded(
+    rows: Sequence[NDArray[Any]], fill: int | Sequence[int], dtype: type[np.generic]
+) -> NDArray[Any]:
+    """Stack rows of unequal length; `fill` is one value, or one for each row."""
+    array = np.empty((len(rows), max(map(len, rows), default=0)), dtype=dtype)
+    array[:] = fill if isinstance(fill, int) else np.asarray(fill, dtype=dtype)[:, None]
+    for index, row in enumerate(rows):
+        array[index, : len(row)] = row
+    return array

@@ -1,0 +1,208 @@
+"""The loader: packed files to micro-batches, in an order that depends on (seed, epoch) alone.
+
+An epoch is planned at its start (`dataset.plan`); worker processes only make the micro-batches of the plan, in its
+order, so their number changes nothing but speed. The state is (epoch, micro-batches already given): a loader that is
+given another's state goes on with exactly the micro-batches that the other would have given. Rows are exploded into
+windows, so a micro-batch is (windows, padded to the longest).
+
+Example:
+    loader = Loader("training.packed", token_budget=36_400, max_batch_size=8, seed=1)
+    for epoch in range(3):
+        for batch in loader:      # the rest of the current epoch; then the loader stands at the next one
+            ...
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from genet5.dataset.batch import Batch
+from genet5.dataset.collate import collate, silence
+from genet5.dataset.packed import Header, PackedReader
+from genet5.dataset.plan import BatchLimits, MicroBatch, over_budget, padding_share, plan_batches
+from genet5.errors import CheckpointError, DataError
+
+log = logging.getLogger(__name__)
+
+
+class Loader:
+    """Yields the micro-batches of a packed file.
+
+    Args:
+        path: A packed file.
+        token_budget: Most padded encoder tokens of a micro-batch.
+        max_batch_size: Most packed rows of a micro-batch.
+        min_batch_size: Fewest packed rows of a micro-batch, even beyond the budgets.
+        label_budget: Most padded labels of a micro-batch; None = no limit.
+        seed: With the epoch, decides the order.
+        shuffle: False keeps the file's order (validation).
+        rank: This process among `world_size`; the ranks share an epoch and have equally many steps.
+        world_size: Processes.
+        num_workers: Processes that make micro-batches ahead; 0 = none, in this process.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        token_budget: int = 36_400,
+        max_batch_size: int = 8,
+        min_batch_size: int = 1,
+        label_budget: int | None = None,
+        seed: int = 0,
+        shuffle: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+        num_workers: int = 0,
+    ) -> None:
+        self._reader = PackedReader(Path(path))
+        if not len(self._reader):
+            raise DataError("no windows in the file", path=path, remedy="Bake more genomes into it")
+        self._sizes = self._reader.row_sizes()
+        self._limits = BatchLimits(
+            token_budget=token_budget,
+            max_batch_size=max_batch_size,
+            min_batch_size=min_batch_size,
+            label_budget=label_budget,
+        )
+        over = over_budget(self._sizes, self._limits)
+        if over:
+            log.warning(
+                "%d of %d rows exceed the token or label budget alone", over, len(self._reader)
+            )
+        self._seed, self._shuffle = seed, shuffle
+        self._rank, self._world_size = rank, world_size
+        self._num_workers = num_workers
+        self._epoch: int = 0
+        self._step: int = 0
+        self._plan: list[MicroBatch] = []
+        self.start_epoch(0)
+
+    @property
+    def header(self) -> Header:
+        """What the file says about itself: tokenizer, settings, counts."""
+        return self._reader.header
+
+    @property
+    def epoch(self) -> int:
+        """Number of the current pass over the data, from 0."""
+        return self._epoch
+
+    @property
+    def step(self) -> int:
+        """Micro-batches of the current epoch that have been given."""
+        return self._step
+
+    def __len__(self) -> int:
+        """Micro-batches of the current epoch on this rank (all ranks: the same)."""
+        return len(self._plan)
+
+    def padding_share(self) -> float:
+        """Share of this epoch's encoder tokens (this rank) that are padding."""
+        return padding_share(self._plan, self._sizes)
+
+    def num_windows(self) -> int:
+        """Windows of this epoch on this rank."""
+        return int(sum(self._sizes.num_windows[list(b.rows)].sum() for b in self._plan))
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Give the rest of the current epoch, then stand at the start of the next."""
+        epoch, first = self.epoch, self.step
+        for number, batch in enumerate(self._made(self._plan[first:]), first + 1):
+            self._step = number
+            yield batch
+            if (self.epoch, self.step) != (epoch, number):
+                raise DataError(
+                    "the loader's state changed while it was iterated",
+                    expected="load_state_dict or start_epoch between two iterations",
+                )
+        self.start_epoch(epoch + 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values that `load_state_dict` takes."""
+        return {"format": 1, "epoch": self._epoch, "step": self._step, **self._identity()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where another loader of the same data, limits, seed and world size stood.
+
+        Raises:
+            CheckpointError: The state belongs to other data or settings.
+        """
+        for name, value in {"format": 1, **self._identity()}.items():
+            if state.get(name) != value:
+                raise CheckpointError(
+                    f"loader state has {name} {state.get(name)!r}, this loader has {value!r}: "
+                    "resume with the same data and settings"
+                )
+        self.start_epoch(int(state["epoch"]))
+        self._step = int(state["step"])
+
+    def _identity(self) -> dict[str, Any]:
+        """All that decides the order."""
+        return {
+            "checksum": self.header.checksum,
+            "token_budget": self._limits.token_budget,
+            "max_batch_size": self._limits.max_batch_size,
+            "min_batch_size": self._limits.min_batch_size,
+            "label_budget": self._limits.label_budget,
+            "seed": self._seed,
+            "shuffle": self._shuffle,
+            "world_size": self._world_size,
+        }
+
+    def start_epoch(self, epoch: int) -> None:
+        """Plan an epoch and stand at its start."""
+        self._epoch, self._step = epoch, 0
+        self._plan = plan_batches(
+            self._sizes,
+            self._limits,
+            seed=self._seed,
+            epoch=epoch,
+            rank=self._rank,
+            world_size=self._world_size,
+            shuffle=self._shuffle,
+        )
+
+    def _made(self, plan: list[MicroBatch]) -> Iterator[Batch]:
+        batches = _Batches(self._reader, plan)
+        if not self._num_workers:
+            return (batches[index] for index in range(len(plan)))
+        generator = (
+            torch.Generator()
+        )  # DataLoader would draw from the global one and change the run
+        return iter(
+            DataLoader(
+                batches,
+                batch_size=None,
+                num_workers=self._num_workers,
+                collate_fn=_same,
+                generator=generator,
+            )
+        )
+
+
+class _Batches(Dataset[Batch]):
+    """The micro-batches of a plan."""
+
+    def __init__(self, reader: PackedReader, plan: list[MicroBatch]) -> None:
+        self._reader, self._plan = reader, plan
+        self._vocabulary = reader.header.vocabulary
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def __getitem__(self, index: int) -> Batch:
+        micro = self._plan[index]
+        windows = [window for row in micro.rows for window in self._reader.row(row)]
+        batch = collate(windows, self._vocabulary)
+        return silence(batch) if micro.silent else batch
+
+
+def _same(batch: Any) -> Any:
+    return batch

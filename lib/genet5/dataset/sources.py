@@ -1,0 +1,212 @@
+"""What is baked: genomes found on disk, and which of their contigs are for training and which for validation.
+
+RAW/TAXON/SPECIES/ holds one FASTA (`.fa`, `.fna`, `.fasta`, also with `.gz`) and one GFF3 (`.gff3`, `.gff`, also with
+`.gz`). A split table has the tab-separated columns taxon, genome, contigs, split with a header line; `contigs` is a
+comma-separated list or `*` for the rest of the genome. Without a table species or contigs are drawn, always whole.
+
+Example:
+    >>> rows = SplitTable({("plants", "A"): {"*": "train", "Chr5": "test"}})
+    >>> rows.split_of("plants", "A", "Chr1"), rows.split_of("plants", "A", "Chr5")
+    ('train', 'test')
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from genet5.config.bake import BakeSettings
+from genet5.errors import ConfigError, DataError
+from genet5.genome.files import open_text
+from genet5.tokens.vocabulary import TAXA
+
+Split = Literal["training", "validation"]
+
+_FASTA = (".fa", ".fna", ".fasta", ".fas")
+_GFF = (".gff3", ".gff")
+_SPLIT_NAMES: dict[str, Split] = {
+    "train": "training",
+    "training": "training",
+    "valid": "validation",
+    "validation": "validation",
+}
+_COLUMNS = ["taxon", "genome", "contigs", "split"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One genome on disk."""
+
+    taxon: str
+    genome: str
+    fasta: Path
+    gff: Path
+
+    @property
+    def id(self) -> str:
+        """Name that seeds the genome's random choices."""
+        return f"{self.taxon}/{self.genome}"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitTable:
+    """(taxon, genome) -> contig or "*" -> split as the table calls it."""
+
+    rows: Mapping[tuple[str, str], Mapping[str, str]]
+
+    def split_of(self, taxon: str, genome: str, contig: str) -> str | None:
+        """The table's word for a contig; None if it does not name it."""
+        contigs = self.rows.get((taxon, genome), {})
+        return contigs.get(contig, contigs.get("*"))
+
+
+def find_sources(settings: BakeSettings) -> list[Source]:
+    """List the genomes that the settings select, by taxon and name.
+
+    Raises:
+        DataError: A folder holds no genome, or a named taxon or genome is not there.
+    """
+    if settings.fasta is not None and settings.gff is not None:
+        _check_taxon(settings.taxon)
+        name = settings.fasta.name.removesuffix(".gz")
+        return [
+            Source(settings.taxon, name.rpartition(".")[0] or name, settings.fasta, settings.gff)
+        ]
+    raw = settings.raw_dir
+    if raw is None or not raw.is_dir():
+        raise DataError("no such folder", expected="RAW/TAXON/SPECIES/", path=raw)
+    taxa = sorted(folder.name for folder in raw.iterdir() if folder.is_dir())
+    _check_known("taxa", settings.taxa, taxa)
+    sources = []
+    for taxon in taxa:
+        if settings.taxa and taxon not in settings.taxa:
+            continue
+        _check_taxon(taxon)
+        for folder in sorted(path for path in (raw / taxon).iterdir() if path.is_dir()):
+            sources.append((taxon, folder))
+    _check_known("species", settings.species, [folder.name for _, folder in sources])
+    chosen = [s for s in sources if not settings.species or s[1].name in settings.species]
+    if not chosen:
+        raise DataError("no genome", expected="RAW/TAXON/SPECIES/ folders", path=raw)
+    return [
+        Source(taxon, folder.name, _only(folder, _FASTA, "FASTA"), _only(folder, _GFF, "GFF3"))
+        for taxon, folder in chosen
+    ]
+
+
+def read_split_table(path: Path) -> SplitTable:
+    """Read a split table.
+
+    Raises:
+        DataError: A line has not four columns, or names a contig twice.
+    """
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    with open_text(path) as lines:
+        for number, line in enumerate(lines, 1):
+            fields = line.rstrip("\n").split("\t")
+            if not line.strip() or line.startswith("#") or fields == _COLUMNS:
+                continue
+            if len(fields) != len(_COLUMNS):
+                raise DataError(
+                    f"{len(fields)} columns", expected=", ".join(_COLUMNS) + " (tab-separated)",
+                    path=path, line=number,
+                )  # fmt: skip
+            taxon, genome, contigs, split = fields
+            known = rows.setdefault((taxon, genome), {})
+            for contig in contigs.split(","):
+                if contig in known:
+                    raise DataError(
+                        f"contig {contig} of {genome} for the second time",
+                        path=path,
+                        line=number,
+                        remedy="Name each contig once",
+                    )
+                known[contig] = split
+    return SplitTable(rows)
+
+
+def splits_by_table(
+    sources: Sequence[Source], contigs: Sequence[Sequence[str]], table: SplitTable
+) -> list[dict[str, Split]]:
+    """For each genome: contig -> split, contigs that are for neither left out.
+
+    Args:
+        sources: The genomes.
+        contigs: Names of each genome's contigs.
+        table: The split table.
+    """
+    found: list[dict[str, Split]] = []
+    for source, names in zip(sources, contigs, strict=True):
+        words = {name: table.split_of(source.taxon, source.genome, name) for name in names}
+        found.append(
+            {n: _SPLIT_NAMES[w] for n, w in words.items() if w is not None and w in _SPLIT_NAMES}
+        )
+    return found
+
+
+def splits_by_share(
+    sources: Sequence[Source],
+    contigs: Sequence[Mapping[str, int]],
+    *,
+    share: float,
+    by: Literal["auto", "species", "contig"],
+    seed: int,
+) -> list[dict[str, Split]]:
+    """Draw whole species or contigs for validation until they hold `share` of all bases.
+
+    One unit at least stays for training. The draw depends on the seed and the units' names alone.
+
+    Args:
+        sources: The genomes.
+        contigs: Each genome's contigs with their lengths.
+        share: Wanted share of the bases; 0 = no validation.
+        by: What is kept whole; auto = species if there are several.
+        seed: Decides the draw.
+    """
+    by_species = by == "species" or (by == "auto" and len(sources) > 1)
+    units: dict[str, list[tuple[int, str]]] = {}
+    for index, (source, lengths) in enumerate(zip(sources, contigs, strict=True)):
+        for contig in lengths:
+            unit = source.id if by_species else f"{source.id}/{contig}"
+            units.setdefault(unit, []).append((index, contig))
+    splits: list[dict[str, Split]] = [dict.fromkeys(lengths, "training") for lengths in contigs]
+    total = sum(sum(lengths.values()) for lengths in contigs)
+    order = sorted(units, key=lambda unit: hashlib.sha256(f"{seed}\t{unit}".encode()).digest())
+    taken = 0
+    for unit in order[:-1]:
+        size = sum(contigs[index][contig] for index, contig in units[unit])
+        if taken >= share * total:
+            break
+        taken += size
+        for index, contig in units[unit]:
+            splits[index][contig] = "validation"
+    return splits
+
+
+def _only(folder: Path, suffixes: tuple[str, ...], what: str) -> Path:
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.name.removesuffix(".gz").endswith(suffixes) and not path.name.startswith(".")
+    )
+    if len(files) != 1:
+        raise DataError(
+            f"{len(files)} {what} files ({', '.join(p.name for p in files) or 'none'})",
+            expected=f"one file ending in {', '.join(suffixes)} (or with .gz)",
+            path=folder,
+        )
+    return files[0]
+
+
+def _check_taxon(taxon: str) -> None:
+    if taxon not in TAXA:
+        raise ConfigError("taxon", taxon, f"must be one of {', '.join(TAXA)}")
+
+
+def _check_known(flag: str, wanted: Sequence[str], known: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(flag, name, f"must be among those found: {', '.join(known[:20])}")
