@@ -24,8 +24,9 @@ from genet5.genome.files import damage_as_data_error, open_text
 from genet5.genome.gene import Gene
 from genet5.genome.gff3_genes import build_genes
 from genet5.genome.gff3_lines import LineReader, Trouble
+from genet5.genome.gff3_write import write_gff3
 
-__all__ = ["Annotation", "read_gff3"]
+__all__ = ["Annotation", "read_gff3", "write_gff3"]
 
 
 @dataclass(frozen=True, slots=True)
