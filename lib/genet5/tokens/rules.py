@@ -34,6 +34,18 @@ GT_AG = 1
 AT_AC = 2
 """Splice class bit: introns AT-AC."""
 
+CDS, UTR, EXON = 0, 1, 2
+BEFORE, INSIDE, BEHIND = 0, 1, 2
+"""Stages of a coding transcript, left to right: before its CDS, in it, behind it."""
+
+NO_FRAME = 3
+UNCUT = 4
+"""Slots beside frames 0, 1, 2: cut left without coding bases, and not cut left."""
+
+NON_CODING_SLOTS = np.array([False, False, False, True, True])
+UTR_SLOTS = np.array([[True, False, False, True, True], [False, False, True, True, True]])
+"""(2 strands, 5 slots) Where a coding transcript may begin with <utr>: its whole CDS then lies behind, or none."""
+
 _LETTERS = "ACGT"
 _DONORS = {GT_AG: ("GT", "GC"), AT_AC: ("AT",)}
 _ACCEPTORS = {GT_AG: ("AG",), AT_AC: ("AC",)}
@@ -160,3 +172,8 @@ def splice_tables(at_ac: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
                 for x, y in itertools.product((3 - b, OUTSIDE), (3 - a, OUTSIDE)):
                     backward[1, x, y] |= bit
     return after_end.reshape(2, 36), before_start.reshape(2, 36)
+
+
+def whole_slots(utr: bool) -> Bool:
+    """(2, 5 slots) In which slots a non-coding [0] and a coding [1] transcript may show no part at all."""
+    return np.array([[False, False, False, True, False], [True, True, True, utr, False]])

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from genet5.genome.sequence import BASE_INDEX, Bases
 from genet5.tokens.rules import (
     AT_AC,
     GT_AG,
+    NO_FRAME,
     OUTSIDE,
     Bool,
     CodonTables,
@@ -56,8 +58,30 @@ class Codon:
     y: int = OUTSIDE
 
 
+class Reach(NamedTuple):
+    """Where a coding part may go from its first base."""
+
+    frame: int
+    """First base of the first codon that is read like any other: behind an opening or split one."""
+    limit: int
+    """Last base the part may have."""
+    closes: bool
+    """The codon before `frame` may close the CDS."""
+    stops: bool
+    """That codon is a stop for sure."""
+
+
 OPENING = Codon(mode=1)
 """The codon of a CDS that begins here."""
+
+
+def cut_codon(strand: int, slot: int, utr: bool) -> Codon:
+    """The codon in progress where the first part of a transcript is coding; strand index 0 or 1."""
+    if slot >= NO_FRAME:
+        return OPENING
+    # left of such a part there may be UTR: a stop codon on its left end may be the gene's
+    either = utr and strand == 1 and slot == 2
+    return Codon(2 if either else 0, slot if strand == 0 else 2 - slot)
 
 
 @dataclass(frozen=True)
@@ -92,7 +116,7 @@ class Signals:
     tables: tuple[CodonTables, ...]
     """Codon tables of each window."""
 
-    def first_triple(self, row: int, codon: Codon, first: int) -> int:
+    def _first_triple(self, row: int, codon: Codon, first: int) -> int:
         """Triple completed by the part that starts at `first`, whether or not it is long enough."""
         a, b, c = (int(symbol) for symbol in self.symbols[row, first : first + 3])
         if codon.count == 0:
@@ -157,20 +181,29 @@ class Signals:
         if self.free:
             legal[first:] = True
             return legal
+        reach = self.reach(row, strand, codon, first)
+        ends = slice(first, reach.limit + 1)
+        legal[ends] = self.ends[row, strand, ends] > 0
+        closes = slice(reach.frame + 2, reach.limit + 1, 3)
+        legal[closes] |= self.closes[row, strand, closes]
+        if reach.closes and reach.frame - 1 <= reach.limit:
+            legal[reach.frame - 1] = True
+        return legal
+
+    def reach(self, row: int, strand: int, codon: Codon, first: int) -> Reach:
+        """How far the coding part that starts at `first` may go, and what its first codon does."""
         whole = codon.count == 0 and codon.mode == 0
         frame = first if whole else first + 3 - codon.count
         block = int(self.next_stop[row, strand, frame])
-        limit = min(block + 2 - strand, length - 1)
-        triple = None if whole else self.first_triple(row, codon, first)
-        if triple is not None:
-            limit = self._first_limit(row, strand, codon, first, triple, limit)
-        ends = slice(first, limit + 1)
-        legal[ends] = self.ends[row, strand, ends] > 0
-        closes = slice(frame + 2, limit + 1, 3)
-        legal[closes] |= self.closes[row, strand, closes]
-        if triple is not None and codon.mode != 1 and frame - 1 <= limit:
-            legal[frame - 1] |= self.tables[row].closes[strand, triple]
-        return legal
+        limit = min(block + 2 - strand, int(self.lengths[row]) - 1)
+        if whole:
+            return Reach(frame, limit, False, False)
+        triple = self._first_triple(row, codon, first)
+        tables = self.tables[row]
+        stops = codon.mode == 0 and bool(tables.stops[strand, triple])
+        closes = codon.mode != 1 and bool(tables.closes[strand, triple])
+        limit = self._first_limit(row, strand, codon, first, triple, limit)
+        return Reach(frame, limit, closes, stops)
 
     def _first_limit(
         self, row: int, strand: int, codon: Codon, first: int, triple: int, limit: int

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
+from genet5.errors import DataError
 from genet5.genome.codes import genetic_code
-from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
-from genet5.tokens.grammar import Grammar, GrammarOptions, prokaryote_options
+from genet5.genome.sequence import decode_bases, encode_bases
+from genet5.tokens.grammar import (
+    Grammar,
+    GrammarOptions,
+    first_illegal,
+    legal_weights,
+    prokaryote_options,
+)
 from genet5.tokens.structure import decode_window
-from genet5.tokens.vocabulary import StructureVocabulary
+from genet5.tokens.vocabulary import TAXA, StructureVocabulary
 
 VOCABULARY = StructureVocabulary()
 EVERYTHING = {
@@ -195,3 +203,54 @@ def test_random_choices_among_legal_labels_make_only_valid_genes(name, seed):
             assert [f for f in map(checker.fault, structure.genes) if f] == []
         found += len(structure.genes)
     assert found > 20
+
+
+def first_refused(row, bases, code, options):
+    """What `first_illegal` should say, by the automaton itself."""
+    roomy = dataclasses.replace(options, max_labels=len(row) + 100)
+    taxon = row[2] - VOCABULARY.taxon(TAXA[0]) if len(row) > 2 else -1
+    taxa = [TAXA[taxon] if 0 <= taxon < len(TAXA) else None]
+    grammar = Grammar([bases], [code], roomy, VOCABULARY, taxa=taxa)
+    begin = len(grammar.prompt[0])
+    for index, label in enumerate(row[begin:], start=begin):
+        if grammar.finished[0]:
+            return index
+        try:
+            grammar.advance([label])
+        except DataError:
+            return index
+    return None if grammar.finished[0] else len(row)
+
+
+def mutated(row, rng, length):
+    row = list(row)
+    for _ in range(int(rng.integers(1, 3))):
+        at = int(rng.integers(2, len(row)))
+        change = rng.integers(5)
+        if row[at] < 0 and change < 3:
+            moved = int(np.clip(-1 - row[at] + rng.integers(-4, 5), 0, length - 1))
+            row[at] = -1 - moved
+        elif change == 3:
+            del row[at]
+        elif change == 4:
+            row.insert(at, int(rng.choice(row)))
+        else:
+            row[at] = int(rng.integers(len(VOCABULARY)))
+        if len(row) < 4:
+            break
+    return row
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", OPTIONS)
+def test_replay_and_automaton_agree_on_legal_and_on_spoilt_rows(name, seed):
+    options, rng = OPTIONS[name], np.random.default_rng(100 + seed)
+    windows = list(random_windows(rng, 9, 150))
+    rows = decode_at_random(Grammar(windows, [11] * 9, options, VOCABULARY), rng, eager=0.6)
+    for row, bases in zip(rows, windows, strict=True):
+        assert first_illegal(row, bases, 11, options, VOCABULARY) is None
+        assert legal_weights(row, bases, 11, options, VOCABULARY).all()
+        for _ in range(4):
+            spoilt = mutated(row, rng, len(bases))
+            expected = first_refused(spoilt, bases, 11, options)
+            assert first_illegal(spoilt, bases, 11, options, VOCABULARY) == expected, spoilt
