@@ -68,11 +68,13 @@ def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> O
         DataError: A file does not fit the model.
         CheckpointError: BASE or the checkpoint cannot be used.
     """
-    prepare_directory(config, ranks)
+    source, validation = open_data(config, ranks)
+    model = load_model(config, ranks.device)
+    prepare_directory(config, ranks)  # only now: a wrong path must not cost an earlier run
     with ExitStack() as stack:
         handler = setup_logging(ranks.rank, ranks.world_size, config.out / "finet.log")
         stack.callback(close_logging, handler)
-        trainer = build_trainer(config, ranks, stack, judge)
+        trainer = build_trainer(config, ranks, stack, model, source, validation, judge)
         if checkpoint := find_checkpoint(config):
             for change in changed_settings(checkpoint, settings_to_dict(config)):
                 log.warning("differs from the checkpoint's settings: %s", change)
@@ -91,16 +93,20 @@ def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> O
 
 
 def build_trainer(
-    config: TrainConfig, ranks: Ranks, stack: ExitStack, judge: Judge | None = None
+    config: TrainConfig,
+    ranks: Ranks,
+    stack: ExitStack,
+    model: GeneT5,
+    source: Loader,
+    validation: Loader,
+    judge: Judge | None = None,
 ) -> Trainer:
-    """Put model, data and trainer together; what must be closed goes to `stack`."""
+    """Put model, data and trainer together and seed all generators; what must be closed goes to `stack`."""
     is_on_cpu = ranks.device.type == "cpu"
     wanted = config.compute.deterministic
     seed = derive_seed(config.seed, "train", ranks.rank)
     seed_everything(seed, deterministic=is_on_cpu if wanted is None else wanted)
     torch.set_float32_matmul_precision("high")
-    source, validation = open_data(config, ranks)
-    model = load_model(config, ranks.device)
     horizon = Horizon.of(config, len(source))
     log.info(
         "%s parameters, %d micro-batches an epoch on each of %d ranks, %d steps",

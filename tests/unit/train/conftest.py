@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -161,20 +162,18 @@ def toy_trainer(config: TrainConfig, *, ranks: Ranks | None = None, **parts: Any
 
 
 @pytest.fixture(scope="session")
-def toy() -> Any:
+def toy() -> SimpleNamespace:
     """The stand-ins by name: importlib mode has no imports between test files."""
 
-    @dataclass(frozen=True)
-    class Toy:
-        Model: type[ToyModel] = ToyModel
-        Source: type[ToySource] = ToySource
-        batch: Callable[..., Batch] = staticmethod(toy_batch)
-        sums: Callable[..., dict[str, ToyTerm]] = staticmethod(toy_sums)
-        counts: Callable[..., dict[str, Tensor]] = staticmethod(toy_counts)
-        config: Callable[..., TrainConfig] = staticmethod(toy_config)
-        trainer: Callable[..., Trainer] = staticmethod(toy_trainer)
-
-    return Toy()
+    return SimpleNamespace(
+        Model=ToyModel,
+        Source=ToySource,
+        batch=toy_batch,
+        sums=toy_sums,
+        counts=toy_counts,
+        config=toy_config,
+        trainer=toy_trainer,
+    )
 
 
 @pytest.fixture(autouse=True)
