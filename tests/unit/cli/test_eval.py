@@ -1,0 +1,90 @@
+"""`genet5 eval` on files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genet5.cli.eval import main
+
+
+def write(path: Path, *genes: tuple[int, int, str], contig: str = "c1") -> str:
+    lines = ["##gff-version 3", f"##sequence-region {contig} 1 9000"]
+    for number, (first, last, strand) in enumerate(genes):
+        where = f"{first}\t{last}\t.\t{strand}"
+        lines.append(f"{contig}\tx\tgene\t{where}\t.\tID=g{number}")
+        lines.append(f"{contig}\tx\tCDS\t{where}\t0\tID=c{number};Parent=g{number}")
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    truth = write(tmp_path / "r.gff3", (101, 400, "+"), (1001, 1600, "-"))
+    guess = write(tmp_path / "p.gff3", (131, 400, "+"), (1001, 1600, "-"), (3001, 3090, "+"))
+    return guess, truth
+
+
+def test_table_and_protocol_go_to_stdout_and_scores_to_json(files, tmp_path, capsys) -> None:
+    guess, truth = files
+    out = tmp_path / "scores.json"
+    assert main(["--predictions", guess, "--reference", truth, "--json", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "stop         1.000  0.667  0.800" in text
+    assert "exact        0.500  0.333  0.400" in text
+    assert "Ignored references: pseudogenes" in text
+    values = json.loads(out.read_text())
+    assert values["levels"]["stop"]["tp"] == 2
+    assert values["predictions"] == guess
+
+
+def test_kind_chooses_the_levels(files, capsys) -> None:
+    guess, truth = files
+    assert main(["--predictions", guess, "--reference", truth, "--kind", "eukaryote"]) == 0
+    assert "stop coordinate" not in capsys.readouterr().out
+
+
+def test_files_without_a_common_contig_are_an_error(files, tmp_path, capsys) -> None:
+    other = write(tmp_path / "o.gff3", (101, 400, "+"), contig="chr1")
+    assert main(["--predictions", other, "--reference", files[1]]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(
+        "genet5 eval: predictions and reference share no contig: chr1 against c1"
+    )
+    assert message.count("\n") == 1
+
+
+def test_a_missing_file_is_one_line(files, capsys) -> None:
+    assert main(["--predictions", "nowhere.gff3", "--reference", files[1]]) == 1
+    message = capsys.readouterr().err
+    assert "nowhere.gff3" in message
+    assert message.count("\n") == 1
+
+
+def test_no_predictions_warn_and_score_0(files, tmp_path, capsys) -> None:
+    assert main(["--predictions", write(tmp_path / "e.gff3"), "--reference", files[1]]) == 0
+    captured = capsys.readouterr()
+    assert "holds no coding gene" in captured.err
+    assert "gene         0.000" in captured.out
+
+
+@pytest.mark.parametrize("script", ["bin/eval", "test/eval_f1"])
+def test_scripts_run_from_any_folder_without_installation(script, root, files, tmp_path) -> None:
+    command = [
+        sys.executable,
+        str(root / script),
+        "--predictions",
+        files[0],
+        "--reference",
+        files[1],
+    ]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "gene " in done.stdout
