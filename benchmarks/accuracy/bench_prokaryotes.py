@@ -32,7 +32,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 from genet5 import __version__
 from genet5.cli.parse import run
 from genet5.config.files import save_json
-from genet5.errors import DataError, ExternalToolError
+from genet5.errors import ConfigError, DataError, ExternalToolError
 from genet5.genome.fasta import read_fasta, write_fasta
 from genet5.genome.gene import Gene
 from genet5.genome.gff3 import Annotation, read_gff3
@@ -67,6 +67,10 @@ class BenchSettings:
     """JSON file to write; by default benchmarks/results/DATE_cpu_prokaryotes.json (none with --max_bp)."""
     predictions: Path | None = None
     """Folder to keep the tools' GFF3 files in."""
+
+    def __post_init__(self) -> None:
+        if self.max_bp is not None and self.max_bp < 20_000:
+            raise ConfigError("max_bp", self.max_bp, "must be at least 20000 (to train pyrodigal)")
 
 
 @dataclass(frozen=True, slots=True)

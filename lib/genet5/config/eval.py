@@ -20,7 +20,6 @@ class EvalSettings:
     json: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
     """Write scores, protocol and file names to this JSON file too."""
     kind: Literal["auto", "prokaryote", "eukaryote"] = "auto"
-    """Prokaryotes get the levels stop and exact, and their spliced references are ignored; auto decides by the share of
-    spliced references."""
+    """Prokaryotes get levels stop and exact, their spliced references are ignored; auto looks for spliced references."""
     skip_bad: bool = False
-    """Drop records that break the format (they are counted and reported) instead of stopping at the first."""
+    """Drop and count records that break the format, instead of stopping at the first."""
