@@ -31,9 +31,7 @@ class OverlapRule:
     """Share of the shorter gene's coding bases that may lie in the other."""
 
 
-def choose_calls(
-    calls: Sequence[Call], worths: Sequence[float], rule: OverlapRule
-) -> list[int]:
+def choose_calls(calls: Sequence[Call], worths: Sequence[float], rule: OverlapRule) -> list[int]:
     """Return the indices of the chosen calls, ascending; calls without positive worth are never chosen.
 
     Args:

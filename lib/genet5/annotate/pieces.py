@@ -195,7 +195,9 @@ def coding_bases(parts: Sequence[Stretch]) -> int:
 
 def piece_to_json(piece: Piece) -> list[Any]:
     """Return plain JSON values; floats keep all their digits."""
-    numbers = [None if isinstance(x, float) and math.isnan(x) else x for x in astuple(piece.evidence)]
+    numbers = [
+        None if isinstance(x, float) and math.isnan(x) else x for x in astuple(piece.evidence)
+    ]
     return [
         piece.type,
         piece.strand,

@@ -92,7 +92,9 @@ class Scoring:
         for name in ("weights", "means"):
             if set(getattr(self, name)) != set(FEATURES):
                 raise ConfigError(
-                    f"scoring.{name}", sorted(getattr(self, name)), f"must name {', '.join(FEATURES)}"
+                    f"scoring.{name}",
+                    sorted(getattr(self, name)),
+                    f"must name {', '.join(FEATURES)}",
                 )
 
 

@@ -116,7 +116,9 @@ class Joiner:
     def _candidate(self, chain: _Chain, partial_right: bool) -> Candidate:
         piece = chain.piece
         parts = merge_touching((*chain.parts, *clip(piece.parts, chain.left_bp, piece_end(piece))))
-        evidence = piece.evidence if chain.evidence is None else chain.evidence.joined(piece.evidence)
+        evidence = (
+            piece.evidence if chain.evidence is None else chain.evidence.joined(piece.evidence)
+        )
         extended = chain.evidence is not None
         return Candidate(
             chain.first_window if extended and piece.strand < 0 else piece.window,

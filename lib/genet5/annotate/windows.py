@@ -70,9 +70,7 @@ def plan_windows(length_bp: int, window_bp: int, overlap_bp: int) -> tuple[Windo
     ends = [start + window_bp for start in starts]
     meets = [(end + start) // 2 for end, start in zip(ends[:-1], starts[1:], strict=True)]
     cores = [0, *meets, length_bp]
-    return tuple(
-        Window(i, starts[i], ends[i], cores[i], cores[i + 1]) for i in range(count)
-    )
+    return tuple(Window(i, starts[i], ends[i], cores[i], cores[i + 1]) for i in range(count))
 
 
 def is_blank(bases: Bases) -> bool:

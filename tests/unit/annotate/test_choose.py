@@ -52,7 +52,9 @@ def test_worthless_calls_are_left_out() -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from([1, -1]), st.integers(0, 40), st.integers(1, 30), st.integers(-2, 9)),
+        st.tuples(
+            st.sampled_from([1, -1]), st.integers(0, 40), st.integers(1, 30), st.integers(-2, 9)
+        ),
         max_size=9,
     )
 )

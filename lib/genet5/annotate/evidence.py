@@ -1,0 +1,204 @@
+"""Read the evidence for each gene off a decoded window.
+
+Two sources: the log-probabilities of the labels that the decoder wrote (without the grammar's mask), and the per-base heads:
+the logit of the expected codon position at each coding base, and the boundary logits at the gene's ends and splice sites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genet5.annotate.pieces import NAN, Evidence
+from genet5.tokens.signals import Signals
+from genet5.tokens.vocabulary import StructureVocabulary
+from genet5.tokens.window import WindowGene, WindowTranscript
+
+_CLIP = 8.0
+"""Logits of the state head are cut to this: one base must not outweigh a gene."""
+_START, _STOP, _DONOR, _ACCEPTOR = 0, 2, 4, 6
+"""Rows of the boundary logits on +; on - one more (`dataset.per_base`)."""
+
+
+@dataclass
+class Trace:
+    """What the decoder wrote, one row per window."""
+
+    labels: NDArray[np.int64]
+    """(N, T) labels; <pad> behind <eos>."""
+    logp: NDArray[np.float32]
+    """(N, T) log-probability of each label; 0 in the prompt."""
+    other_bases: NDArray[np.int32]
+    """(N, T, K) best legal bases at each position, best first."""
+    other_logp: NDArray[np.float32]
+    """(N, T, K) their log-probabilities; -inf where there is none."""
+    lengths: NDArray[np.int64]
+    """(N,) labels of each row."""
+
+    @classmethod
+    def begin(
+        cls, prompts: Sequence[Sequence[int]], most: int, alternatives: int, pad: int
+    ) -> Trace:
+        """An empty trace that holds the prompts, all of one length."""
+        size = len(prompts)
+        labels = np.full((size, most), pad, dtype=np.int64)
+        labels[:, : len(prompts[0])] = np.array(prompts)
+        return cls(
+            labels,
+            np.zeros((size, most), dtype=np.float32),
+            np.zeros((size, most, alternatives), dtype=np.int32),
+            np.full((size, most, alternatives), -np.inf, dtype=np.float32),
+            np.zeros(size, dtype=np.int64),
+        )
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """The per-base heads' view of N windows."""
+
+    codons: NDArray[np.float32]
+    """(N, 2 strands, 3 codon positions, L) logit of the probability of that state, clipped."""
+    boundaries: NDArray[np.float32]
+    """(N, 8, L) boundary logits."""
+
+
+def read_tracks(state_logits: Tensor, boundary_logits: Tensor) -> Tracks:
+    """Turn head outputs, (N, L, 2, 8) and (N, L, 8), into tracks on the CPU."""
+    logp = state_logits.log_softmax(dim=-1)[..., 1:4]
+    odds = logp - torch.log1p(-logp.exp().clamp(max=1 - 1e-6))
+    return Tracks(
+        odds.clamp(-_CLIP, _CLIP).permute(0, 2, 3, 1).contiguous().cpu().numpy(),
+        boundary_logits.transpose(1, 2).contiguous().cpu().numpy(),
+    )
+
+
+@dataclass
+class GeneReader:
+    """Reads the genes of one window."""
+
+    trace: Trace
+    tracks: Tracks
+    signals: Signals
+    row: int
+    core: tuple[int, int]
+    """Sums over bases of a cut gene stop here, where the neighbouring window takes over."""
+    vocabulary: StructureVocabulary
+
+    def spans(self) -> list[tuple[int, int]]:
+        """First and one past the last label of each gene."""
+        labels = self.trace.labels[self.row, : self.trace.lengths[self.row]]
+        begins = np.flatnonzero(labels >= self.vocabulary.first_type).tolist()
+        return list(pairwise([*begins, len(labels) - 1]))
+
+    def read(
+        self, gene: WindowGene, span: tuple[int, int]
+    ) -> tuple[Evidence, tuple[tuple[int, float], ...]]:
+        """Return a gene's evidence (its first transcript's) and its possible 5' ends."""
+        transcript, forward = gene.transcripts[0], gene.strand > 0
+        begin = span[0]
+        labels, logp = self.trace.labels[self.row], self.trace.logp[self.row]
+        count = 2 * len(transcript.parts)
+        written = np.flatnonzero(labels[begin : span[1]] < 0)[:count] + begin
+        low = self.core[0] if transcript.cut_left else 0
+        high = self.core[1] if transcript.cut_right else int(self.signals.lengths[self.row])
+        left = None if transcript.cut_left or not count else int(written[0])
+        right = None if transcript.cut_right or not count else int(written[-1])
+        five, three = (left, right) if forward else (right, left)
+        inner = self._splices(transcript, written, low, high)
+        state, coding = self._state(transcript, gene.strand, low, high)
+        evidence = Evidence(
+            float(logp[begin] + logp[begin + 1]),
+            NAN if five is None else float(logp[five]),
+            NAN if three is None else float(logp[three]),
+            float(logp[inner].sum()),
+            len(inner),
+            state,
+            coding,
+            self._boundary(five, _START, gene.strand),
+            self._boundary(three, _STOP, gene.strand),
+            self._splice_boundaries(transcript, written, inner, gene.strand),
+        )
+        return evidence, self._starts(transcript, gene.strand, five)
+
+    def _splices(
+        self, transcript: WindowTranscript, written: NDArray[np.int64], low: int, high: int
+    ) -> NDArray[np.int64]:
+        """Labels of splice sites in [low, high); ends of the gene, and of parts cut by the edge, are none."""
+        inner = written[1:-1]
+        if transcript.cut_left and transcript.parts and transcript.parts[0].first > 0:
+            inner = written[:-1]
+        length = int(self.signals.lengths[self.row])
+        if transcript.cut_right and transcript.parts and transcript.parts[-1].last < length - 1:
+            inner = np.append(inner, written[-1])
+        bases = -1 - self.trace.labels[self.row, inner]
+        return inner[(bases >= low) & (bases < high)]
+
+    def _state(
+        self, transcript: WindowTranscript, strand: int, low: int, high: int
+    ) -> tuple[float, int]:
+        """Sum of the codon logits over coding bases in [low, high), and their number."""
+        parts = [np.arange(p.first, p.last + 1) for p in transcript.parts if p.kind == "cds"]
+        if not parts:
+            return 0.0, 0
+        bases = np.concatenate(parts)
+        frame = transcript.frame if transcript.cut_left else None
+        first = (0 if strand > 0 else 2) if frame is None else frame
+        codon = (first + strand * np.arange(len(bases))) % 3
+        inside = (bases >= low) & (bases < high)
+        row = 0 if strand > 0 else 1
+        odds = self.tracks.codons[self.row, row, codon[inside], bases[inside]]
+        return float(odds.sum(dtype=np.float64)), int(inside.sum())
+
+    def _boundary(self, index: int | None, kind: int, strand: int) -> float:
+        if index is None:
+            return NAN
+        base = -1 - int(self.trace.labels[self.row, index])
+        return float(self.tracks.boundaries[self.row, kind + (strand < 0), base])
+
+    def _splice_boundaries(
+        self,
+        transcript: WindowTranscript,
+        written: NDArray[np.int64],
+        inner: NDArray[np.int64],
+        strand: int,
+    ) -> float:
+        """Sum of the donor and acceptor logits at the splice sites `inner`."""
+        total = 0.0
+        opens = set(written[::2].tolist())  # labels of first bases of parts
+        for index in inner.tolist():
+            is_acceptor = (index in opens) == (strand > 0)
+            total += self._boundary(index, _ACCEPTOR if is_acceptor else _DONOR, strand)
+        return total
+
+    def _starts(
+        self, transcript: WindowTranscript, strand: int, five: int | None
+    ) -> tuple[tuple[int, float], ...]:
+        """Bases that may be the 5' end of the same reading frame, with their probabilities; the chosen one first."""
+        if five is None or self.signals.free or any(p.kind != "cds" for p in transcript.parts):
+            return ()
+        bases = self.trace.other_bases[self.row, five].astype(np.int64)
+        logp = self.trace.other_logp[self.row, five].astype(np.float64)
+        part = transcript.parts[0] if strand > 0 else transcript.parts[-1]
+        known = np.isfinite(logp)
+        if strand > 0:
+            same = (bases - part.first) % 3 == 0
+            stops = self.signals.next_stop[self.row, 0]
+            fits = same & known & (bases + 2 <= part.last) & (stops[bases] == stops[part.first])
+        else:
+            same = (bases - part.last) % 3 == 0
+            closes = self.signals.closes[self.row, 1]
+            fits = same & known & (bases - 2 >= part.first) & closes[bases]
+        fits[0] = True
+        weights = np.exp(logp[fits] - logp[0])
+        shares = weights / weights.sum()
+        return tuple(
+            (base, round(share, 5))
+            for base, share in zip(bases[fits].tolist(), shares.tolist(), strict=True)
+            if share >= 0.001
+        )

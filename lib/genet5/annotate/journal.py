@@ -1,0 +1,88 @@
+"""The journal of a run: what each decoded window said, so that a killed run goes on where it was.
+
+JSON lines beside the output file: a header that names genome, model and settings by a hash, then one line per window as it
+was decoded. All that follows decoding is cheap and deterministic, so nothing else is kept. A torn last line is ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from genet5.annotate.pieces import Piece, piece_from_json, piece_to_json
+
+log = logging.getLogger(__name__)
+
+WindowKey = tuple[int, int, int]
+"""Index of the contig, reading (0 forward, 1 reverse complement), index of the window."""
+
+_SAMPLE_BYTES = 1 << 20
+
+
+class Journal:
+    """Windows of former runs, and the file that gets those of this one."""
+
+    def __init__(self, path: Path, run_key: str, *, restart: bool = False) -> None:
+        self._path, self._key = path, run_key
+        self.known: dict[WindowKey, list[Any]] = {} if restart else self._load()
+        mode = "a" if self.known else "w"
+        self._out: TextIO = path.open(mode, encoding="utf-8")
+        if not self.known:
+            self._write({"run": run_key})
+
+    def pieces(self, key: WindowKey) -> list[Piece] | None:
+        """Return what a former run found in a window; None if it did not get there."""
+        values = self.known.get(key)
+        return None if values is None else [piece_from_json(key[2], v) for v in values]
+
+    def add(self, key: WindowKey, pieces: Sequence[Piece]) -> None:
+        """Note a window."""
+        self._write([*key, [piece_to_json(piece) for piece in pieces]])
+
+    def flush(self) -> None:
+        """Hand all to the operating system."""
+        self._out.flush()
+
+    def close(self, *, remove: bool) -> None:
+        """Close the file; `remove` it when the run is done."""
+        self._out.close()
+        if remove:
+            self._path.unlink(missing_ok=True)
+
+    def _write(self, value: object) -> None:
+        self._out.write(json.dumps(value, separators=(",", ":")) + "\n")
+
+    def _load(self) -> dict[WindowKey, list[Any]]:
+        try:
+            lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+        except FileNotFoundError:
+            return {}
+        rows = [json.loads(line) for line in lines if line.endswith("\n")]
+        if not rows or rows[0] != {"run": self._key}:
+            log.info("%s is of another run: starting anew", self._path)
+            return {}
+        if len(rows) < len(lines):
+            self._path.write_text("".join(lines[:-1]), encoding="utf-8")
+        if len(rows) > 1:
+            log.info("going on with %d windows of a former run (%s)", len(rows) - 1, self._path)
+        return {(row[0], row[1], row[2]): row[3] for row in rows[1:]}
+
+
+def run_key(**facts: object) -> str:
+    """Hash of everything that decides what windows say."""
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_stamp(path: Path) -> str:
+    """Hash of a file's size, beginning and end: tells versions of one file apart without reading all of it."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(_SAMPLE_BYTES)
+        stream.seek(max(0, size - _SAMPLE_BYTES))
+        tail = stream.read(_SAMPLE_BYTES)
+    return hashlib.sha256(b"%d:" % size + head + tail).hexdigest()
