@@ -1,0 +1,76 @@
+"""Windows and packed files to test with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genet5.dataset.packed import Header, write_packed
+from genet5.dataset.windows import Window
+from genet5.tokens.sequence import KmerTokenizer
+from genet5.tokens.structure import encode_window
+from genet5.tokens.vocabulary import StructureVocabulary
+from genet5.tokens.window import Part, WindowGene, WindowStructure, WindowTranscript
+
+
+def random_window(rng: np.random.Generator, number: int, length: int | None = None) -> Window:
+    """A window of random bases with one gene; window `number` starts at 1000 * number."""
+    length = int(rng.integers(12, 90)) if length is None else length
+    bases = rng.choice(np.frombuffer(b"ACGTNacgt", np.uint8), length)
+    ids, starts = KmerTokenizer(3).encode(bases)
+    strand = int(rng.choice([-1, 1]))
+    first = int(rng.integers(0, length - 9))
+    gene = WindowGene(
+        "protein_coding", strand, (WindowTranscript((Part("cds", first, first + 8),)),)
+    )
+    labels = encode_window(WindowStructure(11, None, (gene,)), StructureVocabulary())
+    ignore = np.sort(rng.integers(0, length, (int(rng.integers(0, 3)), 2)), axis=1)
+    return Window(
+        bases=bases,
+        input_ids=ids,
+        token_start_bp=starts,
+        labels=labels,
+        label_weights=rng.integers(0, 2, len(labels)).astype(np.float32),
+        ignore=ignore.astype(np.int32),
+        genetic_code=11,
+        taxon="prokaryotes",
+        genome=f"genome_{number % 3}",
+        contig=f"contig_{number % 5}",
+        start=1000 * number,
+        strand=strand,
+        recoded=bool(number % 2),
+    )
+
+
+@pytest.fixture
+def packed_rows() -> list[list[Window]]:
+    """Forty rows of one to four windows."""
+    rng = np.random.default_rng(1)
+    numbers = iter(range(1000))
+    return [
+        [random_window(rng, next(numbers)) for _ in range(int(rng.integers(1, 5)))]
+        for _ in range(40)
+    ]
+
+
+@pytest.fixture
+def packed_file(tmp_path: Path, packed_rows: list[list[Window]]) -> Path:
+    """The rows as a file."""
+    path = tmp_path / "training.packed"
+    write_packed(path, packed_rows, Header(split="training"))
+    return path
+
+
+@pytest.fixture
+def make_packed(tmp_path: Path) -> Callable[[list[list[Window]]], Path]:
+    """Write rows to a file."""
+
+    def make(rows: list[list[Window]]) -> Path:
+        path = tmp_path / "made.packed"
+        write_packed(path, rows, Header())
+        return path
+
+    return make

@@ -1,0 +1,114 @@
+"""The loader: order, ranks, workers, resuming."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+
+import pytest
+import torch
+
+from genet5.dataset.batch import Batch
+from genet5.dataset.loader import Loader
+from genet5.errors import CheckpointError, DataError
+
+SMALL = {"token_budget": 200, "max_batch_size": 3, "seed": 5}
+
+
+def ids(batches) -> list[tuple[str, ...]]:
+    return [batch.window_ids for batch in batches]
+
+
+def test_an_epoch_gives_every_window_once(packed_file, packed_rows) -> None:
+    loader = Loader(packed_file, **SMALL)
+    found = ids(loader)
+    expected = sorted(window.id for row in packed_rows for window in row)
+    assert sorted(name for batch in found for name in batch) == expected
+    assert len(found) > 10
+    assert (loader.epoch, loader.step) == (1, 0)
+    assert sorted(name for batch in ids(loader) for name in batch) == expected
+
+
+def test_epochs_differ_and_seeds_differ(packed_file) -> None:
+    loader = Loader(packed_file, **SMALL)
+    first, second = ids(loader), ids(loader)
+    assert first != second
+    assert ids(Loader(packed_file, **SMALL)) == first
+    assert ids(Loader(packed_file, **(SMALL | {"seed": 6}))) != first
+
+
+def test_the_number_of_workers_changes_nothing(packed_file) -> None:
+    torch.manual_seed(1)
+    plain = list(Loader(packed_file, **SMALL))
+    state = torch.get_rng_state()
+    with_workers = list(Loader(packed_file, **SMALL, num_workers=2))
+    assert ids(plain) == ids(with_workers)
+    for one, other in zip(plain, with_workers, strict=True):
+        assert torch.equal(one.targets.states, other.targets.states)
+        assert torch.equal(one.inputs.input_ids, other.inputs.input_ids)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("given", [0, 1, 7])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_resumed_loader_goes_on_exactly(packed_file, given: int, num_workers: int) -> None:
+    whole = Loader(packed_file, **SMALL)
+    expected = ids(whole) + ids(whole)
+    first = Loader(packed_file, **SMALL, num_workers=num_workers)
+    begun = ids(islice(first, given))
+    state = json.loads(json.dumps(first.state_dict()))
+    second = Loader(packed_file, **SMALL, num_workers=num_workers)
+    second.load_state_dict(state)
+    assert begun + ids(second) + ids(second) == expected
+
+
+def test_a_state_after_the_last_batch_leads_to_the_next_epoch(packed_file) -> None:
+    first = Loader(packed_file, **SMALL)
+    number = len(first)
+    ids(islice(first, number))
+    second = Loader(packed_file, **SMALL)
+    second.load_state_dict(first.state_dict())
+    assert ids(second) == []
+    assert second.epoch == 1
+
+
+def test_a_state_of_other_data_or_limits_is_refused(packed_file, packed_rows, make_packed) -> None:
+    state = Loader(packed_file, **SMALL).state_dict()
+    with pytest.raises(CheckpointError, match="token_budget"):
+        Loader(packed_file, **(SMALL | {"token_budget": 300})).load_state_dict(state)
+    with pytest.raises(CheckpointError, match="checksum"):
+        Loader(make_packed(packed_rows[:9]), **SMALL).load_state_dict(state)
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 7])
+def test_ranks_share_the_windows_in_step(packed_file, packed_rows, world_size: int) -> None:
+    loaders = [
+        Loader(packed_file, **SMALL, rank=r, world_size=world_size) for r in range(world_size)
+    ]
+    batches = [list(loader) for loader in loaders]
+    assert len({len(given) for given in batches}) == 1
+    heard = [batch for given in batches for batch in given if not is_silent(batch)]
+    names = sorted(name for batch in heard for name in batch.window_ids)
+    assert names == sorted(window.id for row in packed_rows for window in row)
+
+
+def is_silent(batch: Batch) -> bool:
+    return bool((batch.targets.states == -100).all())
+
+
+def test_too_few_rows_for_the_ranks_are_repeated_in_silence(packed_rows, make_packed) -> None:
+    path = make_packed(packed_rows[:2])
+    batches = [next(iter(Loader(path, **SMALL, rank=rank, world_size=3))) for rank in range(3)]
+    assert [is_silent(batch) for batch in batches] == [False, False, True]
+
+
+def test_padding_stays_within_the_budget(packed_file) -> None:
+    for batch in Loader(packed_file, **SMALL):
+        windows, tokens = batch.inputs.input_ids.shape
+        rows = windows  # a row may be larger than the budget on its own; none here is
+        assert windows * tokens <= 200 or rows <= 4
+
+
+def test_an_empty_file_is_refused(make_packed) -> None:
+    with pytest.raises(DataError, match="no windows"):
+        Loader(make_packed([]))

@@ -1,0 +1,132 @@
+"""The packed format."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from genet5.dataset import packed
+from genet5.dataset.packed import Header, PackedReader, PackedWriter, count_content, write_packed
+from genet5.dataset.windows import Window
+from genet5.errors import FormatError
+
+ARRAYS = ("bases", "input_ids", "token_start_bp", "labels", "label_weights", "ignore")
+VALUES = ("genetic_code", "taxon", "genome", "contig", "start", "strand", "recoded")
+
+
+def assert_equal(found: Window, expected: Window) -> None:
+    for name in ARRAYS:
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+        assert getattr(found, name).dtype == getattr(expected, name).dtype, name
+    for name in VALUES:
+        assert getattr(found, name) == getattr(expected, name), name
+
+
+@pytest.mark.parametrize("per_batch", [1, 7, 512])
+def test_rows_come_back_as_they_were_written(tmp_path, packed_rows, monkeypatch, per_batch) -> None:
+    monkeypatch.setattr(packed, "_WINDOWS_PER_RECORD_BATCH", per_batch)
+    header = write_packed(
+        tmp_path / "a.packed", packed_rows, Header(split="x", gene_types=("a", "b"))
+    )
+    reader = PackedReader(tmp_path / "a.packed")
+    assert len(reader) == len(packed_rows)
+    for index, row in enumerate(packed_rows):
+        found = reader.row(index)
+        assert len(found) == len(row)
+        for one, other in zip(found, row, strict=True):
+            assert_equal(one, other)
+    assert reader.header == header
+    assert reader.header.vocabulary.gene_types == ("a", "b")
+    assert reader.verify() == count_content(packed_rows) == header.counts
+    sizes = reader.row_sizes()
+    assert sizes.num_windows.tolist() == [len(row) for row in packed_rows]
+    assert sizes.longest_tokens.tolist() == [
+        max(len(w.input_ids) for w in row) for row in packed_rows
+    ]
+    assert sizes.longest_labels.tolist() == [max(len(w.labels) for w in row) for row in packed_rows]
+    assert sizes.num_tokens.tolist() == [sum(len(w.input_ids) for w in row) for row in packed_rows]
+
+
+def test_arrays_are_views_into_the_file(packed_file) -> None:
+    window = PackedReader(packed_file).row(0)[0]
+    assert not window.bases.flags.owndata
+    assert not window.bases.flags.writeable
+
+
+def test_a_reader_may_be_pickled(packed_file, packed_rows) -> None:
+    reader = pickle.loads(pickle.dumps(PackedReader(packed_file)))
+    assert_equal(reader.row(3)[0], packed_rows[3][0])
+
+
+def test_any_arrow_program_can_read_it(packed_file, packed_rows) -> None:
+    table = pa.ipc.open_file(str(packed_file)).read_all()
+    row = table.slice(5, 1).to_pylist()[0]
+    second = packed_rows[5][-1]
+    offsets = row["base_offsets"]
+    assert bytes(row["bases"][offsets[-2] : offsets[-1]]) == second.bases.tobytes()
+    assert row["contig"][-1] == second.contig
+
+
+def test_a_failed_write_leaves_no_file(tmp_path, packed_rows) -> None:
+    path = tmp_path / "a.packed"
+
+    def fail() -> None:
+        with PackedWriter(path, Header()) as writer:
+            writer.write_row(packed_rows[0])
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_file_has_no_rows(tmp_path) -> None:
+    header = write_packed(tmp_path / "a.packed", [], Header())
+    reader = PackedReader(tmp_path / "a.packed")
+    assert len(reader) == len(reader.row_sizes().num_windows) == 0
+    assert reader.verify() == header.counts
+
+
+def test_a_changed_byte_is_found(packed_file, packed_rows) -> None:
+    content = bytearray(packed_file.read_bytes())
+    at = content.index(packed_rows[7][0].bases.tobytes())
+    content[at] ^= 0x20
+    packed_file.write_bytes(content)
+    with pytest.raises(FormatError, match="checksum"):
+        PackedReader(packed_file).verify()
+
+
+def test_other_files_are_refused(tmp_path, packed_file) -> None:
+    text = tmp_path / "a.txt"
+    text.write_text("no arrow")
+    with pytest.raises(FormatError, match="no packed file"):
+        PackedReader(text)
+    with pytest.raises(FormatError, match="not found"):
+        PackedReader(tmp_path / "absent")
+    cut = tmp_path / "cut.packed"
+    cut.write_bytes(packed_file.read_bytes()[:-100])
+    with pytest.raises(FormatError, match="no packed file"):
+        PackedReader(cut)
+    foreign = tmp_path / "b.arrow"
+    table = pa.table({"a": [1]})
+    with pa.ipc.new_file(str(foreign), table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(FormatError, match="without GeneT5's header"):
+        PackedReader(foreign)
+
+
+def test_another_format_version_is_refused(tmp_path, packed_rows) -> None:
+    write_packed(tmp_path / "a.packed", packed_rows[:1], Header(format=99))
+    with pytest.raises(FormatError, match="packed format 99"):
+        PackedReader(tmp_path / "a.packed")
+
+
+def test_format_1_file_of_the_repository_can_be_read(root: Path) -> None:
+    reader = PackedReader(root / "tests" / "golden" / "format_1.packed")
+    reader.verify()
+    first = reader.row(0)[0]
+    assert first.id == "genome_0/contig_0:0-85(+)"

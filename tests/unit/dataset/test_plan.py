@@ -1,0 +1,130 @@
+"""Packing and planning."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genet5.dataset.packed import RowSizes
+from genet5.dataset.plan import (
+    BatchLimits,
+    MicroBatch,
+    over_budget,
+    pack,
+    padding_share,
+    plan_batches,
+)
+from genet5.errors import ConfigError, DataError
+
+
+@given(st.lists(st.integers(1, 60), max_size=80), st.integers(1, 50), st.integers(0, 20))
+def test_packing_loses_nothing_and_never_exceeds_the_limit(sizes, target, slack) -> None:
+    hard_limit = target + slack
+    sizes = [min(size, hard_limit) for size in sizes]
+    rows = pack(sizes, target=target, hard_limit=hard_limit)
+    assert sorted(index for row in rows for index in row) == list(range(len(sizes)))
+    for row in rows:
+        total = sum(sizes[index] for index in row)
+        assert total <= hard_limit
+        assert total <= target or len(row) == 1
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=60))
+def test_packing_equals_plain_first_fit_decreasing(sizes) -> None:
+    plain: list[list[int]] = []
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        fit = (row for row in plain if sum(sizes[i] for i in row) + sizes[index] <= 20)
+        row = next(fit, None)
+        if row is None:
+            plain.append([index])
+        else:
+            row.append(index)
+    assert pack(sizes, target=20, hard_limit=20) == plain
+
+
+def test_a_window_over_the_hard_limit_is_refused() -> None:
+    with pytest.raises(DataError, match="--hard_limit 9"):
+        pack([10], target=5, hard_limit=9)
+
+
+@st.composite
+def row_sizes(draw: st.DrawFn) -> RowSizes:
+    rows = draw(st.lists(st.tuples(*[st.integers(1, n) for n in (4, 30, 20)]), max_size=60))
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    return RowSizes(table[:, 0], table[:, 1], table[:, 2], table[:, 0] * table[:, 1])
+
+
+@settings(deadline=None)
+@given(
+    row_sizes(), st.integers(1, 5), st.integers(1, 6), st.sampled_from([None, 60]), st.booleans()
+)
+def test_ranks_share_an_epoch_in_equally_many_steps(
+    sizes, world_size, most, labels, shuffle
+) -> None:
+    limits = BatchLimits(token_budget=120, max_batch_size=most, label_budget=labels)
+    plans = [
+        plan_batches(sizes, limits, rank=rank, world_size=world_size, seed=3, shuffle=shuffle)
+        for rank in range(world_size)
+    ]
+    assert len({len(plan) for plan in plans}) == 1
+    rows = [row for plan in plans for batch in plan if not batch.silent for row in batch.rows]
+    assert sorted(rows) == list(range(len(sizes.num_windows)))
+    for batch in (batch for plan in plans for batch in plan):
+        index = list(batch.rows)
+        windows = int(sizes.num_windows[index].sum())
+        assert 1 <= len(index) <= most
+        if len(index) > 1:
+            assert windows * int(sizes.longest_tokens[index].max()) <= 120
+            assert labels is None or windows * int(sizes.longest_labels[index].max()) <= labels
+
+
+def many(number: int) -> RowSizes:
+    rng = np.random.default_rng(0)
+    windows, tokens = rng.integers(1, 6, number), rng.integers(500, 900, number)
+    return RowSizes(windows, tokens, tokens // 10, windows * tokens)
+
+
+def test_the_order_depends_on_seed_and_epoch_only() -> None:
+    sizes, limits = many(200), BatchLimits(token_budget=9000)
+    first = plan_batches(sizes, limits, seed=1, epoch=2)
+    assert first == plan_batches(sizes, limits, seed=1, epoch=2)
+    assert first != plan_batches(sizes, limits, seed=1, epoch=3)
+    assert first != plan_batches(sizes, limits, seed=2, epoch=2)
+    assert plan_batches(sizes, limits, shuffle=False) == plan_batches(
+        sizes, limits, shuffle=False, seed=9
+    )
+
+
+def test_rows_of_a_length_go_together() -> None:
+    sizes = many(3000)
+    plan = plan_batches(sizes, BatchLimits(token_budget=20_000))
+    assert padding_share(plan, sizes) < 0.03
+    starts = [batch.rows[0] for batch in plan]
+    assert np.corrcoef(starts, np.arange(len(starts)))[0, 1] < 0.2
+
+
+def test_a_row_over_the_budget_stands_alone_and_is_reported() -> None:
+    sizes = RowSizes(*(np.array(v) for v in ([4, 1], [100, 100], [9, 9], [400, 100])))
+    limits = BatchLimits(token_budget=300)
+    assert over_budget(sizes, limits) == 1
+    assert plan_batches(sizes, limits, shuffle=False) == [MicroBatch((0,)), MicroBatch((1,))]
+
+
+def test_at_least_so_many_rows_go_together_whatever_the_budget() -> None:
+    limits = BatchLimits(token_budget=1, min_batch_size=4, max_batch_size=4)
+    assert [len(batch.rows) for batch in plan_batches(many(10), limits)].count(4) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"token_budget": 0}, {"label_budget": 0}, {"min_batch_size": 9, "max_batch_size": 8}]
+)
+def test_wrong_limits_are_refused(wrong) -> None:
+    with pytest.raises(ConfigError):
+        BatchLimits(**wrong)
+
+
+def test_a_rank_outside_the_world_is_refused() -> None:
+    with pytest.raises(ConfigError, match="rank"):
+        plan_batches(many(3), BatchLimits(), rank=2, world_size=2)

@@ -1,0 +1,85 @@
+"""Tiling and the window record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genet5.dataset.windows import Window, reverse_stretches, tile
+from genet5.errors import ConfigError
+from genet5.genome.sequence import encode_bases
+
+
+@given(st.integers(0, 300), st.integers(1, 60), st.data())
+def test_tiles_cover_the_contig_with_the_overlap_and_none_holds_another(
+    length, window, data
+) -> None:
+    overlap = data.draw(st.integers(0, window - 1))
+    phase = data.draw(st.integers(0, 100))
+    stretches = tile(length, window, overlap_bp=overlap, phase_bp=phase)
+    assert bool(stretches) == (length > 0)
+    if length:
+        assert stretches[0][0] == 0
+        assert stretches[-1][1] == length
+    assert all(0 < end - start <= window for start, end in stretches)
+    for (start, end), (next_start, next_end) in pairwise(stretches):
+        assert start < next_start
+        assert end < next_end
+        assert end - next_start == overlap
+
+
+def test_an_overlap_as_long_as_the_window_is_refused() -> None:
+    with pytest.raises(ConfigError, match="window_overlap"):
+        tile(100, 10, overlap_bp=10)
+
+
+def test_reversed_stretches_count_from_the_other_end() -> None:
+    stretches = np.array([[0, 3], [5, 6]], dtype=np.int32)
+    assert reverse_stretches(stretches, 10).tolist() == [[4, 5], [7, 10]]
+
+
+def window(**changes) -> Window:
+    return replace(
+        Window(
+            bases=encode_bases("ACGTACGT"),
+            input_ids=np.array([5, 6], dtype=np.int32),
+            token_start_bp=np.array([0, 4], dtype=np.int32),
+            labels=np.array([1, 7, 2], dtype=np.int32),
+            label_weights=np.ones(3, dtype=np.float32),
+            genetic_code=11,
+            taxon="prokaryotes",
+            genome="G",
+            contig="c",
+            start=100,
+            strand=-1,
+        ),
+        **changes,
+    )
+
+
+def test_the_id_says_where_the_window_comes_from() -> None:
+    assert window().id == "G/c:100-108(-)"
+    assert window(recoded=True, genetic_code=4, strand=1).id == "G/c:100-108(+)[code 4]"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bases": encode_bases("ACGTACGa")},
+        {"labels": np.array([1, 7, 3], dtype=np.int32)},
+        {"label_weights": np.array([1, 0, 1], dtype=np.float32)},
+        {"ignore": np.array([[0, 3]], dtype=np.int32)},
+        {"genetic_code": 4},
+        {"contig": "d"},
+        {"start": 7},
+        {"recoded": True},
+    ],
+)
+def test_the_digest_changes_with_any_content(changes) -> None:
+    assert window().digest() == window().digest()
+    assert window(**changes).digest() != window().digest()
