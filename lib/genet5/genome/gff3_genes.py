@@ -299,7 +299,8 @@ def _first(attributes: Attributes, keys: tuple[str, ...]) -> str:
 
 def _gene_type(biotype: str, kind: str, drafts: list[Draft], pseudo: bool) -> str:
     if biotype not in _VAGUE_TYPES:
-        return "pseudogene" if pseudo and biotype == "protein_coding" else biotype
+        vague = biotype == "protein_coding" or "pseudogenic" in biotype
+        return "pseudogene" if pseudo and vague else biotype
     if pseudo:
         return "pseudogene"
     if any(draft.cds for draft in drafts):
@@ -309,4 +310,4 @@ def _gene_type(biotype: str, kind: str, drafts: list[Draft], pseudo: bool) -> st
             return draft.type
     if kind.endswith("RNA_gene"):
         return kind.removesuffix("_gene")
-    return kind if kind != "gene" else "ncRNA" if drafts[0].exons else "gene"
+    return kind if kind != "gene" else "ncRNA"
