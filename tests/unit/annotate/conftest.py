@@ -27,7 +27,14 @@ def tiny_config() -> ModelConfig:
             num_latents=64, bin_bp=16, layers=1, heads=2, kv_heads=1, ff_dim=32, window_bp=128
         ),
         decoder=DecoderConfig(
-            layers=1, heads=2, kv_heads=1, cross_kv_heads=1, ff_dim=32, num_experts=0, moe_top_k=1, dropout=0.0
+            layers=1,
+            heads=2,
+            kv_heads=1,
+            cross_kv_heads=1,
+            ff_dim=32,
+            num_experts=0,
+            moe_top_k=1,
+            dropout=0.0,
         ),
     )
 
