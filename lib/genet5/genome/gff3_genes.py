@@ -7,6 +7,7 @@ transcripts without a gene; transcripts without exons; genes without children (t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import combinations
 
 from genet5.genome.gene import Gene, Transcript
@@ -176,7 +177,8 @@ class _Builder:
             return
         draft = self._draft(name, "mRNA", None, parts, parts.cds)
         if draft is not None:
-            yield from self._gene(f"gene-{name}", None, [draft])
+            for gene in self._gene(f"gene-{name}", None, [draft]):
+                yield replace(gene, score=parts.score)
 
     def _gene(self, name: str, node: Node | None, drafts: list[Draft]) -> Iterable[Gene]:
         """The gene, if any of its transcripts stands."""

@@ -59,6 +59,8 @@ class Parts:
     utrs: list[Span] = field(default_factory=list)
     stop_codons: list[CdsLine] = field(default_factory=list)
     strands: set[int] = field(default_factory=set)
+    score: float | None = None
+    """Of the first CDS line, when it has no parent."""
     recoded: bool = False
     """A child feature says that a stop codon is read as an amino acid."""
 
@@ -285,7 +287,9 @@ class LineReader:
         parent_text = attributes.get("Parent")
         if parent_text is None:
             name = name or f"cds_line{number}"
-            owners = [table.orphans.setdefault(name, Parts(number))]
+            if name not in table.orphans:
+                table.orphans[name] = Parts(number, score=self._score(columns, number))
+            owners = [table.orphans[name]]
         else:
             owners = [self._parts(table, parent, number) for parent in values(parent_text)]
         for parts in owners:

@@ -93,6 +93,7 @@ def test_prokaryote_styles(tmp_path: Path) -> None:
     assert (b.type, b.pseudo, b.is_coding, b.genetic_code) == ("pseudogene", True, False, 4)
     assert (c.type, c.transcripts[0].type, c.transcripts[0].cds) == ("tRNA", "tRNA", ())
     assert (orphan.id, orphan.name, orphan.type) == ("gene-cds-3", "xyz", "protein_coding")
+    assert orphan.score == 9.5
     assert d.transcripts == (
         Transcript(id="gene-d.t1", exons=(Exon(300, 390),), type="transcript"),
     )
