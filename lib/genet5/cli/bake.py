@@ -85,11 +85,11 @@ def _print_report(report: dict[str, Any]) -> None:
         _say(f"{topic}: " + "; ".join(f"{number:,} {cause}" for cause, number in causes.items()))
     timing = report["timing"]
     stages = ", ".join(
-        f"{stage} {seconds} s" for stage, seconds in timing["core_s_by_stage"].items()
+        f"{stage} {seconds} s" for stage, seconds in timing["cpu_s_by_stage"].items()
     )
     _say(
         f"{timing['written_mbp']} Mbp in {timing['wall_s']} s with {timing['workers']} workers: "
-        f"{timing['written_mbp_per_core_s']} Mbp/s per core ({stages})"
+        f"{timing['written_mbp_per_cpu_s']} Mbp per core second ({stages})"
     )
 
 

@@ -15,6 +15,7 @@ Example:
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -145,15 +146,16 @@ def bake(
     scratch = Path(tempfile.mkdtemp(prefix=".bake-", suffix=".tmp", dir=out))
     try:
         results = _bake_genomes(settings, plan, tokenizer, scratch, progress)
-        baked = time.perf_counter()
+        cpu_begin = time.process_time()
         packed = {}
         for split in SPLITS:
             progress(Progress(f"packing {split}", plan.total_bases, plan.total_bases))
             packed[split] = _pack_split(split, out, results, settings, tokenizer)
-        end = time.perf_counter()
+        pack_s = time.process_time() - cpu_begin
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    report = _report(settings, plan, results, packed, bake_s=baked - begin, pack_s=end - baked)
+    wall_s = time.perf_counter() - begin
+    report = _report(settings, plan, results, packed, wall_s=wall_s, pack_s=pack_s)
     save_json(out / REPORT_NAME, report)
     return report
 
@@ -269,6 +271,8 @@ def _describe(path: Path, header: Header) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         **header.counts,
         "row_fill_share": round(header.counts["tokens"] / capacity, 4) if capacity else 0.0,
+        "longest_window_tokens": int(sizes.longest_tokens.max(initial=0)),
+        "longest_window_labels": int(sizes.longest_labels.max(initial=0)),
         "padding_share_at_load": round(padding_share(batches, sizes), 4),
         "checksum": header.checksum,
     }
@@ -286,7 +290,7 @@ def _report(
     results: Sequence[GenomeResult],
     packed: dict[Split, dict[str, Any]],
     *,
-    bake_s: float,
+    wall_s: float,
     pack_s: float,
 ) -> dict[str, Any]:
     counts: dict[str, Counter[str]] = {}
@@ -298,7 +302,7 @@ def _report(
             counts.setdefault(topic, Counter()).update(causes)
     workers = _workers(settings)
     written = sum(part["bases"] for part in packed.values()) / 1e6
-    core_s = sum(seconds.values()) + pack_s
+    cpu_s = sum(seconds.values()) + pack_s
     return {
         "format": 1,
         "settings": settings_to_dict(settings),
@@ -310,11 +314,11 @@ def _report(
         "counts": {topic: dict(sorted(causes.items())) for topic, causes in sorted(counts.items())},
         "timing": {
             "workers": workers,
-            "wall_s": round(bake_s + pack_s, 2),
+            "wall_s": round(wall_s, 2),
             "genome_mbp": round(plan.total_bases / 1e6, 3),
             "written_mbp": round(written, 3),
-            "written_mbp_per_core_s": round(written / core_s, 3) if core_s else 0.0,
-            "core_s_by_stage": {
+            "written_mbp_per_cpu_s": round(written / cpu_s, 3) if cpu_s else 0.0,
+            "cpu_s_by_stage": {
                 **{stage: round(s, 2) for stage, s in sorted(seconds.items(), key=lambda x: -x[1])},
                 "pack": round(pack_s, 2),
             },
@@ -332,13 +336,15 @@ def _in_order(
 def _as_completed(
     work: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int
 ) -> Iterator[tuple[int, _Result]]:
-    """(index, result) as they get ready; at most `workers` tasks are in work; one worker = this process."""
+    """Give (index, result) as they get ready; at most `workers` tasks are in work; one worker = this process."""
     if workers == 1 or len(tasks) < 2:
         for index, task in enumerate(tasks):
             yield index, work(task)
         return
     # Workers start fresh: this process may have threads (a progress bar), which a fork would not survive.
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        min(workers, len(tasks)), mp_context=get_context("spawn"), initializer=_die_on_interrupt
+    )
     try:
         futures: dict[Future[_Result], int] = {
             pool.submit(work, task): index for index, task in enumerate(tasks)
@@ -355,3 +361,8 @@ def _as_completed(
         ) from error  # fmt: skip
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _die_on_interrupt() -> None:
+    """Let Ctrl-C end a worker in silence; the parent reports it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -73,7 +73,7 @@ class GenomeResult:
     sizes: dict[Split, Counter[str]] = field(default_factory=lambda: {s: Counter() for s in SPLITS})
     """Windows, bases, tokens, labels."""
     seconds: dict[str, float] = field(default_factory=_no_seconds)
-    """Time spent by stage."""
+    """Processor time by stage."""
     hashes: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the FASTA and the GFF file."""
 
@@ -84,10 +84,10 @@ class GenomeResult:
 
     @contextmanager
     def clock(self, stage: str) -> Iterator[None]:
-        """Add the block's time to a stage."""
-        begin = time.perf_counter()
+        """Add the block's processor time to a stage."""
+        begin = time.process_time()
         yield
-        self.seconds[stage] += time.perf_counter() - begin
+        self.seconds[stage] += time.process_time() - begin
 
 
 @dataclass(frozen=True, slots=True)

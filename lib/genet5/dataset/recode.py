@@ -35,6 +35,8 @@ TRYPTOPHAN_SHARE = 0.9
 
 _A, _G, _T = 0, 2, 3
 _STARTS = np.isin(np.arange(64), [16 * first + 4 * _T + _G for first in (_A, _G, _T)])
+_CODON_WEIGHTS = np.array([16, 4, 1])
+_TGA = 16 * _T + 4 * _G + _A
 _STOPS = genetic_code(TARGET_CODE).stop_table
 
 
@@ -61,11 +63,12 @@ class _Coding:
         return index if self.strand > 0 else np.where(index < 4, 3 - index, index)
 
     def is_legal(self, bases: Bases) -> bool:
-        """Whether it reads start, no internal stop, stop in the target code."""
+        """Whether it reads start, no internal stop, stop in the target code; a last TGA counts as a stop to come."""
         letters = self.letters(bases)
-        codons = np.where((letters < 4).all(axis=1), letters @ np.array([16, 4, 1]), 63)
+        codons = np.where((letters < 4).all(axis=1), letters @ _CODON_WEIGHTS, 63)
         stops = _STOPS[codons]
-        return bool(_STARTS[codons[0]] and stops[-1] and not stops[:-1].any())
+        closed = stops[-1] or codons[-1] == _TGA
+        return bool(_STARTS[codons[0]] and closed and not stops[:-1].any())
 
 
 def recode_contig(
@@ -147,21 +150,12 @@ def _change_stop(bases: Bases, gene: _Coding, others: Iterable[_Coding]) -> bool
     position = gene.positions[-1, 1]
     sharing = [other for other in others if (other.positions == position).any()]
     before = bases[position]
-    intact = [other for other in sharing if _reads_through(other, bases)]
+    intact = [other for other in sharing if other.is_legal(bases)]
     _write(bases, position, gene.strand)
-    if all(_reads_through(other, bases) for other in intact):
+    if all(other.is_legal(bases) for other in intact):
         return True
     bases[position] = before
     return False
-
-
-def _reads_through(gene: _Coding, bases: Bases) -> bool:
-    """Legal, a last codon TGA, which is still to be changed, aside."""
-    letters = gene.letters(bases)
-    if letters[-1].tolist() == [_T, _G, _A]:
-        bases = bases.copy()
-        _write(bases, gene.positions[-1, 1], gene.strand)
-    return gene.is_legal(bases)
 
 
 class _Overlaps:

@@ -248,6 +248,19 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path, settings) -> No
     assert not list(settings.output_dir.glob("*"))
 
 
+def test_an_error_in_a_worker_names_file_and_line(tmp_path, settings, genomes) -> None:
+    for name, (contigs, genes) in genomes.items():
+        write_genome(tmp_path / "raw" / "prokaryotes" / name, contigs, genes)
+    bad = tmp_path / "raw" / "prokaryotes" / "two" / "annotation.gff3"
+    number = len(bad.read_text().splitlines()) + 1
+    with bad.open("a") as out:
+        out.write("simulated_1\t.\tgene\tx\t9\t.\t+\t.\tID=bad\n")
+    for workers in (1, 2):
+        with pytest.raises(DataError, match=rf"annotation.gff3:{number}: "):
+            bake(replace(settings, raw_dir=tmp_path / "raw", n_workers=workers))
+    assert not list(settings.output_dir.iterdir())
+
+
 def test_packed_files_are_not_replaced_unasked(settings) -> None:
     bake(settings)
     with pytest.raises(ConfigError, match="--overwrite"):
@@ -284,7 +297,7 @@ def test_the_command_bakes_checks_and_reports(settings, tmp_path, capsys) -> Non
     assert run(settings, "--splits", str(splits), "--window-size", "2000") == 0
     captured = capsys.readouterr()
     assert "training: 16 windows" in captured.out
-    assert "Mbp/s per core" in captured.out
+    assert "Mbp per core second" in captured.out
     assert "baking |" in captured.err
     path = settings.output_dir / "training.packed"
     assert main(["--check", str(path)]) == 0
