@@ -163,9 +163,12 @@ class Replay:
         self.length = len(bases)
         self._types = {vocabulary.gene_type(name): name for name in options.gene_types}
         self._kinds = {vocabulary.cds: CDS, vocabulary.utr: UTR, vocabulary.exon: EXON}
-        self._floor = -1
+        self._floor, self._type, self._strand, self._coding = -1, 0, 0, False
         self._used: set[tuple[int, int, int]] = set()
-        self._type, self._strand, self._coding = 0, 0, False
+
+    def restart(self) -> None:
+        """Forget the genes so far."""
+        self._floor, self._used = -1, set()
 
     def accepts(self, labels: list[int]) -> bool:
         """Whether the gene with these labels (TYPE first) may come next; if so it does."""

@@ -18,8 +18,10 @@ from genet5.tokens.grammar import (
     legal_weights,
     prokaryote_options,
 )
-from genet5.tokens.structure import decode_window
+from genet5.tokens.replay import Replay
+from genet5.tokens.structure import decode_window, encode_window
 from genet5.tokens.vocabulary import TAXA, StructureVocabulary
+from genet5.tokens.window import Part, WindowGene, WindowStructure, WindowTranscript
 
 VOCABULARY = StructureVocabulary()
 EVERYTHING = {
@@ -37,6 +39,7 @@ OPTIONS = {
     "isoforms": GrammarOptions(isoforms=3, min_intron=10),
     "everything": GrammarOptions(**EVERYTHING, min_intron=6),
     "splice_free": GrammarOptions(level="splice_free", min_intron=6, utr=True),
+    "tight": GrammarOptions(utr=True, isoforms=2, min_intron=6, max_labels=24),
     "off": GrammarOptions(level="off", **EVERYTHING),
     "off_prokaryote": prokaryote_options(level="off"),
 }
@@ -75,103 +78,124 @@ def decode_at_random(grammar, rng, *, eager=0.9):
 
 
 class Checker:
-    """Says, in plain string operations, what is wrong with a gene of a window."""
+    """Says, in plain string operations, what is wrong with a gene of a window: every rule of the language, once more."""
 
     def __init__(self, bases, code, options):
         self.dna = decode_bases(bases).upper()
         self.code, self.options = genetic_code(code), options
+        self.sites = [("GT", "AG"), ("GC", "AG")] + [("AT", "AC")] * options.at_ac
 
     def fault(self, gene):
         for transcript in gene.transcripts:
             coding = gene.type in self.options.coding_types
-            fault = self.structure(transcript, coding) or self.introns(transcript, gene.strand)
-            if not fault and coding:
-                fault = self.cds(transcript, gene.strand)
+            fault = (
+                self.structure(transcript, coding)
+                or self.edges(transcript, gene.strand)
+                or self.introns(transcript, gene.strand)
+                or (coding and self.cds(transcript, gene.strand))
+            )
             if fault:
                 return f"{fault}: {gene}"
         return ""
 
     def structure(self, t, coding):
-        last, options = len(self.dna) - 1, self.options
-        kinds = [part.kind for part in t.parts]
-        if coding and ("exon" in kinds or ("utr" in kinds and not options.utr)):
+        kinds = "".join(part.kind[0] for part in t.parts)
+        if (t.frame is None) == (coding and t.cut_left) and not self.options.utr:
+            return "frame"
+        if not set(kinds) <= set("cu" if self.options.utr else "c") and coding:
             return "kind"
-        if not coding and set(kinds) - {"exon"}:
-            return "kind"
-        if not t.parts:
-            return "" if options.introns and t.cut_left and t.cut_right else "no part"
-        if not options.introns:
-            if len(t.parts) > 1 or t.cut_left > (t.parts[0].first == 0):
-                return "intron or wrong left cut"
-            if t.cut_right > (t.parts[-1].last == last):
-                return "wrong right cut"
-        order = "".join({"utr": "u", "cds": "c", "exon": "e"}[kind] for kind in kinds)
-        if "uc" in order.strip("u").strip("c"):
+        if not coding and (set(kinds) - {"e"} or t.frame is not None):
+            return "kind or frame"
+        if not kinds:
+            return "" if self.options.introns and t.cut_left and t.cut_right else "no part"
+        if len(kinds) > 1 and not (self.options.introns or self.options.utr):
+            return "intron"
+        if "c" in kinds.strip("u") and "u" in kinds.strip("u"):
             return "UTR within the CDS"
         return ""
 
-    def introns(self, t, strand):
-        dna, options = self.dna, self.options
-        pairs = [(a.last + 1, b.first) for a, b in itertools.pairwise(t.parts)]
-        for (start, end), (a, b) in zip(pairs, itertools.pairwise(t.parts), strict=True):
-            if start == end and a.kind != b.kind:
-                continue
-            if end - start < options.min_intron:
-                return "short intron"
-            if options.level != "strict":
-                continue
-            site = dna[start : start + 2], dna[end - 2 : end]
-            if strand < 0:
-                site = tuple(self.reverse(s) for s in site[::-1])
-            legal = [("GT", "AG"), ("GC", "AG")] + [("AT", "AC")] * options.at_ac
-            if site not in legal:
-                return f"intron {site}"
+    def edges(self, t, strand):
+        """A cut is at the window's edge, or in an intron whose visible bases fit."""
+        last, dna = len(self.dna) - 1, self.dna
+        if not t.parts:
+            return ""
+        if t.cut_left and t.parts[0].first > 0:
+            first = t.parts[0].first
+            if not self.options.introns:
+                return "wrong left cut"
+            if not self.is_site(("..", ("." + dna[:first])[-2:]), strand):
+                return "left cut without splice site"
+        if t.cut_right and t.parts[-1].last < last:
+            if not self.options.introns:
+                return "wrong right cut"
+            if not self.is_site(((dna[t.parts[-1].last + 1 :] + ".")[:2], ".."), strand):
+                return "right cut without splice site"
         return ""
 
+    def introns(self, t, strand):
+        for a, b in itertools.pairwise(t.parts):
+            start, end = a.last + 1, b.first
+            if start == end and a.kind != b.kind:
+                continue
+            if not self.options.introns or end - start < self.options.min_intron:
+                return "short intron"
+            if not self.is_site((self.dna[start : start + 2], self.dna[end - 2 : end]), strand):
+                return "intron"
+        return ""
+
+    def is_site(self, site, strand):
+        if strand < 0:
+            site = tuple(self.reverse(s) for s in site[::-1])
+        fits = any(self.fits(site[0], [d]) and self.fits(site[1], [a]) for d, a in self.sites)
+        return fits or self.options.level != "strict"
+
     def cds(self, t, strand):
-        pieces = [self.dna[p.first : p.last + 1] for p in t.parts if p.kind == "cds"]
-        if not pieces:
-            return "" if t.cut_left or t.cut_right else "coding gene without CDS"
-        parts = [p.kind for p in t.parts]
-        open_left = t.cut_left and parts[0] == "cds"
-        open_right = t.cut_right and parts[-1] == "cds"
-        sequence = "".join(pieces)
-        frame = 0
-        if open_left:
-            frame = t.frame if strand > 0 else 2 - t.frame
-        sequence = "." * frame + sequence
+        coding = [p for p in t.parts if p.kind == "cds"]
+        utr = self.options.utr
+        whole_frame = 0 if strand > 0 else 2
+        if not coding:
+            lies_right = t.cut_right and (not t.cut_left or t.frame == whole_frame)
+            lies_left = t.cut_left and t.frame is None
+            no_part = not t.parts and (t.frame is not None or utr)
+            return "" if no_part or lies_left or lies_right else "coding gene without CDS"
+        if t.cut_left and t.frame is None:
+            return "CDS without frame"
+        open_left = t.cut_left and t.parts[0].kind == "cds"
+        open_right = t.cut_right and t.parts[-1].kind == "cds"
+        if t.cut_left and not open_left and t.frame != whole_frame:
+            return "frame of a whole CDS"
+        frame = (t.frame if strand > 0 else 2 - t.frame) if open_left else 0
+        sequence = "." * frame + "".join(self.dna[p.first : p.last + 1] for p in coding)
         tail = -len(sequence) % 3
         if tail and not open_right:
             return "CDS not whole codons"
         triples = [(sequence + "." * tail)[i : i + 3] for i in range(0, len(sequence), 3)]
-        if strand < 0:
-            triples = [self.reverse(triple) for triple in triples]
-        stops, starts = self.code.stops, self.options.start_codons
-        first, last = (starts, stops) if strand > 0 else (stops, starts)
-        if not open_left and not self.fits(triples[0], first):
-            return f"opens with {triples[0]}"
-        if not open_right and not self.fits(triples[-1], last):
-            return f"closes with {triples[-1]}"
-        inner = triples[:]
-        # a UTR beside the CDS makes it whole; a cut CDS with UTRs may end or begin at the edge itself
-        if strand > 0 and not open_right:
-            inner = inner[:-1]
-        if strand < 0 and not open_left:
-            inner = inner[1:]
-        if self.options.utr and (open_right if strand > 0 else open_left):
-            inner = inner[:-1] if strand > 0 else inner[1:]
-        return f"inner stop in {inner}" if any(triple in stops for triple in inner) else ""
+        # with UTRs, a CDS that touches a cut may as well end there
+        ways = itertools.product(
+            (False, True) if open_left and utr else (not open_left,),
+            (False, True) if open_right and utr and not tail else (not open_right,),
+        )
+        return "" if any(self.reads(triples, strand, *way) for way in ways) else "CDS"
 
-    @staticmethod
-    def fits(triple, codons):
-        return any(
-            all(x in (".", y) for x, y in zip(triple, codon, strict=True)) for codon in codons
+    def reads(self, triples, strand, whole_left, whole_right):
+        stops, starts = self.code.stops, self.options.start_codons
+        if strand < 0:
+            triples = [self.reverse(triple) for triple in reversed(triples)]
+            whole_left, whole_right = whole_right, whole_left
+        inner = triples[:-1] if whole_right else triples
+        return not (
+            any(triple in stops for triple in inner)
+            or (whole_left and not self.fits(triples[0], starts))
+            or (whole_right and not self.fits(triples[-1], stops))
         )
 
     @staticmethod
+    def fits(seen, words):
+        return any(all(x in (".", y) for x, y in zip(seen, w, strict=True)) for w in words)
+
+    @staticmethod
     def reverse(text):
-        table = str.maketrans("ACGT", "TGCA")
-        return text.translate(table)[::-1]
+        return text.translate(str.maketrans("ACGT", "TGCA"))[::-1]
 
 
 def order_is_kept(genes):
@@ -183,7 +207,7 @@ def order_is_kept(genes):
     return firsts == sorted(firsts) and len(set(keys)) == len(keys)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", OPTIONS)
 def test_random_choices_among_legal_labels_make_only_valid_genes(name, seed):
     options, rng = OPTIONS[name], np.random.default_rng(seed)
@@ -202,7 +226,59 @@ def test_random_choices_among_legal_labels_make_only_valid_genes(name, seed):
             checker = Checker(bases, code, options)
             assert [f for f in map(checker.fault, structure.genes) if f] == []
         found += len(structure.genes)
-    assert found > 20
+    assert found > 10
+
+
+def all_transcripts(length, kinds, most_parts):
+    """Every transcript a window could show, legal or not."""
+    for count in range(most_parts + 1):
+        spans = [
+            [(a, b - 1) for a, b in zip(cut[::2], cut[1::2], strict=True)]
+            for cut in itertools.combinations_with_replacement(range(length + 1), 2 * count)
+        ]
+        spans = [span for span in spans if all(first <= last for first, last in span)]
+        for span, named in itertools.product(spans, itertools.product(kinds, repeat=count)):
+            parts = tuple(Part(k, *s) for k, s in zip(named, span, strict=True))
+            for frame, right in itertools.product(("uncut", 0, 1, 2, None), (False, True)):
+                if parts or (frame != "uncut" and right):
+                    known = None if frame == "uncut" else frame
+                    yield WindowTranscript(parts, frame != "uncut", right, known)
+
+
+EXHAUSTIVE = {
+    "prokaryote": (prokaryote_options(), 13, ("cds",), 1),
+    "eukaryote": (GrammarOptions(min_intron=3, at_ac=True), 10, ("cds",), 2),
+    "utr": (GrammarOptions(min_intron=4, utr=True), 8, ("cds", "utr"), 2),
+    "splice_free": (GrammarOptions(level="splice_free", min_intron=1), 7, ("cds",), 3),
+    "non_coding": (GrammarOptions(gene_types=("tRNA",), min_intron=2), 8, ("exon",), 2),
+}
+FRAGMENTS = ["ATG", "CAT", "TAA", "TTA", "GT", "AG", "CT", "AC", "TGA", "A", "T", "N"]
+
+
+@pytest.mark.parametrize("seed", [0])
+@pytest.mark.parametrize("name", EXHAUSTIVE)
+def test_the_grammar_allows_all_legal_genes_of_a_small_window_and_no_other(name, seed):
+    options, length, kinds, most_parts = EXHAUSTIVE[name]
+    rng = np.random.default_rng(seed)
+    bases = encode_bases("".join(rng.choice(FRAGMENTS, size=length))[:length])
+    checker, legal = Checker(bases, 11, options), []
+    replay = Replay(bases, 11, options, VOCABULARY)
+    for transcript in all_transcripts(len(bases), kinds, most_parts):
+        for strand in (1, -1):
+            gene = WindowGene(options.gene_types[0], strand, (transcript,))
+            row = encode_window(WindowStructure(11, None, (gene,)), VOCABULARY).tolist()
+            replay.restart()
+            accepted = replay.accepts(row[2:-1])
+            assert accepted == (not checker.fault(gene)), (decode_bases(bases), gene)
+            if accepted:
+                legal.append(row)
+    assert len(legal) > 5
+    longest = max(map(len, legal))
+    padded = np.array([row + [VOCABULARY.pad] * (longest - len(row)) for row in legal])
+    grammar = Grammar([bases] * len(legal), [11] * len(legal), options, VOCABULARY)
+    for step in range(2, longest):
+        grammar.advance(padded[:, step])
+    assert grammar.finished.all()
 
 
 def first_refused(row, bases, code, options):
@@ -241,12 +317,12 @@ def mutated(row, rng, length):
     return row
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0])
 @pytest.mark.parametrize("name", OPTIONS)
 def test_replay_and_automaton_agree_on_legal_and_on_spoilt_rows(name, seed):
     options, rng = OPTIONS[name], np.random.default_rng(100 + seed)
-    windows = list(random_windows(rng, 9, 150))
-    rows = decode_at_random(Grammar(windows, [11] * 9, options, VOCABULARY), rng, eager=0.6)
+    windows = list(random_windows(rng, 6, 150))
+    rows = decode_at_random(Grammar(windows, [11] * 6, options, VOCABULARY), rng, eager=0.6)
     for row, bases in zip(rows, windows, strict=True):
         assert first_illegal(row, bases, 11, options, VOCABULARY) is None
         assert legal_weights(row, bases, 11, options, VOCABULARY).all()
