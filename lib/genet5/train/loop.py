@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import os
 import shutil
 import signal
 import time
@@ -556,12 +557,14 @@ class Trainer:
         """Let SIGINT and SIGTERM end the run after the present step; a second SIGINT ends it at once."""
 
         def stop(number: int, frame: FrameType | None) -> None:
+            if os.getpid() != owner:  # a worker that makes batches: it goes when the run goes
+                return
             if self._signal is not None and number == signal.SIGINT:
                 raise KeyboardInterrupt
             self._signal = number
             log.warning("%s: finishing the step, then saving", signal.Signals(number).name)
 
-        wanted = (signal.SIGINT, signal.SIGTERM)
+        owner, wanted = os.getpid(), (signal.SIGINT, signal.SIGTERM)
         try:
             before = {number: signal.signal(number, stop) for number in wanted}
         except ValueError:  # not the main thread: whoever runs us there handles signals

@@ -1,0 +1,126 @@
+"""A run that is killed and resumed has the losses of one that was not, to the bit: the real command, model and data."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from genet5.model import GeneT5
+
+STEPS = 8
+PATIENCE_S = 240.0
+
+
+def start(root: Path, toy_run: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
+    """Start `bin/finet`; two threads, since that is where sums could come out in another order."""
+    inputs = [
+        str(toy_run / "training.packed"),
+        str(toy_run / "validation.packed"),
+        str(out),
+        str(toy_run / "base"),
+    ]
+    settings = (
+        f"--max_steps {STEPS} --batch_size 2 --grad_accum 2 --lr 1e-2 --ema_decay 0.9 --eval_windows 0 "
+        "--eval_steps 4 --eval_batches 2 --save_steps 3 --log_every_steps 1 --num_workers 1"
+    ).split()
+    return subprocess.Popen(
+        [sys.executable, str(root / "bin" / "finet"), *inputs, *settings, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"},
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    text, _ = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, text
+
+
+def await_step(out: Path, step: int, process: subprocess.Popen[str]) -> None:
+    """Wait until the run has logged `step`."""
+    deadline = time.monotonic() + PATIENCE_S
+    metrics = out / "metrics.jsonl"
+    while time.monotonic() < deadline:
+        if metrics.exists() and f'"step": {step},' in metrics.read_text(encoding="utf-8"):
+            return
+        assert process.poll() is None, f"ended before step {step}: {finish(process)}"
+        time.sleep(0.02)
+    pytest.fail(f"no step {step} after {PATIENCE_S} s")
+
+
+def numbers(out: Path) -> list[tuple[Any, ...]]:
+    """Return what must be equal to the bit: everything but times and memory."""
+    lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    kept = ("kind", "step", "loss", "loss_token", "loss_position", "loss_state", "loss_boundary")
+    rows = [json.loads(line) for line in lines]
+    return [(*(row[name] for name in kept), row.get("grad_norm"), row.get("lr")) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def whole(root: Path, toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    code, text = finish(start(root, toy_run, out))
+    assert code == 0, text
+    return out
+
+
+def test_a_killed_run_goes_on_with_the_same_losses(
+    root: Path, toy_run: Path, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    process = start(root, toy_run, out, "--resume")
+    await_step(out, 5, process)  # neither at a checkpoint nor at the end of an epoch
+    process.send_signal(signal.SIGKILL)
+    finish(process)
+    code, text = finish(start(root, toy_run, out, "--resume"))
+    assert code == 0, text
+    assert "resumed from" in text
+    assert numbers(out) == numbers(whole)
+    ours, theirs = (load_file(path / "model.safetensors") for path in (out, whole))
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
+
+
+def test_sigterm_finishes_the_step_saves_and_exits(
+    root: Path, toy_run: Path, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "stopped"
+    process = start(root, toy_run, out)
+    await_step(out, 2, process)
+    process.send_signal(signal.SIGTERM)
+    code, text = finish(process)
+    assert code == 130, text
+    last = numbers(out)[-1][1]
+    assert (out / "checkpoints" / f"step-{last:08d}" / "trainer.json").exists()
+    code, text = finish(start(root, toy_run, out, "--resume"))
+    assert code == 0, text
+    assert numbers(out) == numbers(whole)
+
+
+def test_an_earlier_run_is_not_overwritten_by_accident(
+    root: Path, toy_run: Path, whole: Path
+) -> None:
+    code, text = finish(start(root, toy_run, whole))
+    assert code == 2
+    assert "--resume" in text
+    assert "--overwrite" in text
+
+
+def test_a_finished_run_holds_a_model_and_its_story(whole: Path, toy_run: Path) -> None:
+    assert {"config.json", "model.safetensors", "tokenizer.json", "run.json", "metrics.csv"} <= {
+        path.name for path in whole.iterdir()
+    }
+    story = json.loads((whole / "run.json").read_text(encoding="utf-8"))
+    assert story["outcome"]["reason"] == "finished"
+    assert story["settings"]["optim"]["lr"] == 1e-2
+    assert GeneT5.from_pretrained(whole).config == GeneT5.from_pretrained(toy_run / "base").config
