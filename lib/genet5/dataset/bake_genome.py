@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +218,8 @@ class _Baker:
         """What a gene is for (target, ignore or nothing), and the cause under which it is counted."""
         known = gene.type in self.vocabulary.gene_types
         if gene.is_coding and gene.is_regular:
+            if self.task.source.taxon == _PROKARYOTES and _has_intron(gene):
+                return "ignore", "ignored: intron or frame shift in a prokaryote"
             if known:
                 return "target", "targets: coding"
             return "ignore", f"ignored: type {gene.type} is not in the tokenizer"
@@ -415,6 +418,10 @@ def grammar_options(
         gene_types=types,
         max_labels=_NO_LABEL_LIMIT,
     )
+
+
+def _has_intron(gene: Gene) -> bool:
+    return any(left.end != right.start for left, right in pairwise(gene.canonical.cds))
 
 
 def _hash_file(path: Path) -> str:

@@ -196,6 +196,9 @@ c1\t.\tgene\t201\t260\t.\t-\t.\tID=slip
 c1\t.\tCDS\t201\t260\t.\t-\t0\tID=slip1;Parent=slip;exception=ribosomal slippage
 c1\t.\tgene\t301\t360\t.\t+\t.\tID=odd
 c1\t.\tCDS\t301\t360\t.\t+\t0\tID=odd1;Parent=odd
+c1\t.\tgene\t401\t460\t.\t+\t.\tID=two
+c1\t.\tCDS\t401\t421\t.\t+\t0\tID=two1;Parent=two
+c1\t.\tCDS\t452\t460\t.\t+\t0\tID=two1;Parent=two
 """
 
 
@@ -209,14 +212,15 @@ def test_irregular_genes_are_ignored_and_illegal_ones_weigh_nothing(tmp_path, se
     )
     report = bake(single)
     forward, reverse = sorted(baked(single), key=lambda w: -w.strand)
-    assert forward.ignore.tolist() == [[100, 160], [200, 260]]
-    assert reverse.ignore.tolist() == [[240, 300], [340, 400]]
+    assert forward.ignore.tolist() == [[100, 160], [200, 260], [400, 460]]
+    assert reverse.ignore.tolist() == [[40, 100], [240, 300], [340, 400]]
     assert forward.label_weights.tolist() == [1] * 2 + [1] * 6 + [0] * 6 + [1]
     assert reverse.label_weights.tolist() == [1] * 2 + [0] * 6 + [1] * 6 + [1]
     genes = report["counts"]["genes"]
     assert genes["targets: coding"] == 2
     assert genes["ignored: pseudogene"] == 1
     assert genes["ignored: ribosomal_slippage"] == 1
+    assert genes["ignored: intron or frame shift in a prokaryote"] == 1
 
 
 def test_a_gene_over_the_origin_is_shown_at_both_ends(tmp_path, settings) -> None:
