@@ -154,7 +154,7 @@ def test_introns_need_their_splice_sites_and_their_length():
     assert offered(dna, "gene + tx cds 2 4 cds", EUKARYOTE) == [14, 20]
     assert offered(dna, "gene + tx cds 2 4 cds 14", EUKARYOTE) == [18, 19]
     assert offered(dna, "gene + tx cds 2 4 cds 14 19", EUKARYOTE) >= {"eos"}
-    assert offered(dna, "gene + tx cds 2 4", GrammarOptions(min_intron=10)) == {"cut_right"}
+    assert offered(dna, "gene + tx cds 2 4", GrammarOptions(min_intron=16)) == {"cut_right"}
     assert offered(dna, "gene + tx cds 2", PROKARYOTE) == [19]
 
 

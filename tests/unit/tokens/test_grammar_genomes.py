@@ -45,6 +45,8 @@ def test_nearly_all_real_genes_are_legal(shared_data, name, code, options, least
     shown = legal = 0
     size_bp = 6_000 if options is PROKARYOTE else 12_000
     for contig in read_genome(folder / "genome.fa.gz").values():
+        if contig.name in ("Mito", "MT"):  # another genetic code
+            continue
         index = GeneIndex(genes[contig.name], utr=options.utr, isoforms=options.isoforms)
         for start in range(0, min(len(contig.bases), 600_000), size_bp):
             window = contig.bases[start : start + size_bp]
@@ -53,7 +55,7 @@ def test_nearly_all_real_genes_are_legal(shared_data, name, code, options, least
             weights = legal_weights(labels, window, code, options, V)
             begins = labels >= V.first_type
             shown, legal = shown + int(begins.sum()), legal + int(weights[begins].sum())
-    assert shown > 40
+    assert shown > 25
     assert legal / shown >= least
 
 
