@@ -8,12 +8,19 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported anywhere
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# No time limits (a busy machine is no failure), no files in the repository, and the same examples on every CI run.
+hypothesis.settings.register_profile(
+    "house", deadline=None, database=None, derandomize=bool(os.environ.get("CI"))
+)
+hypothesis.settings.load_profile("house")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
