@@ -360,7 +360,7 @@ def _as_completed(
             remedy="Lower --n_workers or --species_parallel",
         ) from error  # fmt: skip
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)  # the genomes in work end first: they still write
 
 
 def _die_on_interrupt() -> None:
