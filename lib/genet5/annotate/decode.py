@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -221,7 +222,7 @@ class BasePointer:
 
 def _in_fp32(encoded: Encoded) -> Encoded:
     """The same with all float tensors in fp32."""
-    changed = {}
+    changed: dict[str, Any] = {}
     for field in fields(encoded):
         value = getattr(encoded, field.name)
         if isinstance(value, tuple):

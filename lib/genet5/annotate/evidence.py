@@ -137,7 +137,8 @@ class GeneReader:
         if transcript.cut_right and transcript.parts and transcript.parts[-1].last < length - 1:
             inner = np.append(inner, written[-1])
         bases = -1 - self.trace.labels[self.row, inner]
-        return inner[(bases >= low) & (bases < high)]
+        kept: NDArray[np.int64] = inner[(bases >= low) & (bases < high)]
+        return kept
 
     def _state(
         self, transcript: WindowTranscript, strand: int, low: int, high: int

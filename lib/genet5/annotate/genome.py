@@ -327,7 +327,7 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     annotator = load_annotator(plan)
-    journal = _journal(config, plan)
+    journal = open_journal(config, plan)
     finished = False
     try:
         with BaseProgress(sum(plan.lengths.values())) as progress:
@@ -386,7 +386,7 @@ def _genes(run: ContigRun, how: Selection, first_number: int) -> list[Gene]:
     ]
 
 
-def _journal(config: AnnotateConfig, plan: Plan) -> Journal | None:
+def open_journal(config: AnnotateConfig, plan: Plan) -> Journal | None:
     """The journal beside the output; none for standard output."""
     if str(config.output) == "-":
         return None

@@ -29,8 +29,9 @@ class Journal:
     def __init__(self, path: Path, run_key: str, *, restart: bool = False) -> None:
         self._path, self._key = path, run_key
         self.known: dict[WindowKey, list[Any]] = {} if restart else self._load()
-        mode = "a" if self.known else "w"
-        self._out: TextIO = path.open(mode, encoding="utf-8")
+        self._out: TextIO = (
+            path.open("a", encoding="utf-8") if self.known else path.open("w", encoding="utf-8")
+        )
         if not self.known:
             self._write({"run": run_key})
 

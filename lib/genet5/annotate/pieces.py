@@ -221,7 +221,7 @@ def piece_from_json(window: int, values: Sequence[Any]) -> Piece:
         cut_left,
         cut_right,
         frame,
-        Evidence(*(NAN if x is None else x for x in numbers)),
+        Evidence(*[NAN if x is None else x for x in numbers]),  # type: ignore[arg-type]
         tuple((base, probability) for base, probability in starts),
     )
 

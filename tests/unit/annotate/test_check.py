@@ -1,0 +1,102 @@
+"""Joined genes keep the rules of the grammar."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from genet5.annotate.check import is_legal
+from genet5.annotate.contig import gene_of
+from genet5.annotate.pieces import Evidence, Stretch
+from genet5.annotate.stitch import Call
+from genet5.genome.codes import genetic_code
+from genet5.genome.extract import protein
+from genet5.genome.sequence import Bases, encode_bases, reverse_complement
+from genet5.tokens.grammar import GrammarOptions, prokaryote_options
+
+SPLICED = GrammarOptions(min_intron=6)
+BARE = prokaryote_options()
+
+
+def call(strand: int, *blocks: tuple[int, int], **changes) -> Call:
+    parts = tuple(Stretch("cds", *block) for block in blocks)
+    whole = Call("protein_coding", strand, parts, 0, False, False, Evidence(), 1.0, 1.0)
+    return replace(whole, **{"frame": 0 if strand > 0 else 2, **changes})
+
+
+def both(text: str, *blocks: tuple[int, int]) -> list[tuple[Bases, Call]]:
+    """A gene on the forward strand and its mirror image."""
+    bases = encode_bases(text)
+    turned = [(len(bases) - b, len(bases) - a) for a, b in reversed(blocks)]
+    return [(bases, call(1, *blocks)), (reverse_complement(bases), call(-1, *turned))]
+
+
+@pytest.mark.parametrize(
+    ("text", "legal"),
+    [
+        ("ccATGAAATAAcc", True),
+        ("ccgtgaaatgacc", True),
+        ("ccCTGAAATAAcc", False),
+        ("ccATGTAATAAcc", False),
+        ("ccATGAAAAAAcc", False),
+        ("ccATGNNNTAAcc", True),
+        ("ccNTGAAATAAcc", False),
+    ],
+)
+def test_a_gene_reads_from_start_to_first_stop(text: str, legal: bool) -> None:
+    for bases, gene in both(text, (2, 11)):
+        assert is_legal(gene, bases, 11, BARE) == legal
+        assert is_legal(gene, bases, 11, GrammarOptions(level="off"))
+
+
+def test_the_genetic_code_counts() -> None:
+    for bases, gene in both("ccATGTGATAAcc", (2, 11)):
+        assert is_legal(gene, bases, 4, BARE)
+        assert not is_legal(gene, bases, 11, BARE)
+
+
+@pytest.mark.parametrize(
+    ("intron", "legal"),
+    [("GTccAG", True), ("gcccag", True), ("ATccAC", False), ("GTAG", False), ("GTccAC", False)],
+)
+def test_introns_have_splice_sites_and_a_length(intron: str, legal: bool) -> None:
+    text = f"ATGA{intron}AATAA"
+    blocks = ((0, 4), (4 + len(intron), len(text)))
+    for bases, gene in both(text, *blocks):
+        assert is_legal(gene, bases, 11, SPLICED) == legal
+        assert not is_legal(gene, bases, 11, BARE)
+
+
+def test_a_stop_codon_split_by_an_intron_is_found() -> None:
+    text = "ATGT" + "GTccAG" + "AAAAATAA"
+    for bases, gene in both(text, (0, 4), (10, 18)):
+        assert not is_legal(gene, bases, 11, SPLICED)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2])
+def test_partial_genes_are_read_in_their_frame(cut: int) -> None:
+    whole = "ATGTCTGATAAACCCGGGTAA"  # other frames hold stops
+    for strand in (1, -1):
+        bases = encode_bases(whole[cut:])
+        end = len(bases)
+        gene = call(1, (0, end), frame=cut, partial_left=True)
+        if strand < 0:
+            bases = reverse_complement(bases)
+            gene = call(-1, (0, end), partial_right=True)
+        made = gene_of(gene, "c", "g", 0.5, 11)
+        assert made.canonical.partial_5
+        assert made.canonical.cds[0].phase == (-cut) % 3
+        text = protein(bases, made, made.canonical, genetic_code(11))
+        assert text == ("MSDKPG" if cut == 0 else "SDKPG")
+        assert is_legal(gene, bases, 11, BARE)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2])
+def test_genes_without_their_3_end(cut: int) -> None:
+    bases = encode_bases("ATGTCTGATAAACCC"[: 15 - cut])
+    gene = call(1, (0, len(bases)), partial_right=True)
+    assert is_legal(gene, bases, 11, BARE)
+    turned = call(-1, (0, len(bases)), partial_left=True, frame=(2 - cut) % 3)
+    assert is_legal(turned, reverse_complement(bases), 11, BARE)
+    assert gene_of(turned, "c", "g", 0.5, 11).canonical.partial_3
