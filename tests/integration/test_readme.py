@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from genet5.cli import COMMANDS
+from genet5.cli import COMMANDS, main
 from genet5.cli.parse import parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +93,19 @@ def test_make_targets_in_the_readmes_exist() -> None:
     for page in (*PAGES, "CONTRIBUTING.md"):
         for target in re.findall(r"`make ([a-z-]+)`", (ROOT / page).read_text(encoding="utf-8")):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.slow
+def test_readme_runs_from_a_genome_to_scores_of_a_trained_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    smaller = {"300000": "30000", "400000": "80000", "20": "2"}  # --length_bp, --max_steps
+    monkeypatch.chdir(tmp_path)
+    for words in commands("README.md"):
+        if words[0] == "genet5":
+            assert main([smaller.get(word, word) for word in words[1:]]) == 0, words
+    for name in ("genes.gff3", "proteins.faa", "run/model.safetensors", "genes_of_run.gff3"):
+        assert (tmp_path / "toy" / name).is_file(), name
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
