@@ -141,8 +141,8 @@ def save_checkpoint(
 def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]:
     """Set `state` to a checkpoint; every rank calls it.
 
-    With another number of ranks than the checkpoint's, all ranks take the first one's data position, and the random
-    state of new ranks is kept as it is.
+    With another number of ranks than the checkpoint's, the data position is carried over by the number of
+    micro-batches that all ranks have done, and the random state stays as it is.
 
     Returns:
         The record in `trainer.json`.
@@ -158,14 +158,7 @@ def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]
         raise CheckpointError(f"{path}: format {record.get('format')!r}; expected {FORMAT}")
     try:
         _load_shared(path, state)
-        same_ranks = record["world_size"] == ranks.world_size
-        if not same_ranks:
-            log.warning(
-                "the checkpoint is of %s ranks, this run has %s: losses will differ slightly",
-                record["world_size"],
-                ranks.world_size,
-            )
-        _load_rank(path, state, ranks.rank if same_ranks else 0, with_random=same_ranks)
+        _load_rank(path, state, ranks, int(record["world_size"]))
     except (FileNotFoundError, KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} does not fit this run: {error}") from error
     return record
@@ -214,14 +207,27 @@ def _save_rank(path: Path, state: RunState, rank: int) -> None:
     )
 
 
-def _load_rank(path: Path, state: RunState, rank: int, *, with_random: bool) -> None:
+def _load_rank(path: Path, state: RunState, ranks: Ranks, world_size: int) -> None:
+    is_same = world_size == ranks.world_size
+    rank = ranks.rank if is_same else 0
     values = load_json(path / f"rank-{rank:05d}.json")
     for each in fields(Progress):
         setattr(state.progress, each.name, values["progress"][each.name])
-    state.source.load_state_dict(values["source"])
-    if with_random:
+    if is_same:
+        state.source.load_state_dict(values["source"])
         tensors = load_file(path / f"rank-{rank:05d}.safetensors")
         restore_random_state(tensors, values["random"])
+        return
+    log.warning(
+        "the checkpoint is of %d ranks, this run has %d: it goes on from about the same place,"
+        " with slightly different losses",
+        world_size,
+        ranks.world_size,
+    )
+    source = values["source"]
+    done = source["step"] * world_size // ranks.world_size
+    state.source.load_state_dict({**source, "world_size": ranks.world_size, "step": done})
+    state.progress.interval = {}
 
 
 def _optimizer_tensors(

@@ -1,28 +1,24 @@
 """The training loop: `Trainer.run` goes step by step until the horizon, the clock, early stopping or a signal.
 
 A step takes `grad_accum` micro-batches of each rank, divides every head's loss by its global count, sums gradients
-over ranks, clips, and moves the weights. The loop never looks back: everything it needs to go on lies in `RunState`,
-so a run that was killed and resumed has the losses of one that was not, to the bit on a CPU.
+over ranks, clips, and moves the weights. Everything a run needs to go on lies in `RunState`, so one that was killed and
+resumed has the losses of one that was not, to the bit on a CPU.
 
-    trainer = Trainer(model=model, objective=objective, source=loader, plan=plan, ranks=ranks, out=out, ...)
+Example:
+    trainer = Trainer(config=config, model=model, objective=objective, source=loader, horizon=horizon, ...)
     trainer.resume(checkpoint)
     outcome = trainer.run()
+    trainer.export()
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
-import math
-import os
-import shutil
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -35,34 +31,38 @@ from genet5.errors import DataError, GeneT5Error
 from genet5.train.checkpoint import (
     Progress,
     RunState,
+    Stateful,
     list_checkpoints,
     load_checkpoint,
     save_checkpoint,
 )
 from genet5.train.dist import Ranks
+from genet5.train.export import BestModel, write_model
+from genet5.train.horizon import Horizon, Outcome
 from genet5.train.logging import Metrics, ProgressLine, drop_rows_after
 from genet5.train.memwatch import read_memory
+from genet5.train.meter import Meter
 from genet5.train.objective import Objective, step_counts
 from genet5.train.optim import WeightAverage, build_optimizer, make_schedule, set_learning_rate
+from genet5.train.signals import StopSignals
 from genet5.train.validate import validation_losses
 
 log = logging.getLogger(__name__)
 
+_OF_ONE_START = ("resume", "checkpoint", "overwrite", "dry_run")
+"""Settings of one start of a run, not of the run."""
 MAX_NAMED_WINDOWS = 8
 """Windows that an error names; the file beside it names all."""
 
 
-class BatchSource(Protocol):
-    """This rank's training batches, without end, in an order that only depends on seed and epoch."""
+class BatchSource(Stateful, Protocol):
+    """This rank's training batches, in an order that depends on seed and epoch alone.
+
+    Its state is the position behind the last batch yielded.
+    """
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the rest of the present epoch; the next call yields the next epoch."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position behind the last batch yielded, as plain JSON values."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to a position."""
 
 
 class NonFiniteLossError(GeneT5Error):
@@ -88,52 +88,6 @@ class NonFiniteLossError(GeneT5Error):
             + ". The weights were not changed. Lower --lr, or look at these windows,"
             " and go on from the last checkpoint with --resume."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Horizon:
-    """How long a run is, in steps."""
-
-    total_steps: int
-    """The schedule ends here."""
-    steps_per_epoch: float
-    """Need not be whole: a step may take micro-batches of two epochs."""
-
-    @classmethod
-    def of(cls, config: TrainConfig, micro_batches_per_epoch: int) -> Horizon:
-        """Return the horizon that the settings ask for; `max_steps` goes before `epochs`."""
-        if micro_batches_per_epoch < 1:
-            raise DataError("no training batch", path=config.train, remedy="Bake more windows")
-        per_epoch = micro_batches_per_epoch / config.batch.grad_accum
-        steps = config.duration.max_steps or math.ceil(config.duration.epochs * per_epoch)
-        return cls(max(1, steps), per_epoch)
-
-    def ends_epoch(self, step: int) -> bool:
-        """Whether an epoch ends with the step that makes `step` steps done."""
-        return int(step / self.steps_per_epoch) > int((step - 1) / self.steps_per_epoch)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended."""
-
-    reason: str
-    """finished, max_minutes, early_stopping or interrupted."""
-    step: int
-    best_step: int | None
-    best_loss: float | None
-    elapsed_s: float
-
-
-@dataclass(slots=True)
-class _Speed:
-    """What the progress line says about the time since the last one; not saved."""
-
-    started: float
-    steps: int = 0
-    tokens: int = 0
-    padded: int = 0
-    bases: int = 0
 
 
 class Trainer:
@@ -169,8 +123,7 @@ class Trainer:
         record: dict[str, Any] | None = None,
     ) -> None:
         self.config, self.horizon, self.ranks = config, horizon, ranks
-        self.out = config.out
-        self._objective, self._metrics = objective, metrics
+        self._objective, self._source, self._metrics = objective, source, metrics
         self._validation, self._judge, self._save_beside = validation, judge, save_beside
         self._record = record or {}
         decay = config.optim.ema_decay
@@ -182,10 +135,9 @@ class Trainer:
             average=None if decay is None else WeightAverage(model, decay),
         )
         self._schedule = make_schedule(config.optim, horizon.total_steps)
-        self._stream = self._batches()
-        self._sums: dict[str, Tensor] = {}
-        self._speed = _Speed(time.perf_counter())
-        self._signal: int | None = None
+        self._best = BestModel(config.out, self._write_model)
+        self._meter = Meter(ranks)
+        self._signals = StopSignals()
         self._saved_step: int | None = None
         self._saved_at = self._clock = time.perf_counter()
 
@@ -195,29 +147,27 @@ class Trainer:
         """Go on from a checkpoint; rows of later steps leave the metric files."""
         load_checkpoint(checkpoint, self.state, self.ranks)
         progress = self.state.progress
-        device = self.ranks.device
-        self._sums = {
-            name: torch.tensor(value, dtype=torch.float64, device=device)
-            for name, value in progress.interval.items()
-        }
-        self._stream = self._batches()
+        self._meter.load_state(progress.interval)
         self._saved_step = progress.step
+        has_best = True
         if self.ranks.is_first:
-            drop_rows_after(self.out, progress.step)
-        self._reconcile_best()
-        self.ranks.barrier()
+            drop_rows_after(self.config.out, progress.step)
+            has_best = self._best.agree(progress)
+        if not all(self.ranks.gather(has_best)):
+            progress.best_loss = progress.best_step = None
         log.info("resumed from %s", checkpoint)
 
     def run(self) -> Outcome:
         """Train; save the state at the end, whatever ends it except an error."""
-        config, progress = self.config, self.state.progress
-        log_every = config.log.interval(self.horizon.total_steps)
-        reason = "finished"
+        progress, reason = self.state.progress, "finished"
+        log_every = self.config.log.interval(self.horizon.total_steps)
+        batches = self._batches()
         self.state.model.train()
-        self._clock = self._saved_at = self._speed.started = time.perf_counter()
-        with self._catch_signals():
+        self._clock = self._saved_at = time.perf_counter()
+        self._meter.restart_clock()
+        with self._signals:
             while progress.step < self.horizon.total_steps:
-                self._step(list(itertools.islice(self._stream, config.batch.grad_accum)))
+                self._step(list(itertools.islice(batches, self.config.batch.grad_accum)))
                 if progress.step % log_every == 0 or progress.step == self.horizon.total_steps:
                     self._log()
                 if self._is_evaluation_due():
@@ -234,28 +184,24 @@ class Trainer:
         )
 
     def export(self) -> None:
-        """Write the trained model into the run's directory: the best weights, or the last (averaged) ones."""
+        """Write the trained model into OUT: the best weights, or the last (averaged) ones."""
         if not self.ranks.is_first:
             return
-        best = self.out / "best"
-        if self.config.validation.export == "best" and (best / "model.safetensors").exists():
-            for path in sorted(best.iterdir()):
-                if path.name != "best.json":
-                    _copy_file(path, self.out / path.name)
-        else:
-            self._save_model(self.out)
-
-    # ---- one step ----------------------------------------------------------------------------------------------
+        if self.config.validation.export == "best" and self._best.export():
+            return
+        write_model(self.config.out, self._write_model)
 
     def _batches(self) -> Iterator[Batch]:
         """Yield batches epoch after epoch."""
         while True:
             is_empty = True
-            for batch in self.state.source:  # type: ignore[attr-defined]
+            for batch in self._source:
                 is_empty = False
                 yield batch
             if is_empty and self.state.progress.micro_batches == 0:
                 raise DataError("no training batch", path=self.config.train)
+
+    # ---- one step ----------------------------------------------------------------------------------------------
 
     def _step(self, batches: list[Batch]) -> None:
         """Do one optimizer step.
@@ -274,8 +220,12 @@ class Trainer:
         optimizer.zero_grad(set_to_none=True)
         if self.state.average is not None:
             self.state.average.update(model)
-        self._add("grad_norm", norm / self.ranks.world_size)
-        self._count(batches)
+        self._meter.add_shared("grad_norm", norm)
+        tokens, bases = self._meter.count_step(batches)
+        progress.step += 1
+        progress.micro_batches += len(batches)
+        progress.tokens += tokens
+        progress.bases += bases
         self._release_memory()
 
     def _forward_backward(self, batch: Batch, counts: dict[str, float]) -> Tensor:
@@ -283,17 +233,17 @@ class Trainer:
         moved = batch.to(self.ranks.device)
         with self._autocast():
             output = self.state.model(moved)
-        parts = {}
+        parts = []
         for head, term in self._objective.sums(output, moved).items():
             mean = term.sum / counts[head]
-            self._add(f"loss_{head}", mean.detach())
-            parts[head] = term.weight * mean
-        loss = torch.stack(list(parts.values())).sum()
+            self._meter.add(f"loss_{head}", mean.detach())
+            parts.append(term.weight * mean)
+        loss = torch.stack(parts).sum()
         torch.autograd.backward(loss)
-        self._add("loss", loss.detach())
+        self._meter.add("loss", loss.detach())
         return loss.detach()
 
-    def _autocast(self) -> Any:
+    def _autocast(self) -> AbstractContextManager[Any]:
         if self.config.compute.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.ranks.device.type, torch.bfloat16)
@@ -303,110 +253,68 @@ class Trainer:
         is_bad = 1.0 - (good.all() & torch.isfinite(norm)).double()
         if not self.ranks.sum(is_bad):
             return
+        flags = good.tolist()
         bad = [
-            batch.window_ids for batch, fine in zip(batches, good.tolist(), strict=True) if not fine
+            batch.window_ids for batch, is_good in zip(batches, flags, strict=True) if not is_good
         ]
-        has_bad_loss = self.ranks.gather(bool(bad))
-        if not any(has_bad_loss):
+        has_bad_loss = any(self.ranks.gather(bool(bad)))
+        if not has_bad_loss:
             bad = [batch.window_ids for batch in batches]
-        windows = [name for names in self.ranks.gather(bad) for batch in names for name in batch]
-        path = self.out / "nonfinite.json"
-        step = self.state.progress.step + 1
+        windows = [name for ids in self.ranks.gather(bad) for batch in ids for name in batch]
+        path, step = self.config.out / "nonfinite.json", self.state.progress.step + 1
         if self.ranks.is_first:
             save_json(path, {"step": step, "losses": losses.tolist(), "windows": windows})
-        what = "the loss is not finite" if any(has_bad_loss) else "the gradient is not finite"
+        what = "the loss is not finite" if has_bad_loss else "the gradient is not finite"
         raise NonFiniteLossError(step, what, windows, path)
-
-    def _add(self, name: str, value: Tensor) -> None:
-        """Add to the interval's sums, which stay on the device."""
-        before = self._sums.get(name)
-        exact = value.double()
-        self._sums[name] = exact if before is None else before + exact
-
-    def _count(self, batches: Sequence[Batch]) -> None:
-        progress, speed = self.state.progress, self._speed
-        for batch in batches:
-            tokens, bases = (
-                int(batch.inputs.num_tokens.sum()),
-                int(batch.inputs.num_bases.sum()),
-            )
-            progress.tokens += tokens
-            progress.bases += bases
-            speed.tokens += tokens
-            speed.bases += bases
-            speed.padded += batch.inputs.input_ids.numel()
-        progress.micro_batches += len(batches)
-        progress.step += 1
-        speed.steps += 1
-        self._add("steps", torch.tensor(1.0 / self.ranks.world_size, device=self.ranks.device))
 
     def _release_memory(self) -> None:
         every = self.config.compute.empty_cache_steps
         if every and self.state.progress.step % every == 0 and self.ranks.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    # ---- telling -----------------------------------------------------------------------------------------------
+    # ---- telling and judging -----------------------------------------------------------------------------------
 
     def _log(self) -> None:
-        """Write the progress line and a row of metrics; sums start again."""
+        """Write the progress line and a row of metrics."""
         self._tick()
-        progress, speed = self.state.progress, self._speed
-        names = sorted(self._sums)
-        totals = self.ranks.sum(torch.stack([self._sums[name] for name in names])).tolist()
-        sums = dict(zip(names, totals, strict=True))
-        steps = sums.pop("steps")
-        means = {name: total / steps for name, total in sums.items()}
-        counted = torch.tensor(
-            [speed.tokens, speed.padded, speed.bases, progress.tokens, progress.bases]
-        )
-        tokens, padded, bases, all_tokens, all_bases = self.ranks.sum(counted).tolist()
-        seconds = max(time.perf_counter() - speed.started, 1e-9)
+        progress, reading = self.state.progress, self._meter.read()
+        tokens, bases = self.ranks.sum(torch.tensor([progress.tokens, progress.bases])).tolist()
         memory = read_memory(self.ranks.device)
-        left = self.horizon.total_steps - progress.step
         line = ProgressLine(
             step=progress.step,
             total_steps=self.horizon.total_steps,
-            loss=means["loss"],
-            lr=self._learning_rate(),
-            tokens_per_s=tokens / seconds,
-            padding_pct=100 * (1 - tokens / padded),
+            loss=reading.means["loss"],
+            lr=self.config.optim.lr * self._schedule(progress.step - 1),
+            tokens_per_s=reading.tokens_per_s,
+            padding_pct=reading.padding_pct,
             mfu_pct=None,
             memory_gib=memory.used_gib,
             memory_total_gib=memory.total_gib,
-            eta_s=self._seconds_left(left * seconds / max(1, speed.steps)),
+            eta_s=self._seconds_left(reading.seconds_per_step),
         )
         log.info("%s", line)
-        self._metrics.write(
-            "train",
-            progress.step,
-            {
-                "epoch": progress.step / self.horizon.steps_per_epoch,
-                **means,
-                "lr": line.lr,
-                "tokens": all_tokens,
-                "bases": all_bases,
-                "tokens_per_s": line.tokens_per_s,
-                "bp_per_s": bases / seconds,
-                "padding_pct": line.padding_pct,
-                "rss_gib": memory.rss_gib,
-                "cuda_reserved_peak_gib": memory.cuda_reserved_peak_gib,
-                "elapsed_s": progress.elapsed_s,
-            },
-        )
-        self._sums = {}
-        self._speed = _Speed(time.perf_counter())
+        values = {
+            "epoch": progress.step / self.horizon.steps_per_epoch,
+            **reading.means,
+            "lr": line.lr,
+            "tokens": tokens,
+            "bases": bases,
+            "tokens_per_s": reading.tokens_per_s,
+            "bp_per_s": reading.bp_per_s,
+            "padding_pct": reading.padding_pct,
+            "rss_gib": memory.rss_gib,
+            "cuda_active_peak_gib": memory.cuda_active_peak_gib,
+            "cuda_reserved_peak_gib": memory.cuda_reserved_peak_gib,
+            "elapsed_s": progress.elapsed_s,
+        }
+        self._metrics.write("train", progress.step, values)
 
-    def _learning_rate(self) -> float:
-        """Return the rate of the last step."""
-        return self.config.optim.lr * self._schedule(self.state.progress.step - 1)
-
-    def _seconds_left(self, by_steps: float) -> float:
+    def _seconds_left(self, seconds_per_step: float) -> float:
+        by_steps = (self.horizon.total_steps - self.state.progress.step) * seconds_per_step
         minutes = self.config.duration.max_minutes
         if minutes is None:
             return by_steps
         return min(by_steps, max(0.0, 60 * minutes - self.state.progress.elapsed_s))
-
-    # ---- judging -----------------------------------------------------------------------------------------------
 
     def _is_evaluation_due(self) -> bool:
         step, every = self.state.progress.step, self.config.validation.eval_steps
@@ -416,19 +324,10 @@ class Trainer:
         return is_last or self.horizon.ends_epoch(step) or bool(every and step % every == 0)
 
     def _evaluate(self) -> None:
-        """Measure the validation losses and the judge's figures with the averaged weights; keep the best model."""
-        if self._validation is None:
-            return
-        start, progress, model = time.perf_counter(), self.state.progress, self.state.model
+        """Measure validation losses and the judge's figures with the averaged weights; keep the best model."""
+        start, progress = time.perf_counter(), self.state.progress
         with self._weights_in_use():
-            values = validation_losses(
-                model,
-                self._validation(),
-                self._objective,
-                self.ranks,
-                use_bf16=self.config.compute.precision == "bf16",
-                max_batches=self.config.validation.eval_batches,
-            )
+            values = self._validate()
             if self._judge is not None and self.ranks.is_first:
                 values.update(self._ask_judge(self._judge))
         is_best = progress.best_loss is None or values["loss"] < progress.best_loss
@@ -439,50 +338,35 @@ class Trainer:
         self._metrics.write("validation", progress.step, {**values, "seconds": seconds})
         shown = " | ".join(f"{name} {value:.4f}" for name, value in values.items())
         log.info("validation at step %d%s: %s", progress.step, " (best)" if is_best else "", shown)
-        self._speed.started += seconds
+        self._meter.pause(seconds)
         if is_best:
             self._save()
-            self._save_best()
+            if self.ranks.is_first:
+                self._best.save(progress)
 
-    def _save_best(self) -> None:
-        """Put the present weights into OUT/best; its checkpoint exists already, so a kill in here loses nothing."""
-        if self.ranks.is_first:
-            progress = self.state.progress
-            self._save_model(self.out / "best")
-            best = {"step": progress.best_step, "loss": progress.best_loss}
-            save_json(self.out / "best" / "best.json", best)
-
-    def _reconcile_best(self) -> None:
-        """After a resume, make OUT/best what the checkpoint says; the best model of another branch steps aside."""
-        progress, best = self.state.progress, self.out / "best"
-        record = load_json(best / "best.json") if (best / "best.json").exists() else {}
-        if record.get("step") == progress.best_step:
-            return
-        if progress.best_step == progress.step:
-            self._save_best()
-            return
-        if self.ranks.is_first and best.exists():
-            aside = self.out / f"best-{record.get('step', 'unknown')}"
-            shutil.rmtree(aside, ignore_errors=True)
-            best.rename(aside)
-            log.warning("the best model so far is not of this branch: it is now %s", aside)
-        progress.best_loss = progress.best_step = None
+    def _validate(self) -> dict[str, float]:
+        return validation_losses(
+            self.state.model,
+            () if self._validation is None else self._validation(),
+            self._objective,
+            self.ranks,
+            use_bf16=self.config.compute.precision == "bf16",
+            max_batches=self.config.validation.eval_batches,
+        )
 
     def _ask_judge(self, judge: Callable[[nn.Module], dict[str, float]]) -> dict[str, float]:
         """Call the judge without touching the run's random state."""
-        model, devices = self.state.model, [self.ranks.device]
+        model, device = self.state.model, self.ranks.device
         model.eval()
-        with torch.random.fork_rng([d for d in devices if d.type == "cuda"]), torch.no_grad():
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
             values = judge(model)
         model.train()
         return values
 
-    @contextmanager
-    def _weights_in_use(self) -> Iterator[None]:
-        """Put the averaged weights into the model while the block runs, if there are any."""
+    def _weights_in_use(self) -> AbstractContextManager[None]:
+        """Put the averaged weights into the model while a block runs, if there are any."""
         average = self.state.average
-        with nullcontext() if average is None else average.applied(self.state.model):
-            yield
+        return nullcontext() if average is None else average.applied(self.state.model)
 
     # ---- saving and stopping -----------------------------------------------------------------------------------
 
@@ -499,25 +383,20 @@ class Trainer:
         minutes, every = config.duration.max_minutes, config.checkpoints.save_every
         is_late = minutes is not None and progress.elapsed_s >= 60 * minutes
         is_due = every is not None and time.perf_counter() - self._saved_at >= 60 * every
-        mine = torch.tensor(
-            [
-                float(self._signal is not None),
-                float(is_late and self.ranks.is_first),
-                float(is_due and self.ranks.is_first),
-            ]
-        )
-        has_signal, has_no_time, has_save = (vote > 0 for vote in self.ranks.sum(mine).tolist())
-        patience = config.duration.early_stopping
+        first = self.ranks.is_first  # clocks differ: the first rank's counts
+        mine = torch.tensor([self._signals.is_stopping, is_late and first, is_due and first])
+        has_signal, has_no_time, has_save = self.ranks.sum(mine.long()).tolist()
         if has_signal:
             return "interrupted", True
         if progress.step < self.horizon.total_steps:
+            patience = config.duration.early_stopping
             if has_no_time:
                 return "max_minutes", True
             if patience is not None and progress.evaluations_since_best >= patience:
                 return "early_stopping", True
         steps = config.checkpoints.save_steps
         by_step = steps is not None and progress.step % steps == 0
-        return "", has_save or by_step or self.horizon.ends_epoch(progress.step)
+        return "", bool(has_save) or by_step or self.horizon.ends_epoch(progress.step)
 
     def _save(self) -> None:
         """Save a checkpoint of the present step, unless there is one."""
@@ -525,10 +404,9 @@ class Trainer:
         if self._saved_step == progress.step:
             return
         self._tick()
-        progress.interval = {name: float(value) for name, value in self._sums.items()}
-        start = time.perf_counter()
+        start, progress.interval = time.perf_counter(), self._meter.state()
         path = save_checkpoint(
-            self.out / "checkpoints",
+            self.config.out / "checkpoints",
             self.state,
             self.ranks,
             record={**self._record, "step": progress.step},
@@ -537,43 +415,13 @@ class Trainer:
         if self.ranks.is_first:
             self._save_beside(path)
         self._saved_step, self._saved_at = progress.step, time.perf_counter()
-        self._speed.started += self._saved_at - start
+        self._meter.pause(self._saved_at - start)
         log.info("saved %s (%.1f s)", path, self._saved_at - start)
 
-    def _save_model(self, directory: Path) -> None:
-        """Write a model directory, file by file under temporary names."""
-        scratch = directory / ".model.tmp"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+    def _write_model(self, directory: Path) -> None:
         with self._weights_in_use():
-            self.state.model.save_pretrained(scratch)  # type: ignore[operator]
-        self._save_beside(scratch)
-        for path in scratch.iterdir():
-            path.replace(directory / path.name)
-        scratch.rmdir()
-
-    @contextmanager
-    def _catch_signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM end the run after the present step; a second SIGINT ends it at once."""
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            if os.getpid() != owner:  # a worker that makes batches: it goes when the run goes
-                return
-            if self._signal is not None and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self._signal = number
-            log.warning("%s: finishing the step, then saving", signal.Signals(number).name)
-
-        owner, wanted = os.getpid(), (signal.SIGINT, signal.SIGTERM)
-        try:
-            before = {number: signal.signal(number, stop) for number in wanted}
-        except ValueError:  # not the main thread: whoever runs us there handles signals
-            before = {}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self.state.model.save_pretrained(directory)  # type: ignore[operator]
+        self._save_beside(directory)
 
 
 def find_checkpoint(config: TrainConfig) -> Path | None:
@@ -591,7 +439,7 @@ def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
     return [
         f"{name}: {flat_before.get(name)!r} -> {flat_now.get(name)!r}"
         for name in sorted(flat_before.keys() | flat_now.keys())
-        if flat_before.get(name) != flat_now.get(name)
+        if flat_before.get(name) != flat_now.get(name) and name not in _OF_ONE_START
     ]
 
 
@@ -601,10 +449,3 @@ def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _flat(value)
         else:
             yield name, value
-
-
-def _copy_file(source: Path, target: Path) -> None:
-    """Copy under a temporary name, then rename."""
-    scratch = target.with_name(target.name + ".tmp")
-    shutil.copyfile(source, scratch)
-    scratch.replace(target)

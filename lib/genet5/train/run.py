@@ -28,6 +28,7 @@ from genet5.model import GeneT5, count_parameters
 from genet5.tokens.files import Tokenizer, load_tokenizer, tokenizer_hash
 from genet5.train.checkpoint import list_checkpoints
 from genet5.train.dist import Ranks
+from genet5.train.horizon import Horizon, Outcome
 from genet5.train.logging import (
     CsvSink,
     JsonlSink,
@@ -38,7 +39,7 @@ from genet5.train.logging import (
     close_logging,
     setup_logging,
 )
-from genet5.train.loop import Horizon, Outcome, Trainer, changed_settings, find_checkpoint
+from genet5.train.loop import Trainer, changed_settings, find_checkpoint
 from genet5.train.loss import LossWeights
 from genet5.train.memwatch import GIB, MemoryWatch
 from genet5.train.objective import gene_objective
@@ -51,7 +52,8 @@ Judge = Callable[[nn.Module], dict[str, float]]
 UNLIMITED_TOKENS = 2**40
 """Token budget where a number of rows is the limit."""
 _TOKENIZER = "tokenizer.json"
-_OF_A_RUN = ("checkpoints", "best", "metrics.jsonl", "metrics.csv", "validation.csv", "run.json")
+_METRICS = ("metrics.jsonl", "metrics.csv", "validation.csv")
+_OF_A_RUN = ("checkpoints", "best", *_METRICS, "run.json")
 _DELETED = (*_OF_A_RUN, "config.json", "model.safetensors", _TOKENIZER, "finet.log", "memwatch.csv")
 
 
@@ -68,6 +70,7 @@ def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> O
         DataError: A file does not fit the model.
         CheckpointError: BASE or the checkpoint cannot be used.
     """
+    require_model(config.base)
     source, validation = open_data(config, ranks)
     model = load_model(config, ranks.device)
     prepare_directory(config, ranks)  # only now: a wrong path must not cost an earlier run
@@ -150,6 +153,7 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
             path,
             token_budget=UNLIMITED_TOKENS if batch.batch_size else batch.token_budget,
             max_batch_size=batch.batch_size or batch.max_batch_size,
+            min_batch_size=batch.min_batch_size,
             seed=derive_seed(config.seed, path_purpose),
             rank=ranks.rank,
             world_size=ranks.world_size,
@@ -192,6 +196,19 @@ def _kind(tokenizer: dict[str, Any]) -> str:
     return " ".join(str(sequence[key]) for key in ("kind", "k") if key in sequence) or "unknown"
 
 
+def require_model(base: Path) -> None:
+    """Check that BASE is a model directory.
+
+    Raises:
+        CheckpointError: A file is missing.
+    """
+    for name in ("config.json", "model.safetensors", _TOKENIZER):
+        if not (base / name).is_file():
+            raise CheckpointError(
+                f"BASE = {base} holds no {name}; make a model directory with: genet5 init {base}"
+            )
+
+
 def load_model(config: TrainConfig, device: torch.device) -> GeneT5:
     """Return BASE's model on its device, with checkpointing and compilation as the settings say."""
     model = GeneT5.from_pretrained(config.base, device=device)
@@ -231,13 +248,14 @@ def _prepare_directory(config: TrainConfig) -> None:
         )
     elif earlier and keep.resume and not list_checkpoints(config.out / "checkpoints"):
         log.warning("no checkpoint in %s: the run starts anew", config.out)
-        for name in ("metrics.jsonl", "metrics.csv", "validation.csv"):
+        for name in _METRICS:
             (config.out / name).unlink(missing_ok=True)
     config.out.mkdir(parents=True, exist_ok=True)
 
 
 def describe(config: TrainConfig) -> str:
     """Return what a dry run prints: parameters, data, steps, memory of weights and optimizer."""
+    require_model(config.base)
     model = GeneT5.from_pretrained(config.base)
     source, validation = open_data(config, Ranks())
     horizon = Horizon.of(config, len(source))

@@ -25,8 +25,9 @@ from genet5.config.train import (
 )
 from genet5.dataset.batch import Batch, Inputs, Targets
 from genet5.train.dist import Ranks
+from genet5.train.horizon import Horizon
 from genet5.train.logging import CsvSink, JsonlSink, Metrics
-from genet5.train.loop import Horizon, Trainer
+from genet5.train.loop import Trainer
 from genet5.train.objective import Objective
 
 LENGTH = 12

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from genet5.train.checkpoint import list_checkpoints
+from genet5.train.horizon import Horizon
 from genet5.train.loop import (
-    Horizon,
     NonFiniteLossError,
     changed_settings,
     find_checkpoint,

@@ -1,0 +1,133 @@
+"""Checkpoints: all of the state comes back, half a checkpoint does not exist, old ones go."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from genet5.config.train import OptimConfig
+from genet5.errors import CheckpointError
+from genet5.train.checkpoint import (
+    Progress,
+    RunState,
+    list_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
+from genet5.train.dist import Ranks
+from genet5.train.optim import WeightAverage, build_optimizer
+
+
+def make_state(toy: Any, seed: int, steps: int, **optim: Any) -> RunState:
+    """Return a state after some steps; the parameter "unused" has no gradient and so no moments."""
+    torch.manual_seed(seed)
+    model = toy.Model()
+    optimizer = build_optimizer(model, OptimConfig(lr=0.01, **optim))
+    average = WeightAverage(model, 0.9)
+    for number in range(steps):
+        toy.sums(model(toy.batch(number)), toy.batch(number))["token"].sum.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        average.update(model)
+    return RunState(model, optimizer, toy.Source(), Progress(step=steps), average)
+
+
+def test_everything_comes_back_to_the_bit(toy: Any, tmp_path: Path) -> None:
+    saved = make_state(toy, 1, 3)
+    saved.source.load_state_dict({"epoch": 2, "done": 5})
+    saved.progress.best_loss, saved.progress.interval = 0.1 + 0.2, {"loss": 1 / 3}
+    path = save_checkpoint(tmp_path, saved, Ranks(), record={"settings": {"lr": 1}})
+    drawn = torch.rand(3), random.random(), np.random.random()  # noqa: NPY002
+    found = make_state(toy, 2, 0)
+    record = load_checkpoint(path, found, Ranks())
+    assert (torch.rand(3) == drawn[0]).all()
+    assert (random.random(), np.random.random()) == drawn[1:]  # noqa: NPY002
+    assert record["settings"] == {"lr": 1}
+    assert found.progress == saved.progress
+    assert found.source.state_dict() == {"epoch": 2, "done": 5}
+    pairs = zip(found.model.parameters(), saved.model.parameters(), strict=True)
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+    assert found.model.head.weight is found.model.embedding.weight
+    for ours, theirs in zip(
+        found.optimizer.state_dict()["state"].values(),
+        saved.optimizer.state_dict()["state"].values(),
+        strict=True,
+    ):
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert found.average is not None
+    assert saved.average is not None
+    assert found.average.steps == 3
+    assert all(torch.equal(found.average.average[n], w) for n, w in saved.average.average.items())
+
+
+def test_a_checkpoint_holds_no_pickle_and_is_a_model_directory(toy: Any, tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, make_state(toy, 1, 1), Ranks(), record={})
+    assert {file.suffix for file in path.iterdir()} == {".json", ".safetensors"}
+    assert (path / "config.json").exists()
+
+
+def test_the_last_ones_are_kept_and_leftovers_go(toy: Any, tmp_path: Path) -> None:
+    (tmp_path / ".step-00000009.tmp").mkdir()
+    state = make_state(toy, 1, 1)
+    for step in (1, 5, 3, 1000):
+        state.progress.step = step
+        save_checkpoint(tmp_path, state, Ranks(), record={}, keep_last=2)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000005", "step-00001000"]
+    assert not list(tmp_path.glob(".step*"))
+
+
+def test_a_write_that_fails_leaves_no_checkpoint(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = make_state(toy, 1, 1)
+
+    def fail(path: Path) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(state.model, "save_pretrained", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(tmp_path, state, Ranks(), record={})
+    assert list_checkpoints(tmp_path) == []
+
+
+def test_another_model_or_an_incomplete_checkpoint_is_refused(toy: Any, tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, make_state(toy, 1, 1), Ranks(), record={})
+    other = make_state(toy, 1, 0)
+    other.model.linear = torch.nn.Linear(16, 4)
+    with pytest.raises(CheckpointError, match=r"differ in 6 tensors, the first is linear\.bias"):
+        load_checkpoint(path, other, Ranks())
+    (path / "optimizer.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load_checkpoint(path, make_state(toy, 1, 0), Ranks())
+    (path / "trainer.json").unlink()
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        load_checkpoint(path, make_state(toy, 1, 0), Ranks())
+
+
+def test_another_format_is_refused(toy: Any, tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, make_state(toy, 1, 1), Ranks(), record={})
+    record = json.loads((path / "trainer.json").read_text())
+    (path / "trainer.json").write_text(json.dumps({**record, "format": 99}))
+    with pytest.raises(CheckpointError, match="format 99"):
+        load_checkpoint(path, make_state(toy, 1, 0), Ranks())
+
+
+def test_another_number_of_ranks_goes_on_at_the_same_place(
+    toy: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = make_state(toy, 1, 1)
+    state.source.state_dict = lambda: {"epoch": 1, "step": 6, "world_size": 1}
+    path = save_checkpoint(tmp_path, state, Ranks(), record={})
+    found = make_state(toy, 1, 0)
+    seen: dict[str, Any] = {}
+    found.source.load_state_dict = seen.update
+    load_checkpoint(path, found, Ranks(1, 2))
+    assert seen == {"epoch": 1, "step": 3, "world_size": 2}
+    assert "slightly different losses" in caplog.text

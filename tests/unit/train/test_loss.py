@@ -1,0 +1,100 @@
+"""Losses against their definitions written as loops."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from genet5.dataset.batch import IGNORE, Batch, Targets
+from genet5.errors import ConfigError
+from genet5.train.loss import LossWeights, loss_sums
+
+PAD = 0
+LABELS = torch.tensor([[1, 30, -1 - 4, -1 - 9, 2], [1, -1 - 3, 2, PAD, PAD]])
+WEIGHTS = torch.tensor([[1.0, 1.0, 1.0, 0.0, 1.0], [1.0, 1.0, 1.0, 0.0, 0.0]])
+
+
+def make_case(seed=0, length=12):
+    draw = torch.Generator().manual_seed(seed)
+    states = torch.randint(0, 8, (2, 2, length), generator=draw).to(torch.int8)
+    states[0, 0, :3] = IGNORE
+    boundaries = torch.rand(2, 8, length, generator=draw) < 0.2
+    output = SimpleNamespace(
+        token_logits=torch.randn(2, 4, 70, generator=draw),
+        position_logits=torch.randn(2, 2, length, generator=draw),
+        position_steps=torch.tensor([[1, 2], [0, 1]]),
+        encoded=SimpleNamespace(
+            state_logits=torch.randn(2, length, 2, 8, generator=draw),
+            boundary_logits=torch.randn(2, length, 8, generator=draw),
+        ),
+        router_losses=[],
+    )
+    targets = Targets(labels=LABELS, label_weights=WEIGHTS, states=states, boundaries=boundaries)
+    return output, Batch(None, targets, ("a", "b"))
+
+
+def cross_entropy(logits, goal):
+    return -math.log(logits.double().softmax(-1)[goal])
+
+
+def test_tokens_and_positions_count_where_they_are_meant_and_weighted():
+    output, batch = make_case()
+    terms = loss_sums(output, batch, LossWeights())
+    tokens = [(0, 0, 30), (0, 3, 2), (1, 1, 2)]
+    expected = sum(
+        cross_entropy(output.token_logits[row, step], goal) for row, step, goal in tokens
+    )
+    assert terms["token"].count == 3
+    assert terms["token"].sum.item() == pytest.approx(expected, rel=1e-5)
+    pointed = [(0, 0, 4), (1, 0, 3)]  # the position with weight 0 is left out
+    expected = sum(cross_entropy(output.position_logits[row, p], goal) for row, p, goal in pointed)
+    assert terms["position"].count == 2
+    assert terms["position"].sum.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_states_leave_ignored_bases_out():
+    output, batch = make_case()
+    term = loss_sums(output, batch, LossWeights())["state"]
+    logits, states = output.encoded.state_logits, batch.targets.states
+    expected = sum(
+        cross_entropy(logits[n, base, strand], int(states[n, strand, base]))
+        for n in range(2)
+        for strand in range(2)
+        for base in range(12)
+        if states[n, strand, base] != IGNORE
+    )
+    assert term.count == 2 * 2 * 12 - 3
+    assert term.sum.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_boundaries_are_divided_by_true_ones_and_follow_the_strand_of_ignored_bases():
+    output, batch = make_case()
+    term = loss_sums(output, batch, LossWeights())["boundary"]
+    probability = output.encoded.boundary_logits.double().sigmoid()
+    expected, count = 0.0, 0
+    for n in range(2):
+        for kind in range(8):
+            for base in range(12):
+                if batch.targets.states[n, kind % 2, base] == IGNORE:
+                    continue
+                true = bool(batch.targets.boundaries[n, kind, base])
+                p = float(probability[n, base, kind])
+                expected -= math.log(p if true else 1 - p)
+                count += true
+    assert term.count == count
+    assert term.sum.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_infinite_logits_behind_a_window_give_finite_gradients():
+    output, batch = make_case()
+    logits = output.position_logits.requires_grad_()
+    output.position_logits = logits.masked_fill(torch.arange(12) >= 10, float("-inf"))
+    loss_sums(output, batch, LossWeights())["position"].sum.backward()
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad.any()
+
+
+def test_smoothing_beyond_its_range_is_refused():
+    with pytest.raises(ConfigError, match="label_smoothing"):
+        LossWeights(label_smoothing=1.0)
