@@ -158,12 +158,15 @@ class GeneT5(nn.Module):
         labels = batch.targets.labels[:, :-1]
         real = batch.targets.label_weights[:, 1:] > 0
         x = self._embed(encoded, labels)
-        states, router_losses = self.decoder(x, encoded.latents, encoded.num_latents, real)
+        places = _places(labels)
+        states, router_losses = self.decoder(
+            x, encoded.latents, encoded.num_latents, places, real
+        )
         steps = _position_steps(batch.targets.labels)
         pointing = states.gather(1, steps[..., None].expand(-1, -1, states.shape[-1]))
         return Output(
             token_logits=self.token_logits(states),
-            position_logits=self._position_logits(encoded, pointing),
+            position_logits=self._position_logits(encoded, pointing, places.gather(1, steps)),
             position_steps=steps,
             encoded=encoded,
             router_losses=router_losses,
@@ -184,18 +187,30 @@ class GeneT5(nn.Module):
         Returns:
             (N, D) states, for `token_logits` and `position_logits`.
         """
+        cache.place = torch.where(labels < 0, -1 - labels, cache.place)
         return self.decoder.step(self._embed(encoded, labels[:, None])[:, 0], cache)
 
     def token_logits(self, states: Tensor) -> Tensor:
         """Score structural tokens, (..., D) to fp32 (..., V)."""
         return self.token_head(states).float()
 
-    def position_logits(self, encoded: Encoded, states: Tensor) -> Tensor:
-        """Score the bases of each row for its state, (N, D) to fp32 (N, L); -inf behind a window's end."""
-        return self._position_logits(encoded, states[:, None])[:, 0]
+    def position_logits(self, encoded: Encoded, states: Tensor, places: Tensor) -> Tensor:
+        """Score the bases of each row for its state.
 
-    def _position_logits(self, encoded: Encoded, states_NTD: Tensor) -> Tensor:
-        scores = self.pointer.scores(states_NTD, encoded.keys, encoded.boundary_logits)
+        Args:
+            encoded: The windows.
+            states: (N, D) from `decode_step`.
+            places: (N,) base that each row named last, `cache.place`.
+
+        Returns:
+            (N, L) fp32, -inf behind a window's end.
+        """
+        return self._position_logits(encoded, states[:, None], places[:, None])[:, 0]
+
+    def _position_logits(self, encoded: Encoded, states_NPD: Tensor, places_NP: Tensor) -> Tensor:
+        scores = self.pointer.scores(
+            states_NPD, places_NP, encoded.keys, encoded.boundary_logits
+        )
         base = torch.arange(scores.shape[-1], device=scores.device)
         return scores.masked_fill_((base >= encoded.num_bases[:, None])[:, None], float("-inf"))
 
@@ -305,6 +320,14 @@ def _position_steps(labels_NT: Tensor) -> Tensor:
     is_position = labels_NT[:, 1:] < 0
     most = int(is_position.sum(dim=1).max())
     return is_position.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+
+
+def _places(labels_NT: Tensor) -> Tensor:
+    """(N, T) base that was named last at each step, the step included; 0 before the first."""
+    step = torch.arange(labels_NT.shape[1], device=labels_NT.device)
+    last = torch.where(labels_NT < 0, step, -1).cummax(dim=1).values
+    named = (-1 - labels_NT).gather(1, last.clamp_min(0))
+    return torch.where(last < 0, 0, named)
 
 
 def _shape(tensors: dict[str, Tensor], name: str) -> tuple[int, ...] | None:

@@ -111,7 +111,7 @@ def _write(model: GeneT5, encoded: Encoded, grammar: Grammar) -> Trace:
         states = model.decode_step(encoded, cache, torch.from_numpy(column.copy()).to(device))
     step = prompt.shape[1]
     while True:
-        labels = _choose(model, pointer, grammar, states, trace, alive, step)
+        labels = _choose(model, pointer, grammar, states, cache.place, trace, alive, step)
         grammar.advance(labels)
         step += 1
         working = np.flatnonzero(~grammar.finished)
@@ -132,6 +132,7 @@ def _choose(
     pointer: BasePointer,
     grammar: Grammar,
     states: Tensor,
+    places: Tensor,
     trace: Trace,
     alive: NDArray[np.int64],
     step: int,
@@ -148,7 +149,7 @@ def _choose(
     at_base = np.flatnonzero(wants)
     if len(at_base):
         legal = grammar.legal_positions()[at_base]
-        bases, logp = pointer.best(states, at_base, legal)
+        bases, logp = pointer.best(states, places, at_base, legal)
         labels[at_base] = -1 - bases[:, 0]
         trace.logp[alive[at_base], step] = logp[:, 0]
         count = bases.shape[1]
@@ -164,7 +165,7 @@ class BasePointer:
     def __init__(self, model: GeneT5, encoded: Encoded) -> None:
         self._head = model.pointer
         where, which = encoded.keys
-        self._where = where / where.shape[-1] ** 0.5
+        self._where = where
         self._which = torch.cat((which, encoded.boundary_logits.to(which.dtype)), dim=-1)
         self._num_bases = encoded.num_bases
 
@@ -176,18 +177,17 @@ class BasePointer:
         kept._num_bases = self._num_bases[rows]
         return kept
 
-    def logits(self, states: Tensor, rows: NDArray[np.int64]) -> Tensor:
+    def logits(self, states: Tensor, places: Tensor, rows: NDArray[np.int64]) -> Tensor:
         """Score all bases for the states of some rows, (n, L) fp32; -inf behind a window's end.
 
         Args:
             states: (N, D) states of all rows.
+            places: (N,) base that each row named last.
             rows: (n,) rows to score.
         """
         index = torch.from_numpy(rows).to(states.device)
-        chosen = states[index]
-        coarse = self._head.query_where(chosen)
-        fine = self._head.query_which(chosen)
-        fine = torch.cat((fine / fine.shape[-1] ** 0.5, self._head.gate(chosen)), dim=-1)
+        queries = self._head.queries(states[index][:, None], places[index][:, None])
+        coarse, fine = (part[:, 0] for part in queries)
         if states.device.type == "cpu":  # no copy of the rows' keys
             where = torch.stack([self._where[r] @ q for r, q in zip(rows, coarse, strict=True)])
             which = torch.stack([self._which[r] @ q for r, q in zip(rows, fine, strict=True)])
@@ -200,19 +200,24 @@ class BasePointer:
         return (spread + which).masked_fill_(behind, float("-inf"))
 
     def best(
-        self, states: Tensor, rows: NDArray[np.int64], legal: NDArray[np.bool_]
+        self,
+        states: Tensor,
+        places: Tensor,
+        rows: NDArray[np.int64],
+        legal: NDArray[np.bool_],
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the best legal bases of some rows, best first.
 
         Args:
             states: (N, D) states of all rows.
+            places: (N,) base that each row named last.
             rows: (n,) rows to score.
             legal: (n, L) True = may be chosen; L may be smaller than the padded length.
 
         Returns:
             (n, k) bases and (n, k) their log-probabilities among all bases; -inf where there are fewer legal ones.
         """
-        scores = self.logits(states, rows)
+        scores = self.logits(states, places, rows)
         total = scores.logsumexp(dim=-1, keepdim=True)
         mask = torch.from_numpy(legal).to(scores.device)
         scores = scores[:, : legal.shape[1]].masked_fill(~mask, float("-inf"))

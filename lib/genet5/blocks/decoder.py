@@ -1,4 +1,9 @@
-"""Causal decoder: grouped-query self-attention, cross-attention to the latents, dense or expert feed-forward; KV cache."""
+"""Causal decoder: grouped-query self-attention, cross-attention to the latents, dense or expert feed-forward; KV cache.
+
+A window is written from left to right, so each step has a place: the base that was named last. Cross-attention is rotated
+(RoPE) by the step's place and the latents' anchors, so that "just right of where I am" is the same query everywhere.
+Without it the decoder does not learn which gene comes next: its strand, and the end of the window, stayed at chance.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
 from genet5.blocks.feedforward import GatedFeedForward
 from genet5.blocks.moe import MixtureOfExperts, RouterLoss
-from genet5.blocks.rope import rope_table
+from genet5.blocks.rope import rope_table, rotate
 from genet5.config.model import ModelConfig
 
 
@@ -22,7 +27,7 @@ class LayerCache:
     self_kv: tuple[Tensor, Tensor]
     """Two (B, G, max_steps, K); filled from the left."""
     cross_kv: tuple[Tensor, Tensor]
-    """Two (B, G, M, K)."""
+    """Two (B, G, M, K); keys are rotated."""
 
 
 @dataclass(slots=True)
@@ -32,11 +37,13 @@ class Cache:
     layers: list[LayerCache]
     latent_mask: Tensor
     """(B, 1, 1, M) bool, True = may be attended."""
+    place: Tensor
+    """(B,) int64 base that each row named last; 0 before the first."""
     step: int = 0
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows of the batch but `rows`, an index tensor."""
-        self.latent_mask = self.latent_mask[rows]
+        self.latent_mask, self.place = self.latent_mask[rows], self.place[rows]
         for layer in self.layers:
             keys, values = layer.self_kv
             layer.self_kv = keys[rows], values[rows]
@@ -69,34 +76,57 @@ class DecoderLayer(nn.Module):
         x_BTD: Tensor,
         latents_BMD: Tensor,
         latent_mask: Tensor,
-        rope: tuple[Tensor, Tensor],
+        ropes: tuple[tuple[Tensor, Tensor], ...],
         real_BT: Tensor | None,
     ) -> tuple[Tensor, RouterLoss | None]:
-        """Map (B, T, D) to (B, T, D); padding at a row's end needs no mask, as nothing before it can see it."""
-        q, k, v = self.attention.split(self.norm_self(x_BTD), rope)
+        """Map (B, T, D) to (B, T, D); padding at a row's end needs no mask, as nothing before it can see it.
+
+        Args:
+            x_BTD: Embedded labels or the layer below.
+            latents_BMD: Compressed window.
+            latent_mask: (B, 1, 1, M) bool, True = may be attended.
+            ropes: RoPE tables of steps (index), steps (place) and latents (anchor).
+            real_BT: True = a label, False = padding.
+        """
+        step_rope, place_rope, anchor_rope = ropes
+        q, k, v = self.attention.split(self.norm_self(x_BTD), step_rope)
         x_BTD = x_BTD + self.dropout(self.attention.merge(attend(q, k, v, causal=True)))
-        x_BTD = x_BTD + self._cross(x_BTD, self.cross.keys_values(latents_BMD), latent_mask)
-        return self._feed(x_BTD, real_BT)
+        kv = self.cross_kv(latents_BMD, anchor_rope)
+        return self._feed(x_BTD + self._cross(x_BTD, kv, latent_mask, place_rope), real_BT)
+
+    def cross_kv(
+        self, latents_BMD: Tensor, anchor_rope: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Keys, rotated by the latents' anchors, and values of cross-attention, (B, G, M, K) each."""
+        keys, values = self.cross.keys_values(latents_BMD)
+        return rotate(keys, anchor_rope), values
 
     def step(
         self,
         x_B1D: Tensor,
         cache: LayerCache,
         latent_mask: Tensor,
-        rope: tuple[Tensor, Tensor],
+        ropes: tuple[tuple[Tensor, Tensor], ...],
         step: int,
     ) -> Tensor:
         """Map one position, (B, 1, D), and append its key and value to the cache."""
-        q, k, v = self.attention.split(self.norm_self(x_B1D), rope)
+        step_rope, place_rope = ropes
+        q, k, v = self.attention.split(self.norm_self(x_B1D), step_rope)
         keys, values = cache.self_kv
         keys[:, :, step : step + 1], values[:, :, step : step + 1] = k, v
         seen = attend(q, keys[:, :, : step + 1], values[:, :, : step + 1])
         x_B1D = x_B1D + self.attention.merge(seen)
-        x_B1D = x_B1D + self._cross(x_B1D, cache.cross_kv, latent_mask)
+        x_B1D = x_B1D + self._cross(x_B1D, cache.cross_kv, latent_mask, place_rope)
         return self._feed(x_B1D, None)[0]
 
-    def _cross(self, x: Tensor, kv: tuple[Tensor, Tensor], latent_mask: Tensor) -> Tensor:
-        q = self.cross.queries(self.norm_cross(x))
+    def _cross(
+        self,
+        x: Tensor,
+        kv: tuple[Tensor, Tensor],
+        latent_mask: Tensor,
+        place_rope: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        q = rotate(self.cross.queries(self.norm_cross(x)), place_rope)
         return self.dropout(self.cross.merge(attend(q, *kv, bias=latent_mask)))
 
     def _feed(self, x: Tensor, real_BT: Tensor | None) -> tuple[Tensor, RouterLoss | None]:
@@ -116,12 +146,19 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.gradient_checkpointing = False
 
-    def _rope(self, first: int, last: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        positions = torch.arange(first, last, device=device)
+    def _rope(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         return rope_table(positions, self.config.width // self.config.decoder.heads)
 
+    def _anchor_rope(self, latents_BMD: Tensor) -> tuple[Tensor, Tensor]:
+        return self._rope(torch.arange(latents_BMD.shape[1], device=latents_BMD.device) + 0.5)
+
     def forward(
-        self, x_BTD: Tensor, latents_BMD: Tensor, num_latents_B: Tensor, real_BT: Tensor
+        self,
+        x_BTD: Tensor,
+        latents_BMD: Tensor,
+        num_latents_B: Tensor,
+        place_BT: Tensor,
+        real_BT: Tensor,
     ) -> tuple[Tensor, list[RouterLoss]]:
         """Decode all positions at once.
 
@@ -129,43 +166,50 @@ class Decoder(nn.Module):
             x_BTD: Embedded labels.
             latents_BMD: Compressed window.
             num_latents_B: Latents of each row.
+            place_BT: Base that each step or one before it named last; 0 before the first.
             real_BT: True = a label, False = padding.
 
         Returns:
             (B, T, D) states and one router loss for each layer that has experts.
         """
-        rope = self._rope(0, x_BTD.shape[1], x_BTD.device)
+        steps = torch.arange(x_BTD.shape[1], device=x_BTD.device)
+        place = place_BT / self.config.compressor.bin_bp
+        ropes = (self._rope(steps), self._rope(place), self._anchor_rope(latents_BMD))
         mask = key_mask(num_latents_B, latents_BMD.shape[1])
         losses = []
         for layer in self.layers:
             if self.gradient_checkpointing and self.training:
                 x_BTD, loss = checkpoint(
-                    layer, x_BTD, latents_BMD, mask, rope, real_BT, use_reentrant=False
+                    layer, x_BTD, latents_BMD, mask, ropes, real_BT, use_reentrant=False
                 )
             else:
-                x_BTD, loss = layer(x_BTD, latents_BMD, mask, rope, real_BT)
+                x_BTD, loss = layer(x_BTD, latents_BMD, mask, ropes, real_BT)
             if loss is not None:
                 losses.append(loss)
         return self.norm(x_BTD), losses
 
     def start(self, latents_BMD: Tensor, num_latents_B: Tensor, max_steps: int) -> Cache:
         """Prepare a cache for at most `max_steps` calls of `step`."""
-        shape = self.config.decoder
-        empty = latents_BMD.new_zeros(
-            len(latents_BMD), shape.kv_heads, max_steps, self.config.width // shape.heads
-        )
+        shape, batch = self.config.decoder, len(latents_BMD)
+        anchor_rope = self._anchor_rope(latents_BMD)
+        head_width = self.config.width // shape.heads
         layers = []
         for layer in self.layers:
-            cross = layer.cross.keys_values(latents_BMD)
-            kept = empty.to(cross[0].dtype)
-            layers.append(LayerCache(self_kv=(kept.clone(), kept.clone()), cross_kv=cross))
-        return Cache(layers=layers, latent_mask=key_mask(num_latents_B, latents_BMD.shape[1]))
+            keys, values = layer.cross_kv(latents_BMD, anchor_rope)
+            empty = values.new_zeros(batch, shape.kv_heads, max_steps, head_width)
+            layers.append(LayerCache(self_kv=(empty, empty.clone()), cross_kv=(keys, values)))
+        return Cache(
+            layers=layers,
+            latent_mask=key_mask(num_latents_B, latents_BMD.shape[1]),
+            place=torch.zeros(batch, dtype=torch.int64, device=latents_BMD.device),
+        )
 
     def step(self, x_BD: Tensor, cache: Cache) -> Tensor:
         """Decode the next position of every row from its embedded label, (B, D) to (B, D)."""
-        rope = self._rope(cache.step, cache.step + 1, x_BD.device)
+        step = torch.tensor([cache.step], device=x_BD.device)
+        ropes = self._rope(step), self._rope(cache.place[:, None] / self.config.compressor.bin_bp)
         x = x_BD[:, None]
         for layer, kept in zip(self.layers, cache.layers, strict=True):
-            x = layer.step(x, kept, cache.latent_mask, rope, cache.step)
+            x = layer.step(x, kept, cache.latent_mask, ropes, cache.step)
         cache.step += 1
         return self.norm(x)[:, 0]

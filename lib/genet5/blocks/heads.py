@@ -1,7 +1,8 @@
 """Heads: what each base is, and which base or token comes next.
 
-The pointer scores base p for a decoder state as where + which + evidence: `q1 . k1(latent of p)` says where in the
-window, `q2 . k2(f_p)` which base, `gate . e_p` asks the boundary logits for the kind of boundary that is wanted. Linear in
+The pointer scores base p for a decoder state as where + which + evidence: `q1 . k1(latent of p)`, rotated (RoPE) by the base
+named last and by the latent's anchor, says where from here; `q2 . k2(f_p)` which base; `gate . e_p` asks the boundary logits
+for the kind of boundary that is wanted. Linear in
 the window's length.
 """
 
@@ -12,6 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from genet5.blocks.rope import rope_table, rotate
 from genet5.config.model import ModelConfig
 
 NUM_STATES = 8
@@ -51,22 +53,42 @@ class Pointer(nn.Module):
         self.embed_base = nn.Linear(channels, width)
 
     def keys(self, latents_BMD: Tensor, features_BLC: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys that do not depend on decoder states: (B, M, D) and (B, L, fine)."""
-        return self.key_where(latents_BMD), self.key_which(features_BLC)
+        """Keys that do not depend on decoder states: (B, M, D), rotated by anchor, and (B, L, fine)."""
+        anchors = torch.arange(latents_BMD.shape[1], device=latents_BMD.device) + 0.5
+        where = self.key_where(latents_BMD)
+        return _rotated(where, anchors), self.key_which(features_BLC)
+
+    def queries(self, states_BPD: Tensor, place_BP: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled queries of decoder states.
+
+        Args:
+            states_BPD: Decoder states.
+            place_BP: Base that was named last before each state's.
+
+        Returns:
+            Fp32 (B, P, D) for the first keys, and (B, P, fine + 8) for the second keys with the boundary logits behind.
+        """
+        where = _rotated(self.query_where(states_BPD).float(), place_BP / self.bin_bp)
+        which = self.query_which(states_BPD) / math.sqrt(self.query_which.out_features)
+        fine = torch.cat((which, self.gate(states_BPD)), dim=-1)
+        return where / math.sqrt(where.shape[-1]), fine.float()
 
     def scores(
-        self, states_BPD: Tensor, keys: tuple[Tensor, Tensor], boundaries_BLE: Tensor
+        self,
+        states_BPD: Tensor,
+        place_BP: Tensor,
+        keys: tuple[Tensor, Tensor],
+        boundaries_BLE: Tensor,
     ) -> Tensor:
         """Score every base for each of P states of each row, (B, P, L), in fp32: bf16 cannot tell near bases apart."""
         where_BMD, which_BLF = keys
-        q1, q2 = self.query_where(states_BPD), self.query_which(states_BPD)
-        fine = torch.cat((q2 / math.sqrt(q2.shape[-1]), self.gate(states_BPD)), dim=-1)
+        q_where, q_fine = self.queries(states_BPD, place_BP)
         # One product for both: the boundary logits are eight more channels of the keys.
         keyed = torch.cat((which_BLF, boundaries_BLE.to(which_BLF.dtype)), dim=-1)
         with torch.autocast(states_BPD.device.type, enabled=False):
-            where = q1.float() @ where_BMD.float().transpose(1, 2) / math.sqrt(q1.shape[-1])
+            where = q_where @ where_BMD.float().transpose(1, 2)
             spread = where.repeat_interleave(self.bin_bp, dim=-1)[..., : which_BLF.shape[1]]
-            return torch.baddbmm(spread, fine.float(), keyed.float().transpose(1, 2))
+            return torch.baddbmm(spread, q_fine, keyed.float().transpose(1, 2))
 
     def embed(self, positions_BT: Tensor, latents_BMD: Tensor, features_BLC: Tensor) -> Tensor:
         """Embed bases `positions_BT` of their rows, (B, T, D)."""
@@ -77,3 +99,8 @@ class Pointer(nn.Module):
             + self.embed_offset(positions_BT % self.bin_bp)
             + self.embed_base(features_BLC[rows, positions_BT])
         )
+
+
+def _rotated(x_BSD: Tensor, positions: Tensor) -> Tensor:
+    """Rotate whole rows by positions in bins, (B, S) or (S,)."""
+    return rotate(x_BSD[:, None], rope_table(positions, x_BSD.shape[-1]))[:, 0]
