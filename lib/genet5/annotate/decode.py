@@ -187,7 +187,7 @@ class BasePointer:
         """
         index = torch.from_numpy(rows).to(states.device)
         queries = self._head.queries(states[index][:, None], places[index][:, None])
-        coarse, fine = (part[:, 0] for part in queries)
+        coarse, fine = (query[:, 0] for query in queries)
         if states.device.type == "cpu":  # no copy of the rows' keys
             where = torch.stack([self._where[r] @ q for r, q in zip(rows, coarse, strict=True)])
             which = torch.stack([self._which[r] @ q for r, q in zip(rows, fine, strict=True)])

@@ -88,12 +88,13 @@ def test_the_pointer_equals_the_models(tiny_model, tiny_tokenizer) -> None:
     with torch.inference_mode():
         encoded = tiny_model.encode(inputs)
         states = torch.randn(5, tiny_model.config.width)
-        expected = tiny_model.position_logits(encoded, states)
+        places = torch.tensor([0, 5, 2, 1, 40])
+        expected = tiny_model.position_logits(encoded, states, places)
         rows = np.array([1, 3, 4])
-        found = BasePointer(tiny_model, encoded).logits(states, rows)
+        found = BasePointer(tiny_model, encoded).logits(states, places, rows)
         torch.testing.assert_close(found, expected[torch.from_numpy(rows)], atol=1e-4, rtol=1e-4)
         kept = BasePointer(tiny_model, encoded).keep(torch.tensor([3, 1]))
-        found = kept.logits(states[[3, 1]], np.array([1]))
+        found = kept.logits(states[[3, 1]], places[[3, 1]], np.array([1]))
         torch.testing.assert_close(found, expected[[1]], atol=1e-4, rtol=1e-4)
 
 
@@ -113,7 +114,7 @@ def test_evidence_is_of_the_unmasked_distribution(tiny_model, tiny_tokenizer) ->
             scores = (
                 tiny_model.token_logits(state)
                 if target >= 0
-                else tiny_model.position_logits(encoded, state)
+                else tiny_model.position_logits(encoded, state, cache.place)
             )
             logp.append(float(scores.log_softmax(-1)[0, target if target >= 0 else -1 - target]))
     assert found[row].genes
