@@ -159,9 +159,7 @@ class GeneT5(nn.Module):
         real = batch.targets.label_weights[:, 1:] > 0
         x = self._embed(encoded, labels)
         places = _places(labels)
-        states, router_losses = self.decoder(
-            x, encoded.latents, encoded.num_latents, places, real
-        )
+        states, router_losses = self.decoder(x, encoded.latents, encoded.num_latents, places, real)
         steps = _position_steps(batch.targets.labels)
         pointing = states.gather(1, steps[..., None].expand(-1, -1, states.shape[-1]))
         return Output(
@@ -208,9 +206,7 @@ class GeneT5(nn.Module):
         return self._position_logits(encoded, states[:, None], places[:, None])[:, 0]
 
     def _position_logits(self, encoded: Encoded, states_NPD: Tensor, places_NP: Tensor) -> Tensor:
-        scores = self.pointer.scores(
-            states_NPD, places_NP, encoded.keys, encoded.boundary_logits
-        )
+        scores = self.pointer.scores(states_NPD, places_NP, encoded.keys, encoded.boundary_logits)
         base = torch.arange(scores.shape[-1], device=scores.device)
         return scores.masked_fill_((base >= encoded.num_bases[:, None])[:, None], float("-inf"))
 
@@ -229,11 +225,16 @@ class GeneT5(nn.Module):
         for layer in (*self.encoder.layers, *self.compressor.layers, *self.decoder.layers):
             layer.compile()
 
-    def save_pretrained(self, path: Path) -> None:
-        """Write config.json and model.safetensors into the folder `path`, each by temporary file and rename."""
+    def save_pretrained(self, path: Path, *, dtype: torch.dtype | None = None) -> None:
+        """Write config.json and model.safetensors into the folder `path`, each by temporary file and rename.
+
+        Args:
+            path: Made if it is not there.
+            dtype: Type that the weights are stored in, such as torch.float16 for half the size; None = as they are.
+        """
         path.mkdir(parents=True, exist_ok=True)
         save_json(path / CONFIG_FILE, settings_to_dict(self.config))
-        tensors = {name: tensor.contiguous() for name, tensor in self._stored().items()}
+        tensors = {name: tensor.to(dtype).contiguous() for name, tensor in self._stored().items()}
         scratch = path / (WEIGHTS_FILE + ".tmp")
         save_file(tensors, scratch, metadata={"format": "pt"})
         os.replace(scratch, path / WEIGHTS_FILE)
@@ -249,7 +250,7 @@ class GeneT5(nn.Module):
     def from_pretrained(
         cls, path_or_id: str | Path, *, device: torch.device | str = "cpu"
     ) -> GeneT5:
-        """Load a model from a folder, or from the Hugging Face Hub by id ("owner/name").
+        """Load a model from a folder, or from the Hugging Face Hub by id ("owner/name"); its weights become fp32.
 
         Raises:
             CheckpointError: There is no such model, or its weights do not fit its config.
@@ -274,6 +275,7 @@ class GeneT5(nn.Module):
                 f"{folder / WEIGHTS_FILE}: {len(wrong)} tensors do not fit {CONFIG_FILE}, first {name}:"
                 f" found {_shape(state, name)}, expected {_shape(expected, name)}"
             )
+        state = {name: tensor.float() for name, tensor in state.items()}
         if config.tie_weights:
             state["token_head.weight"] = state["label_embedding.weight"]
         model.load_state_dict(state, assign=True)

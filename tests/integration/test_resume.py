@@ -37,7 +37,9 @@ def start(root: Path, toy_run: Path, out: Path, *flags: str) -> subprocess.Popen
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
         env={**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"},
+        start_new_session=True,
     )
 
 
@@ -81,7 +83,7 @@ def test_a_killed_run_goes_on_with_the_same_losses(
     out = tmp_path / "killed"
     process = start(root, toy_run, out, "--resume")
     await_step(out, 5, process)  # neither at a checkpoint nor at the end of an epoch
-    process.send_signal(signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
     finish(process)
     code, text = finish(start(root, toy_run, out, "--resume"))
     assert code == 0, text
@@ -97,7 +99,7 @@ def test_sigterm_finishes_the_step_saves_and_exits(
     out = tmp_path / "stopped"
     process = start(root, toy_run, out)
     await_step(out, 2, process)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)  # as Slurm does: the loader's workers get it, too
     code, text = finish(process)
     assert code == 130, text
     last = numbers(out)[-1][1]

@@ -15,6 +15,7 @@ Example:
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,7 @@ class Loader:
                 num_workers=self._num_workers,
                 collate_fn=_same,
                 generator=generator,
+                worker_init_fn=_leave_signals_to_the_trainer,
             )
         )
 
@@ -206,3 +208,9 @@ class _Batches(Dataset[Batch]):
 
 def _same(batch: Any) -> Any:
     return batch
+
+
+def _leave_signals_to_the_trainer(_: int) -> None:
+    """Schedulers and terminals signal the whole process group; the trainer must live to save, and needs its workers."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)

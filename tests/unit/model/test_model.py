@@ -273,6 +273,22 @@ def test_saved_and_loaded_model_is_the_same(tmp_path):
     )
 
 
+@torch.no_grad()
+def test_weights_stored_in_half_precision_take_half_the_room_and_load_as_fp32(tmp_path):
+    model, batch = make_model(), make_batch()
+    sizes = {}
+    for name, dtype in (("whole", None), ("half", torch.float16)):
+        model.save_pretrained(tmp_path / name, dtype=dtype)
+        sizes[name] = (tmp_path / name / "model.safetensors").stat().st_size
+    assert sizes["half"] < 0.6 * sizes["whole"]
+    loaded = GeneT5.from_pretrained(tmp_path / "half").eval()
+    assert {weight.dtype for weight in loaded.parameters()} == {torch.float32}
+    # fp16 keeps 11 bits of each weight.
+    torch.testing.assert_close(
+        loaded(batch).token_logits, model(batch).token_logits, atol=5e-3, rtol=0
+    )
+
+
 def test_weights_that_do_not_fit_are_named(tmp_path):
     make_model().save_pretrained(tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())
