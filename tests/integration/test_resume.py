@@ -39,7 +39,6 @@ def start(root: Path, toy_run: Path, out: Path, *flags: str) -> subprocess.Popen
         text=True,
         start_new_session=True,
         env={**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"},
-        start_new_session=True,
     )
 
 

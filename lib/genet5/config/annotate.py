@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from genet5.errors import ConfigError
+from genet5.config.checks import require
 
 DEFAULT_MODEL = "nano"
 """Name of the shipped model that annotates when none is named."""
@@ -60,22 +60,17 @@ class AnnotateConfig:
     """Print contigs, windows and model, and stop."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.min_score is None or 0 <= self.min_score <= 1,
             "min_score", self.min_score, "must be between 0 and 1",
         )  # fmt: skip
-        _require(
+        require(
             isinstance(self.batch_size, str) or self.batch_size >= 1,
             "batch_size", self.batch_size, "must be at least 1",
         )  # fmt: skip
-        _require(
+        require(
             self.threads is None or self.threads >= 1, "threads", self.threads, "must be at least 1"
         )
         for codon in self.start_codons:
             ok = len(codon) == 3 and set(codon.upper()) <= set("ACGT")
-            _require(ok, "start_codons", codon, "must be codons of A, C, G, T")
-
-
-def _require(ok: bool, name: str, value: object, rule: str) -> None:
-    if not ok:
-        raise ConfigError(name, value, rule)
+            require(ok, "start_codons", codon, "must be codons of A, C, G, T")

@@ -8,15 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from genet5.config.checks import require
 from genet5.errors import ConfigError
 
 PresetName = Literal["nano", "small", "base"]
 FORMAT = 1
-
-
-def _require(ok: bool, name: str, value: object, rule: str) -> None:
-    if not ok:
-        raise ConfigError(name, value, rule)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +35,8 @@ class EncoderConfig:
     """Dropout in training."""
 
     def __post_init__(self) -> None:
-        _require(self.layers >= 1, "encoder.layers", self.layers, "must be at least 1")
-        _require(
+        require(self.layers >= 1, "encoder.layers", self.layers, "must be at least 1")
+        require(
             self.window_tokens >= 0 and self.window_tokens % 2 == 0,
             "encoder.window_tokens",
             self.window_tokens,
@@ -90,7 +86,7 @@ class DecoderConfig:
     """Dropout in training."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.num_experts == 0 or 1 <= self.moe_top_k <= self.num_experts,
             "decoder.moe_top_k",
             self.moe_top_k,
@@ -139,20 +135,20 @@ class ModelConfig:
     init: InitConfig = field(default_factory=InitConfig)
 
     def __post_init__(self) -> None:
-        _require(self.format == FORMAT, "format", self.format, f"must be {FORMAT}")
+        require(self.format == FORMAT, "format", self.format, f"must be {FORMAT}")
         for name, heads, kv_heads in (
             ("encoder", self.encoder.heads, self.encoder.heads),
             ("compressor", self.compressor.heads, self.compressor.kv_heads),
             ("decoder", self.decoder.heads, self.decoder.kv_heads),
             ("decoder", self.decoder.heads, self.decoder.cross_kv_heads),
         ):
-            _require(
+            require(
                 self.width % (2 * heads) == 0,
                 f"{name}.heads",
                 heads,
                 f"must divide the width {self.width} into even head widths",
             )
-            _require(
+            require(
                 heads % kv_heads == 0, f"{name}.kv_heads", kv_heads, f"must divide {heads} heads"
             )
 

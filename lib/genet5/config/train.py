@@ -12,15 +12,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from genet5.errors import ConfigError
+from genet5.config.checks import require
 
 FORMAT = 1
 ScheduleName = Literal["cosine", "wsd", "constant"]
-
-
-def _require(ok: bool, name: str, value: object, rule: str) -> None:
-    if not ok:
-        raise ConfigError(name, value, rule)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,24 +33,24 @@ class BatchConfig:
     grad_accum: int = 1
     """Micro-batches per step on each rank; their loss is normalised together."""
     num_workers: int = 1
-    """Threads that prepare batches ahead; 0 = prepare them in the loop. Results do not depend on it."""
+    """Processes that prepare batches ahead; 0 = prepare them in the loop. Results do not depend on it."""
 
     def __post_init__(self) -> None:
         for name in ("token_budget", "max_batch_size", "min_batch_size", "grad_accum"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        _require(
+            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
+        require(
             self.min_batch_size <= self.max_batch_size,
             "min_batch_size",
             self.min_batch_size,
             f"must not exceed max_batch_size = {self.max_batch_size}",
         )
-        _require(
+        require(
             self.batch_size is None or self.batch_size >= 1,
             "batch_size",
             self.batch_size,
             "must be at least 1",
         )
-        _require(self.num_workers >= 0, "num_workers", self.num_workers, "must not be negative")
+        require(self.num_workers >= 0, "num_workers", self.num_workers, "must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,21 +82,21 @@ class OptimConfig:
     """Hold AdamW's moments in 8 bits (needs torchao)."""
 
     def __post_init__(self) -> None:
-        _require(self.lr > 0, "lr", self.lr, "must be above 0")
+        require(self.lr > 0, "lr", self.lr, "must be above 0")
         for name in ("warmup_ratio", "min_lr_ratio", "decay_ratio"):
-            _require(
+            require(
                 0 <= getattr(self, name) <= 1, name, getattr(self, name), "must be between 0 and 1"
             )
-        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "must not be negative")
-        _require(0 < self.beta2 < 1, "beta2", self.beta2, "must be between 0 and 1")
-        _require(self.max_grad_norm > 0, "max_grad_norm", self.max_grad_norm, "must be above 0")
-        _require(
+        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "must not be negative")
+        require(0 < self.beta2 < 1, "beta2", self.beta2, "must be between 0 and 1")
+        require(self.max_grad_norm > 0, "max_grad_norm", self.max_grad_norm, "must be above 0")
+        require(
             0 <= self.label_smoothing < 1,
             "label_smoothing",
             self.label_smoothing,
             "must be at least 0 and below 1",
         )
-        _require(
+        require(
             self.ema_decay is None or 0 < self.ema_decay < 1,
             "ema_decay",
             self.ema_decay,
@@ -123,11 +118,11 @@ class DurationConfig:
     """Stop after this many evaluations without a better validation loss."""
 
     def __post_init__(self) -> None:
-        _require(self.epochs > 0, "epochs", self.epochs, "must be above 0")
+        require(self.epochs > 0, "epochs", self.epochs, "must be above 0")
         for name in ("max_steps", "early_stopping"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, name, value, "must be at least 1")
-        _require(
+            require(value is None or value >= 1, name, value, "must be at least 1")
+        require(
             self.max_minutes is None or self.max_minutes > 0,
             "max_minutes",
             self.max_minutes,
@@ -155,9 +150,9 @@ class CheckpointConfig:
     def __post_init__(self) -> None:
         for name in ("save_steps", "save_every"):
             value = getattr(self, name)
-            _require(value is None or value > 0, name, value, "must be above 0")
-        _require(self.keep_last >= 1, "keep_last", self.keep_last, "must be at least 1")
-        _require(
+            require(value is None or value > 0, name, value, "must be above 0")
+        require(self.keep_last >= 1, "keep_last", self.keep_last, "must be at least 1")
+        require(
             not (self.resume and self.checkpoint),
             "checkpoint",
             self.checkpoint,
@@ -181,8 +176,8 @@ class ValidationConfig:
     def __post_init__(self) -> None:
         for name in ("eval_steps", "eval_batches"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, name, value, "must be at least 1")
-        _require(self.eval_windows >= 0, "eval_windows", self.eval_windows, "must not be negative")
+            require(value is None or value >= 1, name, value, "must be at least 1")
+        require(self.eval_windows >= 0, "eval_windows", self.eval_windows, "must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +200,7 @@ class ComputeConfig:
     """Repeatable sums; by default on the CPU only, where they make a resumed run equal to the bit."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.empty_cache_steps is None or self.empty_cache_steps >= 1,
             "empty_cache_steps",
             self.empty_cache_steps,
@@ -229,13 +224,13 @@ class LogConfig:
     """Send metrics to this Weights & Biases project (needs wandb)."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.log_every_pct is None or 0 < self.log_every_pct <= 100,
             "log_every_pct",
             self.log_every_pct,
             "must be above 0 and at most 100",
         )
-        _require(
+        require(
             self.log_every_steps is None or self.log_every_steps >= 1,
             "log_every_steps",
             self.log_every_steps,

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from genet5.dataset.batch import IGNORE, Batch
 from genet5.errors import ConfigError
 from genet5.model import Output
+from genet5.tokens.successors import successors
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +25,7 @@ class LossWeights:
     balance: float = 0.01
     router_z: float = 0.001
     label_smoothing: float = 0.0
-    """Probability spread evenly over all structural tokens, 0..1."""
+    """Probability spread evenly over the tokens that the language allows next, 0..1."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
@@ -65,13 +66,16 @@ def loss_sums(output: Output, batch: Batch, weights: LossWeights) -> dict[str, L
 
 def _token(output: Output, labels: Tensor, label_weights: Tensor, weights: LossWeights) -> LossTerm:
     goal, weight = labels[:, 1:], label_weights[:, 1:] * (labels[:, 1:] >= 0)
-    loss = F.cross_entropy(
-        output.token_logits.flatten(0, 1),
-        goal.clamp_min(0).flatten(),
-        reduction="none",
-        label_smoothing=weights.label_smoothing,
-    )
-    return LossTerm((loss * weight.flatten()).sum(), weight.sum(), weights.token)
+    logp = output.token_logits.log_softmax(dim=-1)
+    loss = -logp.gather(-1, goal.clamp_min(0)[..., None])[..., 0]
+    if weights.label_smoothing:
+        size = logp.shape[-1]
+        table = torch.from_numpy(successors(size).copy()).to(labels.device)
+        before = labels[:, :-1]
+        legal = table[torch.where(before < 0, size, before)].float()
+        spread = -(logp * legal).sum(-1) / legal.sum(-1).clamp_min(1)
+        loss = loss + weights.label_smoothing * (spread - loss)
+    return LossTerm((loss * weight).sum(), weight.sum(), weights.token)
 
 
 def _position(output: Output, labels: Tensor, label_weights: Tensor, share: float) -> LossTerm:

@@ -8,6 +8,7 @@ import torch
 
 from genet5.dataset.batch import IGNORE, Batch, Targets
 from genet5.errors import ConfigError
+from genet5.tokens.successors import successors
 from genet5.train.loss import LossWeights, loss_sums
 
 PAD = 0
@@ -51,6 +52,19 @@ def test_tokens_and_positions_count_where_they_are_meant_and_weighted():
     expected = sum(cross_entropy(output.position_logits[row, p], goal) for row, p, goal in pointed)
     assert terms["position"].count == 2
     assert terms["position"].sum.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_smoothing_spreads_over_the_tokens_that_may_come_next():
+    output, batch = make_case()
+    term = loss_sums(output, batch, LossWeights(label_smoothing=0.2))["token"]
+    expected = 0.0
+    for row, step, goal in [(0, 0, 30), (0, 3, 2), (1, 1, 2)]:
+        before = int(LABELS[row, step])
+        legal = successors(70)[70 if before < 0 else before].nonzero()[0]
+        losses = [cross_entropy(output.token_logits[row, step], token) for token in legal]
+        expected += 0.8 * cross_entropy(output.token_logits[row, step], goal)
+        expected += 0.2 * sum(losses) / len(losses)
+    assert term.sum.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_states_leave_ignored_bases_out():
