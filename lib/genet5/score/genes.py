@@ -24,6 +24,7 @@ import numpy as np
 
 from genet5.errors import DataError
 from genet5.genome.gene import Gene, Transcript
+from genet5.score.causes import find_causes
 from genet5.score.chains import (
     Axis,
     Chain,
@@ -88,11 +89,17 @@ def score_genes(
     ignored = _is_ignored(here, truth, axis)
     kept = [_chains(gene, lengths) for gene, drop in zip(here, ignored, strict=True) if not drop]
     every = {chain for gene in here for chain in _chains(gene, lengths)}
-    levels = {"nucleotide": _nucleotides(every, kept, truth, axis), **_structures(kept, truth)}
+    found = _match(kept, truth)
+    levels = {
+        "nucleotide": _nucleotides(every, kept, truth, axis),
+        **_structures(kept, truth),
+        "gene": Level(len(found), len(kept), len(truth.genes)),
+    }
     if prokaryote:
         levels |= _ends(kept, truth, lengths)
     return Scores(
         levels=levels,
+        causes=find_causes(kept, truth.genes, found, axis),
         prokaryote=prokaryote,
         ignored_references=dict(sorted(truth.causes.items())),
         ignored_predictions=sum(ignored),
@@ -214,7 +221,6 @@ def _structures(kept: Sequence[frozenset[Chain]], truth: _Reference) -> dict[str
         "exon": _sets(*exons),
         "intron": _sets(*introns),
         "transcript": _sets(*sides),
-        "gene": _genes(kept, truth),
     }
 
 
@@ -228,18 +234,20 @@ def _sets(predicted: set[Item], reference: set[Item], ignored: set[Item]) -> Lev
     return Level(len(counted & reference), len(counted), len(reference))
 
 
-def _genes(kept: Sequence[frozenset[Chain]], truth: _Reference) -> Level:
+def _match(kept: Sequence[frozenset[Chain]], truth: _Reference) -> list[tuple[int, int]]:
     """Match genes one to one: a predicted gene takes the first reference gene not yet found."""
     owners: dict[Chain, list[int]] = {}
     for index, chains in enumerate(truth.genes):
         for chain in chains:
             owners.setdefault(chain, []).append(index)
+    pairs: list[tuple[int, int]] = []
     found: set[int] = set()
-    for chains in kept:
+    for guess, chains in enumerate(kept):
         free = {index for chain in chains for index in owners.get(chain, ())} - found
         if free:
+            pairs.append((guess, min(free)))
             found.add(min(free))
-    return Level(len(found), len(kept), len(truth.genes))
+    return pairs
 
 
 def _ends(

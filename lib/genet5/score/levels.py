@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from genet5.score.causes import CAUSES, Cause
 
 PROTOCOL = """\
 Scored is coding sequence (CDS, stop codon included); UTRs and genes without CDS are not.
@@ -65,6 +67,8 @@ class Scores:
 
     levels: dict[str, Level]
     """By name: nucleotide, exon, intron, transcript, gene; for prokaryotes also stop and exact."""
+    causes: dict[str, Cause]
+    """Genes of level "gene" by what is wrong with them; the columns add up to that level's counts."""
     prokaryote: bool
     ignored_references: dict[str, int]
     """Reference genes left out, by cause."""
@@ -85,6 +89,7 @@ class Scores:
         return {
             "prokaryote": self.prokaryote,
             "levels": {name: level.to_dict() for name, level in self.levels.items()},
+            "gene_causes": {name: asdict(cause) for name, cause in self.causes.items()},
             "ignored_references": dict(self.ignored_references),
             "ignored_predictions": self.ignored_predictions,
             "predictions_on_unknown_contigs": self.elsewhere,
@@ -112,4 +117,16 @@ class Scores:
             lines.append(
                 f"left out: {self.elsewhere} predicted genes on contigs unknown to the reference"
             )
+        return "\n".join([*lines, "", self.causes_table()])
+
+    def causes_table(self) -> str:
+        """Return a plain-text table of the genes of both sides by cause."""
+        lines = [f"{'genes':<18}{'ref.':>11}{'pred.':>11}"]
+        for name, words in CAUSES.items():
+            cause = self.causes[name]
+            sides = (
+                "-" if name == "extra" else cause.reference,
+                "-" if name == "missed" else cause.predicted,
+            )
+            lines.append(f"{words:<18}{sides[0]:>11}{sides[1]:>11}")
         return "\n".join(lines)

@@ -1,0 +1,186 @@
+"""Why genes are wrong: every reference gene that was not found, and every wrong prediction, gets one cause.
+
+Right pairs leave first. What is left is linked where a prediction and a reference share coding bases on a strand; the links tell missed,
+extra, split and merged genes, and a pair that is linked only to each other is compared end by end. docs/evaluation.md has the rules.
+Costs a few sorts over the wrong genes' exons.
+
+Example:
+    >>> from genet5.score.chains import Axis
+    >>> whole, parts = ("c", 1, (0, 900)), [("c", 1, (0, 300)), ("c", 1, (600, 900))]
+    >>> axis = Axis({("c", 1): 0, ("c", -1): 1000}, {})
+    >>> find_causes([frozenset({part}) for part in parts], [frozenset({whole})], [], axis)["split"]
+    Cause(reference=1, predicted=2)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genet5.score.chains import Axis, Chain, Piece, introns_of, pieces_of
+from genet5.score.intervals import overlapping_pairs, union
+
+Ints: TypeAlias = NDArray[np.int64]
+GeneChains: TypeAlias = frozenset[Chain]
+
+CAUSES: dict[str, str] = {
+    "right": "right",
+    "missed": "missed",
+    "extra": "extra",
+    "wrong_strand": "wrong strand",
+    "split": "split",
+    "merged": "merged",
+    "wrong_start": "wrong start",
+    "wrong_stop": "wrong stop",
+    "wrong_splice_site": "wrong splice site",
+    "several": "several of these",
+}
+"""Name -> words; "right" is none of the errors but makes the columns add up."""
+
+LINK_SHARE = 0.1
+"""Neighbours may overlap by some bases (ATGA); a link needs this share of the shorter gene's coding bases."""
+STRAND_SHARE = 0.5
+"""A gene on the wrong strand shares this much of the shorter one's coding bases with the missed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """How many genes have a cause."""
+
+    reference: int = 0
+    predicted: int = 0
+
+
+def find_causes(
+    predicted: Sequence[GeneChains],
+    reference: Sequence[GeneChains],
+    right: Sequence[tuple[int, int]],
+    axis: Axis,
+) -> dict[str, Cause]:
+    """Count the genes of both sides by cause; each gene counts once.
+
+    Args:
+        predicted: Chains of each predicted gene.
+        reference: Chains of each reference gene.
+        right: (index of the prediction, index of the reference) of the genes found.
+        axis: Holds all contigs of both.
+    """
+    good_guesses, good_truths = {guess for guess, _ in right}, {truth for _, truth in right}
+    guesses = [chains for i, chains in enumerate(predicted) if i not in good_guesses]
+    truths = [chains for i, chains in enumerate(reference) if i not in good_truths]
+    guess_cause = np.full(len(guesses), "extra", dtype="U20")
+    truth_cause = np.full(len(truths), "missed", dtype="U20")
+    links = _links(guesses, truths, axis, LINK_SHARE, flip=False)
+    truths_of = np.bincount(links[0], minlength=len(guesses))
+    guesses_of = np.bincount(links[1], minlength=len(truths))
+    single = (truths_of[links[0]] == 1) & (guesses_of[links[1]] == 1)
+    for guess, truth in links[:, single].T:
+        guess_cause[guess] = truth_cause[truth] = compare(guesses[guess], truths[truth])
+    _label_groups(links[:, ~single], truths_of, guesses_of, guess_cause, truth_cause)
+    _label_strands(guesses, truths, guess_cause, truth_cause, axis)
+    return _count(len(right), guess_cause, truth_cause)
+
+
+def compare(guess: GeneChains, truth: GeneChains) -> str:
+    """Name what differs between the two most similar isoforms of two genes of one strand."""
+    faults = min((_faults(a, b) for a in sorted(guess) for b in sorted(truth)), key=len)
+    return faults[0] if len(faults) == 1 else "several"
+
+
+def _faults(guess: Chain, truth: Chain) -> tuple[str, ...]:
+    """Faults of one isoform; introns count only where both isoforms are, a wrong end would else fault them twice."""
+    left, right = max(guess[2][0], truth[2][0]), min(guess[2][-1], truth[2][-1])
+    ends = [guess[2][0] != truth[2][0], guess[2][-1] != truth[2][-1]]
+    start, stop = ends if guess[1] > 0 else ends[::-1]
+    inner = [
+        {gap for gap in introns_of(chain) if left <= gap[2] and gap[3] <= right}
+        for chain in (guess, truth)
+    ]
+    faults = {"wrong_start": start, "wrong_stop": stop, "wrong_splice_site": inner[0] != inner[1]}
+    return tuple(name for name, wrong in faults.items() if wrong)
+
+
+def _label_groups(
+    links: Ints, truths_of: Ints, guesses_of: Ints, guess_cause: NDArray[np.str_], truth_cause: NDArray[np.str_]
+) -> None:  # fmt: skip
+    """A prediction over several references merges them; else a reference under several predictions is split."""
+    merging = truths_of[links[0]] > 1
+    guess_cause[links[0][~merging]], truth_cause[links[1][~merging]] = "split", "split"
+    guess_cause[links[0][merging]], truth_cause[links[1][merging]] = "merged", "merged"
+
+
+def _label_strands(
+    guesses: list[GeneChains], truths: list[GeneChains], guess_cause: NDArray[np.str_], truth_cause: NDArray[np.str_],
+    axis: Axis,
+) -> None:  # fmt: skip
+    lost, odd = np.flatnonzero(truth_cause == "missed"), np.flatnonzero(guess_cause == "extra")
+    links = _links([guesses[i] for i in odd], [truths[i] for i in lost], axis, STRAND_SHARE, flip=True)  # fmt: skip
+    guess_cause[odd[links[0]]], truth_cause[lost[links[1]]] = "wrong_strand", "wrong_strand"
+
+
+def _count(
+    num_right: int, guess_cause: NDArray[np.str_], truth_cause: NDArray[np.str_]
+) -> dict[str, Cause]:
+    counts = {
+        name: Cause(int((truth_cause == name).sum()), int((guess_cause == name).sum()))
+        for name in CAUSES
+    }
+    counts["right"] = Cause(num_right, num_right)
+    return counts
+
+
+def _links(
+    guesses: Sequence[GeneChains],
+    truths: Sequence[GeneChains],
+    axis: Axis,
+    share: float,
+    *,
+    flip: bool,
+) -> Ints:
+    """(2, links) indices of predictions and references that share enough coding bases; `flip` changes the strand of one side."""
+    if not (guesses and truths):
+        return np.zeros((2, 0), dtype=np.int64)
+    guess_gene, *guess_spans = _exons(guesses, axis, flip=flip)
+    truth_gene, *truth_spans = _exons(truths, axis, flip=False)
+    left, right = overlapping_pairs(*guess_spans, *truth_spans)
+    shared = np.minimum(guess_spans[1][left], truth_spans[1][right])
+    shared -= np.maximum(guess_spans[0][left], truth_spans[0][right])
+    keys, where = np.unique(guess_gene[left] * len(truths) + truth_gene[right], return_inverse=True)
+    pairs = np.stack(np.divmod(keys, len(truths)))
+    sizes = [
+        np.bincount(gene, spans[1] - spans[0], minlength=len(genes))
+        for gene, spans, genes in (
+            (guess_gene, guess_spans, guesses),
+            (truth_gene, truth_spans, truths),
+        )
+    ]
+    enough = share * np.minimum(sizes[0][pairs[0]], sizes[1][pairs[1]])
+    return pairs[:, np.bincount(where, shared, minlength=len(keys)) >= enough]
+
+
+def _exons(genes: Sequence[GeneChains], axis: Axis, *, flip: bool) -> tuple[Ints, Ints, Ints]:
+    """(gene's index, start, end on the axis) of the coding exons of genes, isoforms united."""
+    owner: list[int] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    for index, chains in enumerate(genes):
+        pieces = {piece for chain in chains for piece in pieces_of(chain)}
+        some = axis.place(_flipped(pieces) if flip else pieces)
+        owner += [index] * len(some[0])
+        starts += some[0]
+        ends += some[1]
+    gene, begin, stop = (np.array(values, dtype=np.int64) for values in (owner, starts, ends))
+    reach = (
+        int(stop.max()) + 1
+    )  # every gene gets an axis of its own, so that only its isoforms unite
+    spans = union(begin + gene * reach, stop + gene * reach)
+    gene = spans.starts // reach
+    return gene, spans.starts - gene * reach, spans.ends - gene * reach
+
+
+def _flipped(pieces: set[Piece]) -> list[Piece]:
+    return [(contig, -strand, start, end) for contig, strand, start, end in pieces]
