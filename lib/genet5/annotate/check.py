@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from genet5.annotate.stitch import Call
+from genet5.annotate.merge import Call
 from genet5.genome.codes import codon_table, genetic_code
 from genet5.genome.extract import span_bases
 from genet5.genome.sequence import Bases, codon_index, reverse_complement

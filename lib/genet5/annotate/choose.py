@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from genet5.annotate.stitch import Call
+from genet5.annotate.merge import Call
 
 _MAX_STATES = 256
 _Trail: TypeAlias = "tuple[int, _Trail] | None"

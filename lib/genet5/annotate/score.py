@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from genet5.annotate.stitch import Call
+from genet5.annotate.merge import Call
 from genet5.errors import ConfigError
 
 FEATURES = (

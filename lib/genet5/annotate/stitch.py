@@ -1,30 +1,26 @@
-"""Join the pieces of neighbouring windows into candidate genes, and merge what several windows say of one gene.
+"""Join the pieces of neighbouring windows into candidate genes.
 
-A gene cut at a window's right edge continues in the next window where that one has a piece that is cut at its left,
-lies on the same strand, and at the meeting point of the two cores is in the same state: in a part or in an intron, at
-the same position of the codon. Pairs whose boundaries agree in the whole overlap are joined first, then what is left.
-The joined gene takes from each window what lies in its core side, so genes longer than a window chain through many.
+A gene continues in the next window where both windows have a piece that reaches over the meeting point of their cores, on
+one strand and in the same state there: in a part or in an intron, at the same position of the codon. Both are cut at the
+edge towards the other; of the one that holds the 3' end this is not asked, since a window that begins inside a long gene
+sometimes takes a codon near its edge for the start (a false stop cannot happen: stops are read off the DNA).
+Pairs whose boundaries agree in the whole overlap are joined first, then what is left. The joined gene takes from
+each window what lies on its core's side, so genes longer than a window chain through many.
 
-Whole candidates of one gene (same strand, same 3' end) then merge into one call: each window votes for the structure
-it saw, with more weight the farther the gene's 3' end lies from the window's edge; the share of the windows that saw
-the gene among those that could have is evidence of its own. Windows must come in order; only the chains that are still
-open are kept. The result does not depend on how windows were batched.
+Windows must come in order; only the chains that are still open are kept. The result does not depend on how windows were
+batched.
 """
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from genet5.annotate.pieces import Evidence, Piece, Stretch, clip, coding_bases, merge_touching
+from genet5.annotate.pieces import Evidence, Piece, Stretch, clip, merge_touching
 from genet5.annotate.windows import Axis, Window
 
-FULL_WEIGHT_BP = 1000
-"""A window counts fully for a gene whose 3' end is this far from its edges."""
-_LEAST_WEIGHT = 0.05
+_MAX_CHAINS = 4
+"""Chains that are followed through one piece, the longest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +38,8 @@ class Candidate:
     partial_left: bool = False
     partial_right: bool = False
     starts: tuple[tuple[int, float], ...] = ()
+    chained: bool = False
+    """Whether no window shows it whole."""
 
     @property
     def start(self) -> int:
@@ -87,12 +85,11 @@ class Joiner:
     def add(self, window: Window, pieces: Sequence[Piece]) -> list[Candidate]:
         """Take the next window; return the candidates that it completes."""
         heads = [c for piece in pieces if (c := self._head(window, piece)) is not None]
-        chains = heads + self._continued(window, pieces)
-        self._last = window
-        self._open = [chain for chain in chains if chain.piece.cut_right]
+        chains = self._continued(window, pieces) + heads
+        self._last, self._open = window, chains
         whole = [self._candidate(c, False) for c in chains if not c.piece.cut_right]
         if window.end == self.axis.length_bp and not self.axis.circular:
-            whole += [self._candidate(chain, True) for chain in self._open]
+            whole += [self._candidate(c, True) for c in chains if c.piece.cut_right]
         return [candidate for candidate in whole if candidate.parts]
 
     def _head(self, window: Window, piece: Piece) -> _Chain | None:
@@ -104,14 +101,17 @@ class Joiner:
         return None
 
     def _continued(self, window: Window, pieces: Sequence[Piece]) -> list[_Chain]:
-        if self._last is None or self._last.end < window.start or not self._open:
+        last = self._last
+        if last is None or last.index + 1 != window.index:  # a blank window lies between
             return []
-        meet = window.core_start if self._last.index + 1 == window.index else None
-        if meet is None:  # a blank window lies between
-            return []
-        later = [p for p in pieces if p.cut_left and p.reaches_over(meet, window)]
-        pairs = match_pieces(self._open, later, self._last, window, meet)
-        return [_extend(chain, piece, meet) for chain, piece in pairs]
+        meet = window.core_start
+        earlier = list({id(c.piece): c.piece for c in self._open}.values())
+        pairs = match_pieces(earlier, pieces, last, window, meet)
+        longer = []
+        for former, piece in pairs:
+            chains = [chain for chain in self._open if chain.piece is former]
+            longer += [_extend(chain, piece, meet) for chain in chains[:_MAX_CHAINS]]
+        return longer
 
     def _candidate(self, chain: _Chain, partial_right: bool) -> Candidate:
         piece = chain.piece
@@ -130,6 +130,7 @@ class Joiner:
             chain.partial_left,
             partial_right,
             chain.starts if extended and piece.strand > 0 else piece.starts,
+            extended,
         )
 
 
@@ -153,222 +154,51 @@ def _extend(chain: _Chain, piece: Piece, meet: int) -> _Chain:
 
 
 def match_pieces(
-    chains: Sequence[_Chain], later: Sequence[Piece], left: Window, right: Window, meet: int
-) -> list[tuple[_Chain, Piece]]:
-    """Pair the open chains of one window with the pieces that continue them in the next.
+    earlier: Sequence[Piece], later: Sequence[Piece], left: Window, right: Window, meet: int
+) -> list[tuple[Piece, Piece]]:
+    """Pair the pieces of one window with those that continue them in the next.
 
     Args:
-        chains: Chains whose last piece is cut at the right edge of `left`.
-        later: Pieces of `right` that are cut at its left edge and reach over `meet`.
+        earlier: Pieces of `left`.
+        later: Pieces of `right`.
         left: The window before.
         right: The window at hand.
         meet: Where the two cores meet.
     """
-    earlier = [chain for chain in chains if chain.piece.reaches_over(meet, left)]
-    pairs: list[tuple[_Chain, Piece]] = []
-    used_chains: set[int] = set()
-    used_pieces: set[int] = set()
+    over_left = [piece for piece in earlier if piece.reaches_over(meet, left)]
+    over_right = [piece for piece in later if piece.reaches_over(meet, right)]
+    pairs: list[tuple[Piece, Piece]] = []
+    used_left: set[int] = set()
+    used_right: set[int] = set()
     for exact in (True, False):
-        for i, chain in enumerate(earlier):
-            for j, piece in enumerate(later):
-                free = i not in used_chains and j not in used_pieces
-                if free and _agree(chain.piece, piece, left, right, meet, exact):
-                    pairs.append((chain, piece))
-                    used_chains.add(i)
-                    used_pieces.add(j)
+        for i, a in enumerate(over_left):
+            for j, b in enumerate(over_right):
+                free = i not in used_left and j not in used_right
+                if free and _agree(a, b, left, right, meet, exact):
+                    pairs.append((a, b))
+                    used_left.add(i)
+                    used_right.add(j)
     return pairs
 
 
+def _five_prime(piece: Piece) -> int:
+    """Base of the 5' end, or where the window cuts it."""
+    if not piece.parts:
+        return -1
+    return piece.parts[0].start if piece.strand > 0 else piece.parts[-1].end
+
+
 def _agree(a: Piece, b: Piece, left: Window, right: Window, meet: int, exact: bool) -> bool:
+    five, three = (a.cut_right, b.cut_left) if a.strand > 0 else (b.cut_left, a.cut_right)
+    if not five or not (three or _five_prime(a) != _five_prime(b)):
+        return False
     if a.strand != b.strand or a.type != b.type or a.frame_at(meet) != b.frame_at(meet):
         return False
     if right.start < left.end and a.is_in_part(meet) != b.is_in_part(meet):
         return False
     if not exact:
         return True
+    if not three:
+        return False
     spans = a.reaches_over(right.start, left) and b.reaches_over(left.end, right)
     return spans and clip(a.parts, right.start, left.end) == clip(b.parts, right.start, left.end)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What all windows together say of one gene."""
-
-    type: str
-    strand: int
-    parts: tuple[Stretch, ...]
-    frame: int
-    partial_left: bool
-    partial_right: bool
-    evidence: Evidence
-    """Weighted mean over the windows that saw the gene whole; sums stay sums of one gene."""
-    support: float
-    """Share (0..1, weighted) of the windows that could show the 3' end and do."""
-    structure_share: float
-    """Share of the votes that the chosen structure got."""
-
-    @property
-    def start(self) -> int:
-        """First base."""
-        return self.parts[0].start
-
-    @property
-    def end(self) -> int:
-        """One past the last base."""
-        return self.parts[-1].end
-
-    @property
-    def coding_bp(self) -> int:
-        """Coding bases."""
-        return coding_bases(self.parts)
-
-
-GeneKey = tuple[str, int, int, int]
-"""Type, strand, base of the 3' end, and codon position there (other than the last only where the contig ends)."""
-
-
-def candidate_key(candidate: Candidate, axis: Axis) -> GeneKey:
-    """Name the gene that a candidate shows: candidates with one key are the same gene."""
-    if candidate.strand > 0:
-        is_cut, coding = candidate.partial_right, coding_bases(candidate.parts)
-        frame = (candidate.frame + coding - 1) % 3 if is_cut else 2
-    else:
-        frame = candidate.frame if candidate.partial_left else 2
-    return (candidate.type, candidate.strand, candidate.stop_base % axis.contig_bp, frame)
-
-
-class Merger:
-    """Collects candidates and sightings of an axis; merges them into calls."""
-
-    def __init__(self, axis: Axis) -> None:
-        self._axis = axis
-        self._groups: dict[GeneKey, list[tuple[Candidate, float]]] = defaultdict(list)
-        self._seen: dict[tuple[int, int], dict[tuple[int, int], float]] = defaultdict(dict)
-        self._passes: list[tuple[int, Window]] = []
-
-    def add_candidates(self, candidates: Iterable[Candidate]) -> None:
-        """Take whole candidates."""
-        for candidate in candidates:
-            window = self._axis.windows[candidate.window]
-            weight = view_weight(window, candidate.stop_base, self._axis)
-            past_origin = candidate.start >= self._axis.contig_bp
-            kept = _moved(candidate, -self._axis.contig_bp) if past_origin else candidate
-            self._groups[candidate_key(kept, self._axis)].append((kept, weight))
-
-    def add_sightings(self, window: Window, pieces: Iterable[Piece], reading: int = 0) -> None:
-        """Note which 3' ends a window shows, whole genes and cut ones; every window must be told of.
-
-        Args:
-            window: The window.
-            pieces: Its pieces.
-            reading: 0, or 1 for a second reading of the same window on its other strand.
-        """
-        self._passes.append((reading, window))
-        for piece in pieces:
-            if piece.parts and piece.shows_stop:
-                stop = piece_end(piece) - 1 if piece.strand > 0 else piece.parts[0].start
-                key = (piece.strand, stop % self._axis.contig_bp)
-                self._seen[key][(reading, window.index)] = view_weight(window, stop, self._axis)
-
-    def calls(self) -> list[Call]:
-        """Merge; sorted by start, end, strand."""
-        weights = _StopWeights(self._passes, self._axis)
-        calls = [self._merge(key, group, weights) for key, group in self._groups.items()]
-        return sorted(calls, key=lambda c: (c.start, c.end, c.strand, c.type))
-
-    def _merge(
-        self, key: GeneKey, members: list[tuple[Candidate, float]], weights: _StopWeights
-    ) -> Call:
-        group, shares = [c for c, _ in members], [w for _, w in members]
-        parts, share = elect(group, shares)
-        model = next((c for c in group if c.parts == parts), group[0])
-        seen = self._seen.get((key[1], key[2]), {})
-        possible = weights.at(key[2])
-        support = min(sum(seen.values()) / possible, 1.0) if possible else 1.0
-        return Call(
-            key[0], key[1], parts, model.frame, model.partial_left, model.partial_right,
-            mean_evidence([c.evidence for c in group], shares), support, share,
-        )  # fmt: skip
-
-
-class _StopWeights:
-    """Sum of the weights of the windows that show a base."""
-
-    def __init__(self, passes: Sequence[tuple[int, Window]], axis: Axis) -> None:
-        self._axis = axis
-        self._by_window: dict[int, int] = defaultdict(int)
-        for _, window in passes:
-            self._by_window[window.index] += 1
-        self._starts = [window.start for window in axis.windows]
-
-    def at(self, base: int) -> float:
-        total = 0.0
-        places = [base, base + self._axis.contig_bp] if self._axis.circular else [base]
-        for place in places:
-            i = bisect_right(self._starts, place) - 1
-            while i >= 0 and self._axis.windows[i].end > place:
-                weight = view_weight(self._axis.windows[i], place, self._axis)
-                total += self._by_window.get(i, 0) * weight
-                i -= 1
-        return total
-
-
-def view_weight(window: Window, base: int, axis: Axis) -> float:
-    """How well a window sees what is at `base`: 1 far from its edges, little at them; the contig's ends are no edges."""
-    left = base - window.start if window.start > 0 or axis.circular else FULL_WEIGHT_BP
-    right = (
-        window.end - 1 - base if window.end < axis.length_bp or axis.circular else FULL_WEIGHT_BP
-    )
-    return max(_LEAST_WEIGHT, min(1.0, min(left, right) / FULL_WEIGHT_BP))
-
-
-def elect(
-    group: Sequence[Candidate], weights: Sequence[float]
-) -> tuple[tuple[Stretch, ...], float]:
-    """Choose the structure with most votes and return it with its share of the votes.
-
-    A candidate's vote is split over the 5' ends that its window thought possible.
-    """
-    votes: dict[tuple[Stretch, ...], float] = defaultdict(float)
-    for candidate, weight in zip(group, weights, strict=True):
-        for parts, probability in _structures(candidate):
-            votes[parts] += weight * probability
-    total = sum(votes.values())
-    best = max(votes, key=lambda parts: (votes[parts], coding_bases(parts), parts))
-    return best, votes[best] / total if total > 0 else 0.0
-
-
-def _structures(candidate: Candidate) -> list[tuple[tuple[Stretch, ...], float]]:
-    """The candidate's structure with each 5' end that was thought possible, and its probability."""
-    forward = candidate.strand > 0
-    outer = candidate.parts[0] if forward else candidate.parts[-1]
-    structures = []
-    for base, probability in candidate.starts:
-        moved = outer._replace(start=base) if forward else outer._replace(end=base + 1)
-        if moved.start < moved.end:
-            rest = candidate.parts[1:] if forward else candidate.parts[:-1]
-            structures.append(((moved, *rest) if forward else (*rest, moved), probability))
-    return structures or [(candidate.parts, 1.0)]
-
-
-def mean_evidence(evidence: Sequence[Evidence], weights: Sequence[float]) -> Evidence:
-    """Weighted mean of several windows' evidence, field by field; NaN counts as not told."""
-    values: dict[str, float] = {}
-    for name in Evidence.__dataclass_fields__:
-        told = [
-            (getattr(e, name), w)
-            for e, w in zip(evidence, weights, strict=True)
-            if not math.isnan(getattr(e, name))
-        ]
-        total = sum(w for _, w in told)
-        values[name] = sum(x * w for x, w in told) / total if total else math.nan
-    values["splices"], values["coding"] = round(values["splices"]), round(values["coding"])
-    return Evidence(**values)  # type: ignore[arg-type]
-
-
-def _moved(candidate: Candidate, by: int) -> Candidate:
-    return replace(
-        candidate,
-        parts=tuple(Stretch(p.kind, p.start + by, p.end + by) for p in candidate.parts),
-        starts=tuple((base + by, probability) for base, probability in candidate.starts),
-    )

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genet5.annotate.choose import OverlapRule, are_compatible, choose_calls
+from genet5.annotate.merge import Call
 from genet5.annotate.pieces import Evidence, Stretch
-from genet5.annotate.stitch import Call
 
 RULE = OverlapRule()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from genet5.annotate.merge import Call
 from genet5.annotate.pieces import Evidence, Stretch
 from genet5.annotate.score import (
     FEATURES,
@@ -14,7 +15,6 @@ from genet5.annotate.score import (
     gene_probabilities,
 )
 from genet5.annotate.settings import AnnotateSettings, load_settings, save_settings
-from genet5.annotate.stitch import Call
 from genet5.errors import ConfigError, FormatError
 
 

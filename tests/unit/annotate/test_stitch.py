@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genet5.annotate.merge import Call, Merger
 from genet5.annotate.pieces import (
     Evidence,
     Piece,
@@ -17,7 +18,7 @@ from genet5.annotate.pieces import (
     piece_of,
     piece_to_json,
 )
-from genet5.annotate.stitch import Call, Candidate, Joiner, Merger
+from genet5.annotate.stitch import Candidate, Joiner
 from genet5.annotate.windows import Axis, plan_axis
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.tokens.cut import GeneIndex, cut_genes
@@ -156,6 +157,18 @@ def test_pieces_that_disagree_near_the_edge_only_still_join() -> None:
     )
     right = Piece(1, "protein_coding", 1, (Stretch("cds", 50, 121),), cut_left=True, frame=1)
     assert [c.parts for c in join(axis, left, right)] == [(Stretch("cds", 40, 121),)]
+
+
+def test_a_false_start_in_a_later_window_does_not_end_a_chain() -> None:
+    axis = plan_axis(150, 100, 50)
+    left = Piece(0, "protein_coding", 1, (Stretch("cds", 40, 100),), cut_right=True)
+    right = Piece(1, "protein_coding", 1, (Stretch("cds", 61, 121),))
+    found = [c.parts for c in join(axis, left, right)]
+    assert sorted(found) == [(Stretch("cds", 40, 121),), (Stretch("cds", 61, 121),)]
+    left = Piece(0, "protein_coding", -1, (Stretch("cds", 30, 90),))
+    right = Piece(1, "protein_coding", -1, (Stretch("cds", 50, 120),), cut_left=True, frame=0)
+    found = [c.parts for c in join(axis, left, right)]
+    assert sorted(found) == [(Stretch("cds", 30, 90),), (Stretch("cds", 30, 120),)]
 
 
 def join(axis: Axis, left: Piece, right: Piece) -> list[Candidate]:
