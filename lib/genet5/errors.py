@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_LONGEST_TEXT = 400
+
 
 class GeneT5Error(Exception):
     """Base of all errors that a user may see; the command line prints its text on one line."""
@@ -57,9 +59,14 @@ class DataError(GeneT5Error, ValueError):
             if self.path is None
             else f"{self.path}:" + (f"{self.line}:" if self.line else "") + " "
         )
-        expected = f"; expected {self.expected}" if self.expected else ""
+        expected = f"; expected {_clipped(self.expected)}" if self.expected else ""
         remedy = f". {self.remedy}" if self.remedy else ""
-        return f"{where}{self.found}{expected}{remedy}"
+        return f"{where}{_clipped(self.found)}{expected}{remedy}"
+
+
+def _clipped(text: str) -> str:
+    """The text without its middle if it is long: a bad file may hold a word of megabytes."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:200]} ... {text[-100:]}"
 
 
 class FormatError(DataError):

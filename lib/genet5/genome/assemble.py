@@ -49,9 +49,12 @@ class Assembler:
             strand = self._settle_strand(parts, node, name)
             if not strand:
                 return None
+        exons = parts.exons
         if parts.stop_codons and cds:
-            cds = cds + [s for s in parts.stop_codons if not any(_covers(c, s) for c in cds)]
-        exons = parts.exons or parts.utrs + [(line.start, line.end) for line in cds]
+            stops = [s for s in parts.stop_codons if not any(_covers(c, s) for c in cds)]
+            cds = cds + stops
+            exons = parts.exons and parts.exons + [(stop.start, stop.end) for stop in stops]
+        exons = exons or parts.utrs + [(line.start, line.end) for line in cds]
         attributes: Attributes = {}
         marked = any([line.marked for line in cds])
         pseudo = marked and any(is_pseudo(line.attributes) for line in cds)

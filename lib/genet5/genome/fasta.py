@@ -10,6 +10,7 @@ Example:
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,9 +49,11 @@ def read_fasta(path: Path) -> Iterator[Contig]:
     """
     parser = _Parser(path)
     with damage_as_data_error(path), open_binary(path) as source:
+        mark = codecs.BOM_UTF8
         while block := source.read(_BLOCK_BYTES):
             block += source.readline()  # whole lines only
-            yield from parser.feed(block)
+            yield from parser.feed(block.removeprefix(mark))
+            mark = b""
     yield from parser.finish()
 
 
@@ -103,14 +106,16 @@ class _Parser:
     def finish(self) -> Iterator[Contig]:
         """Yield the last contig."""
         if self.header is None:
-            raise DataError("no sequence in the file", expected="FASTA", path=self.path)
+            raise DataError(
+                "no sequence in the file", expected="FASTA", path=self.path, remedy="Is it the right file?"
+            )  # fmt: skip
         yield from self._complete()
 
     def _begin(self, header: bytes) -> None:
         text = header.decode("utf-8", "replace").strip()
         name = text.split(maxsplit=1)[0] if text else ""
         if not name:
-            raise self._error("a header without a name", "'>NAME'", 1)
+            raise self._error("a header without a name", "'>NAME'", 1, "Name the sequence")
         if "\r" in text:
             raise self._error(
                 "line ends of old Macintosh (CR)", "LF or CRLF", 1, "Convert the file"
@@ -128,7 +133,12 @@ class _Parser:
         if self.header is None and body.strip(_SPACE):
             line = 1 + body[: len(body) - len(body.lstrip(_SPACE))].count(b"\n")
             found = body.split(maxsplit=1)[0][:20].decode("utf-8", "replace")
-            raise self._error(f"text {found!r} before the first header", "'>NAME' (FASTA)", line)
+            raise self._error(
+                f"text {found!r} before the first header",
+                "'>NAME' (FASTA)",
+                line,
+                "Is this a FASTA file?",
+            )
         if strange:
             letter = strange[:1]
             line = 1 + body[: body.index(letter)].count(b"\n")
@@ -142,10 +152,9 @@ class _Parser:
     def _complete(self) -> Iterator[Contig]:
         if self.header is not None:
             bases = np.frombuffer(b"".join(self.pieces), dtype=np.uint8)
-            name, _, description = self.header.partition(" ")
-            name, _, tail = name.partition("\t")
+            name, *description = self.header.split(maxsplit=1)
             self.pieces.clear()
-            yield Contig(name, bases, " ".join(filter(None, (tail, description))).strip())
+            yield Contig(name, bases, "".join(description))
 
     def _error(self, found: str, expected: str, offset: int, remedy: str = "") -> DataError:
         return DataError(

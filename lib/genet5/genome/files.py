@@ -57,14 +57,14 @@ def open_binary(path: Path) -> BinaryIO:
 
 
 def open_text(path: Path) -> TextIO:
-    """Open a plain, gzip or bgzip text file; lines may end in LF, CRLF or CR.
+    """Open a plain, gzip or bgzip text file; lines may end in LF, CRLF or CR, and a byte order mark is dropped.
 
     Bytes that are no UTF-8 become U+FFFD: they occur in free text only, and must not stop a run.
 
     Raises:
         DataError: There is no such file, or it is compressed in another way.
     """
-    return io.TextIOWrapper(open_binary(path), encoding="utf-8", errors="replace")
+    return io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", errors="replace")
 
 
 @contextmanager

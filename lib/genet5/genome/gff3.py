@@ -14,33 +14,16 @@ Example:
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
+from genet5.genome.annotation import Annotation, without_garbage_collection
 from genet5.genome.files import damage_as_data_error, open_text
-from genet5.genome.gene import Gene
 from genet5.genome.gff3_genes import build_genes
 from genet5.genome.gff3_lines import LineReader, Trouble
 from genet5.genome.gff3_write import write_gff3
 
-__all__ = ["Annotation", "read_gff3", "write_gff3"]
-
-
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """What a GFF3 file says about genes."""
-
-    genes: tuple[Gene, ...]
-    """By contig in the file's order, then by start and end."""
-    contig_lengths: dict[str, int]
-    """Of the contigs that a ##sequence-region line or a region feature gives a length, in the file's order."""
-    circular: frozenset[str]
-    """Contigs with Is_circular=true."""
-    skipped: dict[str, int]
-    """Left out, by cause: bad records (with `skip_bad`), and what a `Gene` cannot express (trans-splicing)."""
+__all__ = ["Annotation", "parse_gff3", "read_gff3", "write_gff3"]
 
 
 def read_gff3(path: Path, *, skip_bad: bool = False) -> Annotation:
@@ -53,28 +36,16 @@ def read_gff3(path: Path, *, skip_bad: bool = False) -> Annotation:
     Raises:
         DataError: The file is damaged or no GFF3, or a record is bad; names the file and the line.
     """
+    with damage_as_data_error(path), open_text(path) as lines:
+        return parse_gff3(lines, path, skip_bad=skip_bad)
+
+
+def parse_gff3(lines: Iterable[str], path: Path, *, skip_bad: bool = False) -> Annotation:
+    """Read all genes from the lines of a GFF3 file; `path` is for messages. Else as `read_gff3`."""
     trouble = Trouble(path, skip_bad)
     reader = LineReader(path, trouble)
-    with _without_garbage_collection():
-        with damage_as_data_error(path), open_text(path) as lines:
-            reader.read(lines)
+    with without_garbage_collection():
+        reader.read(lines)
         tables = reader.tables.values()
-        genes = tuple(gene for table in tables for gene in build_genes(table, trouble))
-    return Annotation(
-        genes=genes,
-        contig_lengths={table.name: table.length for table in tables if table.length is not None},
-        circular=frozenset(table.name for table in tables if table.circular),
-        skipped=dict(sorted(trouble.skipped.items())),
-    )
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Pause the search for reference cycles: millions of small objects without cycles cost a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+        genes = [gene for table in tables for gene in build_genes(table, trouble)]
+    return Annotation.of(tables, genes, trouble)

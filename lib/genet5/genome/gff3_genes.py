@@ -13,7 +13,18 @@ from itertools import combinations
 from genet5.genome.assemble import Assembler, is_pseudo_type
 from genet5.genome.gene import Gene
 from genet5.genome.gff3_cds import Draft, is_pseudo
-from genet5.genome.gff3_lines import CdsLine, ContigTable, Node, Parts, Trouble, is_gene_type
+from genet5.genome.gff3_lines import (
+    CdsLine,
+    ContigTable,
+    Node,
+    Parts,
+    Trouble,
+    is_gene_type,
+    is_transcript_type,
+)
+
+_MAX_DEPTH = 20
+"""Generations of features; a gene has three or four."""
 
 
 def build_genes(table: ContigTable, trouble: Trouble) -> list[Gene]:
@@ -41,9 +52,11 @@ class _Builder(Assembler):
     def _sort_nodes(self) -> None:
         table = self.table
         for node in table.nodes.values():
+            if node.parents and self._is_cyclic(node):
+                continue
             if is_gene_type(node.kind):
                 self.gene_nodes.append(node)
-            elif node.id in table.parts or _is_transcript_type(node.kind):
+            elif node.id in table.parts or is_transcript_type(node.kind):
                 self._place(node)
         for name, parts in table.parts.items():
             if name not in table.nodes and name not in table.broken:
@@ -58,10 +71,23 @@ class _Builder(Assembler):
                 if node.parents[0] not in self.table.broken:
                     self._unknown_parent(node.parents[0], node.line)
                 return
-        if parent is None or not (is_gene_type(parent.kind) or _is_transcript_type(parent.kind)):
+        if parent is None or not (is_gene_type(parent.kind) or is_transcript_type(parent.kind)):
             self.lone.append(node)
         elif is_gene_type(parent.kind):
             self.children.setdefault(parent.id, []).append(node)
+
+    def _is_cyclic(self, node: Node) -> bool:
+        """Whether the chain of parents leads back to this node, which is bad."""
+        nodes, at, steps = self.table.nodes, node, 0
+        while at.parents and at.parents[0] in nodes and steps < _MAX_DEPTH:
+            at, steps = nodes[at.parents[0]], steps + 1
+            if at is node:
+                self.trouble.bad(
+                    "cyclic parent", node.line, f'{node.kind} "{node.id}" among its own ancestors',
+                    "parents that lead up to a gene",
+                )  # fmt: skip
+                return True
+        return False
 
     def _unknown_parent(self, name: str, line: int) -> None:
         self.trouble.bad(
@@ -120,10 +146,6 @@ class _Builder(Assembler):
         if draft is not None:
             for gene in self.gene(f"gene-{name}", None, [draft]):
                 yield replace(gene, score=parts.score)
-
-
-def _is_transcript_type(kind: str) -> bool:
-    return kind.endswith(("RNA", "transcript", "gene_segment", "RNA_TE_gene"))
 
 
 def _childless(node: Node, name: str, kind: str) -> Draft:

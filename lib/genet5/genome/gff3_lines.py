@@ -7,6 +7,7 @@ Attributes are parsed here, without a library: the work per line is one split by
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,11 +23,12 @@ Span: TypeAlias = tuple[int, int]
 
 _PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]*)")
 _STRANDS = {"+": 1, "-": -1, ".": 0, "?": 0}
-_PHASES = {"0": 0, "1": 1, "2": 2, ".": None}
+PHASES = {"0": 0, "1": 1, "2": 2, ".": None}
+"""Column 8 of a CDS line; "." is not known."""
 _MARKS = frozenset(
     {"partial", "start_range", "end_range", "exception", "transl_except", "ribosomal_slippage", "pseudo", "pseudogene", "origin_spanning"}
 )  # fmt: skip
-_UTR = frozenset({"five_prime_UTR", "three_prime_UTR", "UTR", "5UTR", "3UTR", "five_prime_utr", "three_prime_utr"})  # fmt: skip
+UTR_TYPES = frozenset({"five_prime_UTR", "three_prime_UTR", "UTR", "5UTR", "3UTR", "five_prime_utr", "three_prime_utr"})  # fmt: skip
 _CONTIG_TYPES = frozenset({"region", "chromosome", "contig", "supercontig", "scaffold", "plasmid", "sequence", "databank_entry"})  # fmt: skip
 _KNOWN_CODES = frozenset(map(str, known_codes()))
 _ID = re.compile(r"(?:^|;)\s*ID=([^;]*)")
@@ -87,6 +89,8 @@ class ContigTable:
     """What the file says about one contig."""
 
     name: str
+    line: int = 0
+    """Where the file names it first."""
     nodes: dict[str, Node] = field(default_factory=dict)
     parts: dict[str, Parts] = field(default_factory=dict)
     orphans: dict[str, Parts] = field(default_factory=dict)
@@ -146,9 +150,29 @@ def values(text: str) -> list[str]:
     return [unescape(part) for part in text.split(",")]
 
 
+def can_be_gene(kind: str) -> bool:
+    """Whether column 3 names a gene or a transcript."""
+    return is_gene_type(kind) or is_transcript_type(kind)
+
+
+def is_transcript_type(kind: str) -> bool:
+    """Whether column 3 names a transcript: mRNA, tRNA, transcript, V_gene_segment ..."""
+    return kind.endswith(("RNA", "transcript", "gene_segment", "RNA_TE_gene"))
+
+
+def has_marks(attributes: Attributes) -> bool:
+    """Whether the attributes say something out of the ordinary (partial, pseudo, exception ...)."""
+    return not _MARKS.isdisjoint(attributes)
+
+
 def is_gene_type(kind: str) -> bool:
     """Whether column 3 names a gene: gene, pseudogene, ncRNA_gene, transposable_element_gene ..."""
     return kind.endswith("gene")
+
+
+def _whole_number(text: str) -> int | None:
+    """The number, if the text is plain digits of a length that makes sense."""
+    return int(text) if text.isdigit() and text.isascii() and len(text) < 16 else None
 
 
 class LineReader:
@@ -162,7 +186,7 @@ class LineReader:
         """Read all lines, up to ##FASTA."""
         names: dict[str, ContigTable] = {}  # by the name as it is written
         take = {"exon": self._exon, "CDS": self._cds, "stop_codon": self._stop_codon}
-        take |= dict.fromkeys(_UTR, self._utr)
+        take |= dict.fromkeys(UTR_TYPES, self._utr)
         for number, line in enumerate(lines, 1):
             if line.startswith(("#", ">")):
                 if line.startswith((">", "##FASTA")):
@@ -177,13 +201,13 @@ class LineReader:
                 continue
             table = names.get(columns[0])
             if table is None:
-                table = names[columns[0]] = self._table(unescape(columns[0]))
+                table = names[columns[0]] = self._table(unescape(columns[0]), number)
             span = self._span(columns, number)
             if span is not None:
                 take.get(columns[2], self._other)(table, columns, span, number)
 
-    def _table(self, name: str) -> ContigTable:
-        return self.tables.setdefault(name, ContigTable(name))
+    def _table(self, name: str, number: int) -> ContigTable:
+        return self.tables.setdefault(name, ContigTable(name, number))
 
     def _bad_columns(self, line: str, count: int, number: int) -> None:
         if number == 1 and line.startswith(("LOCUS ", "ID   ")):
@@ -195,18 +219,15 @@ class LineReader:
     def _bad(self, cause: str, columns: list[str], number: int, found: str, expected: str) -> None:
         """Report a bad line; when it is skipped, whatever it belongs to goes with it."""
         self.trouble.bad(cause, number, found, expected)
-        broken = self._table(unescape(columns[0])).broken
+        broken = self._table(unescape(columns[0]), number).broken
         own = None if columns[2] in ("exon", "CDS") else _ID.search(columns[8])
         for match in (own, _PARENT.search(columns[8])):
             broken.update(values(match.group(1)) if match else ())
 
     def _span(self, columns: list[str], number: int) -> Span | None:
-        try:
-            start, end = int(columns[3]) - 1, int(columns[4])
-        except ValueError:
-            start, end = -1, -1
-        if 0 <= start < end:
-            return start, end
+        first, end = _whole_number(columns[3]), _whole_number(columns[4])
+        if first is not None and end is not None and 0 < first <= end:
+            return first - 1, end
         self._bad(
             "coordinates", columns, number, f"start {columns[3]!r}, end {columns[4]!r} of a {columns[2]}",
             "whole numbers with 1 <= start <= end",
@@ -221,13 +242,14 @@ class LineReader:
 
     def _sequence_region(self, line: str, number: int) -> None:
         words = line.split()
-        if len(words) != 4 or not words[3].isdigit():
+        length = _whole_number(words[3]) if len(words) == 4 else None
+        if length is None:
             self.trouble.bad(
                 "sequence-region", number, f"{line.strip()[:60]!r}", "'##sequence-region NAME 1 LENGTH'"
             )  # fmt: skip
             return
-        table = self._table(unescape(words[1]))
-        table.length, table.has_directive = int(words[3]), True
+        table = self._table(unescape(words[1]), number)
+        table.length, table.has_directive = length, True
 
     def _parts(self, table: ContigTable, parent: str, number: int) -> Parts:
         parts = table.parts.get(parent)
@@ -274,16 +296,15 @@ class LineReader:
         strand = self._strand(columns, number)
         if strand is None:
             return
-        if columns[7] not in _PHASES:
-            self._bad("phase", columns, number, f"CDS phase {columns[7]!r}", "0, 1 or 2")
+        if not self._has_phase(columns, number):
             return
         attributes = parse_attributes(columns[8])
         if "transl_table" in attributes and not self._known_code(attributes, columns, number):
             return
         start, end = span
         name = unescape(attributes.get("ID", ""))
-        marked = not _MARKS.isdisjoint(attributes)
-        phase = _PHASES[columns[7]]
+        marked = has_marks(attributes)
+        phase = PHASES[columns[7]]
         parent_text = attributes.get("Parent")
         if parent_text is None:
             name = name or f"cds_line{number}"
@@ -295,6 +316,12 @@ class LineReader:
         for parts in owners:
             parts.strands.add(strand)
             parts.cds.append(CdsLine(start, end, strand, phase, name, attributes, number, marked))
+
+    def _has_phase(self, columns: list[str], number: int) -> bool:
+        if columns[7] in PHASES:
+            return True
+        self._bad("phase", columns, number, f"CDS phase {columns[7]!r}", "0, 1 or 2")
+        return False
 
     def _known_code(self, attributes: Attributes, columns: list[str], number: int) -> bool:
         text = attributes["transl_table"]
@@ -322,23 +349,45 @@ class LineReader:
         name = unescape(attributes.get("ID", "")) or f"{kind}_line{number}"
         node = table.nodes.get(name)
         if node is not None:
+            if (kind, strand) != (node.kind, node.strand):
+                self._check_repeat(node, columns, attributes, number)
             node.spans.append(span)
+            return
+        if "transl_table" in attributes and not self._known_code(attributes, columns, number):
             return
         score = self._score(columns, number)
         parents = values(attributes.get("Parent", ""))
-        marked = not _MARKS.isdisjoint(attributes)
+        marked = has_marks(attributes)
         table.nodes[name] = Node(
             kind, name, [span], strand, score, attributes, parents, number, marked
         )
+
+    def _check_repeat(
+        self, node: Node, columns: list[str], attributes: Attributes, number: int
+    ) -> None:
+        """Complain of an ID that stands for two things; the parts of a trans-spliced gene may lie on two strands."""
+        kind = columns[2]
+        if not (can_be_gene(kind) or can_be_gene(node.kind)):
+            return
+        if kind == node.kind and "trans" in attributes.get("exception", ""):
+            return
+        self._bad(
+            "duplicate ID", columns, number,
+            f'ID "{node.id}" of this {kind} on strand {columns[6]} and of the {node.kind} in line {node.line}',
+            "one ID for the lines of one feature, all on one strand",
+        )  # fmt: skip
 
     def _score(self, columns: list[str], number: int) -> float | None:
         if columns[5] == ".":
             return None
         try:
-            return float(columns[5])
+            score = float(columns[5])
         except ValueError:
-            self._bad("score", columns, number, f"score {columns[5]!r}", "a number or '.'")
-            return None
+            score = math.nan
+        if math.isfinite(score):
+            return score
+        self._bad("score", columns, number, f"score {columns[5]!r}", "a number or '.'")
+        return None
 
     def _contig(
         self,

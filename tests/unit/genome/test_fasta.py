@@ -29,6 +29,15 @@ def test_case_iupac_crlf_blank_lines_and_description(tmp_path: Path) -> None:
     assert _read(path) == [("one", "a  description", "ACgtNNry"), ("two", "x", "A")]
 
 
+def test_byte_order_mark_and_names_that_end_at_any_white_space(tmp_path: Path) -> None:
+    path = _write(tmp_path, b"\xef\xbb\xbf>a;b=c\x0bd e\nAC\n")
+    assert _read(path) == [("a;b=c", "d e", "AC")]
+    path.write_bytes(b">" + b"x" * 10_240 + b"\nAC\n" + b">" + b"x" * 10_240 + b"\nAC\n")
+    with pytest.raises(DataError) as caught:
+        _read(path)
+    assert len(str(caught.value)) < 1000
+
+
 def test_gzip_and_empty_contig(tmp_path: Path) -> None:
     path = _write(tmp_path, gzip.compress(b">a\n>b\nAC GT\n>c"))
     assert _read(path) == [("a", "", ""), ("b", "", "ACGT"), ("c", "", "")]

@@ -269,6 +269,14 @@ BAD = {
         '"t" and its parts on different strands',
     ),
     "sequence-region": ("##sequence-region c1 1", "expected '##sequence-region NAME"),
+    "cyclic parent": (
+        "c1 . mRNA 1 9 . + . ID=u;Parent=v\nc1 . gene 1 9 . + . ID=v;Parent=v",
+        'gene "v" among its own ancestors',
+    ),
+    "duplicate ID": (
+        "c1 . gene 1 9 . + . ID=u\nc1 . gene 1 9 . - . ID=u",
+        'ID "u" of this gene on strand - and of the gene in line 3; expected one ID for the lines',
+    ),
 }  # fmt: skip
 
 
@@ -285,6 +293,85 @@ def test_bad_records_are_errors_or_counted(tmp_path: Path, cause: str) -> None:
     annotation = _read(tmp_path, f"{good}\n{lines}", skip_bad=True)
     assert annotation.skipped == {cause: 1}
     assert [gene.id for gene in annotation.genes] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("c1 . gene 1 9 . + . ID=u\nc1 . mRNA 1 9 . + . ID=u;Parent=g", 'ID "u" of this mRNA'),
+        ("c1 . mRNA 1 9 . + . ID=u;Parent=v\nc1 . mRNA 1 9 . + . ID=v;Parent=u", 'mRNA "u" among its own'),
+        ("c1 . gene 1 9 . + . ID=u;transl_table=x", "transl_table=x; expected one of NCBI's"),
+        ("c1 . gene 1 9 inf + . ID=u", "score 'inf'"),
+        ("c1 . gene 1 9_0 . + . ID=u", "end '9_0' of a gene"),
+    ],
+)  # fmt: skip
+def test_more_bad_records(tmp_path: Path, lines: str, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        _read(tmp_path, lines)
+    assert message in str(caught.value)
+    annotation = _read(tmp_path, lines, skip_bad=True)
+    assert annotation.genes == ()
+    assert sum(annotation.skipped.values()) >= 1
+
+
+def test_parts_of_a_trans_spliced_gene_may_share_an_id(tmp_path: Path) -> None:
+    annotation = _read(
+        tmp_path,
+        "c1 . gene 1 9 . + . ID=u;exception=trans-splicing;part=1\n"
+        "c1 . gene 21 29 . - . ID=u;exception=trans-splicing;part=2\n"
+        "c1 . CDS 1 9 . + 0 ID=c;Parent=u\nc1 . CDS 21 29 . - 0 ID=c;Parent=u",
+    )
+    assert (annotation.genes, annotation.skipped) == ((), {"trans-splicing": 1})
+
+
+def test_prokka(tmp_path: Path) -> None:
+    annotation = _read(
+        tmp_path,
+        """
+##gff-version 3
+##sequence-region gnl|X|P_1 1 900
+gnl|X|P_1 prokka gene 1 30 . + . ID=P_00001_gene;Name=dnaA;gene=dnaA;locus_tag=P_00001
+gnl|X|P_1 Prodigal:2.6 CDS 1 30 . + 0 ID=P_00001;Parent=P_00001_gene;gene=dnaA;inference=ab_initio_prediction:Prodigal:2.6;locus_tag=P_00001
+gnl|X|P_1 Prodigal:2.6 CDS 101 130 . - 0 ID=P_00002;inference=x,y;locus_tag=P_00002;product=hypothetical_protein
+gnl|X|P_1 Aragorn:1.2 tRNA 201 270 . + . ID=P_00003;locus_tag=P_00003;product=tRNA-Ser(gct)
+gnl|X|P_1 minced:0.2.0 CRISPR 301 400 . . . note=CRISPR;rpt_family=CRISPR
+##FASTA
+>gnl|X|P_1
+ACGT
+""",
+    )
+    assert [(g.id, g.type, g.name, g.canonical.id, g.strand) for g in annotation.genes] == [
+        ("P_00001_gene", "protein_coding", "dnaA", "P_00001", 1),
+        ("gene-P_00002", "protein_coding", "", "P_00002", -1),
+        ("gene-P_00003", "tRNA", "", "P_00003", 1),
+    ]
+    assert annotation.skipped == {}
+
+
+@pytest.mark.parametrize("stop_inside", [False, True])
+def test_augustus(tmp_path: Path, stop_inside: bool) -> None:
+    last = "CDS 61 90 0.94 + 0" if stop_inside else "CDS 61 87 0.94 + 0"
+    (gene,) = _read(
+        tmp_path,
+        f"""
+# This output was generated with AUGUSTUS (version 3.5.0).
+##gff-version 3
+# start gene g1
+c AUGUSTUS gene 11 90 0.94 + . ID=g1
+c AUGUSTUS transcript 11 90 0.94 + . ID=g1.t1;Parent=g1
+c AUGUSTUS start_codon 11 13 . + 0 Parent=g1.t1
+c AUGUSTUS intron 32 60 1 + . Parent=g1.t1
+c AUGUSTUS CDS 11 31 1 + 0 ID=g1.t1.cds;Parent=g1.t1
+c AUGUSTUS {last} ID=g1.t1.cds;Parent=g1.t1
+c AUGUSTUS stop_codon 88 90 . + 0 Parent=g1.t1
+# end gene g1
+###
+""",
+    ).genes
+    exons = (Exon(10, 31), Exon(60, 90))
+    cds = (Cds(10, 31, 0), Cds(60, 90, 0))
+    best = Transcript(id="g1.t1", exons=exons, cds=cds, type="transcript")
+    assert gene == Gene(id="g1", contig="c", strand=1, transcripts=(best,), score=0.94)
 
 
 def test_other_formats_are_recognised(tmp_path: Path) -> None:
