@@ -17,6 +17,7 @@ from genet5.cli.parse import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "bin/README.md")
+TOOLS = {"test/eval_f1": "eval", "test/eval_busco": "busco"}
 
 
 def commands(page: str) -> Iterator[list[str]]:
@@ -44,8 +45,8 @@ def our_commands() -> Iterator[tuple[str, list[str]]]:
                 yield words[1], words[2:]
             elif head.startswith("bin/") and not head.endswith(".sh"):
                 yield head.removeprefix("bin/"), words[1:]
-            elif head == "test/eval_f1":
-                yield "eval", words[1:]
+            elif head in TOOLS:
+                yield TOOLS[head], words[1:]
 
 
 OURS = [pytest.param(name, arguments, id=" ".join([name, *arguments])[:80]) for name, arguments in our_commands()]  # fmt: skip

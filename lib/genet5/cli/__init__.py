@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "finet": "genet5.cli.finet",
     "annotate": "genet5.cli.annotate",
     "eval": "genet5.cli.eval",
+    "busco": "genet5.cli.busco",
     "simulate": "genet5.cli.simulate",
 }
 """Command -> module with `main(argv) -> int`."""
@@ -28,6 +29,7 @@ SUMMARIES: dict[str, str] = {
     "finet": "train a model on baked files",
     "annotate": "find the genes of a genome",
     "eval": "score predicted genes against reference genes",
+    "busco": "score the proteins of predicted genes with BUSCO",
     "simulate": "write an artificial genome with its annotation",
 }
 """Command -> one line of help, kept here so that listing the commands imports none of them."""

@@ -10,8 +10,10 @@ from pathlib import Path
 from genet5.cli.parse import run
 from genet5.config.eval import EvalSettings
 from genet5.config.files import save_json
+from genet5.genome.files import atomic_writer
 from genet5.genome.gff3 import Annotation, read_gff3
 from genet5.score.genes import score_genes
+from genet5.score.plot import plot_html, plot_svg
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         EvalSettings,
         argv,
         name="eval",
-        description="Score predicted genes against reference genes: nucleotide, exon, intron, transcript and gene level.",
+        description="Score predicted genes against reference genes: nucleotide, exon, intron, transcript and gene level, and why genes are wrong.",
     )
 
 
@@ -39,9 +41,13 @@ def _evaluate(settings: EvalSettings) -> int:
         None if settings.kind == "auto" else settings.kind == "prokaryote",
     )
     sys.stdout.write(f"{scores.table()}\n\n{scores.protocol}\n")
+    files = {"predictions": str(settings.predictions), "reference": str(settings.reference)}
     if settings.json is not None:
-        files = {"predictions": str(settings.predictions), "reference": str(settings.reference)}
         save_json(settings.json, {**files, **scores.to_dict()})
+    if settings.plot is not None:
+        is_page = settings.plot.suffix == ".html"
+        with atomic_writer(settings.plot) as out:
+            out.write(plot_html(scores, **files) if is_page else plot_svg(scores))
     return 0
 
 

@@ -41,14 +41,17 @@ def plot_svg(scores: Scores) -> str:
     causes: Rows = [
         (
             CAUSES[name],
-            [(count / most, f"{count:,}") for count in (cause.reference, cause.predicted)],
+            [
+                (count / most, "-" if name == foreign else f"{count:,}")
+                for count, foreign in ((cause.reference, "extra"), (cause.predicted, "missed"))
+            ],
         )
         for name, cause in wrong.items()
     ]
     height = _TOP + _ROW * max(len(levels), len(causes)) + 16
     gene = scores.levels["gene"]
     notes = (
-        "found and right",
+        "what was found, and what is right of the predictions",
         f"{gene.reference - gene.tp:,} of {gene.reference:,} reference and {gene.predicted - gene.tp:,} of {gene.predicted:,} predicted genes",
     )
     body = [

@@ -88,3 +88,22 @@ def test_scripts_run_from_any_folder_without_installation(script, root, files, t
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert "gene " in done.stdout
+
+
+def test_error_causes_are_printed_and_stored(files, tmp_path, capsys) -> None:
+    out = tmp_path / "scores.json"
+    assert main(["--predictions", files[0], "--reference", files[1], "--json", str(out)]) == 0
+    assert "wrong start                 1          1" in capsys.readouterr().out
+    assert json.loads(out.read_text())["gene_causes"]["extra"] == {"reference": 0, "predicted": 1}
+
+
+@pytest.mark.parametrize(("name", "start"), [("s.svg", "<svg "), ("s.html", "<!DOCTYPE html>")])
+def test_plot_writes_a_picture_or_a_page(name, start, files, tmp_path) -> None:
+    out = tmp_path / name
+    assert main(["--predictions", files[0], "--reference", files[1], "--plot", str(out)]) == 0
+    assert out.read_text().startswith(start)
+
+
+def test_plot_of_another_kind_is_wrong_usage(files, capsys) -> None:
+    assert main(["--predictions", files[0], "--reference", files[1], "--plot", "s.png"]) == 2
+    assert "must end in .svg or .html" in capsys.readouterr().err
