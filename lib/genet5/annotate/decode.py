@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genet5.annotate.evidence import GeneReader, Trace, read_tracks
+from genet5.annotate.overlooked import find_overlooked
 from genet5.annotate.pieces import Evidence
 from genet5.dataset.collate import make_inputs
 from genet5.genome.sequence import Bases
@@ -47,6 +48,8 @@ class DecodedWindow:
     """Bases that may be each gene's 5' end instead, with probabilities; empty where the window does not show it."""
     labels: tuple[int, ...]
     """The row of labels, <bos> to <eos>."""
+    overlooked: tuple[tuple[WindowGene, Evidence], ...] = ()
+    """Genes that only the per-base heads see, if asked for."""
 
 
 @torch.inference_mode()
@@ -59,6 +62,7 @@ def decode_windows(
     *,
     taxon: str | None = None,
     cores: Sequence[tuple[int, int]] | None = None,
+    overlooked: bool = False,
 ) -> list[DecodedWindow]:
     """Find the genes of windows.
 
@@ -70,6 +74,7 @@ def decode_windows(
         options: The grammar's.
         taxon: Named in every prompt, if the model was trained so.
         cores: Part of each window that evidence for cut genes is summed over; by default all of it.
+        overlooked: Look for genes without introns that the decoder left out, too.
     """
     device = next(model.parameters()).device
     inputs = make_inputs(windows, genetic_codes, tokenizer.sequence).to(device)
@@ -85,7 +90,19 @@ def decode_windows(
     for row, bases in enumerate(windows):
         core = (0, len(bases)) if cores is None else cores[row]
         reader = GeneReader(trace, tracks, signals, row, core, tokenizer.structure)
-        found.append(_read_window(trace, reader, row, tokenizer))
+        window = _read_window(trace, reader, row, tokenizer)
+        if overlooked:
+            inside = slice(0, len(bases))
+            more = find_overlooked(
+                bases,
+                genetic_codes[row],
+                options,
+                tracks.codons[row][..., inside],
+                tracks.boundaries[row][..., inside],
+                window.genes,
+            )
+            window = replace(window, overlooked=tuple(more))
+        found.append(window)
     return found
 
 

@@ -80,6 +80,7 @@ class Annotator:
             self.options,
             taxon=self.settings.taxon,
             cores=[task.core() for task in tasks],
+            overlooked=self.settings.overlooked and not self.options.introns,
         )
         for task, found in zip(tasks, decoded, strict=True):
             task.run.put((task.reading, task.window.index), task.pieces(found))
@@ -116,6 +117,10 @@ class Task:
             for gene, evidence, starts in zip(
                 found.genes, found.evidence, found.starts, strict=True
             )
+        ]
+        pieces += [
+            piece_of(gene, self.window, evidence, decoded=False)
+            for gene, evidence in found.overlooked
         ]
         return [mirror(piece, self.window) for piece in pieces] if self.reading else pieces
 
@@ -401,6 +406,7 @@ def open_journal(config: AnnotateConfig, plan: Plan) -> Journal | None:
         grammar=settings_to_dict(plan.settings.grammar),
         code=plan.code,
         taxon=plan.settings.taxon,
+        overlooked=plan.settings.overlooked,
         readings=plan.readings,
     )
     path = config.output.with_name(config.output.name + ".progress")

@@ -103,7 +103,7 @@ class Merger:
             reading: 0, or 1 for a second reading of the same window on its other strand.
         """
         self._passes.append(window)
-        for piece in (piece for piece in pieces if piece.parts):
+        for piece in (piece for piece in pieces if piece.parts and piece.decoded):
             left, right = piece.parts[0].start, piece.parts[-1].end - 1
             start, stop = (left, right) if piece.strand > 0 else (right, left)
             if piece.shows_stop:

@@ -85,6 +85,8 @@ class Piece:
     evidence: Evidence = Evidence()
     starts: tuple[tuple[int, float], ...] = ()
     """Bases that may be the 5' end instead, each with its probability given the rest; the chosen one is among them."""
+    decoded: bool = True
+    """Whether the decoder wrote it; False: only the per-base heads see it."""
 
     @property
     def shows_start(self) -> bool:
@@ -127,6 +129,8 @@ def piece_of(
     window: Window,
     evidence: Evidence | None = None,
     starts: Sequence[tuple[int, float]] = (),
+    *,
+    decoded: bool = True,
 ) -> Piece:
     """Put a window's gene (its first transcript) on the axis; `starts` are in the window's coordinates."""
     transcript = gene.transcripts[0]
@@ -143,6 +147,7 @@ def piece_of(
         transcript.frame,
         evidence or Evidence(),
         tuple((window.start + base, probability) for base, probability in starts),
+        decoded,
     )
 
 
@@ -207,12 +212,13 @@ def piece_to_json(piece: Piece) -> list[Any]:
         piece.frame,
         numbers,
         [list(pair) for pair in piece.starts],
+        piece.decoded,
     ]
 
 
 def piece_from_json(window: int, values: Sequence[Any]) -> Piece:
     """Rebuild a piece of window `window` from `piece_to_json`."""
-    kind, strand, parts, cut_left, cut_right, frame, numbers, starts = values
+    kind, strand, parts, cut_left, cut_right, frame, numbers, starts, decoded = values
     return Piece(
         window,
         kind,
@@ -223,6 +229,7 @@ def piece_from_json(window: int, values: Sequence[Any]) -> Piece:
         frame,
         Evidence(*[NAN if x is None else x for x in numbers]),  # type: ignore[arg-type]
         tuple((base, probability) for base, probability in starts),
+        decoded,
     )
 
 

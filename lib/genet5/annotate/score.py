@@ -33,6 +33,7 @@ FEATURES = (
     "log_length",
     "support",
     "structure_share",
+    "decoded",
 )
 """Names of the columns of `feature_table`, in order."""
 
@@ -59,6 +60,7 @@ def _default_weights() -> dict[str, float]:
         "log_length": 1.5,
         "support": 3.0,
         "structure_share": 0.3,
+        "decoded": 2.0,
     }
 
 
@@ -74,6 +76,7 @@ def _default_means() -> dict[str, float]:
         "log_length": 2.7,
         "support": 0.7,
         "structure_share": 0.7,
+        "decoded": 1.0,
     }
 
 
@@ -84,17 +87,16 @@ class Scoring:
     bias: float = 1.0
     """Log-odds of a gene whose features are all at their means."""
     weights: dict[str, float] = field(default_factory=_default_weights)
-    """Coefficient of each feature (FEATURES)."""
+    """Coefficient of each feature (FEATURES); 0 for those that are not named."""
     means: dict[str, float] = field(default_factory=_default_means)
     """What is subtracted from each feature; an unknown feature (an end beyond the contig) counts as its mean."""
 
     def __post_init__(self) -> None:
         for name in ("weights", "means"):
-            if set(getattr(self, name)) != set(FEATURES):
+            unknown = sorted(set(getattr(self, name)) - set(FEATURES))
+            if unknown:
                 raise ConfigError(
-                    f"scoring.{name}",
-                    sorted(getattr(self, name)),
-                    f"must name {', '.join(FEATURES)}",
+                    f"scoring.{name}", unknown[0], f"must be one of {', '.join(FEATURES)}"
                 )
 
 
@@ -121,14 +123,15 @@ def _features(call: Call) -> list[float]:
         math.log10(max(sum(p.end - p.start for p in call.parts), 1)),
         call.support,
         call.structure_share,
+        float(call.support > 0),
     ]
 
 
 def gene_log_odds(scoring: Scoring, features: ArrayLike) -> NDArray[np.float64]:
     """Return the log-odds that each row's gene is right."""
     table = np.asarray(features, dtype=np.float64).reshape(-1, len(FEATURES))
-    means = np.array([scoring.means[name] for name in FEATURES])
-    weights = np.array([scoring.weights[name] for name in FEATURES])
+    means = np.array([scoring.means.get(name, 0.0) for name in FEATURES])
+    weights = np.array([scoring.weights.get(name, 0.0) for name in FEATURES])
     centred = np.where(np.isnan(table), 0.0, table - means)
     return np.asarray(scoring.bias + centred @ weights)
 
