@@ -65,6 +65,8 @@ class FitSettings:
     """The model's genes may have introns."""
     start_codons: tuple[str, ...] = ()
     """Codons that may start a gene, kept in annotate.json."""
+    overlooked: bool = False
+    """Propose genes that only the per-base heads see, too; kept in annotate.json."""
     both_strands: bool = False
     """Read each window on both strands, as the flag of annotate does."""
     batch_size: int = 16
@@ -101,7 +103,7 @@ def _fit(settings: FitSettings) -> int:
     grammar = replace(base.grammar, introns=settings.introns or base.grammar.introns)
     if settings.start_codons:
         grammar = replace(grammar, start_codons=settings.start_codons)
-    base = replace(base, grammar=grammar)
+    base = replace(base, grammar=grammar, overlooked=settings.overlooked)
     save_settings(base, settings.model)
     samples, truth = [], {}
     for name in chosen_genomes(settings):

@@ -71,7 +71,7 @@ class AnnotateSettings:
     """Shorter genes are dropped; those at a contig's end too."""
     min_score: float = 0.5
     """Genes with a lower probability are dropped."""
-    overlooked: bool = True
+    overlooked: bool = False
     """Propose genes that only the per-base heads see, too (genes without introns)."""
     grammar: GrammarSettings = field(default_factory=GrammarSettings)
     overlaps: OverlapRule = field(default_factory=OverlapRule)
