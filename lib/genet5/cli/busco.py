@@ -13,7 +13,7 @@ from genet5.config.busco import BuscoSettings
 from genet5.config.files import save_json
 from genet5.errors import DataError
 from genet5.genome.codes import genetic_code
-from genet5.genome.gff3 import read_gff3
+from genet5.genome.formats import read_annotation
 from genet5.score.busco import Lineage
 from genet5.score.busco_search import Progress, choose_scorer, extract_proteins, run_busco
 
@@ -37,7 +37,7 @@ def _score(settings: BuscoSettings) -> int:
     choose_scorer(settings.scorer)  # fail before the work
     genetic_code(settings.genetic_code)
     lineage = Lineage.read(settings.lineage)
-    annotation = read_gff3(settings.predictions, skip_bad=settings.skip_bad)
+    annotation = read_annotation(settings.predictions, skip_bad=settings.skip_bad)
     for cause, count in annotation.skipped.items():
         log.warning("%s: skipped %d: %s", settings.predictions, count, cause)
     proteins = extract_proteins(

@@ -16,7 +16,7 @@ class BuscoSettings:
     """Which proteins to look into, and for what."""
 
     predictions: Annotated[Path, tyro.conf.arg(metavar="P.gff3")]
-    """Predicted genes, GFF3, plain or compressed."""
+    """Predicted genes: GFF3, GTF or GenBank, plain or compressed."""
     genome: Annotated[Path, tyro.conf.arg(metavar="G.fa")]
     """Their genome, FASTA, plain or compressed."""
     lineage: Annotated[Path, tyro.conf.arg(metavar="DIR")]
