@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "eval": "genet5.cli.eval",
     "busco": "genet5.cli.busco",
     "simulate": "genet5.cli.simulate",
+    "convert": "genet5.cli.convert",
 }
 """Command -> module with `main(argv) -> int`."""
 
@@ -31,6 +32,7 @@ SUMMARIES: dict[str, str] = {
     "eval": "score predicted genes against reference genes",
     "busco": "score the proteins of predicted genes with BUSCO",
     "simulate": "write an artificial genome with its annotation",
+    "convert": "rewrite an annotation as GFF3, GTF or GenBank",
 }
 """Command -> one line of help, kept here so that listing the commands imports none of them."""
 

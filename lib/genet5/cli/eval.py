@@ -10,8 +10,9 @@ from pathlib import Path
 from genet5.cli.parse import run
 from genet5.config.eval import EvalSettings
 from genet5.config.files import save_json
+from genet5.genome.annotation import Annotation
 from genet5.genome.files import atomic_writer
-from genet5.genome.gff3 import Annotation, read_gff3
+from genet5.genome.formats import read_annotation
 from genet5.score.genes import score_genes
 from genet5.score.plot import plot_html, plot_svg
 
@@ -52,7 +53,7 @@ def _evaluate(settings: EvalSettings) -> int:
 
 
 def _read(path: Path, *, skip_bad: bool) -> Annotation:
-    annotation = read_gff3(path, skip_bad=skip_bad)
+    annotation = read_annotation(path, skip_bad=skip_bad)
     for cause, count in annotation.skipped.items():
         log.warning("%s: skipped %d: %s", path, count, cause)
     return annotation

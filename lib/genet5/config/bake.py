@@ -23,7 +23,7 @@ class BakeSettings:
     fasta: Path | None = None
     """One genome instead of --raw_dir: its FASTA file (plain, gzip or bgzip)."""
     gff: Path | None = None
-    """Its GFF3 file (plain, gzip or bgzip)."""
+    """Its annotation: GFF3, GTF or GenBank (plain, gzip or bgzip)."""
     taxon: str = "prokaryotes"
     """Taxon of the --fasta genome: prokaryotes, unicellular, invertebrates, vertebrates or plants."""
     output_dir: Path | None = None

@@ -18,9 +18,9 @@ class EvalSettings:
     """What to compare, and how."""
 
     predictions: Annotated[Path, tyro.conf.arg(metavar="P.gff3")]
-    """Predicted genes, GFF3, plain or compressed."""
+    """Predicted genes: GFF3, GTF or GenBank, plain or compressed."""
     reference: Annotated[Path, tyro.conf.arg(metavar="R.gff3")]
-    """Genes held to be true, GFF3, plain or compressed."""
+    """Genes held to be true: GFF3, GTF or GenBank, plain or compressed."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
     """Write scores, protocol and file names to this JSON file too."""
     plot: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None

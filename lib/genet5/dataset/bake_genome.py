@@ -25,9 +25,10 @@ from genet5.dataset.recode import SOURCE_CODE, TARGET_CODE, recode_contig
 from genet5.dataset.sources import Source, Split
 from genet5.dataset.windows import NO_STRETCHES, Window, reverse_stretches, tile
 from genet5.errors import DataError
+from genet5.genome.annotation import Annotation
 from genet5.genome.fasta import read_fasta
+from genet5.genome.formats import read_annotation
 from genet5.genome.gene import Gene
-from genet5.genome.gff3 import Annotation, read_gff3
 from genet5.genome.sequence import Bases, reverse_complement
 from genet5.tokens.cut import GeneIndex, wrapped_genes
 from genet5.tokens.files import Tokenizer
@@ -153,7 +154,7 @@ class _Baker:
     def bake(self) -> None:
         result, task = self.result, self.task
         with result.clock("read GFF3"):
-            annotation = read_gff3(task.source.gff, skip_bad=self.settings.skip_bad)
+            annotation = read_annotation(task.source.gff, skip_bad=self.settings.skip_bad)
         for cause, number in annotation.skipped.items():
             result.count("skipped records", cause, number)
         self._sort_genes(annotation)
@@ -176,11 +177,15 @@ class _Baker:
                 if gene.contig in by_contig:
                     by_contig[gene.contig].append(gene)
                 elif gene.contig not in self.task.lengths:
+                    if self.settings.skip_bad:
+                        self.result.count("skipped records", "unknown contig")
+                        continue
                     raise DataError(
                         f'contig "{gene.contig}" (gene "{gene.id}")',
                         expected=f"a contig of {self.task.source.fasta.name}",
                         path=self.task.source.gff,
-                        remedy="Do FASTA and GFF3 belong together?",
+                        line=annotation.contig_lines.get(gene.contig),
+                        remedy="Do FASTA and annotation belong together? --skip_bad leaves such genes out",
                     )
             for name, genes in by_contig.items():
                 self.genes[name] = self._sorted(genes, self.task.lengths[name])

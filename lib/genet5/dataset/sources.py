@@ -1,7 +1,7 @@
 """What is baked: genomes found on disk, and which of their contigs are for training and which for validation.
 
 RAW/TAXON/SPECIES/ holds one FASTA (`.fa`, `.fna`, `.fasta`, also with `.gz`) and one GFF3 (`.gff3`, `.gff`, also with
-`.gz`). A split table has the tab-separated columns taxon, genome, contigs, split with a header line; `contigs` is a
+`.gz`) or else one GTF or GenBank file (`.gtf`, `.gbff`, `.gbk`, `.gb`). A split table has the tab-separated columns taxon, genome, contigs, split with a header line; `contigs` is a
 comma-separated list or `*` for the rest of the genome. Without a table species or contigs are drawn, always whole.
 
 Example:
@@ -27,6 +27,8 @@ Split = Literal["training", "validation"]
 
 _FASTA = (".fa", ".fna", ".fasta", ".fas")
 _GFF = (".gff3", ".gff")
+_OTHER_ANNOTATIONS = (".gtf", ".gbff", ".gbk", ".gb")
+"""Taken where there is no GFF3."""
 _SPLIT_NAMES: dict[str, Split] = {
     "train": "training",
     "training": "training",
@@ -92,7 +94,7 @@ def find_sources(settings: BakeSettings) -> list[Source]:
     if not chosen:
         raise DataError("no genome", expected="RAW/TAXON/SPECIES/ folders", path=raw)
     return [
-        Source(taxon, folder.name, _only(folder, _FASTA, "FASTA"), _only(folder, _GFF, "GFF3"))
+        Source(taxon, folder.name, _only(folder, _FASTA, "FASTA"), _annotation(folder))
         for taxon, folder in chosen
     ]
 
@@ -184,6 +186,12 @@ def splits_by_share(
         for index, contig in units[unit]:
             splits[index][contig] = "validation"
     return splits
+
+
+def _annotation(folder: Path) -> Path:
+    names = [path.name.removesuffix(".gz") for path in folder.iterdir()]
+    has_gff = any(name.endswith(_GFF) and not name.startswith(".") for name in names)
+    return _only(folder, _GFF if has_gff else (*_GFF, *_OTHER_ANNOTATIONS), "GFF3")
 
 
 def _only(folder: Path, suffixes: tuple[str, ...], what: str) -> Path:

@@ -1,0 +1,99 @@
+"""`genet5 convert`: rewrite an annotation in another format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from genet5.cli.parse import run
+from genet5.config.convert import ConvertSettings
+from genet5.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from genet5.genome.annotation import Annotation
+    from genet5.genome.fasta import Contig
+    from genet5.genome.formats import Format
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    return run(
+        _convert,
+        ConvertSettings,
+        argv,
+        name="convert",
+        description="Rewrite an annotation (GFF3, GTF or GenBank) as GFF3, GTF or GenBank.",
+    )
+
+
+def _convert(settings: ConvertSettings) -> int:
+    from genet5.genome.codes import genetic_code
+    from genet5.genome.fasta import read_fasta
+    from genet5.genome.files import atomic_writer
+    from genet5.genome.formats import read_annotation
+    from genet5.genome.genbank_write import write_genbank
+    from genet5.genome.gff3 import write_gff3
+    from genet5.genome.gtf_write import write_gtf
+
+    kind = _format(settings)
+    genetic_code(settings.genetic_code)
+    annotation = read_annotation(settings.annotation, skip_bad=settings.skip_bad)
+    for cause, count in annotation.skipped.items():
+        log.warning("%s: skipped %d: %s", settings.annotation, count, cause)
+    contigs = list(read_fasta(settings.genome)) if settings.genome is not None else []
+    if contigs:
+        annotation = _fitted(annotation, contigs, settings)
+    genes, circular = annotation.genes, annotation.circular
+    with atomic_writer(settings.out) as out:
+        if kind == "genbank":
+            write_genbank(out, genes, contigs, settings.genetic_code, circular=circular)
+        elif kind == "gtf":
+            write_gtf(out, genes, annotation.contig_lengths, circular=circular)
+        else:
+            write_gff3(out, genes, annotation.contig_lengths, circular=circular)
+    log.info("%s: %d genes", settings.out, len(genes))
+    return 0
+
+
+def _format(settings: ConvertSettings) -> Format:
+    from genet5.genome.formats import format_of_name
+
+    found = format_of_name(settings.out) if settings.format == "auto" else settings.format
+    if found is None:
+        raise ConfigError(
+            "format", "auto", f"must be given: the name {str(settings.out)!r} does not tell it"
+        )
+    if found == "genbank" and settings.genome is None:
+        raise ConfigError("genome", None, "must be given: GenBank holds the bases too")
+    return found
+
+
+def _fitted(
+    annotation: Annotation, contigs: Sequence[Contig], settings: ConvertSettings
+) -> Annotation:
+    """The annotation with the genome's contigs and lengths.
+
+    Raises:
+        DataError: A gene lies on no contig of the genome, or beyond its end.
+    """
+    lengths = {contig.name: len(contig.bases) for contig in contigs}
+    kept = []
+    for gene in annotation.genes:
+        length = lengths.get(gene.contig, 0)
+        circular = gene.contig in annotation.circular
+        if gene.end <= length or (circular and gene.start < length and gene.end <= 2 * length):
+            kept.append(gene)
+        elif not settings.skip_bad:
+            raise DataError(
+                f'gene "{gene.id}" at {gene.start + 1}-{gene.end} of contig "{gene.contig}"',
+                expected=f"a place in {settings.genome}", path=settings.annotation,
+                line=annotation.contig_lines.get(gene.contig),
+                remedy="Do annotation and genome belong together? --skip_bad leaves such genes out",
+            )  # fmt: skip
+    if len(kept) < len(annotation.genes):
+        log.warning("skipped %d: not in the genome", len(annotation.genes) - len(kept))
+    return replace(annotation, genes=tuple(kept), contig_lengths=lengths)
