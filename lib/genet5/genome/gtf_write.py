@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TextIO
+from urllib.parse import quote
 
 from genet5.genome.gene import Cds, Gene, Transcript
 from genet5.genome.gff3_cds import phases
 from genet5.genome.gff3_lines import Span
 
-_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, 133, *map(ord, '%;"\u2028\u2029'))}
+_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, '%;"'))}
 _COMMA = {ord(","): "%2C"}
 
 
@@ -196,6 +197,5 @@ def _escape(text: str) -> str:
 
 
 def _word(name: str) -> str:
-    """A contig's name in one word that does not look like a comment."""
-    text = _escape(name).replace(" ", "%20")
-    return f"%23{text[1:]}" if text.startswith("#") else text
+    """A contig's name in one ASCII word that does not look like a comment."""
+    return quote(name, safe=".:^*$@!+_?-|/()[]=,'")

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.gff3 import read_gff3, write_gff3
 from genet5.genome.gff3_cds import phases
+from genet5.genome.gtf import parse_gtf
+from genet5.genome.gtf_write import write_gtf
 
 LENGTHS = {"chr 1;x=%\t": 1000, ">c~2": 500}
 CIRCULAR = ">c~2"
@@ -166,6 +168,18 @@ def test_reading_gives_back_what_was_written(
     with path.open("w", encoding="utf-8", newline="\n") as out:
         write_gff3(out, genes, LENGTHS, prokaryote=prokaryote, circular={CIRCULAR})
     annotation = read_gff3(path)
+    assert list(annotation.genes) == genes
+    assert annotation.contig_lengths == LENGTHS
+    assert annotation.circular == {CIRCULAR}
+    assert annotation.skipped == {}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(genes=_gene_lists())
+def test_reading_gives_back_what_was_written_as_gtf(genes: list[Gene]) -> None:
+    out = io.StringIO()
+    write_gtf(out, genes, LENGTHS, circular={CIRCULAR})
+    annotation = parse_gtf(io.StringIO(out.getvalue()), Path("r.gtf"))
     assert list(annotation.genes) == genes
     assert annotation.contig_lengths == LENGTHS
     assert annotation.circular == {CIRCULAR}
