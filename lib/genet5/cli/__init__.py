@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "busco": "genet5.cli.busco",
     "simulate": "genet5.cli.simulate",
     "convert": "genet5.cli.convert",
+    "subset_packed": "genet5.cli.subset_packed",
 }
 """Command -> module with `main(argv) -> int`."""
 
@@ -33,13 +34,14 @@ SUMMARIES: dict[str, str] = {
     "busco": "score the proteins of predicted genes with BUSCO",
     "simulate": "write an artificial genome with its annotation",
     "convert": "rewrite an annotation as GFF3, GTF or GenBank",
+    "subset_packed": "take a random share of a packed file",
 }
 """Command -> one line of help, kept here so that listing the commands imports none of them."""
 
 
 def help_text() -> str:
     """Return what `genet5 --help` prints."""
-    lines = [f"  {name:<10}  {SUMMARIES.get(name, '')}\n" for name in COMMANDS]
+    lines = [f"  {name:<13}  {SUMMARIES.get(name, '')}\n" for name in COMMANDS]
     return (
         "usage: genet5 COMMAND ...\n\n"
         "Find genes in DNA with a decoder that points at bases.\n\n"
