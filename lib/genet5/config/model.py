@@ -12,7 +12,34 @@ from genet5.config.checks import require
 from genet5.errors import ConfigError
 
 PresetName = Literal["nano", "small", "base"]
+AttentionName = Literal["auto", "flash", "flex", "sdpa"]
+"""What computes the encoder's windowed attention (`blocks.windowed`)."""
+BalanceName = Literal["loss", "bias"]
+"""What keeps experts evenly used: an auxiliary loss, or a bias on the router's choice that follows their load."""
 FORMAT = 1
+
+
+def _require_positive(part: object, where: str, *names: str) -> None:
+    for name in names:
+        value = getattr(part, name)
+        require(value >= 1, f"{where}.{name}", value, "must be at least 1")
+
+
+def _require_share(value: float, name: str) -> None:
+    require(0 <= value < 1, name, value, "must be at least 0 and below 1")
+
+
+def _require_experts(part: EncoderConfig | DecoderConfig, where: str) -> None:
+    require(
+        part.num_experts >= 0, f"{where}.num_experts", part.num_experts, "must not be negative"
+    )
+    require(
+        part.num_experts == 0 or 1 <= part.moe_top_k <= part.num_experts,
+        f"{where}.moe_top_k",
+        part.moe_top_k,
+        "must be between 1 and num_experts",
+    )
+    _require_positive(part, where, "moe_every")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,9 +60,19 @@ class EncoderConfig:
     """Pre-norm layers; False = post-norm as in DNABERT-2."""
     dropout: float = 0.0
     """Dropout in training."""
+    num_experts: int = 0
+    """Experts of each layer that has any, `ff_dim` wide each; 0 = dense feed-forward."""
+    moe_top_k: int = 2
+    """Experts that each token uses."""
+    moe_every: int = 1
+    """Every so many layers have experts, the last one among them; the others are dense."""
+    moe_balance: BalanceName = "loss"
+    """What keeps experts evenly used."""
 
     def __post_init__(self) -> None:
-        require(self.layers >= 1, "encoder.layers", self.layers, "must be at least 1")
+        _require_positive(self, "encoder", "layers", "heads", "ff_dim")
+        _require_experts(self, "encoder")
+        _require_share(self.dropout, "encoder.dropout")
         require(
             self.window_tokens >= 0 and self.window_tokens % 2 == 0,
             "encoder.window_tokens",
@@ -63,6 +100,10 @@ class CompressorConfig:
     window_bp: int = 2048
     """A latent reads tokens up to this many bp from its anchor."""
 
+    def __post_init__(self) -> None:
+        names = ("num_latents", "bin_bp", "layers", "heads", "kv_heads", "ff_dim", "window_bp")
+        _require_positive(self, "compressor", *names)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecoderConfig:
@@ -84,14 +125,17 @@ class DecoderConfig:
     """Experts that each label uses."""
     dropout: float = 0.1
     """Dropout in training."""
+    moe_every: int = 1
+    """Every so many layers have experts, the last one among them; the others are dense."""
+    moe_balance: BalanceName = "loss"
+    """What keeps experts evenly used."""
 
     def __post_init__(self) -> None:
-        require(
-            self.num_experts == 0 or 1 <= self.moe_top_k <= self.num_experts,
-            "decoder.moe_top_k",
-            self.moe_top_k,
-            "must be between 1 and num_experts",
+        _require_positive(
+            self, "decoder", "layers", "heads", "kv_heads", "cross_kv_heads", "ff_dim"
         )
+        _require_share(self.dropout, "decoder.dropout")
+        _require_experts(self, "decoder")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +149,11 @@ class InitConfig:
     moe_router_std: float = 0.006
     boundary_bias: float = -7.0
     """Boundaries are rare: their logits start low."""
+
+    def __post_init__(self) -> None:
+        for name in ("std", "embed_std", "ffn_std", "attn_std", "moe_router_std"):
+            value = getattr(self, name)
+            require(value >= 0, f"init.{name}", value, "must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
