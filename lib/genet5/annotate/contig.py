@@ -31,6 +31,8 @@ class ContigRun:
     contig: Contig
     axis: Axis
     readings: int = 1
+    spliced: bool = False
+    """Whether genes may have introns."""
     waiting: set[Place] = field(default_factory=set)
     """Windows whose pieces are not there yet."""
 
@@ -61,12 +63,15 @@ class ContigRun:
 
     def calls(self) -> list[Call]:
         """Stitch all pieces; sorted by start."""
-        merger = Merger(self.axis)
-        joiners = [Joiner(self.axis) for _ in range(self.readings)]
+        merger = Merger(self.axis, spliced=self.spliced)
+        joiners = [(Joiner(self.axis), Joiner(self.axis)) for _ in range(self.readings)]
         for reading, index in self._places:
             window, pieces = self.axis.windows[index], self._pieces[reading, index]
+            written = [p for p in pieces if p.decoded or not self.spliced]
+            on_path = [p for p in pieces if not p.decoded and self.spliced]
             merger.add_sightings(window, pieces, reading)
-            merger.add_candidates(joiners[reading].add(window, pieces))
+            merger.add_candidates(joiners[reading][0].add(window, written))
+            merger.add_paths(joiners[reading][1].add(window, on_path))
         return merger.calls()
 
 

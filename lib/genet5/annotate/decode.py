@@ -12,7 +12,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -21,8 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genet5.annotate.evidence import GeneReader, Trace, read_tracks
+from genet5.annotate.evidence import GeneReader, Trace, Tracks, read_tracks, tracks_evidence
 from genet5.annotate.overlooked import find_overlooked
+from genet5.annotate.path import best_paths
 from genet5.annotate.pieces import Evidence
 from genet5.dataset.collate import make_inputs
 from genet5.genome.sequence import Bases
@@ -49,7 +50,8 @@ class DecodedWindow:
     labels: tuple[int, ...]
     """The row of labels, <bos> to <eos>."""
     overlooked: tuple[tuple[WindowGene, Evidence], ...] = ()
-    """Genes that only the per-base heads see, if asked for."""
+    """Genes that the per-base heads see, if asked for: without introns those that the decoder left out, with introns all
+    that lie on the best path."""
 
 
 @torch.inference_mode()
@@ -74,7 +76,7 @@ def decode_windows(
         options: The grammar's.
         taxon: Named in every prompt, if the model was trained so.
         cores: Part of each window that evidence for cut genes is summed over; by default all of it.
-        overlooked: Look for genes without introns that the decoder left out, too.
+        overlooked: Look for genes that the per-base heads see, too.
     """
     device = next(model.parameters()).device
     inputs = make_inputs(windows, genetic_codes, tokenizer.sequence).to(device)
@@ -90,20 +92,44 @@ def decode_windows(
     for row, bases in enumerate(windows):
         core = (0, len(bases)) if cores is None else cores[row]
         reader = GeneReader(trace, tracks, signals, row, core, tokenizer.structure)
-        window = _read_window(trace, reader, row, tokenizer)
-        if overlooked:
-            inside = slice(0, len(bases))
-            more = find_overlooked(
-                bases,
-                genetic_codes[row],
-                options,
-                tracks.codons[row][..., inside],
-                tracks.boundaries[row][..., inside],
-                window.genes,
-            )
-            window = replace(window, overlooked=tuple(more))
-        found.append(window)
-    return found
+        found.append(_read_window(trace, reader, row, tokenizer))
+    if not overlooked:
+        return found
+    if options.introns:
+        more = _on_paths(windows, genetic_codes, options, encoded, tracks, cores)
+    else:
+        more = _in_open_frames(windows, genetic_codes, options, tracks, found)
+    return [replace(window, overlooked=genes) for window, genes in zip(found, more, strict=True)]
+
+
+def _in_open_frames(
+    windows: Sequence[Bases],
+    codes: Sequence[int],
+    options: GrammarOptions,
+    tracks: Tracks,
+    decoded: Sequence[DecodedWindow],
+) -> Iterator[tuple[tuple[WindowGene, Evidence], ...]]:
+    """Open reading frames that look coding where the decoder wrote nothing."""
+    for row, bases in enumerate(windows):
+        inside = slice(0, len(bases))
+        codons, edges = tracks.codons[row][..., inside], tracks.boundaries[row][..., inside]
+        yield tuple(find_overlooked(bases, codes[row], options, codons, edges, decoded[row].genes))
+
+
+def _on_paths(
+    windows: Sequence[Bases],
+    codes: Sequence[int],
+    options: GrammarOptions,
+    encoded: Encoded,
+    tracks: Tracks,
+    cores: Sequence[tuple[int, int]] | None,
+) -> Iterator[tuple[tuple[WindowGene, Evidence], ...]]:
+    """Spliced genes on the best path of the per-base heads, whether or not the decoder wrote them, too."""
+    states, edges = encoded.state_logits.cpu().numpy(), encoded.boundary_logits.cpu().numpy()
+    for row, genes in enumerate(best_paths(windows, codes, options, states, edges)):
+        size = len(windows[row])
+        core = (0, size) if cores is None else cores[row]
+        yield tuple((gene, tracks_evidence(gene, tracks, row, size, core)) for gene in genes)
 
 
 def _read_window(trace: Trace, reader: GeneReader, row: int, tokenizer: Tokenizer) -> DecodedWindow:

@@ -6,6 +6,7 @@ the logit of the expected codon position at each coding base, and the boundary l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -78,6 +79,60 @@ def read_tracks(state_logits: Tensor, boundary_logits: Tensor) -> Tracks:
     )
 
 
+def tracks_evidence(
+    gene: WindowGene, tracks: Tracks, row: int, length_bp: int, core: tuple[int, int]
+) -> Evidence:
+    """What the per-base heads say of a gene that no decoder wrote; where the window cuts it, of its share in `core`."""
+    transcript, side = gene.transcripts[0], int(gene.strand < 0)
+    low = core[0] if transcript.cut_left else 0
+    high = core[1] if transcript.cut_right else length_bp
+    edges = tracks.boundaries[row]
+    kinds = (_DONOR, _ACCEPTOR) if gene.strand > 0 else (_ACCEPTOR, _DONOR)
+    ends = _inner_ends(transcript, length_bp)
+    spliced = [float(edges[kinds[i] + side, p]) for i, p in ends if low <= p < high]
+    state, coding = codon_odds(transcript, gene.strand, tracks.codons[row, side], low, high)
+    left = NAN if transcript.cut_left or not transcript.parts else transcript.parts[0].first
+    right = NAN if transcript.cut_right or not transcript.parts else transcript.parts[-1].last
+    start, stop = (left, right) if gene.strand > 0 else (right, left)
+    return Evidence(
+        type_logp=NAN,
+        splice_logp=NAN,
+        splices=len(spliced),
+        state=state,
+        coding=coding,
+        start_boundary=NAN if math.isnan(start) else float(edges[_START + side, int(start)]),
+        stop_boundary=NAN if math.isnan(stop) else float(edges[_STOP + side, int(stop)]),
+        splice_boundary=sum(spliced),
+    )
+
+
+def _inner_ends(transcript: WindowTranscript, length_bp: int) -> list[tuple[int, int]]:
+    """(0, last base of a part) and (1, first base of a part) at introns; what the window's edge cuts is no end."""
+    lasts = [part.last for part in transcript.parts]
+    firsts = [part.first for part in transcript.parts]
+    if not (transcript.cut_left and firsts and firsts[0] > 0):
+        firsts = firsts[1:]
+    if not (transcript.cut_right and lasts and lasts[-1] < length_bp - 1):
+        lasts = lasts[:-1]
+    return [(0, p) for p in lasts] + [(1, p) for p in firsts]
+
+
+def codon_odds(
+    transcript: WindowTranscript, strand: int, odds: NDArray[np.float32], low: int, high: int
+) -> tuple[float, int]:
+    """Sum of the codon logits, (3, L), over a transcript's coding bases in [low, high), and their number."""
+    parts = [np.arange(p.first, p.last + 1) for p in transcript.parts if p.kind == "cds"]
+    if not parts:
+        return 0.0, 0
+    bases = np.concatenate(parts)
+    frame = transcript.frame if transcript.cut_left else None
+    first = (0 if strand > 0 else 2) if frame is None else frame
+    codon = (first + strand * np.arange(len(bases))) % 3
+    inside = (bases >= low) & (bases < high)
+    total = odds[codon[inside], bases[inside]].sum(dtype=np.float64)
+    return float(total), int(inside.sum())
+
+
 @dataclass
 class GeneReader:
     """Reads the genes of one window."""
@@ -111,7 +166,8 @@ class GeneReader:
         right = None if transcript.cut_right or not count else int(written[-1])
         five, three = (left, right) if forward else (right, left)
         inner = self._splices(transcript, written, low, high)
-        state, coding = self._state(transcript, gene.strand, low, high)
+        odds = self.tracks.codons[self.row, int(not forward)]
+        state, coding = codon_odds(transcript, gene.strand, odds, low, high)
         evidence = Evidence(
             float(logp[begin] + logp[begin + 1]),
             NAN if five is None else float(logp[five]),
@@ -139,22 +195,6 @@ class GeneReader:
         bases = -1 - self.trace.labels[self.row, inner]
         kept: NDArray[np.int64] = inner[(bases >= low) & (bases < high)]
         return kept
-
-    def _state(
-        self, transcript: WindowTranscript, strand: int, low: int, high: int
-    ) -> tuple[float, int]:
-        """Sum of the codon logits over coding bases in [low, high), and their number."""
-        parts = [np.arange(p.first, p.last + 1) for p in transcript.parts if p.kind == "cds"]
-        if not parts:
-            return 0.0, 0
-        bases = np.concatenate(parts)
-        frame = transcript.frame if transcript.cut_left else None
-        first = (0 if strand > 0 else 2) if frame is None else frame
-        codon = (first + strand * np.arange(len(bases))) % 3
-        inside = (bases >= low) & (bases < high)
-        row = 0 if strand > 0 else 1
-        odds = self.tracks.codons[self.row, row, codon[inside], bases[inside]]
-        return float(odds.sum(dtype=np.float64)), int(inside.sum())
 
     def _boundary(self, index: int | None, kind: int, strand: int) -> float:
         if index is None:

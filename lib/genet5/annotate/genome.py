@@ -68,7 +68,7 @@ class Annotator:
         axis = plan_axis(
             len(contig.bases), self.settings.window_bp, self.settings.overlap_bp, circular=circular
         )
-        return ContigRun(index, contig, axis, self.readings)
+        return ContigRun(index, contig, axis, self.readings, self.options.introns)
 
     def decode(self, tasks: Sequence[Task]) -> None:
         """Decode some windows in one batch and give the pieces to their contigs."""
@@ -80,7 +80,7 @@ class Annotator:
             self.options,
             taxon=self.settings.taxon,
             cores=[task.core() for task in tasks],
-            overlooked=self.settings.overlooked and not self.options.introns,
+            overlooked=self.settings.overlooked,
         )
         for task, found in zip(tasks, decoded, strict=True):
             task.run.put((task.reading, task.window.index), task.pieces(found))

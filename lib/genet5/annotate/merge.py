@@ -21,6 +21,7 @@ from genet5.annotate.windows import Axis, Window
 FULL_WEIGHT_BP = 1000
 """A window counts fully for what is this far from its edges."""
 _LEAST_WEIGHT = 0.05
+_MOST_STRUCTURES = 3
 _CHAIN_WEIGHT = 1e-3
 """A joined gene only proposes its structure: the windows it was joined from vote by themselves."""
 
@@ -42,7 +43,9 @@ class Call:
     support: float
     """Share (0..1, weighted) of the windows that could show the 3' end and do."""
     structure_share: float
-    """Share of the votes that the chosen structure got."""
+    """Share of the votes that this structure got."""
+    path_share: float = 0.0
+    """Share (0..1, weighted) of the windows that could show the 3' end whose best path is this very structure."""
 
     @property
     def start(self) -> int:
@@ -75,10 +78,18 @@ def candidate_key(candidate: Candidate, axis: Axis) -> GeneKey:
 
 
 class Merger:
-    """Collects candidates and sightings of an axis; merges them into calls."""
+    """Collects candidates and sightings of an axis; merges them into calls.
 
-    def __init__(self, axis: Axis) -> None:
+    Args:
+        axis: Where they lie.
+        spliced: Genes may have introns: the structures with most votes become calls of their own, of which one is chosen
+            later.
+    """
+
+    def __init__(self, axis: Axis, *, spliced: bool = False) -> None:
         self._axis = axis
+        self._spliced = spliced
+        self._paths: dict[tuple[int, Parts], float] = defaultdict(float)
         self._groups: dict[GeneKey, list[tuple[Candidate, float]]] = defaultdict(list)
         self._seen: dict[tuple[int, int], dict[tuple[int, int], float]] = defaultdict(dict)
         self._starts: dict[tuple[int, int], float] = defaultdict(float)
@@ -86,13 +97,24 @@ class Merger:
         self._passes: list[Window] = []
 
     def add_candidates(self, candidates: Iterable[Candidate]) -> None:
-        """Take whole candidates."""
+        """Take whole candidates that decoders wrote, or that only the per-base heads see."""
         for candidate in candidates:
             window = self._axis.windows[candidate.window]
             weight = view_weight(window, candidate.stop_base, self._axis)
             past_origin = candidate.start >= self._axis.contig_bp
             kept = _moved(candidate, -self._axis.contig_bp) if past_origin else candidate
             self._groups[candidate_key(kept, self._axis)].append((kept, weight))
+
+    def add_paths(self, candidates: Sequence[Candidate]) -> None:
+        """Take whole candidates on best paths; they vote for their 5' ends as the windows of decoded ones do."""
+        self.add_candidates(candidates)
+        size = self._axis.contig_bp
+        for candidate in candidates:
+            window = self._axis.windows[candidate.window]
+            weight = view_weight(window, candidate.stop_base, self._axis)
+            kept = _moved(candidate, -size) if candidate.start >= size else candidate
+            self._paths[kept.strand, kept.parts] += weight
+            self._starts[kept.strand, _five(kept.parts, kept.strand) % size] += weight
 
     def add_sightings(self, window: Window, pieces: Iterable[Piece], reading: int = 0) -> None:
         """Note which ends a window shows, of whole genes and of cut ones; every window must be told of.
@@ -121,25 +143,34 @@ class Merger:
     def calls(self) -> list[Call]:
         """Merge; sorted by start, end, strand."""
         weights = _StopWeights(self._passes, self._axis)
-        calls = [self._merge(key, group, weights) for key, group in self._groups.items()]
-        return sorted(calls, key=lambda c: (c.start, c.end, c.strand, c.type))
+        calls = [c for key, group in self._groups.items() for c in self._merge(key, group, weights)]
+        return sorted(calls, key=lambda c: (c.start, c.end, c.strand, c.type, c.parts))
 
     def _merge(
         self, key: GeneKey, members: list[tuple[Candidate, float]], weights: _StopWeights
-    ) -> Call:
-        group, shares = [c for c, _ in members], [w for _, w in members]
-        parts, share = self._elect(key, members)
-        model = next((c for c in group if c.parts == parts), group[0])
+    ) -> list[Call]:
         seen = self._seen.get((key[1], key[2]), {})
         possible = weights.at(key[2])
         support = min(sum(seen.values()) / possible, 1.0) if possible else 1.0
-        return Call(
-            key[0], key[1], parts, model.frame, model.partial_left, model.partial_right,
-            mean_evidence([c.evidence for c in group], shares), support, share,
-        )  # fmt: skip
+        calls = []
+        for parts, share in self._elect(key, members)[: _MOST_STRUCTURES if self._spliced else 1]:
+            alike = [(c, w) for c, w in members if c.parts == parts] or members
+            model = alike[0][0]
+            told = alike if self._spliced else members
+            path = self._paths.get((key[1], parts), 0.0)
+            calls.append(
+                Call(
+                    key[0], key[1], parts, model.frame, model.partial_left, model.partial_right,
+                    mean_evidence([c.evidence for c, _ in told], [w for _, w in told]), support, share,
+                    min(path / possible, 1.0) if possible else 0.0,
+                )
+            )  # fmt: skip
+        return calls
 
-    def _elect(self, key: GeneKey, members: list[tuple[Candidate, float]]) -> tuple[Parts, float]:
-        """Choose the structure with most votes; return it with its share of them."""
+    def _elect(
+        self, key: GeneKey, members: list[tuple[Candidate, float]]
+    ) -> list[tuple[Parts, float]]:
+        """Rank the structures by votes; return each with its share of them."""
         strand, stop = key[1], key[2]
         shapes: dict[Parts, float] = defaultdict(
             float
@@ -158,8 +189,9 @@ class Merger:
             total = sum(votes[p] for p in longer)
             for parts in longer:
                 votes[parts] += weight * votes[parts] / total
-        best = max(votes, key=lambda parts: (votes[parts], coding_bases(parts), parts))
-        return best, votes[best] / sum(votes.values())
+        ranked = sorted(votes, key=lambda p: (votes[p], coding_bases(p), p), reverse=True)
+        total = sum(votes.values())
+        return [(parts, votes[parts] / total) for parts in ranked]
 
 
 def _five(parts: Parts, strand: int) -> int:
@@ -229,6 +261,10 @@ def mean_evidence(evidence: Sequence[Evidence], weights: Sequence[float]) -> Evi
 def _moved(candidate: Candidate, by: int) -> Candidate:
     return replace(
         candidate,
-        parts=tuple(Stretch(p.kind, p.start + by, p.end + by) for p in candidate.parts),
+        parts=_moved_parts(candidate.parts, by),
         starts=tuple((base + by, probability) for base, probability in candidate.starts),
     )
+
+
+def _moved_parts(parts: Parts, by: int) -> Parts:
+    return tuple(Stretch(p.kind, p.start + by, p.end + by) for p in parts)

@@ -2,7 +2,7 @@
 
 The features are averages over the windows that saw the gene: how sure the decoder was of type, strand and ends (without
 the grammar's mask, under which a forced position would always be sure), what the per-base heads say of its bases and
-ends, its length, and the share of windows that found it. The coefficients live in the model directory (`annotate.json`)
+ends, its length and number of parts, and the shares of windows whose decoder and whose best path found it. The coefficients live in the model directory (`annotate.json`)
 or the defaults below; `fit_scoring` fits them by Newton's method.
 
 Example:
@@ -34,6 +34,9 @@ FEATURES = (
     "support",
     "structure_share",
     "decoded",
+    "splice_boundary",
+    "path_share",
+    "log_exons",
 )
 """Names of the columns of `feature_table`, in order."""
 
@@ -45,6 +48,7 @@ _LIMITS = {
     "state": (-8.0, 8.0),
     "start_boundary": (-10.0, 10.0),
     "stop_boundary": (-10.0, 10.0),
+    "splice_boundary": (-10.0, 10.0),
 }
 
 
@@ -124,6 +128,9 @@ def _features(call: Call) -> list[float]:
         call.support,
         call.structure_share,
         float(call.support > 0),
+        evidence.splice_boundary / evidence.splices if evidence.splices else math.nan,
+        call.path_share,
+        math.log10(len(call.parts)) if call.parts else math.nan,
     ]
 
 

@@ -72,7 +72,7 @@ class AnnotateSettings:
     min_score: float = 0.5
     """Genes with a lower probability are dropped."""
     overlooked: bool = False
-    """Propose genes that only the per-base heads see, too (genes without introns)."""
+    """Propose genes that the per-base heads see, too."""
     grammar: GrammarSettings = field(default_factory=GrammarSettings)
     overlaps: OverlapRule = field(default_factory=OverlapRule)
     scoring: Scoring = field(default_factory=Scoring)
