@@ -17,22 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.errors import ConfigError
-from genet5.genome.codes import CODONS, GeneticCode, genetic_code
-from genet5.genome.codon_usage import GC_THIRD, CodonUsage, Floats, codon_usage
+from genet5.genome.artificial_dna import (
+    STARTS,
+    STOPS,
+    Indices,
+    as_indices,
+    as_letters,
+    background,
+    coding_sequences,
+    stop_shares,
+    turn,
+)
+from genet5.genome.codes import GeneticCode, genetic_code
+from genet5.genome.codon_usage import CodonUsage, codon_usage
 from genet5.genome.fasta import Contig
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.genome.sequence import BASE_INDEX, encode_bases
-
-Indices = NDArray[np.int8]
-"""(L,) bases as 0..3 for A, C, G, T; 3 - x is the complement."""
 
 MIN_CONTIG_BP = 2_000
 
-_ASCII = np.frombuffer(b"ACGT", dtype=np.uint8)
-_STARTS, _START_SHARES = ("ATG", "GTG", "TTG"), (0.80, 0.13, 0.07)
-_STOPS = ("TAA", "TGA", "TAG")
-# Shares of the three stops at 30, 50 and 70 % GC (Povolotskaya et al. 2012, doi:10.1186/1745-6150-7-30).
-_STOP_SHARES_AT = ((0.75, 0.60, 0.15), (0.10, 0.30, 0.75), (0.15, 0.10, 0.10))
+_START_SHARES = (0.80, 0.13, 0.07)  # of STARTS
 
 _MIN_GENE_BP, _MEAN_GENE_BP, _GENE_SHAPE = 120, 950, 1.9
 _SWITCH_STRAND = 0.28  # so a run of genes on one strand has 3.6 genes on average
@@ -48,20 +51,6 @@ _RBS = "TAAGGAGGTGA"  # what 16S rRNA's 3' end pairs with; a site is a piece of 
 _RBS_LENGTHS, _RBS_LENGTH_SHARES = (4, 5, 6, 7), (0.25, 0.35, 0.28, 0.12)
 _SPACERS, _SPACER_SHARES = (5, 6, 7, 8, 9), (0.15, 0.20, 0.30, 0.20, 0.15)
 
-_N_TERMINAL_CODONS = 8  # AT-rich: weak mRNA structure at the start (Goodman et al. 2013, doi:10.1126/science.1241934)
-_SEGMENT_CODONS = 9  # mean length of a hydrophobic or polar stretch
-_NUM_STATES = 4  # polar, mixed, hydrophobic, N-terminal
-
-# Log odds of a base after its predecessor between genes, the same on both strands (rows A, C, G, T).
-_NEIGHBOUR = np.array(
-    [
-        [0.18, -0.05, -0.05, 0.05],
-        [0.08, 0.00, -0.08, -0.05],
-        [0.00, 0.18, 0.00, -0.05],
-        [-0.25, 0.00, 0.08, 0.18],
-    ]
-)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layout:
@@ -71,9 +60,9 @@ class _Layout:
     length: NDArray[np.int64]
     strand: NDArray[np.int64]
     start_codon: NDArray[np.int64]
-    """Index into _STARTS."""
+    """Index into STARTS."""
     stop_codon: NDArray[np.int64]
-    """Index into _STOPS."""
+    """Index into STOPS."""
 
     @property
     def end(self) -> NDArray[np.int64]:
@@ -119,7 +108,7 @@ def simulate_bacterium(
         layout = _lay_out(size, table, gc, coding_density, rng)
         between = _between_genes(size, layout, gc_between, rng)
         bases = _write_genes(between, layout, usage, table, rng)
-        contigs.append(Contig(name, _ASCII[bases], f"simulated bacterium, seed {seed}"))
+        contigs.append(Contig(name, as_letters(bases), f"simulated bacterium, seed {seed}"))
         genes += _as_genes(layout, name, code, first=len(genes) + 1)
     return contigs, tuple(genes)
 
@@ -144,8 +133,8 @@ def _lay_out(
     num_codons = ((_MIN_GENE_BP + rng.gamma(_GENE_SHAPE, scale, count)) / 3).round()
     length = 3 * num_codons.astype(np.int64)
     strand = np.where(np.cumsum(rng.random(count) < _SWITCH_STRAND) % 2 == 0, 1, -1)
-    start_codon = rng.choice(len(_STARTS), size=count, p=_START_SHARES)
-    stop_codon = rng.choice(len(_STOPS), size=count, p=_stop_shares(code, gc))
+    start_codon = rng.choice(len(STARTS), size=count, p=_START_SHARES)
+    stop_codon = rng.choice(len(STOPS), size=count, p=stop_shares(code, gc))
     gap = _gaps(strand, start_codon, stop_codon, density, rng)
     lead = int(rng.integers(60, 300))
     start = lead + np.concatenate(([0], np.cumsum(length[:-1] + gap)))
@@ -154,17 +143,6 @@ def _lay_out(
     return _Layout(
         start[:keep], length[:keep], strand[:keep], start_codon[:keep], stop_codon[:keep]
     )
-
-
-def _stop_shares(code: GeneticCode, gc: float) -> Floats:
-    at = (0.3, 0.5, 0.7)
-    shares = np.array([np.interp(gc, at, share) for share in _STOP_SHARES_AT])
-    shares *= [code.is_stop(stop) for stop in _STOPS]
-    total = float(shares.sum())
-    if total == 0:
-        raise ConfigError("genetic_code", code.number, "must have a stop among TAA, TAG and TGA")
-    normalised: Floats = shares / total
-    return normalised
 
 
 def _gaps(
@@ -181,10 +159,10 @@ def _gaps(
     # The upstream gene's stop and the downstream gene's start, in reading direction.
     stop = np.where(left > 0, stop_codon[:-1], stop_codon[1:])
     atg = np.where(left > 0, start_codon[1:], start_codon[:-1]) == 0
-    taa, tga = _STOPS.index("TAA"), _STOPS.index("TGA")
+    taa, tga = STOPS.index("TAA"), STOPS.index("TGA")
     chance = rng.random(len(left))
     overlap_4 = same & atg & (stop == tga) & (chance < _OVERLAP_4)
-    overlap_1 = same & atg & (stop != _STOPS.index("TAG")) & (chance > 1 - _OVERLAP_1)
+    overlap_1 = same & atg & (stop != STOPS.index("TAG")) & (chance > 1 - _OVERLAP_1)
     both_taa = (stop_codon[:-1] == taa) & (stop_codon[1:] == taa)
     overlap_ends = convergent & both_taa & (chance < _OVERLAP_CONVERGENT)
     short = same & ~overlap_4 & ~overlap_1 & (rng.random(len(left)) < _SHORT_GAP)
@@ -204,24 +182,13 @@ def _gaps(
 
 
 def _between_genes(size: int, layout: _Layout, gc: float, rng: np.random.Generator) -> Indices:
-    """Fill the contig's gaps by an order-2 Markov chain that all gaps run in step; genes stay 0."""
+    """Fill the contig's gaps; genes stay 0."""
     starts = np.concatenate(([0], layout.end))
     ends = np.concatenate((layout.start, [size]))
-    lengths = np.maximum(ends - starts, 0)
-    base = np.array([1 - gc, gc, gc, 1 - gc]) / 2
-    odds = np.log(base) + _NEIGHBOUR[None, :, :] + rng.normal(0.0, 0.1, size=(4, 4, 4))
-    chance = np.exp(odds) / np.exp(odds).sum(axis=-1, keepdims=True)
-    cumulative = chance.cumsum(axis=-1)[..., :3]
-    longest = int(lengths.max())
-    rows = np.empty((longest, len(lengths)), dtype=np.int8)
-    before, last = rng.choice(4, size=(2, len(lengths)), p=base)
-    for step in range(longest):
-        draw = rng.random(len(lengths))
-        before, last = last, (draw[:, None] > cumulative[before, last]).sum(axis=1)
-        rows[step] = last
+    pieces = background(np.maximum(ends - starts, 0), gc, rng)
     bases = np.zeros(size, dtype=np.int8)
-    for index, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
-        bases[start : start + length] = rows[:length, index]
+    for start, piece in zip(starts.tolist(), pieces, strict=True):
+        bases[start : start + len(piece)] = piece
     return bases
 
 
@@ -233,66 +200,16 @@ def _write_genes(
     rng: np.random.Generator,
 ) -> Indices:
     """Write the genes and their ribosome binding sites into the contig."""
-    coding = _coding_sequences(layout, usage, rng)
+    coding = coding_sequences(layout.length // 3, layout.start_codon, layout.stop_codon, usage, rng)
     _fit_overlaps(coding, layout, rng)
     sites = [_binding_site(coding, layout, index, code, rng) for index in range(len(layout))]
     for index, sequence in enumerate(coding):
         start, end = int(layout.start[index]), int(layout.end[index])
-        bases[start:end] = _turn(sequence, int(layout.strand[index]))
+        bases[start:end] = turn(sequence, int(layout.strand[index]))
     for site in filter(None, sites):
         start, piece = site
         bases[start : start + len(piece)] = piece
     return bases
-
-
-def _coding_sequences(
-    layout: _Layout, usage: CodonUsage, rng: np.random.Generator
-) -> list[Indices]:
-    """Draw each gene's bases in reading direction: start codon, sense codons, stop codon."""
-    num_codons = layout.length // 3
-    total = int(num_codons.sum())
-    first = np.concatenate(([0], np.cumsum(num_codons)))[:-1]
-    gene = np.repeat(np.arange(len(layout)), num_codons)
-    offset = np.arange(total) - first[gene]
-    row = gene * _NUM_STATES + _protein_states(offset, rng)
-    cumulative = _usage_by_state(len(layout), usage, rng).cumsum(axis=1)
-    cumulative[:, -1] = 1.0
-    flat = (cumulative + np.arange(len(cumulative))[:, None]).ravel()
-
-    def draw(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.searchsorted(flat, rows + rng.random(len(rows)), side="right") % 64
-
-    codon = draw(row)
-    # T|A between codons is rarer than chance: half of them are drawn again.
-    again = np.flatnonzero((codon[:-1] % 4 == 3) & (codon[1:] // 16 == 0))
-    again = again[rng.random(len(again)) < 0.5]
-    codon[again] = draw(row[again])
-    starts, stops = ([CODONS.index(c) for c in codons] for codons in (_STARTS, _STOPS))
-    codon[first] = np.array(starts)[layout.start_codon]
-    codon[first + num_codons - 1] = np.array(stops)[layout.stop_codon]
-    bases = np.stack((codon // 16, codon // 4 % 4, codon % 4), axis=1).astype(np.int8)
-    return [piece.reshape(-1) for piece in np.split(bases, first[1:])]
-
-
-def _protein_states(offset: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Runs of polar (0), mixed (1) and hydrophobic (2) codons; 3 near a gene's start."""
-    new = rng.random(len(offset)) < 1 / _SEGMENT_CODONS
-    run = np.cumsum(new)
-    states = rng.integers(0, 3, size=int(run[-1]) + 1 if len(run) else 1)[run]
-    states[offset <= _N_TERMINAL_CODONS] = 3
-    return states
-
-
-def _usage_by_state(num_genes: int, usage: CodonUsage, rng: np.random.Generator) -> Floats:
-    """Codon frequencies, (genes * states, 64): each gene tilts the genome's usage, each state tilts the gene's."""
-    logs = np.repeat(usage.log_weights[None, :], num_genes, axis=0)
-    logs += rng.normal(0.0, 0.35, size=(num_genes, 1)) * GC_THIRD
-    membrane = rng.random((num_genes, 1)) < 0.22
-    logs += np.where(membrane, 0.7, rng.normal(0.0, 0.15, size=(num_genes, 1))) * usage.hydropathy
-    tilts = [-0.45 * usage.hydropathy, 0 * GC_THIRD, 0.45 * usage.hydropathy, -0.6 * GC_THIRD]
-    by_state: Floats = np.exp(logs[:, None, :] + np.stack(tilts)[None, :, :])
-    by_state /= by_state.sum(axis=-1, keepdims=True)
-    return by_state.reshape(num_genes * _NUM_STATES, 64)
 
 
 def _fit_overlaps(coding: list[Indices], layout: _Layout, rng: np.random.Generator) -> None:
@@ -302,11 +219,11 @@ def _fit_overlaps(coding: list[Indices], layout: _Layout, rng: np.random.Generat
         left, right = coding[index], coding[index + 1]
         if layout.strand[index] != layout.strand[index + 1]:
             for gene in (left, right):
-                gene[-6:-3] = _letters(rng.choice(["GAT", "AAT", "GCT", "ATT"]))
+                gene[-6:-3] = as_indices(rng.choice(["GAT", "AAT", "GCT", "ATT"]))
         elif gap[index] == -4:
             upstream, downstream = (left, right) if layout.strand[index] > 0 else (right, left)
-            upstream[-6:-3] = _letters(rng.choice(["GAA", "AAA", "GCA", "ACA"]))
-            downstream[3:6] = _letters(rng.choice(["AAA", "AAC", "AGC", "ACC"]))
+            upstream[-6:-3] = as_indices(rng.choice(["GAA", "AAA", "GCA", "ACA"]))
+            downstream[3:6] = as_indices(rng.choice(["AAA", "AAC", "AGC", "ACC"]))
 
 
 def _binding_site(
@@ -327,7 +244,7 @@ def _binding_site(
     length = int(rng.choice(_RBS_LENGTHS, p=_RBS_LENGTH_SHARES))
     core = _RBS.index("GGAG")
     begin = int(rng.integers(max(core + 4 - length, 0), min(core, len(_RBS) - length) + 1))
-    piece = _letters(_RBS[begin : begin + length])
+    piece = as_indices(_RBS[begin : begin + length])
     spacer = int(rng.choice(_SPACERS, p=_SPACER_SHARES))
     strand = int(layout.strand[index])
     upstream = index - strand
@@ -339,7 +256,7 @@ def _binding_site(
         room = int(layout.start[upstream] - layout.end[index]) if inside else spacer + length
         start = int(layout.end[index]) + spacer
     if room >= spacer + length:
-        return start, _turn(piece, strand)
+        return start, turn(piece, strand)
     if inside and layout.strand[upstream] == strand:
         _put_into_gene(coding[upstream], piece, len(coding[upstream]) + room - spacer, code)
     return None
@@ -352,16 +269,8 @@ def _put_into_gene(gene: Indices, piece: Indices, end: int, code: GeneticCode) -
         return
     changed = gene.copy()
     changed[start:end] = piece
-    if "*" not in code.translate(_ASCII[changed[:-3]]):
+    if "*" not in code.translate(as_letters(changed[:-3])):
         gene[:] = changed
-
-
-def _letters(text: str) -> Indices:
-    return BASE_INDEX[encode_bases(text)].astype(np.int8)
-
-
-def _turn(sequence: Indices, strand: int) -> Indices:
-    return sequence if strand > 0 else (3 - sequence[::-1]).astype(np.int8)
 
 
 def _as_genes(layout: _Layout, contig: str, code: int, first: int) -> list[Gene]:
