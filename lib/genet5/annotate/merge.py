@@ -12,7 +12,7 @@ import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from genet5.annotate.pieces import Evidence, Piece, Stretch, coding_bases
 from genet5.annotate.stitch import Candidate
@@ -102,7 +102,7 @@ class Merger:
             window = self._axis.windows[candidate.window]
             weight = view_weight(window, candidate.stop_base, self._axis)
             past_origin = candidate.start >= self._axis.contig_bp
-            kept = _moved(candidate, -self._axis.contig_bp) if past_origin else candidate
+            kept = candidate.moved(-self._axis.contig_bp) if past_origin else candidate
             self._groups[candidate_key(kept, self._axis)].append((kept, weight))
 
     def add_paths(self, candidates: Sequence[Candidate]) -> None:
@@ -112,7 +112,7 @@ class Merger:
         for candidate in candidates:
             window = self._axis.windows[candidate.window]
             weight = view_weight(window, candidate.stop_base, self._axis)
-            kept = _moved(candidate, -size) if candidate.start >= size else candidate
+            kept = candidate.moved(-size) if candidate.start >= size else candidate
             self._paths[kept.strand, kept.parts] += weight
             self._starts[kept.strand, _five(kept.parts, kept.strand) % size] += weight
 
@@ -256,15 +256,3 @@ def mean_evidence(evidence: Sequence[Evidence], weights: Sequence[float]) -> Evi
         values[name] = sum(x * w for x, w in told) / total if total else math.nan
     values["splices"], values["coding"] = round(values["splices"]), round(values["coding"])
     return Evidence(**values)  # type: ignore[arg-type]
-
-
-def _moved(candidate: Candidate, by: int) -> Candidate:
-    return replace(
-        candidate,
-        parts=_moved_parts(candidate.parts, by),
-        starts=tuple((base + by, probability) for base, probability in candidate.starts),
-    )
-
-
-def _moved_parts(parts: Parts, by: int) -> Parts:
-    return tuple(Stretch(p.kind, p.start + by, p.end + by) for p in parts)

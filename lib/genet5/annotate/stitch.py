@@ -9,15 +9,19 @@ each window what lies on its core's side, so genes longer than a window chain th
 
 Windows must come in order; only the chains that are still open are kept. The result does not depend on how windows were
 batched.
+
+`restitch` takes windows at their word, as those that are cut from known genes: it is the inverse of cutting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from genet5.annotate.pieces import Evidence, Piece, Stretch, clip, merge_touching
+from genet5.annotate.pieces import Evidence, Piece, Stretch, clip, merge_touching, piece_of
 from genet5.annotate.windows import Axis, Window
+from genet5.tokens.window import WindowGene
 
 _MAX_CHAINS = 4
 """Chains that are followed through one piece, the longest first."""
@@ -56,6 +60,14 @@ class Candidate:
         """The base of the 3' end."""
         return self.end - 1 if self.strand > 0 else self.start
 
+    def moved(self, by_bp: int) -> Candidate:
+        """Return the candidate moved along the axis."""
+        return replace(
+            self,
+            parts=tuple(p._replace(start=p.start + by_bp, end=p.end + by_bp) for p in self.parts),
+            starts=tuple((base + by_bp, probability) for base, probability in self.starts),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
@@ -70,6 +82,11 @@ class _Chain:
     starts: tuple[tuple[int, float], ...] = ()
     first_window: int = 0
 
+    def last_before(self, position: int) -> int:
+        """One past the last base left of `position`; 0 if there is none."""
+        own = clip(self.piece.parts, self.left_bp, position)
+        return max((part.end for part in (*self.parts, *own)), default=0)
+
 
 @dataclass
 class Joiner:
@@ -79,6 +96,8 @@ class Joiner:
     """
 
     axis: Axis
+    exact: bool = False
+    """Whether pieces are taken at their word: only those that agree in the whole overlap join, each with one."""
     _open: list[_Chain] = field(default_factory=list)
     _last: Window | None = None
 
@@ -105,6 +124,9 @@ class Joiner:
         if last is None or last.index + 1 != window.index:  # a blank window lies between
             return []
         meet = window.core_start
+        if self.exact:
+            exact_pairs = match_exactly(self._open, pieces, last, window)
+            return [_extend(chain, piece, meet) for chain, piece in exact_pairs]
         earlier = list({id(c.piece): c.piece for c in self._open}.values())
         pairs = match_pieces(earlier, pieces, last, window, meet)
         longer = []
@@ -151,6 +173,59 @@ def _extend(chain: _Chain, piece: Piece, meet: int) -> _Chain:
         starts=chain.starts if chain.evidence is not None else former.starts,
         first_window=chain.first_window if chain.evidence is not None else former.window,
     )
+
+
+def match_exactly(
+    chains: Sequence[_Chain], later: Sequence[Piece], left: Window, right: Window
+) -> list[tuple[_Chain, Piece]]:
+    """Pair the chains that leave one window with the pieces that are the same genes in the next.
+
+    Where several genes look alike in the overlap (or there is none, and they are in one frame), one is taken to lie in an
+    intron of the other: what ends last goes on first.
+    """
+    leaving: dict[tuple[object, ...], list[_Chain]] = defaultdict(list)
+    entering: dict[tuple[object, ...], list[Piece]] = defaultdict(list)
+    for chain in chains:
+        a = chain.piece
+        if a.cut_right and (a.cut_left or a.parts[0].start < right.start):
+            overlap = clip(a.parts, right.start, left.end)
+            leaving[a.type, a.strand, a.frame_at(right.start), overlap].append(chain)
+    for b in later:
+        if b.cut_left and (b.cut_right or b.parts[-1].end > left.end):
+            overlap = clip(b.parts, right.start, left.end)
+            entering[b.type, b.strand, b.first_frame, overlap].append(b)
+    pairs: list[tuple[_Chain, Piece]] = []
+    for key, alike in leaving.items():
+        alike.sort(key=lambda chain: -chain.last_before(right.start))
+        entries = sorted(entering[key], key=lambda piece: _next_base(piece, left.end, right.end))
+        pairs += zip(alike, entries, strict=False)
+    return pairs
+
+
+def _next_base(piece: Piece, position: int, otherwise: int) -> int:
+    """First base at or right of `position`."""
+    return min((max(p.start, position) for p in piece.parts if p.end > position), default=otherwise)
+
+
+def restitch(axis: Axis, shown: Iterable[Sequence[WindowGene]]) -> list[Candidate]:
+    """Put together the genes that windows show: the inverse of cutting genes into windows.
+
+    Args:
+        axis: Where the windows lie.
+        shown: The genes of each window of the axis, left to right; their first transcripts count.
+
+    Returns:
+        Each gene once, sorted; on a circular contig those that begin past the origin are moved to the contig's start.
+    """
+    joiner = Joiner(axis, exact=True)
+    found: dict[tuple[object, ...], Candidate] = {}
+    for window, genes in zip(axis.windows, shown, strict=True):
+        for candidate in joiner.add(window, [piece_of(gene, window) for gene in genes]):
+            past_origin = candidate.start >= axis.contig_bp
+            gene = candidate.moved(-axis.contig_bp) if past_origin else candidate
+            key = (gene.start, gene.end, -gene.strand, gene.type, gene.parts, gene.frame)
+            found.setdefault((*key, gene.partial_left, gene.partial_right), gene)
+    return [found[key] for key in sorted(found)]  # type: ignore[type-var]
 
 
 def match_pieces(
