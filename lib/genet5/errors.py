@@ -79,3 +79,16 @@ class CheckpointError(GeneT5Error):
 
 class ExternalToolError(GeneT5Error):
     """A program outside this package is missing or failed."""
+
+
+class ServerError(GeneT5Error):
+    """A server cannot be reached, or does not answer as it should.
+
+    Args:
+        text: All of the message.
+        status: HTTP's code, when there was an answer.
+    """
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status

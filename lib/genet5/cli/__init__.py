@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "busco": "genet5.cli.busco",
     "simulate": "genet5.cli.simulate",
     "convert": "genet5.cli.convert",
+    "fetch": "genet5.cli.fetch",
     "subset_packed": "genet5.cli.subset_packed",
 }
 """Command -> module with `main(argv) -> int`."""
@@ -34,6 +35,7 @@ SUMMARIES: dict[str, str] = {
     "busco": "score the proteins of predicted genes with BUSCO",
     "simulate": "write an artificial genome with its annotation",
     "convert": "rewrite an annotation as GFF3, GTF or GenBank",
+    "fetch": "bring genomes with their annotation from NCBI",
     "subset_packed": "take a random share of a packed file",
 }
 """Command -> one line of help, kept here so that listing the commands imports none of them."""

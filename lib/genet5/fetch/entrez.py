@@ -1,0 +1,303 @@
+"""Ask NCBI's E-utilities what an accession is: which files an assembly has, how long a record is, what lives there.
+
+Biopython's `Bio.Entrez` reads the XML answers, by the document type definitions that it brings along. The requests are
+ours: Biopython's have no time limit, one fixed address, and the key in global state. An answer is given to Biopython only
+if its definition is one of those that we know to be bundled, since it would fetch others; for the same reason summaries of
+assemblies, whose definition it lacks, are asked for as JSON. Requests keep NCBI's rule (3 a second, 10 with a key).
+
+Example:
+    eutils = Eutils(Client(), EUTILS_URL, email="me@example.org")
+    print(eutils.assembly(parse_accession("GCF_000005845")).path)
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from genet5.errors import DataError, ServerError
+from genet5.fetch.client import Busy, Client, Throttle
+from genet5.fetch.names import Accession
+
+TOOL = "genet5"
+_INTERVAL_S, _INTERVAL_WITH_KEY_S = 0.37, 0.11
+"""Seconds between requests; a third and a tenth of a second with some air, since NCBI counts on arrival."""
+_MOST_FOUND = 50
+_DTDS = frozenset(
+    {"esearch.dtd", "eSearch_020511.dtd", "esummary-v1.dtd", "eSummary_041029.dtd", "taxon.dtd"}
+)
+"""Definitions that Biopython has had since long before the oldest version that we take; none refers to others."""
+_DOCTYPE = re.compile(rb'<!DOCTYPE\s+\w+\s+(?:PUBLIC\s+"[^"]*"|SYSTEM)\s+"([^"]*)"\s*>')
+_PATH = re.compile(r"/genomes(?:/[\w.+-]+)+")
+_BUSY = re.compile(r"backend failed|temporar|unavailable|timed? ?out|try again|can't connect|limit exceeded", re.I)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """An assembly on the server."""
+
+    accession: str
+    name: str
+    taxid: int
+    path: str
+    """Folder of its files, from /genomes on."""
+    twin: str
+    """The same assembly in the other of GenBank and RefSeq; empty if there is none."""
+
+    @property
+    def stem(self) -> str:
+        """Beginning of its files' names."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A nucleotide record on the server."""
+
+    accession: str
+    title: str
+    taxid: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Organism:
+    """A node of NCBI's taxonomy."""
+
+    taxid: int
+    name: str
+    lineage: tuple[str, ...]
+    """Names from the root on, its own not included."""
+    lineage_ids: frozenset[int]
+    """Identifiers of the lineage, its own included."""
+    genetic_code: int | None
+    mitochondrial_code: int | None
+
+
+@dataclass
+class Eutils:
+    """NCBI's E-utilities."""
+
+    client: Client
+    url: str
+    email: str | None = None
+    key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        interval = _INTERVAL_WITH_KEY_S if self.key else _INTERVAL_S
+        self.throttle = Throttle(interval, sleep=self.client.sleep)
+        self._organisms: dict[int, Organism] = {}
+
+    def assembly(self, accession: Accession) -> Assembly:
+        """Find an assembly; without version the latest.
+
+        Raises:
+            DataError: There is none, or it has no files (suppressed, or replaced long ago).
+        """
+        found = self._xml("esearch", db="assembly", term=accession.text, retmax=_MOST_FOUND)
+        ids = [str(word) for word in found.get("IdList", ())]
+        if not ids:
+            raise unknown(accession)
+        answer = self._json("esummary", db="assembly", id=",".join(ids))
+        documents = answer.get("result", {})
+        hits = [hit for i in ids if (hit := _assembly(documents.get(i, {}), accession)) is not None]
+        if not hits:
+            raise unknown(accession)
+        best = max(hits, key=lambda hit: _version(hit.accession))
+        if not best.path:
+            raise DataError(
+                f"assembly {best.accession} has no files on the server: it was suppressed or replaced",
+                remedy="Give its accession without version for the latest"
+                + (f", or {best.twin}" if best.twin else ""),
+            )
+        return best
+
+    def record(self, accession: Accession) -> Record:
+        """Find a nucleotide record.
+
+        Raises:
+            DataError: There is none.
+        """
+        try:
+            found = self._xml("esummary", db="nuccore", id=accession.text)
+        except _Refused:
+            raise unknown(accession) from None
+        except ServerError as error:
+            if error.status == 400:  # how the server takes identifiers that it cannot parse
+                raise unknown(accession) from None
+            raise
+        for document in found:
+            full = str(document.get("AccessionVersion", ""))
+            if accession.names(full):
+                return Record(
+                    full, str(document.get("Title", "")), _number(document, "TaxId"), _number(document, "Length")
+                )  # fmt: skip
+        raise unknown(accession)
+
+    def organism(self, taxid: int) -> Organism:
+        """Look up an organism.
+
+        Raises:
+            DataError: The taxonomy does not know it.
+        """
+        if taxid not in self._organisms:
+            found = self._xml("efetch", db="taxonomy", id=str(taxid), retmode="xml")
+            if not found:
+                raise DataError(f"taxonomy identifier {taxid} is unknown to NCBI")
+            self._organisms[taxid] = _organism(found[0])
+        return self._organisms[taxid]
+
+    def genbank_url(self, accession: str) -> str:
+        """Where a record is given as a GenBank flat file, bases included; holds no key."""
+        return self._address(
+            "efetch",
+            {"db": "nuccore", "id": accession, "rettype": "gbwithparts", "retmode": "text"},
+        )
+
+    def signed(self, url: str) -> str:
+        """A URL with who we are, as NCBI asks for, and the key."""
+        who = {"tool": TOOL, "email": self.email, "api_key": self.key}
+        return f"{url}&{urlencode({name: word for name, word in who.items() if word})}"
+
+    def _address(self, tool: str, words: Mapping[str, object]) -> str:
+        return f"{self.url.rstrip('/')}/{tool}.fcgi?{urlencode(words)}"
+
+    def _xml(self, tool: str, **words: object) -> Any:
+        return self._ask(tool, words, read_xml)
+
+    def _json(self, tool: str, **words: object) -> dict[str, Any]:
+        answer: dict[str, Any] = self._ask(tool, {**words, "retmode": "json"}, read_json)
+        return answer
+
+    def _ask(self, tool: str, words: Mapping[str, object], accept: Any) -> Any:
+        url = self.signed(self._address(tool, words))
+        try:
+            return self.client.read(url, accept, self.throttle)
+        except ServerError as error:
+            if self.key and self.key in str(error):  # NCBI repeats a key that it refuses
+                raise ServerError(str(error).replace(self.key, "KEY"), error.status) from None
+            raise
+
+
+class _Refused(ServerError):
+    """NCBI says in an orderly answer that it cannot help."""
+
+
+def read_xml(body: bytes) -> Any:
+    """Read an answer of E-utilities with Biopython, without any access to the network or to other files.
+
+    Raises:
+        Busy: It is torn, or NCBI says that it is overloaded.
+        ServerError: It is no such answer, or NCBI reports an error.
+    """
+    import Bio
+    from Bio import Entrez
+
+    if (
+        Entrez.local_cache is None
+    ):  # or Biopython makes a folder in the user's home, and reads definitions from it
+        Entrez.local_cache = str(Path(Bio.__file__).parents[1])  # type: ignore[assignment]
+    types = _DOCTYPE.findall(body[:4096])
+    names = [urlsplit(word.decode("latin-1")).path.rpartition("/")[2] for word in types]
+    if len(names) != 1 or names[0] not in _DTDS or b"<!ENTITY" in body:
+        raise Busy(f"an answer that is none of E-utilities' ({_start(body)})")
+    from Bio.Entrez.Parser import CorruptedXMLError, NotXMLError
+
+    try:
+        return Entrez.read(io.BytesIO(body), validate=False)
+    except (CorruptedXMLError, NotXMLError) as error:
+        raise Busy(f"a torn answer ({error})") from None
+    except RuntimeError as error:  # how Biopython gives an ERROR element
+        raise _refusal(str(error)) from None
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """Read a JSON answer; errors as those of `read_xml`."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Busy(f"an answer that is no JSON ({_start(body)})") from None
+    if not isinstance(answer, dict):
+        raise Busy(f"an answer that is none of E-utilities' ({_start(body)})")
+    error = answer.get("error") or answer.get("esummaryresult")
+    if error:
+        raise _refusal(str(error))
+    return answer
+
+
+def unknown(accession: Accession) -> DataError:
+    """The error for an accession that NCBI does not know."""
+    return DataError(
+        f"NCBI knows no {accession.kind} {accession.text}", remedy="Check the accession and its version"
+    )  # fmt: skip
+
+
+def _refusal(text: str) -> Exception:
+    words = " ".join(text.split())[:200]
+    return Busy(f"NCBI says: {words}") if _BUSY.search(text) else _Refused(f"NCBI says: {words}")
+
+
+def _assembly(document: Mapping[str, Any], wanted: Accession) -> Assembly | None:
+    """The summary as an assembly, on the side (GenBank or RefSeq) that is wanted; None if it is another one."""
+    twins = document.get("synonym")
+    twins = twins if isinstance(twins, dict) else {}
+    sides = {
+        "GCA": (str(twins.get("genbank", "")), str(document.get("ftppath_genbank", ""))),
+        "GCF": (str(twins.get("refseq", "")), str(document.get("ftppath_refseq", ""))),
+    }
+    own = str(document.get("assemblyaccession", ""))
+    side = wanted.text[:3]
+    other = "GCF" if side == "GCA" else "GCA"
+    named, address = sides[side]
+    full = own if own.startswith(side) else named
+    if not wanted.names(full):
+        return None
+    path = urlsplit(address).path.rstrip("/")
+    if path and (
+        _PATH.fullmatch(path) is None
+        or ".." in path
+        or not path.rpartition("/")[2].startswith(f"{full}_")
+    ):
+        raise ServerError(f"NCBI gives {address!r} as the folder of {full}")
+    name = str(document.get("assemblyname", ""))
+    return Assembly(full, name, _number(document, "taxid"), path, sides[other][0])
+
+
+def _organism(node: Mapping[str, Any]) -> Organism:
+    above = node.get("LineageEx") or ()
+    taxid = _number(node, "TaxId")
+    return Organism(
+        taxid=taxid,
+        name=str(node.get("ScientificName", "")),
+        lineage=tuple(str(step.get("ScientificName", "")) for step in above),
+        lineage_ids=frozenset({taxid, *(_number(step, "TaxId") for step in above)}),
+        genetic_code=_code(node, "GeneticCode", "GCId"),
+        mitochondrial_code=_code(node, "MitoGeneticCode", "MGCId"),
+    )
+
+
+def _code(node: Mapping[str, Any], group: str, key: str) -> int | None:
+    text = str((node.get(group) or {}).get(key, ""))
+    return int(text) if text.isdecimal() and int(text) else None
+
+
+def _number(document: Mapping[str, Any], key: str) -> int:
+    text = str(document.get(key, ""))
+    if not text.isdecimal():
+        raise ServerError(f"NCBI gives {key} = {text!r}, not a number")
+    return int(text)
+
+
+def _version(accession: str) -> int:
+    number = accession.rpartition(".")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _start(body: bytes) -> str:
+    return repr(" ".join(body[:80].decode("utf-8", "replace").split()))
