@@ -12,7 +12,7 @@ Example:
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ from genet5.blocks.heads import BaseHeads, Pointer
 from genet5.blocks.moe import MixtureOfExperts, RouterLoss
 from genet5.blocks.perceiver import Compressor
 from genet5.config.files import load_json, save_json, settings_from_dict, settings_to_dict
-from genet5.config.model import ModelConfig
+from genet5.config.model import AttentionName, ModelConfig
 from genet5.dataset.batch import Batch, Inputs
 from genet5.errors import CheckpointError
 
@@ -80,6 +80,9 @@ class Output:
     """(N, P) int64: row p predicts label `position_steps[p] + 1`; windows with fewer positions repeat other steps."""
     encoded: Encoded
     router_losses: list[RouterLoss]
+    """One for each decoder layer that has experts; they count labels."""
+    encoder_router_losses: list[RouterLoss] = field(default_factory=list)
+    """One for each encoder layer that has experts; they count sequence tokens."""
 
 
 class GeneT5(nn.Module):
@@ -125,8 +128,12 @@ class GeneT5(nn.Module):
         self.stem.to_tokens.weight.zero_()
         self.code_embedding.weight.zero_()
 
-    def encode(self, inputs: Inputs) -> Encoded:
+    def encode(self, inputs: Inputs, router_losses: list[RouterLoss] | None = None) -> Encoded:
         """Read windows.
+
+        Args:
+            inputs: The windows.
+            router_losses: Encoder layers with experts append their losses here.
 
         Raises:
             ValueError: A window is longer than `config.max_window_bp`.
@@ -136,7 +143,9 @@ class GeneT5(nn.Module):
         raw = self.stem(inputs.bases, inputs.genetic_code, inputs.num_bases)
         added = self.stem.pool(raw, slots, inputs.input_ids.shape[1])
         added = added + self.code_embedding(inputs.genetic_code)[:, None]
-        states = self.encoder(inputs.input_ids, inputs.token_start_bp, inputs.num_tokens, added)
+        states = self.encoder(
+            inputs.input_ids, inputs.token_start_bp, inputs.num_tokens, added, router_losses
+        )
         features = self.upsampler(states, raw, slots, inputs.num_bases)
         state_logits, boundary_logits = self.base_heads(features)
         latents = self.compressor(
@@ -154,7 +163,8 @@ class GeneT5(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """Predict each label from those before it."""
-        encoded = self.encode(batch.inputs)
+        encoder_router_losses: list[RouterLoss] = []
+        encoded = self.encode(batch.inputs, encoder_router_losses)
         labels = batch.targets.labels[:, :-1]
         real = batch.targets.label_weights[:, 1:] > 0
         x = self._embed(encoded, labels)
@@ -168,6 +178,7 @@ class GeneT5(nn.Module):
             position_steps=steps,
             encoded=encoded,
             router_losses=router_losses,
+            encoder_router_losses=encoder_router_losses,
         )
 
     def start_decoding(self, encoded: Encoded, max_steps: int) -> Cache:
@@ -215,6 +226,10 @@ class GeneT5(nn.Module):
         positions = (-1 - labels_NT).clamp_min(0)
         pointed = self.pointer.embed(positions, encoded.latents, encoded.features)
         return torch.where((labels_NT < 0)[..., None], pointed.to(tokens.dtype), tokens)
+
+    def use_attention(self, name: AttentionName) -> None:
+        """Set what computes the encoder's windowed attention; "auto" until then."""
+        self.encoder.attention = name
 
     def enable_gradient_checkpointing(self) -> None:
         """Recompute layers in the backward pass instead of keeping their activations."""

@@ -1,8 +1,7 @@
-"""Attention: one interface, explicit backends.
+"""Attention with heads apart, and its projections; `windowed` holds the encoder's, which sees no further than a window.
 
-`attend` takes queries, keys and values with heads apart and says in words what may be seen; the SDPA backend turns it
-into `scaled_dot_product_attention` calls. A window of w tokens costs O(S w): queries go in blocks of half a window, each
-block with its own and its two neighbouring blocks of keys.
+`attend` says in words what may be seen and calls `scaled_dot_product_attention`, which picks the fastest kernel that the
+device has for it.
 """
 
 from __future__ import annotations
@@ -67,89 +66,6 @@ def key_mask(num_keys_B: Tensor, length: int) -> Tensor:
     """(B, 1, 1, S) bool: True for the first `num_keys_B` keys of each row."""
     keys = torch.arange(length, device=num_keys_B.device)
     return (keys < num_keys_B[:, None])[:, None, None]
-
-
-def attend_window(
-    q_BHSK: Tensor,
-    k_BHSK: Tensor,
-    v_BHSK: Tensor,
-    *,
-    window: int,
-    num_keys_B: Tensor,
-    slopes_H: Tensor | None,
-) -> Tensor:
-    """Attend to keys at most `window / 2` tokens away on either side.
-
-    Args:
-        q_BHSK: Queries.
-        k_BHSK: Keys, as many heads as queries.
-        v_BHSK: Values.
-        window: Both sides together; 0 = no limit.
-        num_keys_B: Tokens of each row; later ones are padding and never seen.
-        slopes_H: ALiBi slopes, or None.
-
-    Returns:
-        (B, H, S, K); rows of padding hold finite values without meaning.
-    """
-    length = q_BHSK.shape[2]
-    half = window // 2
-    if window == 0 or length <= half:
-        return _attend_whole(q_BHSK, k_BHSK, v_BHSK, num_keys_B, slopes_H)
-    blocks = -(-length // half)
-    q, k, v = (
-        _split_blocks(x, half, blocks, halo) for x, halo in ((q_BHSK, 0), (k_BHSK, 1), (v_BHSK, 1))
-    )
-    bias = _block_bias(half, blocks, num_keys_B, slopes_H)
-    # Many small blocks with gradient on CPU: compiled plain products are 3x faster than SDPA's kernel there.
-    plain = q.device.type == "cpu" and torch.is_grad_enabled()
-    out = attend_plain(q, k, v, bias=bias) if plain else attend(q, k, v, bias=bias)
-    batch, heads, _, width = q_BHSK.shape
-    out = out.view(batch, blocks, heads, half, width).transpose(1, 2)
-    return out.reshape(batch, heads, blocks * half, width)[:, :, :length]
-
-
-def _attend_whole(
-    q: Tensor, k: Tensor, v: Tensor, num_keys_B: Tensor, slopes_H: Tensor | None
-) -> Tensor:
-    length = q.shape[2]
-    bias = key_mask(num_keys_B, length)
-    if slopes_H is not None:
-        index = torch.arange(length, device=q.device)
-        distance = (index[:, None] - index[None]).abs()
-        bias = (-slopes_H[:, None, None] * distance).masked_fill(~bias, float("-inf"))
-    return attend(q, k, v, bias=bias)
-
-
-def _split_blocks(x_BHSK: Tensor, size: int, blocks: int, halo: int) -> Tensor:
-    """(B * blocks, H, (1 + 2 halo) * size, K): each block with `halo` neighbours on either side, zeros beyond the ends."""
-    batch, heads, length, width = x_BHSK.shape
-    x = F.pad(x_BHSK, (0, 0, halo * size, (blocks + halo) * size - length))
-    x = x.transpose(1, 2).reshape(batch, blocks + 2 * halo, size, heads, width)
-    if halo:
-        x = torch.cat([x[:, i : i + blocks] for i in range(1 + 2 * halo)], dim=2)
-    return x.reshape(batch * blocks, -1, heads, width).transpose(1, 2)
-
-
-def _block_bias(half: int, blocks: int, num_keys_B: Tensor, slopes_H: Tensor | None) -> Tensor:
-    """(B * blocks, 1 or H, half, 3 half): bool mask, or ALiBi's bias with -inf outside the window."""
-    device = num_keys_B.device
-    offset = (
-        torch.arange(3 * half, device=device)[None]
-        - half
-        - torch.arange(half, device=device)[:, None]
-    )
-    key = torch.arange(blocks, device=device)[:, None] * half + torch.arange(
-        -half, 2 * half, device=device
-    )
-    real = (key >= 0) & (key < num_keys_B[:, None, None])
-    near = offset.abs() <= half
-    # A padding query may have no real key: it sees itself, so that its softmax stays finite.
-    seen = (near & real[:, :, None]) | (offset == 0)
-    seen = seen.reshape(-1, 1, half, 3 * half)
-    if slopes_H is None:
-        return seen
-    bias = -slopes_H[:, None, None] * offset.abs()
-    return bias.masked_fill(~seen, float("-inf"))
 
 
 class SelfAttention(nn.Module):

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
-from genet5.blocks.feedforward import GatedFeedForward
-from genet5.blocks.moe import MixtureOfExperts, RouterLoss
+from genet5.blocks.moe import RouterLoss, feed, make_feedforward
 from genet5.blocks.rope import rope_table, rotate
 from genet5.config.model import ModelConfig
 
@@ -54,18 +53,12 @@ class Cache:
 class DecoderLayer(nn.Module):
     """One pre-norm layer."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, index: int = 0) -> None:
         super().__init__()
         shape, width = config.decoder, config.width
         self.attention = SelfAttention(width, shape.heads, shape.kv_heads, bias=False)
         self.cross = CrossAttention(width, shape.heads, shape.cross_kv_heads)
-        self.feedforward: GatedFeedForward | MixtureOfExperts
-        if shape.num_experts:
-            self.feedforward = MixtureOfExperts(
-                width, shape.ff_dim, shape.num_experts, shape.moe_top_k
-            )
-        else:
-            self.feedforward = GatedFeedForward(width, shape.ff_dim)
+        self.feedforward = make_feedforward(width, shape, index)
         self.norm_self = nn.LayerNorm(width)
         self.norm_cross = nn.LayerNorm(width)
         self.norm_ff = nn.LayerNorm(width)
@@ -130,10 +123,8 @@ class DecoderLayer(nn.Module):
         return self.dropout(self.cross.merge(attend(q, *kv, bias=latent_mask)))
 
     def _feed(self, x: Tensor, real_BT: Tensor | None) -> tuple[Tensor, RouterLoss | None]:
-        if isinstance(self.feedforward, MixtureOfExperts):
-            mixed, loss = self.feedforward(self.norm_ff(x), real_BT)
-            return x + self.dropout(mixed), loss
-        return x + self.dropout(self.feedforward(self.norm_ff(x))), None
+        fed, loss = feed(self.feedforward, self.norm_ff(x), real_BT)
+        return x + self.dropout(fed), loss
 
 
 class Decoder(nn.Module):
@@ -142,7 +133,7 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder.layers))
+        self.layers = nn.ModuleList(DecoderLayer(config, i) for i in range(config.decoder.layers))
         self.norm = nn.LayerNorm(config.width)
         self.gradient_checkpointing = False
 
@@ -185,6 +176,7 @@ class Decoder(nn.Module):
             else:
                 x_BTD, loss = layer(x_BTD, latents_BMD, mask, ropes, real_BT)
             if loss is not None:
+                layer.feedforward.count(loss)
                 losses.append(loss)
         return self.norm(x_BTD), losses
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from genet5.blocks.attention import SelfAttention, alibi_slopes, attend_window
-from genet5.blocks.feedforward import GatedFeedForward
+from genet5.blocks.attention import SelfAttention, alibi_slopes, key_mask
+from genet5.blocks.moe import RouterLoss, feed, make_feedforward
 from genet5.blocks.rope import rope_table
-from genet5.config.model import ModelConfig
+from genet5.blocks.windowed import Sight, attend_window, choose_backend, see
+from genet5.config.model import AttentionName, ModelConfig
 
 _NORM_EPS = 1e-12  # DNABERT-2's
 
 
 class EncoderLayer(nn.Module):
-    """Windowed self-attention and a gated feed-forward."""
+    """Windowed self-attention and a gated feed-forward, dense or of experts."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, index: int = 0) -> None:
         super().__init__()
         shape = config.encoder
-        self.window, self.norm_first = shape.window_tokens, shape.norm_first
+        self.norm_first = shape.norm_first
         self.attention = SelfAttention(config.width, shape.heads, shape.heads, bias=True)
-        self.feedforward = GatedFeedForward(config.width, shape.ff_dim, down_bias=True)
+        self.feedforward = make_feedforward(config.width, shape, index, down_bias=True)
         self.norm1 = nn.LayerNorm(config.width, eps=_NORM_EPS)
         self.norm2 = nn.LayerNorm(config.width, eps=_NORM_EPS)
         self.dropout = nn.Dropout(shape.dropout)
@@ -29,29 +31,29 @@ class EncoderLayer(nn.Module):
     def forward(
         self,
         x_BSD: Tensor,
-        num_tokens_B: Tensor,
+        sight: Sight,
         rope: tuple[Tensor, Tensor] | None,
-        slopes_H: Tensor | None,
-    ) -> Tensor:
-        """Map (B, S, D) to (B, S, D); tokens behind `num_tokens_B` are never seen by others."""
-        if self.norm_first:
-            x_BSD = x_BSD + self._attend(self.norm1(x_BSD), num_tokens_B, rope, slopes_H)
-            return x_BSD + self.dropout(self.feedforward(self.norm2(x_BSD)))
-        x_BSD = self.norm1(x_BSD + self._attend(x_BSD, num_tokens_B, rope, slopes_H))
-        return self.norm2(x_BSD + self.dropout(self.feedforward(x_BSD)))
+        real_BS: Tensor | None = None,
+    ) -> tuple[Tensor, RouterLoss | None]:
+        """Map (B, S, D) to (B, S, D).
 
-    def _attend(
-        self,
-        x_BSD: Tensor,
-        num_tokens_B: Tensor,
-        rope: tuple[Tensor, Tensor] | None,
-        slopes_H: Tensor | None,
-    ) -> Tensor:
+        Args:
+            x_BSD: Embedded tokens or the layer below.
+            sight: Who sees whom.
+            rope: RoPE table of the tokens, or None.
+            real_BS: True = a token, False = padding; None = all are tokens. For the experts' losses alone.
+        """
+        if self.norm_first:
+            x_BSD = x_BSD + self._attend(self.norm1(x_BSD), sight, rope)
+            fed, loss = feed(self.feedforward, self.norm2(x_BSD), real_BS)
+            return x_BSD + self.dropout(fed), loss
+        x_BSD = self.norm1(x_BSD + self._attend(x_BSD, sight, rope))
+        fed, loss = feed(self.feedforward, x_BSD, real_BS)
+        return self.norm2(x_BSD + self.dropout(fed)), loss
+
+    def _attend(self, x_BSD: Tensor, sight: Sight, rope: tuple[Tensor, Tensor] | None) -> Tensor:
         q, k, v = self.attention.split(x_BSD, rope)
-        seen = attend_window(
-            q, k, v, window=self.window, num_keys_B=num_tokens_B, slopes_H=slopes_H
-        )
-        return self.dropout(self.attention.merge(seen))
+        return self.dropout(self.attention.merge(attend_window(q, k, v, sight)))
 
 
 class Encoder(nn.Module):
@@ -62,17 +64,23 @@ class Encoder(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(config.sequence_vocab, config.width)
         self.embedding_norm = nn.LayerNorm(config.width, eps=_NORM_EPS)
-        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder.layers))
+        self.layers = nn.ModuleList(EncoderLayer(config, i) for i in range(config.encoder.layers))
         last = (
             nn.LayerNorm(config.width, eps=_NORM_EPS)
             if config.encoder.norm_first
             else nn.Identity()
         )
         self.last_norm = last
+        self.attention: AttentionName = "auto"
         self.gradient_checkpointing = False
 
     def forward(
-        self, ids_BS: Tensor, start_bp_BS: Tensor, num_tokens_B: Tensor, added_BSD: Tensor
+        self,
+        ids_BS: Tensor,
+        start_bp_BS: Tensor,
+        num_tokens_B: Tensor,
+        added_BSD: Tensor,
+        router_losses: list[RouterLoss] | None = None,
     ) -> Tensor:
         """Encode tokens.
 
@@ -81,6 +89,7 @@ class Encoder(nn.Module):
             start_bp_BS: First base of each token in its window.
             num_tokens_B: Tokens of each row; the rest is padding.
             added_BSD: Features added to the embeddings before their norm.
+            router_losses: Layers with experts append their losses here.
 
         Returns:
             (B, S, D) states.
@@ -93,9 +102,28 @@ class Encoder(nn.Module):
             rope = rope_table(positions, self.config.width // shape.heads)
         else:
             slopes = alibi_slopes(shape.heads).to(x.device)
+        sight = self._see(x, num_tokens_B, slopes)
+        real = key_mask(num_tokens_B, x.shape[1])[:, 0, 0] if shape.num_experts else None
         for layer in self.layers:
             if self.gradient_checkpointing and self.training:
-                x = checkpoint(layer, x, num_tokens_B, rope, slopes, use_reentrant=False)
+                x, loss = checkpoint(layer, x, sight, rope, real, use_reentrant=False)
             else:
-                x = layer(x, num_tokens_B, rope, slopes)
+                x, loss = layer(x, sight, rope, real)
+            if loss is not None:
+                layer.feedforward.count(loss)
+                if router_losses is not None:
+                    router_losses.append(loss)
         return self.last_norm(x)
+
+    def _see(self, x_BSD: Tensor, num_tokens_B: Tensor, slopes_H: Tensor | None) -> Sight:
+        device, dtype = x_BSD.device, self.layers[0].attention.qkv.weight.dtype
+        if torch.is_autocast_enabled(device.type):
+            dtype = torch.get_autocast_dtype(device.type)
+        return see(
+            choose_backend(self.attention, device, dtype),
+            num_tokens_B,
+            x_BSD.shape[1],
+            window=self.config.encoder.window_tokens,
+            slopes_H=slopes_H,
+            dtype=dtype,
+        )

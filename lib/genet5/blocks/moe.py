@@ -1,17 +1,28 @@
-"""Mixture of experts: softmax router, top-k, dropless, experts as one grouped matrix product.
+"""Mixture of experts: softmax router in fp32, top-k, dropless, experts as one grouped matrix product.
 
 Tokens are sorted by expert, so that each expert's tokens are one contiguous group of
-`torch.nn.functional.grouped_mm`; no capacity, no padding, no host synchronisation. Load-balance loss after Switch
-Transformers (Fedus et al. 2021, arXiv:2101.03961), router z-loss after ST-MoE (Zoph et al. 2022, arXiv:2202.08906).
+`torch.nn.functional.grouped_mm`; no capacity, no padding, and nothing waits for the device: group ends stay on it, and
+tokens are moved by index in both directions, forward and backward, so that no sum needs atomics.
+
+Experts are kept evenly used by a load-balance loss (Switch Transformers, Fedus et al. 2021, arXiv:2101.03961), or
+without a loss, by a bias on the router's choice that follows the load (Wang et al. 2024, arXiv:2408.15664; DeepSeek-V3).
+Router z-loss after ST-MoE (Zoph et al. 2022, arXiv:2202.08906).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from genet5.blocks.feedforward import GatedFeedForward
+from genet5.config.model import BalanceName, DecoderConfig, EncoderConfig
+
+BIAS_STEP = 0.001
+"""Change of a choice bias in one step, the paper's best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +38,36 @@ class RouterLoss:
 
 
 class MixtureOfExperts(nn.Module):
-    """Gated feed-forward experts, of which each token uses `top_k`."""
+    """Gated feed-forward experts, of which each token uses `top_k`.
 
-    def __init__(self, width: int, ff_dim: int, num_experts: int, top_k: int) -> None:
+    Args:
+        width: D.
+        ff_dim: F of each expert.
+        num_experts: E.
+        top_k: Experts of each token.
+        balance: "bias" = the router chooses by probability plus `choice_bias`, which `rebalance` moves.
+    """
+
+    choice_bias: Tensor | None
+
+    def __init__(
+        self,
+        width: int,
+        ff_dim: int,
+        num_experts: int,
+        top_k: int,
+        *,
+        balance: BalanceName = "loss",
+    ) -> None:
         super().__init__()
         self.num_experts, self.top_k = num_experts, top_k
         self.router = nn.Linear(width, num_experts, bias=False)
         self.up = nn.Parameter(torch.zeros(num_experts, width, 2 * ff_dim))
         self.down = nn.Parameter(torch.zeros(num_experts, ff_dim, width))
+        bias = torch.zeros(num_experts) if balance == "bias" else None
+        self.register_buffer("choice_bias", bias)
+        self.routed: Tensor | None = None
+        """(E,) fp32 tokens routed since the last `take_routed`, on the device; None = none."""
 
     def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> tuple[Tensor, RouterLoss]:
         """Route and mix.
@@ -47,41 +80,152 @@ class MixtureOfExperts(nn.Module):
             (B, T, D) and the router's losses.
         """
         x = x_BTD.reshape(-1, x_BTD.shape[-1])
-        logits, shares, chosen = self._route(x)
-        order = chosen.flatten().argsort(stable=True)
-        ends = (
-            torch.bincount(chosen.flatten(), minlength=self.num_experts).cumsum(0).to(torch.int32)
-        )
+        logits, probabilities, shares, chosen = self._route(x)
+        token, place, ends = _sort(chosen, self.num_experts)
         kind = (
             torch.get_autocast_dtype(x.device.type)
             if torch.is_autocast_enabled(x.device.type)
             else x.dtype
         )
-        rows = x[order // self.top_k].to(kind)
-        gate, value = F.grouped_mm(rows, self.up.to(kind), offs=ends).chunk(2, dim=-1)
-        out = F.grouped_mm(F.gelu(gate) * value, self.down.to(kind), offs=ends)
-        out = out.to(x.dtype) * shares.flatten()[order, None].to(x.dtype)
-        mixed = torch.zeros_like(x).index_add(0, order // self.top_k, out)
-        return mixed.view_as(x_BTD), self._losses(logits, chosen, real_BT)
+        rows = _Dispatch.apply(x.to(kind), token, place)
+        both = F.grouped_mm(rows, self.up.to(kind), offs=ends)
+        out = F.grouped_mm(_GatedGelu.apply(both), self.down.to(kind), offs=ends)
+        mixed = _Combine.apply(out, shares, token, place).to(x.dtype)
+        return mixed.view_as(x_BTD), self._losses(logits, probabilities, chosen, real_BT)
 
-    def _route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Router logits (fp32), the chosen experts' shares (sum 1) and indices."""
+    def _route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Router logits and probabilities (fp32), the chosen experts' shares (sum 1) and indices."""
         with torch.autocast(x.device.type, enabled=False):
             logits = F.linear(x.float(), self.router.weight.float())
-        top, chosen = logits.softmax(dim=-1).topk(self.top_k, dim=-1)
-        return logits, top / top.sum(dim=-1, keepdim=True), chosen
+        probabilities = logits.softmax(dim=-1)
+        if self.choice_bias is None:
+            top, chosen = probabilities.topk(self.top_k, dim=-1)
+        else:
+            chosen = (probabilities + self.choice_bias).topk(self.top_k, dim=-1).indices
+            top = probabilities.gather(-1, chosen)
+        return logits, probabilities, top / top.sum(dim=-1, keepdim=True), chosen
 
-    def _losses(self, logits: Tensor, chosen: Tensor, real_BT: Tensor | None) -> RouterLoss:
-        real = (
-            torch.ones(len(logits), device=logits.device)
-            if real_BT is None
-            else real_BT.flatten().float()
+    def _losses(
+        self, logits: Tensor, probabilities: Tensor, chosen: Tensor, real_BT: Tensor | None
+    ) -> RouterLoss:
+        experts = torch.arange(self.num_experts, device=logits.device)
+        uses = (chosen[:, :, None] == experts).sum(dim=1).float()
+        if real_BT is None:
+            real = torch.ones(len(logits), device=logits.device)
+        else:
+            real = real_BT.reshape(-1).float()
+        count, counts = real.sum().clamp_min(1), real @ uses
+        shares = counts / (count * self.top_k)
+        balance = self.num_experts * (shares * (real @ probabilities)).sum()
+        z = (logits.logsumexp(dim=-1).square() * real).sum()
+        return RouterLoss(balance=balance, z=z, tokens_per_expert=counts)
+
+    def count(self, loss: RouterLoss) -> None:
+        """Add a training pass's tokens per expert to `routed`; outside the layer, so that recomputing it adds nothing."""
+        if self.training:
+            counts = loss.tokens_per_expert.detach()
+            self.routed = counts if self.routed is None else self.routed + counts
+
+    def take_routed(self) -> Tensor:
+        """Return `routed` and start again, (E,) fp32."""
+        routed, self.routed = self.routed, None
+        return torch.zeros(self.num_experts, device=self.up.device) if routed is None else routed
+
+    @torch.no_grad()
+    def rebalance(self, routed_E: Tensor, step: float = BIAS_STEP) -> None:
+        """Move the choice bias one step towards experts with less than their share; nothing without such a bias.
+
+        Args:
+            routed_E: Tokens per expert of the step, all ranks together.
+            step: How far.
+        """
+        if self.choice_bias is not None:
+            self.choice_bias += step * torch.sign(routed_E.mean() - routed_E)
+
+
+def make_feedforward(
+    width: int, shape: EncoderConfig | DecoderConfig, index: int, *, down_bias: bool = False
+) -> GatedFeedForward | MixtureOfExperts:
+    """Build layer `index`'s feed-forward: experts in every `moe_every`-th layer, counted so that the last has them."""
+    if shape.num_experts and (shape.layers - 1 - index) % shape.moe_every == 0:
+        return MixtureOfExperts(
+            width, shape.ff_dim, shape.num_experts, shape.moe_top_k, balance=shape.moe_balance
         )
-        count = real.sum().clamp_min(1)
-        counts = torch.zeros(self.num_experts, device=logits.device).index_add(
-            0, chosen.flatten(), real.repeat_interleave(self.top_k)
-        )
-        mean_probability = (logits.softmax(dim=-1) * real[:, None]).sum(0) / count
-        balance = self.num_experts * (counts / (count * self.top_k) * mean_probability).sum()
-        z = (logits.logsumexp(dim=-1).square() * real).sum() / count
-        return RouterLoss(balance=balance * count, z=z * count, tokens_per_expert=counts)
+    return GatedFeedForward(width, shape.ff_dim, down_bias=down_bias)
+
+
+def feed(
+    feedforward: nn.Module, x_BTD: Tensor, real_BT: Tensor | None
+) -> tuple[Tensor, RouterLoss | None]:
+    """Apply either kind of feed-forward; a dense one has no router's loss."""
+    if isinstance(feedforward, MixtureOfExperts):
+        mixed, loss = feedforward(x_BTD, real_BT)
+        return mixed, loss
+    return feedforward(x_BTD), None
+
+
+def _sort(chosen_NK: Tensor, num_experts: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Order (token, choice) pairs by expert.
+
+    Returns:
+        The token of each sorted row (N K,), the sorted row of each pair (N, K), and each expert's end (E,) int32.
+    """
+    top_k = chosen_NK.shape[1]
+    experts, order = chosen_NK.flatten().sort(stable=True)
+    rows = torch.arange(len(order), device=order.device)
+    place = torch.empty_like(order).scatter_(0, order, rows)
+    every = torch.arange(num_experts, device=order.device)
+    ends = torch.searchsorted(experts, every, right=True, out_int32=True)
+    return order // top_k, place.view_as(chosen_NK), ends
+
+
+class _Dispatch(torch.autograd.Function):
+    """Copy each token to its experts' rows; the gradient gathers them again instead of adding by index."""
+
+    @staticmethod
+    def forward(ctx: Any, x_ND: Tensor, token_R: Tensor, place_NK: Tensor) -> Tensor:
+        ctx.save_for_backward(place_NK)
+        return x_ND.index_select(0, token_R)
+
+    @staticmethod
+    def backward(ctx: Any, grad_RD: Tensor) -> tuple[Tensor, None, None]:
+        (place,) = ctx.saved_tensors
+        picked = grad_RD.index_select(0, place.flatten())
+        return picked.view(*place.shape, -1).sum(dim=1), None, None
+
+
+class _Combine(torch.autograd.Function):
+    """Sum each token's rows by their shares, in fp32; (N, D) in the shares' dtype."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows_RD: Tensor, shares_NK: Tensor, token_R: Tensor, place_NK: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(rows_RD, shares_NK, token_R, place_NK)
+        picked = rows_RD.index_select(0, place_NK.flatten()).view(*place_NK.shape, -1)
+        return (picked * shares_NK[..., None]).sum(dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, grad_ND: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        rows, shares, token, place = ctx.saved_tensors
+        sent = grad_ND.index_select(0, token)
+        share_R = torch.empty_like(shares).flatten().scatter_(0, place.flatten(), shares.flatten())
+        to_share = (sent * rows).sum(dim=-1)[place]
+        return (sent * share_R[:, None]).to(rows.dtype), to_share, None, None
+
+
+class _GatedGelu(torch.autograd.Function):
+    """`gelu(gate) * value` of one (R, 2 F) tensor, which alone is kept for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, both_RG: Tensor) -> Tensor:
+        ctx.save_for_backward(both_RG)
+        gate, value = both_RG.chunk(2, dim=-1)
+        return F.gelu(gate) * value
+
+    @staticmethod
+    def backward(ctx: Any, grad_RF: Tensor) -> Tensor:
+        (both,) = ctx.saved_tensors
+        gate, value = both.chunk(2, dim=-1)
+        to_gate = torch.ops.aten.gelu_backward(grad_RF * value, gate)
+        return torch.cat((to_gate, grad_RF * F.gelu(gate)), dim=-1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from genet5.blocks.moe import RouterLoss
 from genet5.dataset.batch import IGNORE, Batch
 from genet5.errors import ConfigError
 from genet5.model import Output
@@ -55,13 +56,31 @@ def loss_sums(output: Output, batch: Batch, weights: LossWeights) -> dict[str, L
             output.encoded.boundary_logits, targets.boundaries, targets.states, weights.boundary
         ),
     }
-    if output.router_losses:
-        count = (targets.label_weights[:, 1:] > 0).sum() * len(output.router_losses)
-        balance = torch.stack([loss.balance for loss in output.router_losses]).sum()
-        z = torch.stack([loss.z for loss in output.router_losses]).sum()
-        terms["balance"] = LossTerm(balance, count.float(), weights.balance)
-        terms["router_z"] = LossTerm(z, count.float(), weights.router_z)
+    if losses := output.router_losses:
+        count = (targets.label_weights[:, 1:] > 0).sum() * len(losses)
+        terms["balance"], terms["router_z"] = _router(losses, count, weights)
+    if losses := output.encoder_router_losses:
+        count = routed_tokens(batch) * len(losses)
+        balance, z = _router(losses, count, weights)
+        terms["encoder_balance"], terms["encoder_router_z"] = balance, z
     return terms
+
+
+def routed_tokens(batch: Batch) -> Tensor:
+    """Sequence tokens of the batch, or 0 if it is silenced (`dataset.collate`); a scalar."""
+    has_targets = (batch.targets.label_weights > 0).any()
+    return batch.inputs.num_tokens.sum() * has_targets
+
+
+def _router(
+    losses: list[RouterLoss], count: Tensor, weights: LossWeights
+) -> tuple[LossTerm, LossTerm]:
+    """Load-balance and z-loss of all layers; nothing of a silenced batch."""
+    told = count > 0
+    balance = torch.stack([loss.balance for loss in losses]).sum() * told
+    z = torch.stack([loss.z for loss in losses]).sum() * told
+    total = count.float()
+    return LossTerm(balance, total, weights.balance), LossTerm(z, total, weights.router_z)
 
 
 def _token(output: Output, labels: Tensor, label_weights: Tensor, weights: LossWeights) -> LossTerm:

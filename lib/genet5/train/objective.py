@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from genet5.blocks.moe import MixtureOfExperts
 from genet5.dataset.batch import IGNORE, Batch
 from genet5.train.dist import Ranks
-from genet5.train.loss import LossWeights, loss_sums
+from genet5.train.loss import LossWeights, loss_sums, routed_tokens
 
 
 class Term(Protocol):
@@ -47,15 +47,19 @@ class Objective:
 
 
 def gene_objective(model: nn.Module, weights: LossWeights) -> Objective:
-    """Return GeneT5's objective; `model` tells how many layers have a router."""
-    routers = sum(isinstance(module, MixtureOfExperts) for module in model.modules())
+    """Return GeneT5's objective; `model` tells how many layers of decoder and encoder have a router."""
+    named = [n for n, module in model.named_modules() if isinstance(module, MixtureOfExperts)]
+    in_encoder = sum(name.startswith("encoder.") for name in named)
+    routers = len(named) - in_encoder
     return Objective(
         sums=lambda output, batch: loss_sums(output, batch, weights),
-        counts=lambda batch: target_counts(batch, routers),
+        counts=lambda batch: target_counts(batch, routers, in_encoder),
     )
 
 
-def target_counts(batch: Batch, routers: int = 0) -> dict[str, Tensor]:
+def target_counts(
+    batch: Batch, routers: int = 0, encoder_routers: int = 0
+) -> dict[str, Tensor]:
     """Return how much each head of `loss_sums` counts: labels by weight, bases with a state, true boundaries."""
     targets = batch.targets
     labels, weights = targets.labels[:, 1:], targets.label_weights[:, 1:]
@@ -68,6 +72,9 @@ def target_counts(batch: Batch, routers: int = 0) -> dict[str, Tensor]:
     }
     if routers:
         counts["balance"] = counts["router_z"] = (weights > 0).sum() * routers
+    if encoder_routers:
+        count = routed_tokens(batch) * encoder_routers
+        counts["encoder_balance"] = counts["encoder_router_z"] = count
     return counts
 
 

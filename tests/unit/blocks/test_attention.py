@@ -2,7 +2,6 @@
 
 import math
 
-import pytest
 import torch
 
 from genet5.blocks.attention import (
@@ -10,8 +9,6 @@ from genet5.blocks.attention import (
     alibi_slopes,
     attend,
     attend_plain,
-    attend_window,
-    key_mask,
 )
 from genet5.blocks.rope import rope_table, rotate
 
@@ -26,42 +23,6 @@ def plain_attention(q, k, v, seen, bias=0.0):
 
 def make_qkv(batch=2, heads=3, length=37, width=8):
     return tuple(torch.randn(batch, heads, length, width) for _ in range(3))
-
-
-@pytest.mark.parametrize("length", [5, 8, 16, 37])
-@pytest.mark.parametrize("with_alibi", [False, True])
-@pytest.mark.parametrize("with_gradient", [False, True])
-def test_window_equals_dense_attention_with_the_mask(length, with_alibi, with_gradient):
-    window, lengths = 8, torch.tensor([length, max(1, length - 3)])
-    q, k, v = make_qkv(length=length)
-    slopes = alibi_slopes(3) if with_alibi else None
-    with torch.set_grad_enabled(with_gradient):
-        got = attend_window(q, k, v, window=window, num_keys_B=lengths, slopes_H=slopes)
-    index = torch.arange(length)
-    distance = (index[:, None] - index).abs()
-    seen = (distance <= window // 2) & key_mask(lengths, length)
-    bias = -alibi_slopes(3)[:, None, None] * distance if with_alibi else 0.0
-    expected = plain_attention(q, k, v, seen, bias)
-    for row, count in enumerate(lengths):
-        torch.testing.assert_close(
-            got[row, :, :count], expected[row, :, :count], atol=TOLERANCE, rtol=0
-        )
-
-
-def test_window_as_wide_as_the_input_equals_full_attention():
-    q, k, v = make_qkv(length=20)
-    lengths = torch.tensor([20, 20])
-    windowed = attend_window(q, k, v, window=64, num_keys_B=lengths, slopes_H=None)
-    whole = attend_window(q, k, v, window=0, num_keys_B=lengths, slopes_H=None)
-    torch.testing.assert_close(windowed, whole, atol=TOLERANCE, rtol=0)
-
-
-def test_windowed_attention_of_padding_is_finite_and_has_finite_gradients():
-    q, k, v = (x.requires_grad_() for x in make_qkv(length=40))
-    out = attend_window(q, k, v, window=8, num_keys_B=torch.tensor([40, 1]), slopes_H=None)
-    out.sum().backward()
-    assert torch.isfinite(out).all()
-    assert all(torch.isfinite(x.grad).all() for x in (q, k, v))
 
 
 def test_written_out_attention_equals_sdpa_with_bias():

@@ -30,6 +30,7 @@ def make_case(seed=0, length=12):
             boundary_logits=torch.randn(2, length, 8, generator=draw),
         ),
         router_losses=[],
+        encoder_router_losses=[],
     )
     targets = Targets(labels=LABELS, label_weights=WEIGHTS, states=states, boundaries=boundaries)
     return output, Batch(None, targets, ("a", "b"))

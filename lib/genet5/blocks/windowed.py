@@ -1,0 +1,312 @@
+"""Windowed self-attention: one interface, three backends.
+
+Each token sees those at most half a window away on either side, so n tokens cost O(n w). `see` says once per batch who
+sees whom, in the form that the backend wants; `attend_window` then serves every layer. Windows of a batch never see each
+other or padding.
+
+- `sdpa`: queries in blocks of half a window, each with its own and its two neighbouring blocks of keys. Everywhere.
+- `flex`: FlexAttention (Dong et al. 2024, arXiv:2412.05496), compiled, with a mask of 128 x 128 blocks. For CUDA; on a
+  CPU forward only.
+- `flash`: FlashAttention-2 (Dao 2023, arXiv:2307.08691), the batch as one line of sequences (varlen), with its own window
+  and ALiBi. For CUDA in bf16 or fp16.
+
+Example:
+    >>> q = k = v = torch.ones(1, 2, 9, 4)
+    >>> sight = see("sdpa", torch.tensor([9]), 9, window=4, slopes_H=None, dtype=q.dtype)
+    >>> attend_window(q, k, v, sight).shape
+    torch.Size([1, 2, 9, 4])
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+from genet5.blocks.attention import attend, attend_plain, key_mask
+from genet5.config.model import AttentionName
+from genet5.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+Backend = Literal["sdpa", "flex", "flash"]
+FLEX_BLOCK = 128  # FlexAttention's default: smaller blocks save little work and cost speed
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Who sees whom in one batch, as a backend wants it."""
+
+    backend: Backend
+    half: int
+    """Tokens seen on either side; 0 = all of the window."""
+    slopes_H: Tensor | None
+    """ALiBi slopes, fp32."""
+    bias: Tensor | None = None
+    """For `sdpa`: bool mask or bias of each block of queries, or of all."""
+    blocks: BlockMask | None = None
+    """For `flex`."""
+    bounds: Tensor | None = None
+    """For `flash`: cumulative lengths, int32."""
+
+
+def choose_backend(wanted: AttentionName, device: torch.device, dtype: torch.dtype) -> Backend:
+    """Say which backend to use, and log it once.
+
+    Args:
+        wanted: What the settings say; auto = flash on CUDA in bf16 or fp16 where flash-attn is installed, else flex
+            on CUDA where Triton is, else sdpa.
+        device: Of the model.
+        dtype: Of queries, keys and values.
+
+    Raises:
+        ConfigError: What is wanted cannot run here.
+    """
+    return _choose(wanted, device.type, dtype)
+
+
+@cache
+def _choose(wanted: AttentionName, device: str, dtype: torch.dtype) -> Backend:
+    is_half = dtype in (torch.bfloat16, torch.float16)
+    has_flash = importlib.util.find_spec("flash_attn") is not None
+    if wanted == "flash":
+        _require_flash(device, is_half, has_flash)
+    backend: Backend = "sdpa"
+    if wanted != "auto":
+        backend = wanted
+    elif device == "cuda" and is_half and has_flash:
+        backend = "flash"
+    elif device == "cuda" and importlib.util.find_spec("triton") is not None:
+        backend = "flex"
+    log.info("windowed attention: %s (%s asked for; %s, %s)", backend, wanted, device, dtype)
+    return backend
+
+
+def _require_flash(device: str, is_half: bool, has_flash: bool) -> None:
+    if not has_flash:
+        rule = 'needs flash-attn; install it with: pip install "genet5[flash]" --no-build-isolation'
+    elif device != "cuda":
+        rule = "runs on CUDA alone; use auto or sdpa"
+    elif not is_half:
+        rule = "takes bf16 or fp16; use --precision bf16, or --attention flex"
+    else:
+        return
+    raise ConfigError("attention", "flash", rule)
+
+
+def see(
+    backend: Backend,
+    num_keys_B: Tensor,
+    length: int,
+    *,
+    window: int,
+    slopes_H: Tensor | None,
+    dtype: torch.dtype,
+) -> Sight:
+    """Prepare windowed attention for a batch; nothing waits for the device.
+
+    Args:
+        backend: From `choose_backend`.
+        num_keys_B: Tokens of each row; later ones are padding and never seen by tokens.
+        length: S, tokens of the padded batch.
+        window: Tokens seen on both sides together; 0 = no limit.
+        slopes_H: ALiBi slopes, or None.
+        dtype: Of queries, keys and values.
+    """
+    half = 0 if length <= window // 2 else window // 2
+    if backend == "flash":
+        return Sight(backend, half, slopes_H, bounds=_bounds(num_keys_B, length))
+    if backend == "flex":
+        return Sight(backend, half, slopes_H, blocks=_block_mask(num_keys_B, length, half))
+    if half:
+        bias = _block_bias(half, -(-length // half), num_keys_B, slopes_H)
+    else:
+        bias = _whole_bias(length, num_keys_B, slopes_H)
+    if bias.dtype != torch.bool and not _is_plain(bias):
+        bias = bias.to(dtype)  # once for all layers
+    return Sight(backend, half, slopes_H, bias=bias)
+
+
+def attend_window(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, sight: Sight) -> Tensor:
+    """Attend within windows.
+
+    Args:
+        q_BHSK: Queries.
+        k_BHSK: Keys, as many heads as queries.
+        v_BHSK: Values.
+        sight: From `see`.
+
+    Returns:
+        (B, H, S, K); rows of padding hold finite values without meaning.
+    """
+    return _BACKENDS[sight.backend](q_BHSK, k_BHSK, v_BHSK, sight)
+
+
+# ---- sdpa ------------------------------------------------------------------------------------------------------------
+
+
+def _attend_sdpa(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, sight: Sight) -> Tensor:
+    half, bias = sight.half, sight.bias
+    assert bias is not None
+    if half == 0:
+        return attend(q_BHSK, k_BHSK, v_BHSK, bias=bias)
+    batch, heads, length, width = q_BHSK.shape
+    blocks = -(-length // half)
+    q, k, v = (
+        _split_blocks(x, half, blocks, halo) for x, halo in ((q_BHSK, 0), (k_BHSK, 1), (v_BHSK, 1))
+    )
+    out = attend_plain(q, k, v, bias=bias) if _is_plain(q) else attend(q, k, v, bias=bias)
+    out = out.view(batch, blocks, heads, half, width).transpose(1, 2)
+    return out.reshape(batch, heads, blocks * half, width)[:, :, :length]
+
+
+def _is_plain(x: Tensor) -> bool:
+    """Many small blocks with gradient on CPU: compiled plain products are 3x faster than SDPA's kernel there."""
+    return x.device.type == "cpu" and torch.is_grad_enabled()
+
+
+def _split_blocks(x_BHSK: Tensor, size: int, blocks: int, halo: int) -> Tensor:
+    """(B * blocks, H, (1 + 2 halo) * size, K): each block with `halo` neighbours on either side, zeros beyond the ends."""
+    batch, heads, length, width = x_BHSK.shape
+    x = F.pad(x_BHSK, (0, 0, halo * size, (blocks + halo) * size - length))
+    x = x.transpose(1, 2).reshape(batch, blocks + 2 * halo, size, heads, width)
+    if halo:
+        x = torch.cat([x[:, i : i + blocks] for i in range(1 + 2 * halo)], dim=2)
+    return x.reshape(batch * blocks, -1, heads, width).transpose(1, 2)
+
+
+def _whole_bias(length: int, num_keys_B: Tensor, slopes_H: Tensor | None) -> Tensor:
+    """(B, 1, 1, S) bool mask, or ALiBi's bias (B, H, S, S) with -inf at padding."""
+    seen = key_mask(num_keys_B, length)
+    if slopes_H is None:
+        return seen
+    index = torch.arange(length, device=num_keys_B.device)
+    distance = (index[:, None] - index[None]).abs()
+    return (-slopes_H[:, None, None] * distance).masked_fill(~seen, float("-inf"))
+
+
+def _block_bias(half: int, blocks: int, num_keys_B: Tensor, slopes_H: Tensor | None) -> Tensor:
+    """(B * blocks, 1 or H, half, 3 half): bool mask, or ALiBi's bias with -inf outside the window."""
+    device = num_keys_B.device
+    offset = (
+        torch.arange(3 * half, device=device)[None]
+        - half
+        - torch.arange(half, device=device)[:, None]
+    )
+    key = torch.arange(blocks, device=device)[:, None] * half + torch.arange(
+        -half, 2 * half, device=device
+    )
+    real = (key >= 0) & (key < num_keys_B[:, None, None])
+    near = offset.abs() <= half
+    # A padding query may have no real key: it sees itself, so that its softmax stays finite.
+    seen = (near & real[:, :, None]) | (offset == 0)
+    seen = seen.reshape(-1, 1, half, 3 * half)
+    if slopes_H is None:
+        return seen
+    bias = -slopes_H[:, None, None] * offset.abs()
+    return bias.masked_fill(~seen, float("-inf"))
+
+
+# ---- flex ------------------------------------------------------------------------------------------------------------
+
+
+def _attend_flex(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, sight: Sight) -> Tensor:
+    if q_BHSK.device.type == "cpu" and torch.is_grad_enabled() and q_BHSK.requires_grad:
+        rule = "has no backward pass on the CPU; use auto or sdpa to train there"
+        raise ConfigError("attention", "flex", rule)
+    slopes = sight.slopes_H
+
+    def add_alibi(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        assert slopes is not None
+        return score - slopes[head] * (query - key).abs()
+
+    score = None if slopes is None else add_alibi
+    return _flex()(q_BHSK, k_BHSK, v_BHSK, score_mod=score, block_mask=sight.blocks)
+
+
+@cache
+def _flex() -> Callable[..., Tensor]:
+    """FlexAttention compiled: as plain PyTorch it would hold all S x S scores."""
+    return torch.compile(flex_attention)
+
+
+def _block_mask(num_keys_B: Tensor, length: int, half: int) -> BlockMask:
+    """Mask by blocks from arithmetic alone: evaluating S x S entries first would cost what the window saves."""
+    device = num_keys_B.device
+    block = torch.arange(-(-length // FLEX_BLOCK), device=device)
+    apart = (block[:, None] - block[None]).abs() * FLEX_BLOCK  # between the blocks' first tokens
+    start = block * FLEX_BLOCK
+    some, whole = start < num_keys_B[:, None], start + FLEX_BLOCK <= num_keys_B[:, None]
+    near = near_throughout = torch.ones_like(apart, dtype=torch.bool)
+    if half:
+        near, near_throughout = apart - FLEX_BLOCK < half, apart + FLEX_BLOCK - 1 <= half
+    full = near_throughout & whole[:, None]
+    part = ((near & some[:, None]) | (apart == 0)) & ~full
+
+    def seen(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        is_real = key < num_keys_B[batch]
+        is_near = is_real & ((query - key).abs() <= half) if half else is_real
+        return is_near | (query == key)
+
+    return BlockMask.from_kv_blocks(
+        *_ordered(part[:, None]),
+        *_ordered(full[:, None]),
+        BLOCK_SIZE=FLEX_BLOCK,
+        mask_mod=seen,
+        seq_lengths=(length, length),
+    )
+
+
+def _ordered(blocks: Tensor) -> tuple[Tensor, Tensor]:
+    """Number of blocks that are True in each row, and all blocks' indices with those first, int32."""
+    order = blocks.int().argsort(dim=-1, descending=True, stable=True)
+    return blocks.sum(dim=-1).int(), order.int()
+
+
+# ---- flash -----------------------------------------------------------------------------------------------------------
+
+
+def _attend_flash(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, sight: Sight) -> Tensor:
+    from flash_attn import flash_attn_varlen_func
+
+    batch, heads, length, width = q_BHSK.shape
+    q, k, v = (x.transpose(1, 2).reshape(-1, heads, width) for x in (q_BHSK, k_BHSK, v_BHSK))
+    side = sight.half or -1
+    out: Tensor = flash_attn_varlen_func(
+        q,
+        k,
+        v,
+        cu_seqlens_q=sight.bounds,
+        cu_seqlens_k=sight.bounds,
+        max_seqlen_q=length,
+        max_seqlen_k=length,
+        causal=False,
+        window_size=(side, side),
+        alibi_slopes=sight.slopes_H,
+    )
+    return out.view(batch, length, heads, width).transpose(1, 2)
+
+
+def _bounds(num_keys_B: Tensor, length: int) -> Tensor:
+    """(2 B + 1,) cumulative lengths: each row's tokens are one sequence and its padding the next.
+
+    So nothing is gathered or scattered, shapes do not depend on the data, and padding costs no more than its share.
+    """
+    start = torch.arange(len(num_keys_B), device=num_keys_B.device) * length
+    bounds = torch.stack((start, start + num_keys_B), dim=1).flatten()
+    return F.pad(bounds, (0, 1), value=len(num_keys_B) * length).int()
+
+
+_BACKENDS: dict[Backend, Callable[..., Any]] = {
+    "sdpa": _attend_sdpa,
+    "flex": _attend_flex,
+    "flash": _attend_flash,
+}
