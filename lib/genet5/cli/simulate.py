@@ -1,13 +1,18 @@
-"""`genet5 simulate`: write an artificial bacterial genome with its true genes."""
+"""`genet5 simulate`: write an artificial genome with its true genes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from genet5.cli.parse import run
 from genet5.config.simulate import SimulateSettings
 from genet5.errors import ConfigError
+
+if TYPE_CHECKING:
+    from genet5.genome.fasta import Contig
+    from genet5.genome.gene import Gene
 
 GENOME, ANNOTATION = "genome.fa", "annotation.gff3"
 
@@ -19,7 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         SimulateSettings,
         argv,
         name="simulate",
-        description="Write an artificial bacterial genome and its true genes: OUT_DIR/genome.fa and OUT_DIR/annotation.gff3.",
+        description=(
+            "Write an artificial genome, bacterial or with --eukaryote spliced, and its true genes: "
+            "OUT_DIR/genome.fa and OUT_DIR/annotation.gff3."
+        ),
     )
 
 
@@ -28,17 +36,9 @@ def _simulate(settings: SimulateSettings) -> int:
     from genet5.genome.files import atomic_writer
     from genet5.genome.gff3 import write_gff3
     from genet5.genome.sequence import decode_bases
-    from genet5.genome.simulate import simulate_bacterium
 
     _refuse_to_overwrite(settings)
-    contigs, genes = simulate_bacterium(
-        settings.length_bp,
-        settings.seed,
-        gc=settings.gc,
-        code=settings.genetic_code,
-        num_contigs=settings.contigs,
-        coding_density=settings.coding_density,
-    )
+    contigs, genes = _genome(settings)
     write_fasta(
         settings.out_dir / GENOME,
         ((f"{c.name} {c.description}", decode_bases(c.bases)) for c in contigs),
@@ -47,6 +47,35 @@ def _simulate(settings: SimulateSettings) -> int:
     with atomic_writer(settings.out_dir / ANNOTATION) as out:
         write_gff3(out, genes, lengths, source="simulate")
     return 0
+
+
+def _genome(settings: SimulateSettings) -> tuple[list[Contig], tuple[Gene, ...]]:
+    """Contigs and genes; settings that are None are left to the simulation."""
+    from genet5.genome.simulate import simulate_bacterium
+    from genet5.genome.simulate_spliced import simulate_eukaryote
+
+    shared = {"gc": settings.gc, "code": settings.genetic_code}
+    if not settings.eukaryote:
+        given = _given({**shared, "coding_density": settings.coding_density})
+        return simulate_bacterium(
+            settings.length_bp, settings.seed, num_contigs=settings.contigs, **given
+        )
+    given = _given(
+        {
+            **shared,
+            "gene_density": settings.coding_density,
+            "introns": settings.introns,
+            "intron_bp": settings.intron_bp,
+            "isoforms": settings.isoforms,
+        }
+    )
+    return simulate_eukaryote(
+        settings.length_bp, settings.seed, num_contigs=settings.contigs, **given
+    )
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _refuse_to_overwrite(settings: SimulateSettings) -> None:
