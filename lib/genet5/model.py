@@ -231,9 +231,9 @@ class GeneT5(nn.Module):
         """Set what computes the encoder's windowed attention; "auto" until then."""
         self.encoder.attention = name
 
-    def enable_gradient_checkpointing(self) -> None:
-        """Recompute layers in the backward pass instead of keeping their activations."""
-        self.encoder.gradient_checkpointing = self.decoder.gradient_checkpointing = True
+    def enable_gradient_checkpointing(self, every: int = 1) -> None:
+        """Recompute every `every`-th layer in the backward pass instead of keeping its activations."""
+        self.encoder.recompute_every = self.decoder.recompute_every = every
 
     def compile_blocks(self) -> None:
         """Compile each layer with torch.compile; the names of the weights stay as they are."""

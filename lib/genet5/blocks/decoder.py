@@ -135,7 +135,7 @@ class Decoder(nn.Module):
         self.config = config
         self.layers = nn.ModuleList(DecoderLayer(config, i) for i in range(config.decoder.layers))
         self.norm = nn.LayerNorm(config.width)
-        self.gradient_checkpointing = False
+        self.recompute_every = 0
 
     def _rope(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         return rope_table(positions, self.config.width // self.config.decoder.heads)
@@ -168,8 +168,8 @@ class Decoder(nn.Module):
         ropes = (self._rope(steps), self._rope(place), self._anchor_rope(latents_BMD))
         mask = key_mask(num_latents_B, latents_BMD.shape[1])
         losses = []
-        for layer in self.layers:
-            if self.gradient_checkpointing and self.training:
+        for index, layer in enumerate(self.layers):
+            if self.training and self.recompute_every and index % self.recompute_every == 0:
                 x_BTD, loss = checkpoint(
                     layer, x_BTD, latents_BMD, mask, ropes, real_BT, use_reentrant=False
                 )

@@ -72,7 +72,7 @@ class Encoder(nn.Module):
         )
         self.last_norm = last
         self.attention: AttentionName = "auto"
-        self.gradient_checkpointing = False
+        self.recompute_every = 0
 
     def forward(
         self,
@@ -104,8 +104,8 @@ class Encoder(nn.Module):
             slopes = alibi_slopes(shape.heads).to(x.device)
         sight = self._see(x, num_tokens_B, slopes)
         real = key_mask(num_tokens_B, x.shape[1])[:, 0, 0] if shape.num_experts else None
-        for layer in self.layers:
-            if self.gradient_checkpointing and self.training:
+        for index, layer in enumerate(self.layers):
+            if self.training and self.recompute_every and index % self.recompute_every == 0:
                 x, loss = checkpoint(layer, x, sight, rope, real, use_reentrant=False)
             else:
                 x, loss = layer(x, sight, rope, real)

@@ -45,7 +45,8 @@ class MixtureOfExperts(nn.Module):
         ff_dim: F of each expert.
         num_experts: E.
         top_k: Experts of each token.
-        balance: "bias" = the router chooses by probability plus `choice_bias`, which `rebalance` moves.
+        balance: "bias" = the router chooses by probability plus `choice_bias`, which `rebalance` moves, and the
+            load-balance loss has no gradient.
     """
 
     choice_bias: Tensor | None
@@ -117,6 +118,8 @@ class MixtureOfExperts(nn.Module):
         count, counts = real.sum().clamp_min(1), real @ uses
         shares = counts / (count * self.top_k)
         balance = self.num_experts * (shares * (real @ probabilities)).sum()
+        if self.choice_bias is not None:
+            balance = balance.detach()  # told, not minimised
         z = (logits.logsumexp(dim=-1).square() * real).sum()
         return RouterLoss(balance=balance, z=z, tokens_per_expert=counts)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from genet5.cli.parse import run
 from genet5.config.train import TrainConfig
-from genet5.errors import ConfigError
 
 if TYPE_CHECKING:
     from genet5.tokens.window import WindowGene
@@ -26,15 +25,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _finet(config: TrainConfig) -> int:
-    if config.compute.mxfp8:
-        raise ConfigError("mxfp8", True, "is not available yet; leave it out to train in bf16")
-
-    from genet5.train.dist import distributed
+    from genet5.train.dist import choose_device, distributed
+    from genet5.train.mxfp8 import require_mxfp8
     from genet5.train.optim import adamw_8bit
     from genet5.train.run import describe, finetune
 
     if config.optim.optim_8bit:
         adamw_8bit()  # fails here rather than after the data are read
+    if config.compute.mxfp8:
+        require_mxfp8(choose_device(config.compute.device), config.compute.precision)
     if config.dry_run:
         sys.stdout.write(describe(config))
         return 0

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import tyro
 
 from genet5.config.checks import require
+from genet5.config.model import AttentionName
 
 FORMAT = 1
 ScheduleName = Literal["cosine", "wsd", "constant"]
@@ -192,14 +193,25 @@ class ComputeConfig:
     """Compile each block of the model (slow first steps, faster afterwards)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
+    checkpoint_every: int = 1
+    """With gradient_checkpointing: recompute every so many layers, and keep the activations of the others."""
+    attention: AttentionName = "auto"
+    """What computes the encoder's windowed attention: flash = FlashAttention-2 (CUDA, bf16, needs flash-attn), flex =
+    FlexAttention (CUDA), sdpa = everywhere; auto = the first of them that runs."""
     mxfp8: bool = False
-    """Matrix products in MXFP8 (not available yet)."""
+    """Multiply in MXFP8 (NVIDIA Blackwell only; needs torchao)."""
     empty_cache_steps: int | None = None
     """Steps between releases of CUDA's cached memory."""
     deterministic: bool | None = None
     """Repeatable sums; by default on the CPU only, where they make a resumed run equal to the bit."""
 
     def __post_init__(self) -> None:
+        require(
+            self.checkpoint_every >= 1,
+            "checkpoint_every",
+            self.checkpoint_every,
+            "must be at least 1",
+        )
         require(
             self.empty_cache_steps is None or self.empty_cache_steps >= 1,
             "empty_cache_steps",

@@ -37,6 +37,7 @@ from genet5.train.checkpoint import (
     save_checkpoint,
 )
 from genet5.train.dist import Ranks
+from genet5.train.experts import update_experts
 from genet5.train.export import BestModel, write_model
 from genet5.train.horizon import Horizon, Outcome
 from genet5.train.logging import Metrics, ProgressLine, drop_rows_after
@@ -220,6 +221,8 @@ class Trainer:
         optimizer.zero_grad(set_to_none=True)
         if self.state.average is not None:
             self.state.average.update(model)
+        for name, value in update_experts(model, self.ranks).items():
+            self._meter.add_shared(name, value)
         self._meter.add_shared("grad_norm", norm)
         tokens, bases = self._meter.count_step(batches)
         progress.step += 1

@@ -42,6 +42,7 @@ from genet5.train.logging import (
 from genet5.train.loop import Trainer, changed_settings, find_checkpoint
 from genet5.train.loss import LossWeights
 from genet5.train.memwatch import GIB, MemoryWatch
+from genet5.train.mxfp8 import require_mxfp8, use_mxfp8
 from genet5.train.objective import gene_objective
 from genet5.train.record import end_record, start_record
 from genet5.train.seed import derive_seed, seed_everything
@@ -213,7 +214,10 @@ def load_model(config: TrainConfig, device: torch.device) -> GeneT5:
     """Return BASE's model on its device, with checkpointing and compilation as the settings say."""
     model = GeneT5.from_pretrained(config.base, device=device)
     if config.compute.gradient_checkpointing:
-        model.enable_gradient_checkpointing()
+        model.enable_gradient_checkpointing(config.compute.checkpoint_every)
+    model.use_attention(config.compute.attention)
+    if config.compute.mxfp8:
+        use_mxfp8(model, require_mxfp8(device, config.compute.precision))
     if config.compute.compile:
         model.compile_blocks()
     return model
