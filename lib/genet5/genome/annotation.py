@@ -1,11 +1,13 @@
-"""What an annotation file says, whatever its format."""
+"""What an annotation file says, whatever its format: all at once, or contig by contig."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from genet5.genome.gene import Gene
 from genet5.genome.gff3_lines import ContigTable, Trouble
@@ -38,6 +40,85 @@ class Annotation:
             circular=frozenset(table.name for table in tables if table.circular),
             skipped=dict(sorted(trouble.skipped.items())),
             contig_lines={table.name: table.line for table in tables},
+        )
+
+
+class AnnotationFile(ABC):
+    """An open annotation file, to be read contig by contig in any order.
+
+    Args:
+        skipped: Bad records that belong to no contig, by cause.
+    """
+
+    def __init__(self, skipped: dict[str, int]) -> None:
+        self.skipped = skipped
+
+    @property
+    @abstractmethod
+    def contigs(self) -> Sequence[str]:
+        """All contigs that the file names, in its order."""
+
+    @abstractmethod
+    def most_genes(self, contig: str) -> int:
+        """No more genes than this lie on the contig: told without reading them."""
+
+    @abstractmethod
+    def read(self, contig: str) -> Annotation:
+        """Read what the file says about one contig, which may be nothing.
+
+        Raises:
+            DataError: A record is bad, and such are not to be skipped; names the file and the line.
+        """
+
+    def read_all(self) -> Annotation:
+        """Read what the file says about all contigs."""
+        genes: list[Gene] = []
+        lengths: dict[str, int] = {}
+        lines: dict[str, int] = {}
+        circular: set[str] = set()
+        skipped = Counter(self.skipped)
+        with without_garbage_collection():
+            for contig in self.contigs:
+                part = self.read(contig)
+                genes += part.genes
+                lengths |= part.contig_lengths
+                lines |= part.contig_lines
+                circular |= part.circular
+                skipped.update(part.skipped)
+        return Annotation(
+            tuple(genes), lengths, frozenset(circular), dict(sorted(skipped.items())), lines
+        )
+
+
+class HeldAnnotation(AnnotationFile):
+    """An annotation in memory that looks like a file."""
+
+    def __init__(self, annotation: Annotation) -> None:
+        super().__init__(annotation.skipped)
+        self._parts: dict[str, list[Gene]] = {name: [] for name in annotation.contig_lines}
+        for gene in annotation.genes:
+            self._parts[gene.contig].append(gene)
+        self._whole = annotation
+
+    @property
+    def contigs(self) -> Sequence[str]:
+        """All contigs."""
+        return tuple(self._parts)
+
+    def most_genes(self, contig: str) -> int:
+        """Return the number of genes."""
+        return len(self._parts.get(contig, ()))
+
+    def read(self, contig: str) -> Annotation:
+        """Return the genes of one contig."""
+        whole = self._whole
+        return replace(
+            whole,
+            genes=tuple(self._parts.get(contig, ())),
+            contig_lengths={name: n for name, n in whole.contig_lengths.items() if name == contig},
+            circular=whole.circular & {contig},
+            skipped={},
+            contig_lines={name: n for name, n in whole.contig_lines.items() if name == contig},
         )
 
 

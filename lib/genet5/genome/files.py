@@ -11,10 +11,13 @@ Example:
 
 from __future__ import annotations
 
+import codecs
+import errno
 import gzip
 import io
 import os
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +26,9 @@ from typing import IO, BinaryIO, Literal, TextIO, cast, overload
 
 from genet5.errors import DataError
 
+_BLOCK_BYTES = 1 << 17
+_MOST_IN_MEMORY = 32 << 20
+"""An unpacked copy of more bytes goes to the disk."""
 _GZIP = b"\x1f\x8b"
 _OTHER_COMPRESSION = {
     b"BZh": "bzip2",
@@ -65,6 +71,59 @@ def open_text(path: Path) -> TextIO:
         DataError: There is no such file, or it is compressed in another way.
     """
     return io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", errors="replace")
+
+
+@contextmanager
+def open_seekable(path: Path) -> Iterator[BinaryIO]:
+    """Open a text file as bytes that can be read in any order, UTF-8 with LF line ends, as `open_text` would give it.
+
+    A plain file in that form is read in place. Else (compressed, standard input, CRLF, byte order mark, other bytes) a copy
+    is made: in memory if it is small, or in a temporary file (TMPDIR) that vanishes.
+
+    Raises:
+        DataError: As `open_text`; or the file is damaged, or there is no room for the copy.
+    """
+    with damage_as_data_error(path):
+        file = path.open("rb", _BLOCK_BYTES) if _is_plain(path) else _unpacked(path)
+    with file:
+        yield file
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a regular file is uncompressed UTF-8 without byte order mark and carriage returns."""
+    if not path.is_file():  # standard input, a pipe, or nothing
+        return False
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb", buffering=0) as file:
+        block = file.read(_BLOCK_BYTES)
+        if block.startswith((_GZIP, codecs.BOM_UTF8, *_OTHER_COMPRESSION)):
+            return False
+        while block:
+            if b"\r" in block:
+                return False
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                return False
+            block = file.read(_BLOCK_BYTES)
+    return not decoder.getstate()[0]
+
+
+def _unpacked(path: Path) -> BinaryIO:
+    copy = tempfile.SpooledTemporaryFile(_MOST_IN_MEMORY)  # noqa: SIM115 - the caller closes it
+    with open_text(path) as text:
+        while block := text.read(_BLOCK_BYTES):
+            try:
+                copy.write(block.encode())
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise DataError(
+                    f"no room in {tempfile.gettempdir()} for the file without its compression",
+                    path=path, remedy="Set TMPDIR to a folder with more room",
+                ) from error  # fmt: skip
+    copy.seek(0)
+    return cast("BinaryIO", copy)
 
 
 @contextmanager

@@ -11,17 +11,18 @@ Example:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from genet5.errors import DataError
-from genet5.genome.annotation import Annotation
-from genet5.genome.files import damage_as_data_error, open_text
+from genet5.genome.annotation import Annotation, AnnotationFile, HeldAnnotation
+from genet5.genome.files import damage_as_data_error, open_seekable
 from genet5.genome.genbank import parse_genbank
-from genet5.genome.gff3 import parse_gff3
-from genet5.genome.gtf import parse_gtf
+from genet5.genome.gff3 import Gff3File
+from genet5.genome.gtf import GtfFile
 
 Format: TypeAlias = Literal["gff3", "gtf", "genbank"]
 
@@ -34,7 +35,6 @@ _SUFFIXES: dict[str, Format] = {
     ".gbff": "genbank",
     ".genbank": "genbank",
 }
-_READERS = {"gff3": parse_gff3, "gtf": parse_gtf, "genbank": parse_genbank}
 _GTF_WORDS = re.compile(r"(?:^|;)\s*(?:gene_id|transcript_id)\s+[\"\w]")
 _HEAD_LINES = 2_000
 
@@ -49,10 +49,31 @@ def read_annotation(path: Path, *, skip_bad: bool = False) -> Annotation:
     Raises:
         DataError: The file is empty, damaged or of another kind, or a record is bad; names the file and the line.
     """
-    with damage_as_data_error(path), open_text(path) as lines:
-        head = list(islice(lines, _HEAD_LINES))
-        reader = _READERS[tell_format(head, path)]
-        return reader(chain(head, lines), path, skip_bad=skip_bad)
+    with open_annotation(path, skip_bad=skip_bad) as file:
+        return file.read_all()
+
+
+@contextmanager
+def open_annotation(path: Path, *, skip_bad: bool = False) -> Iterator[AnnotationFile]:
+    """Open a GFF3, GTF or GenBank file to read it contig by contig; arguments and errors as those of `read_annotation`.
+
+    Of GFF3 and GTF one contig at a time is in memory. GenBank is held whole: its identifiers are made unique in the file's order.
+
+    Example:
+        with open_annotation(Path("genes.gff3.gz")) as file:
+            for contig in file.contigs:
+                print(contig, len(file.read(contig).genes))
+    """
+    with open_seekable(path) as raw:
+        with damage_as_data_error(path):
+            kind = tell_format(map(bytes.decode, islice(raw, _HEAD_LINES)), path)
+            raw.seek(0)
+        if kind == "genbank":
+            lines = map(bytes.decode, raw)
+            yield HeldAnnotation(parse_genbank(lines, path, skip_bad=skip_bad))
+        else:
+            reader = Gff3File if kind == "gff3" else GtfFile
+            yield reader(raw, path, skip_bad=skip_bad)
 
 
 def tell_format(head: Iterable[str], path: Path) -> Format:

@@ -1,7 +1,8 @@
 r"""Read and write GFF3: the only place where 1-based closed coordinates exist.
 
-`read_gff3` streams the file line by line (`gff3_lines`), makes genes of each contig (`gff3_genes`, `gff3_cds`), and
-`write_gff3` (`gff3_write`) writes a valid sorted file that reads back as the same genes.
+`Gff3File` reads one contig at a time: it sorts the contig's lines (`contig_lines`, `gff3_lines`) and makes genes of them
+(`gff3_genes`, `gff3_cds`). `read_gff3` reads all contigs so. `write_gff3` (`gff3_write`) writes a valid sorted file that
+reads back as the same genes.
 
 Example:
     >>> import tempfile
@@ -17,13 +18,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from genet5.genome.annotation import Annotation, without_garbage_collection
-from genet5.genome.files import damage_as_data_error, open_text
+from genet5.genome.annotation import Annotation
+from genet5.genome.contig_lines import LineFile, in_memory
+from genet5.genome.files import open_seekable
+from genet5.genome.gene import Gene
 from genet5.genome.gff3_genes import build_genes
-from genet5.genome.gff3_lines import LineReader, Trouble
+from genet5.genome.gff3_lines import ContigTable, LineReader, Trouble
 from genet5.genome.gff3_write import write_gff3
 
-__all__ = ["Annotation", "parse_gff3", "read_gff3", "write_gff3"]
+__all__ = ["Annotation", "Gff3File", "parse_gff3", "read_gff3", "write_gff3"]
+
+
+class Gff3File(LineFile):
+    """An open GFF3 file, to be read contig by contig. Genes lie on one contig: an ID may return on another."""
+
+    ENDS = (b">", b"##FASTA")
+
+    def _genes(
+        self, table: ContigTable, lines: Iterable[tuple[int, str]], trouble: Trouble
+    ) -> list[Gene]:
+        LineReader(table, trouble).read(lines)
+        return build_genes(table, trouble)
 
 
 def read_gff3(path: Path, *, skip_bad: bool = False) -> Annotation:
@@ -36,16 +51,10 @@ def read_gff3(path: Path, *, skip_bad: bool = False) -> Annotation:
     Raises:
         DataError: The file is damaged or no GFF3, or a record is bad; names the file and the line.
     """
-    with damage_as_data_error(path), open_text(path) as lines:
-        return parse_gff3(lines, path, skip_bad=skip_bad)
+    with open_seekable(path) as raw:
+        return Gff3File(raw, path, skip_bad=skip_bad).read_all()
 
 
 def parse_gff3(lines: Iterable[str], path: Path, *, skip_bad: bool = False) -> Annotation:
     """Read all genes from the lines of a GFF3 file; `path` is for messages. Else as `read_gff3`."""
-    trouble = Trouble(path, skip_bad)
-    reader = LineReader(path, trouble)
-    with without_garbage_collection():
-        reader.read(lines)
-        tables = reader.tables.values()
-        genes = [gene for table in tables for gene in build_genes(table, trouble)]
-    return Annotation.of(tables, genes, trouble)
+    return Gff3File(in_memory(lines), path, skip_bad=skip_bad).read_all()

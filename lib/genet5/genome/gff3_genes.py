@@ -28,9 +28,8 @@ _MAX_DEPTH = 20
 
 
 def build_genes(table: ContigTable, trouble: Trouble) -> list[Gene]:
-    """Make the genes of one contig, sorted by start."""
-    genes = list(_Builder(table, trouble).genes())
-    return sorted(genes, key=lambda gene: (gene.start, gene.end))
+    """Make the genes of one contig, in any order."""
+    return list(_Builder(table, trouble).genes())
 
 
 class _Builder(Assembler):

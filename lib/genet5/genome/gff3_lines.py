@@ -1,8 +1,9 @@
-"""Read the lines of a GFF3 file into one table per contig; `gff3_genes` makes genes of the tables.
+"""Read the lines of one contig of a GFF3 file into a table; `gff3_genes` makes genes of the table.
 
 A line is kept only when it can belong to a gene: gene-like and transcript-like features, exons, CDS, UTRs and stop
 codons. Lines may come in any order (a child before its parent). All coordinates leave this module 0-based half-open.
-Attributes are parsed here, without a library: the work per line is one split by tabs, one by semicolons.
+Attributes are parsed here, without a library. The work per line is one split by tabs, and one look-up of what it belongs to:
+the lines of a CDS share column 9, those of a transcript the value of Parent, and each is taken apart once.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class ContigTable:
     """What the file says about one contig."""
 
     name: str
-    line: int = 0
+    line: int
     """Where the file names it first."""
     nodes: dict[str, Node] = field(default_factory=dict)
     parts: dict[str, Parts] = field(default_factory=dict)
@@ -165,71 +166,84 @@ def has_marks(attributes: Attributes) -> bool:
     return not _MARKS.isdisjoint(attributes)
 
 
+def _parent(text: str) -> str | None:
+    """The value of Parent in column 9; what stands where a plain search finds it costs no regular expression."""
+    at = text.find("Parent=")
+    if at == 0 or (at > 0 and text[at - 1] == ";"):
+        end = text.find(";", at)
+        return text[at + 7 : end] if end > 0 else text[at + 7 :]
+    match = _PARENT.search(text) if at > 0 else None
+    return match.group(1) if match else None
+
+
 def is_gene_type(kind: str) -> bool:
     """Whether column 3 names a gene: gene, pseudogene, ncRNA_gene, transposable_element_gene ..."""
     return kind.endswith("gene")
 
 
-def _whole_number(text: str) -> int | None:
-    """The number, if the text is plain digits of a length that makes sense."""
+def whole_number(text: str) -> int | None:
+    """Return the number, if the text is plain digits of a length that makes sense."""
     return int(text) if text.isdigit() and text.isascii() and len(text) < 16 else None
 
 
+def bad_columns(trouble: Trouble, line: str, count: int, number: int) -> None:
+    """Report a line that has not nine columns; blank ones are fine."""
+    text = line.strip()
+    if text:
+        trouble.bad("columns", number, f"{count} columns in {text[:40]!r}", "9 columns separated by tabs")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _CdsOwner:
+    """What the lines with the same column 9 share."""
+
+    id: str
+    attributes: Attributes
+    marked: bool
+    parts: list[Parts]
+
+
 class LineReader:
-    """Sorts lines into tables."""
+    """Sorts the lines of one contig into its table."""
 
-    def __init__(self, path: Path, trouble: Trouble) -> None:
-        self.path, self.trouble = path, trouble
-        self.tables: dict[str, ContigTable] = {}
+    def __init__(self, table: ContigTable, trouble: Trouble) -> None:
+        self.table, self.trouble = table, trouble
+        self._owners: dict[str, _CdsOwner] = {}
+        """By column 9."""
+        self._parts_of: dict[str, list[Parts]] = {}
+        """By the value of Parent."""
 
-    def read(self, lines: Iterable[str]) -> None:
-        """Read all lines, up to ##FASTA."""
-        names: dict[str, ContigTable] = {}  # by the name as it is written
+    def read(self, lines: Iterable[tuple[int, str]]) -> None:
+        """Read all lines, numbered as in the file."""
         take = {"exon": self._exon, "CDS": self._cds, "stop_codon": self._stop_codon}
         take |= dict.fromkeys(UTR_TYPES, self._utr)
-        for number, line in enumerate(lines, 1):
-            if line.startswith(("#", ">")):
-                if line.startswith((">", "##FASTA")):
-                    return
-                if line.startswith("##sequence-region"):
-                    self._sequence_region(line, number)
-                continue
+        other = self._other
+        for number, line in lines:
             columns = line.rstrip("\n").split("\t")
-            if len(columns) != 9:
-                if line.strip():
-                    self._bad_columns(line, len(columns), number)
+            if line[0] == "#":
                 continue
-            table = names.get(columns[0])
-            if table is None:
-                table = names[columns[0]] = self._table(unescape(columns[0]), number)
+            if len(columns) != 9:
+                bad_columns(self.trouble, line, len(columns), number)
+                continue
             span = self._span(columns, number)
             if span is not None:
-                take.get(columns[2], self._other)(table, columns, span, number)
-
-    def _table(self, name: str, number: int) -> ContigTable:
-        return self.tables.setdefault(name, ContigTable(name, number))
-
-    def _bad_columns(self, line: str, count: int, number: int) -> None:
-        if number == 1 and line.startswith(("LOCUS ", "ID   ")):
-            raise DataError("a GenBank or EMBL file", expected="GFF3", path=self.path)
-        self.trouble.bad(
-            "columns", number, f"{count} columns in {line.strip()[:40]!r}", "9 columns separated by tabs"
-        )  # fmt: skip
+                take.get(columns[2], other)(columns, span, number)
 
     def _bad(self, cause: str, columns: list[str], number: int, found: str, expected: str) -> None:
         """Report a bad line; when it is skipped, whatever it belongs to goes with it."""
         self.trouble.bad(cause, number, found, expected)
-        broken = self._table(unescape(columns[0]), number).broken
         own = None if columns[2] in ("exon", "CDS") else _ID.search(columns[8])
         for match in (own, _PARENT.search(columns[8])):
-            broken.update(values(match.group(1)) if match else ())
+            self.table.broken.update(values(match.group(1)) if match else ())
 
     def _span(self, columns: list[str], number: int) -> Span | None:
-        first, end = _whole_number(columns[3]), _whole_number(columns[4])
-        if first is not None and end is not None and 0 < first <= end:
-            return first - 1, end
+        first, last = columns[3], columns[4]
+        if first.isdecimal() and last.isdecimal() and len(first) < 16 > len(last):
+            start, end = int(first) - 1, int(last)
+            if 0 <= start < end and first.isascii() and last.isascii():  # other scripts have digits
+                return start, end
         self._bad(
-            "coordinates", columns, number, f"start {columns[3]!r}, end {columns[4]!r} of a {columns[2]}",
+            "coordinates", columns, number, f"start {first!r}, end {last!r} of a {columns[2]}",
             "whole numbers with 1 <= start <= end",
         )  # fmt: skip
         return None
@@ -240,82 +254,81 @@ class LineReader:
             self._bad("strand", columns, number, f"strand {columns[6]!r}", "one of + - . ?")
         return strand
 
-    def _sequence_region(self, line: str, number: int) -> None:
-        words = line.split()
-        length = _whole_number(words[3]) if len(words) == 4 else None
-        if length is None:
-            self.trouble.bad(
-                "sequence-region", number, f"{line.strip()[:60]!r}", "'##sequence-region NAME 1 LENGTH'"
-            )  # fmt: skip
-            return
-        table = self._table(unescape(words[1]), number)
-        table.length, table.has_directive = length, True
+    def _parts(self, parents: str, number: int) -> list[Parts]:
+        """The parts of each of the parents in the value of Parent."""
+        found = self._parts_of.get(parents)
+        if found is None:
+            table = self.table.parts
+            found = [table.setdefault(name, Parts(number)) for name in values(parents)]
+            self._parts_of[parents] = found
+        return found
 
-    def _parts(self, table: ContigTable, parent: str, number: int) -> Parts:
-        parts = table.parts.get(parent)
-        if parts is None:
-            parts = table.parts[parent] = Parts(number)
-        return parts
-
-    def _children(self, columns: list[str], number: int) -> tuple[list[str], int]:
-        """The parents of an exon-like line, and its strand; no parents when the line is bad."""
+    def _owners_of(self, columns: list[str], number: int) -> tuple[list[Parts], int]:
+        """The parts that an exon-like line belongs to, and its strand; none when the line is bad."""
         strand = self._strand(columns, number)
-        found = _PARENT.search(columns[8])
-        if found is None and strand is not None:
+        parents = _parent(columns[8])
+        if strand is None:
+            return [], 0
+        if parents is None:
             if "Parent" not in columns[8] and ' "' in columns[8] and "=" not in columns[8]:
                 raise DataError(
-                    "attributes in the style of GTF", expected="GFF3 (key=value)", path=self.path,
+                    "attributes in the style of GTF", expected="GFF3 (key=value)", path=self.trouble.path,
                     line=number, remedy="Convert the file, for instance with 'gffread -o out.gff3 in.gtf'",
                 )  # fmt: skip
             self._bad("no parent", columns, number, f"{columns[2]} without Parent", "Parent=ID")
-        if found is None or strand is None:
             return [], 0
-        return values(found.group(1)), strand
+        return self._parts(parents, number), strand
 
-    def _exon(self, table: ContigTable, columns: list[str], span: Span, number: int) -> None:
-        parents, strand = self._children(columns, number)
-        for parent in parents:
-            parts = self._parts(table, parent, number)
+    def _exon(self, columns: list[str], span: Span, number: int) -> None:
+        owners, strand = self._owners_of(columns, number)
+        for parts in owners:
             parts.exons.append(span)
             parts.strands.add(strand)
 
-    def _utr(self, table: ContigTable, columns: list[str], span: Span, number: int) -> None:
-        parents, strand = self._children(columns, number)
-        for parent in parents:
-            parts = self._parts(table, parent, number)
+    def _utr(self, columns: list[str], span: Span, number: int) -> None:
+        owners, strand = self._owners_of(columns, number)
+        for parts in owners:
             parts.utrs.append(span)
             parts.strands.add(strand)
 
-    def _stop_codon(self, table: ContigTable, columns: list[str], span: Span, number: int) -> None:
-        parents, strand = self._children(columns, number)
-        for parent in parents:
-            piece = CdsLine(*span, strand, None, "", {}, number, False)
-            self._parts(table, parent, number).stop_codons.append(piece)
+    def _stop_codon(self, columns: list[str], span: Span, number: int) -> None:
+        owners, strand = self._owners_of(columns, number)
+        for parts in owners:
+            parts.stop_codons.append(CdsLine(*span, strand, None, "", {}, number, False))
 
-    def _cds(self, table: ContigTable, columns: list[str], span: Span, number: int) -> None:
+    def _cds(self, columns: list[str], span: Span, number: int) -> None:
         strand = self._strand(columns, number)
-        if strand is None:
+        if strand is None or not self._has_phase(columns, number):
             return
-        if not self._has_phase(columns, number):
+        owner = self._owners.get(columns[8]) or self._cds_owner(columns, number)
+        if owner is None:
             return
+        phase, (start, end) = PHASES[columns[7]], span
+        for parts in owner.parts:
+            parts.strands.add(strand)
+            parts.cds.append(
+                CdsLine(start, end, strand, phase, owner.id, owner.attributes, number, owner.marked)
+            )
+
+    def _cds_owner(self, columns: list[str], number: int) -> _CdsOwner | None:
+        """Take column 9 of a CDS line apart."""
         attributes = parse_attributes(columns[8])
         if "transl_table" in attributes and not self._known_code(attributes, columns, number):
-            return
-        start, end = span
-        name = unescape(attributes.get("ID", ""))
-        marked = has_marks(attributes)
-        phase = PHASES[columns[7]]
-        parent_text = attributes.get("Parent")
-        if parent_text is None:
-            name = name or f"cds_line{number}"
-            if name not in table.orphans:
-                table.orphans[name] = Parts(number, score=self._score(columns, number))
-            owners = [table.orphans[name]]
+            return None
+        name, parents = unescape(attributes.get("ID", "")), attributes.get("Parent")
+        if parents is not None:
+            found = self._parts(parents, number)
         else:
-            owners = [self._parts(table, parent, number) for parent in values(parent_text)]
-        for parts in owners:
-            parts.strands.add(strand)
-            parts.cds.append(CdsLine(start, end, strand, phase, name, attributes, number, marked))
+            orphans, is_named = self.table.orphans, bool(name)
+            name = name or f"cds_line{number}"
+            if name not in orphans:
+                orphans[name] = Parts(number, score=self._score(columns, number))
+            found = [orphans[name]]
+            if not is_named:
+                return _CdsOwner(name, attributes, has_marks(attributes), found)
+        owner = _CdsOwner(name, attributes, has_marks(attributes), found)
+        self._owners[columns[8]] = owner
+        return owner
 
     def _has_phase(self, columns: list[str], number: int) -> bool:
         if columns[7] in PHASES:
@@ -333,18 +346,19 @@ class LineReader:
         )
         return False
 
-    def _other(self, table: ContigTable, columns: list[str], span: Span, number: int) -> None:
+    def _other(self, columns: list[str], span: Span, number: int) -> None:
+        table = self.table
         kind = columns[2]
         attributes = parse_attributes(columns[8])
         if kind in _CONTIG_TYPES or "Is_circular" in attributes:
-            self._contig(table, attributes, columns, span, number)
+            self._contig(attributes, columns, span, number)
             return
         strand = self._strand(columns, number)
         if strand is None:
             return
         if kind.startswith("stop_codon_redefined"):
-            for parent in values(attributes.get("Parent", "")):
-                self._parts(table, parent, number).recoded = True
+            for parts in self._parts(attributes.get("Parent", ""), number):
+                parts.recoded = True
             return
         name = unescape(attributes.get("ID", "")) or f"{kind}_line{number}"
         node = table.nodes.get(name)
@@ -389,14 +403,8 @@ class LineReader:
         self._bad("score", columns, number, f"score {columns[5]!r}", "a number or '.'")
         return None
 
-    def _contig(
-        self,
-        table: ContigTable,
-        attributes: Attributes,
-        columns: list[str],
-        span: Span,
-        number: int,
-    ) -> None:
+    def _contig(self, attributes: Attributes, columns: list[str], span: Span, number: int) -> None:
+        table = self.table
         if span[0] != 0:
             return
         if not table.has_directive:

@@ -20,10 +20,12 @@ import re
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
-from genet5.genome.annotation import Annotation, without_garbage_collection
+from genet5.genome.annotation import Annotation
 from genet5.genome.assemble import Assembler, is_pseudo_type
-from genet5.genome.files import damage_as_data_error, open_text
+from genet5.genome.contig_lines import LineFile, in_memory
+from genet5.genome.files import damage_as_data_error, open_seekable
 from genet5.genome.gene import Gene
 from genet5.genome.gff3_cds import Draft, is_pseudo
 from genet5.genome.gff3_lines import (
@@ -37,6 +39,7 @@ from genet5.genome.gff3_lines import (
     Parts,
     Span,
     Trouble,
+    bad_columns,
     has_marks,
     is_gene_type,
     is_transcript_type,
@@ -52,7 +55,9 @@ _TAGS = {
 }
 _GENE_KEYS = frozenset({"gene_id", "gene_name", "gene", "gene_biotype", "gene_type", "biotype", "pseudo", "transl_table"})  # fmt: skip
 _TYPE_KEYS = ("transcript_biotype", "transcript_type")
+_BLOCK_BYTES = 1 << 20
 _CIRCULAR = "#!circular "
+_CODONS = {"start": b"\tstart_codon\t", "end": b"\tstop_codon\t"}
 _OTHER_UTR = frozenset({"5'-UTR", "3'-UTR"})
 _PARTS = UTR_TYPES | _OTHER_UTR | {"exon", "CDS", "start_codon", "stop_codon", "Selenocysteine"}
 
@@ -76,24 +81,38 @@ class _GtfGene:
     transcripts: dict[str, _Transcript] = field(default_factory=dict)
 
 
+class GtfFile(LineFile):
+    """An open GTF file, to be read contig by contig."""
+
+    def __init__(self, raw: BinaryIO, path: Path, *, skip_bad: bool = False) -> None:
+        super().__init__(raw, path, skip_bad=skip_bad)
+        with damage_as_data_error(path):
+            self.codons = {end for end, kind in _CODONS.items() if _contains(raw, kind)}
+        """Which ends of CDS the file marks with codon lines anywhere: start, end."""
+
+    def _genes(
+        self, table: ContigTable, lines: Iterable[tuple[int, str]], trouble: Trouble
+    ) -> list[Gene]:
+        reader = _GtfReader(table, trouble)
+        reader.read(lines)
+        return list(_Builder(table, trouble, codons=self.codons).genes(reader.genes))
+
+    def _comment(self, line: str, number: int, trouble: Trouble) -> None:
+        if line.startswith(_CIRCULAR):
+            self._contig(unescape(line[len(_CIRCULAR) :].strip()), number).circular = True
+        else:
+            super()._comment(line, number, trouble)
+
+
 def read_gtf(path: Path, *, skip_bad: bool = False) -> Annotation:
     """Read all genes of a plain, gzip or bgzip GTF file; arguments and errors as those of `read_gff3`."""
-    with damage_as_data_error(path), open_text(path) as lines:
-        return parse_gtf(lines, path, skip_bad=skip_bad)
+    with open_seekable(path) as raw:
+        return GtfFile(raw, path, skip_bad=skip_bad).read_all()
 
 
 def parse_gtf(lines: Iterable[str], path: Path, *, skip_bad: bool = False) -> Annotation:
     """Read all genes from the lines of a GTF file; `path` is for messages."""
-    trouble = Trouble(path, skip_bad)
-    reader = _GtfReader(path, trouble)
-    with without_garbage_collection():
-        reader.read(lines)
-        genes: list[Gene] = []
-        for table in reader.tables.values():
-            builder = _Builder(table, trouble, codons=reader.codons)
-            found = builder.genes(reader.genes.get(table.name, {}))
-            genes += sorted(found, key=lambda gene: (gene.start, gene.end))
-    return Annotation.of(reader.tables.values(), genes, trouble)
+    return GtfFile(in_memory(lines), path, skip_bad=skip_bad).read_all()
 
 
 def parse_gtf_attributes(text: str) -> Attributes:
@@ -114,45 +133,31 @@ def parse_gtf_attributes(text: str) -> Attributes:
 
 
 class _GtfReader(LineReader):
-    """Sorts lines by contig, gene and transcript."""
+    """Sorts the lines of a contig by gene and transcript."""
 
-    def __init__(self, path: Path, trouble: Trouble) -> None:
-        super().__init__(path, trouble)
-        self.genes: dict[str, dict[str, _GtfGene]] = {}
-        self.codons: set[str] = set()
-        """Which ends of CDS the file marks with codon lines: start, end."""
+    def __init__(self, table: ContigTable, trouble: Trouble) -> None:
+        super().__init__(table, trouble)
+        self.genes: dict[str, _GtfGene] = {}
 
-    def read(self, lines: Iterable[str]) -> None:
-        """Read all lines."""
-        names: dict[str, ContigTable] = {}
-        for number, line in enumerate(lines, 1):
-            if line.startswith("#"):
-                self._comment(line, number)
+    def read(self, lines: Iterable[tuple[int, str]]) -> None:
+        """Read all lines, numbered as in the file."""
+        for number, line in lines:
+            if line[0] == "#":
                 continue
             columns = line.rstrip("\n").split("\t")
             if len(columns) != 9:
-                if line.strip():
-                    self._bad_columns(line, len(columns), number)
+                bad_columns(self.trouble, line, len(columns), number)
                 continue
-            table = names.get(columns[0])
-            if table is None:
-                table = names[columns[0]] = self._table(unescape(columns[0]), number)
             span = self._span(columns, number)
             if span is not None:
-                self._line(table, columns, span, number)
-
-    def _comment(self, line: str, number: int) -> None:
-        if line.startswith("##sequence-region"):
-            self._sequence_region(line, number)
-        elif line.startswith(_CIRCULAR):
-            self._table(unescape(line[len(_CIRCULAR) :].strip()), number).circular = True
+                self._line(columns, span, number)
 
     def _bad(self, cause: str, columns: list[str], number: int, found: str, expected: str) -> None:
         self.trouble.bad(cause, number, found, expected)
         name, _ = _names(columns[2], columns[8], parse_gtf_attributes(columns[8]))
-        self._table(unescape(columns[0]), number).broken.add(name)
+        self.table.broken.add(name)
 
-    def _line(self, table: ContigTable, columns: list[str], span: Span, number: int) -> None:
+    def _line(self, columns: list[str], span: Span, number: int) -> None:
         kind = columns[2]
         is_part = kind in _PARTS
         if not (is_part or is_gene_type(kind) or is_transcript_type(kind)):
@@ -170,10 +175,9 @@ class _GtfReader(LineReader):
             return
         if "transl_table" in attributes and not self._known_code(attributes, columns, number):
             return
-        genes = self.genes.setdefault(table.name, {})
-        gene = genes.get(gene_id)
+        gene = self.genes.get(gene_id)
         if gene is None:
-            gene = genes[gene_id] = _GtfGene()
+            gene = self.genes[gene_id] = _GtfGene()
         if is_gene_type(kind):
             gene.node = self._node(gene.node, gene_id, columns, span, strand, attributes, number)
             return
@@ -227,7 +231,6 @@ class _GtfReader(LineReader):
             parts.utrs.append(span)
         elif kind == "start_codon":
             transcript.has_start = True
-            self.codons.add("start")
         elif kind == "Selenocysteine":
             parts.recoded = True
         else:
@@ -242,7 +245,17 @@ class _GtfReader(LineReader):
                 parts.score = self._score(columns, number) if parts.score is None else parts.score
             else:
                 parts.stop_codons.append(piece)
-                self.codons.add("end")
+
+
+def _contains(raw: BinaryIO, word: bytes) -> bool:
+    """Whether a word stands anywhere in a file; reads no further than that."""
+    raw.seek(0)
+    tail = b""
+    while block := raw.read(_BLOCK_BYTES):
+        if word in tail + block:
+            return True
+        tail = block[-len(word) :]
+    return False
 
 
 def _names(kind: str, text: str, attributes: Attributes) -> tuple[str, str]:
