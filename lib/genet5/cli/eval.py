@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import ExitStack
 
 from genet5.cli.parse import run
 from genet5.config.eval import EvalSettings
 from genet5.config.files import save_json
-from genet5.genome.annotation import Annotation
 from genet5.genome.files import atomic_writer
-from genet5.genome.formats import read_annotation
-from genet5.score.genes import score_genes
+from genet5.genome.formats import open_annotation
+from genet5.score.genes import GeneScorer
+from genet5.score.levels import Scores
 from genet5.score.plot import plot_html, plot_svg
 
 log = logging.getLogger(__name__)
@@ -31,16 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(settings: EvalSettings) -> int:
-    predictions = _read(settings.predictions, skip_bad=settings.skip_bad)
-    reference = _read(settings.reference, skip_bad=settings.skip_bad)
-    if not any(gene.is_coding for gene in predictions.genes):
-        log.warning("%s holds no coding gene", settings.predictions)
-    scores = score_genes(
-        predictions.genes,
-        reference.genes,
-        reference.contig_lengths,
-        None if settings.kind == "auto" else settings.kind == "prokaryote",
-    )
+    scores = _score(settings)
     sys.stdout.write(f"{scores.table()}\n\n{scores.protocol}\n")
     files = {"predictions": str(settings.predictions), "reference": str(settings.reference)}
     if settings.json is not None:
@@ -52,8 +44,28 @@ def _evaluate(settings: EvalSettings) -> int:
     return 0
 
 
-def _read(path: Path, *, skip_bad: bool) -> Annotation:
-    annotation = read_annotation(path, skip_bad=skip_bad)
-    for cause, count in annotation.skipped.items():
-        log.warning("%s: skipped %d: %s", path, count, cause)
-    return annotation
+def _score(settings: EvalSettings) -> Scores:
+    """Score contig by contig: the genes of one are in memory at a time."""
+    scorer = GeneScorer(None if settings.kind == "auto" else settings.kind == "prokaryote")
+    with ExitStack() as stack:
+        predictions, reference = (
+            stack.enter_context(open_annotation(path, skip_bad=settings.skip_bad))
+            for path in (settings.predictions, settings.reference)
+        )
+        left = sum(map(reference.most_genes, reference.contigs))
+        skipped = Counter(predictions.skipped), Counter(reference.skipped)
+        has_coding = False
+        for contig in dict.fromkeys((*reference.contigs, *predictions.contigs)):
+            guess, truth = predictions.read(contig), reference.read(contig)
+            left -= reference.most_genes(contig)
+            length_bp = truth.contig_lengths.get(contig)
+            scorer.add(contig, guess.genes, truth.genes, length_bp, genes_left=left)
+            has_coding = has_coding or any(gene.is_coding for gene in guess.genes)
+            for counts, part in zip(skipped, (guess, truth), strict=True):
+                counts.update(part.skipped)
+    for path, counts in zip((settings.predictions, settings.reference), skipped, strict=True):
+        for cause, count in sorted(counts.items()):
+            log.warning("%s: skipped %d: %s", path, count, cause)
+    if not has_coding:
+        log.warning("%s holds no coding gene", settings.predictions)
+    return scorer.scores()

@@ -7,7 +7,7 @@ Costs a few sorts over the wrong genes' exons.
 Example:
     >>> from genet5.score.chains import Axis
     >>> whole, parts = ("c", 1, (0, 900)), [("c", 1, (0, 300)), ("c", 1, (600, 900))]
-    >>> axis = Axis({("c", 1): 0, ("c", -1): 1000}, {})
+    >>> axis = Axis(reach_bp=1000)
     >>> find_causes([frozenset({part}) for part in parts], [frozenset({whole})], [], axis)["split"]
     Cause(reference=1, predicted=2)
 """
@@ -21,10 +21,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.score.chains import Axis, Chain, Piece, introns_of, pieces_of
+from genet5.score.chains import Axis, Chain, Ints, exons_of, gaps_of
 from genet5.score.intervals import overlapping_pairs, union
 
-Ints: TypeAlias = NDArray[np.int64]
 GeneChains: TypeAlias = frozenset[Chain]
 
 CAUSES: dict[str, str] = {
@@ -54,6 +53,9 @@ class Cause:
     reference: int = 0
     predicted: int = 0
 
+    def __add__(self, other: Cause) -> Cause:
+        return Cause(self.reference + other.reference, self.predicted + other.predicted)
+
 
 def find_causes(
     predicted: Sequence[GeneChains],
@@ -67,7 +69,7 @@ def find_causes(
         predicted: Chains of each predicted gene.
         reference: Chains of each reference gene.
         right: (index of the prediction, index of the reference) of the genes found.
-        axis: Holds all contigs of both.
+        axis: Holds the genes of both, which lie on one contig.
     """
     good_guesses, good_truths = {guess for guess, _ in right}, {truth for _, truth in right}
     guesses = [chains for i, chains in enumerate(predicted) if i not in good_guesses]
@@ -97,7 +99,7 @@ def _faults(guess: Chain, truth: Chain) -> tuple[str, ...]:
     ends = [guess[2][0] != truth[2][0], guess[2][-1] != truth[2][-1]]
     start, stop = ends if guess[1] > 0 else ends[::-1]
     inner = [
-        {gap for gap in introns_of(chain) if left <= gap[2] and gap[3] <= right}
+        {gap for gap in gaps_of(chain) if left <= gap[0] and gap[1] <= right}
         for chain in (guess, truth)
     ]
     faults = {"wrong_start": start, "wrong_stop": stop, "wrong_splice_site": inner[0] != inner[1]}
@@ -164,23 +166,12 @@ def _links(
 
 def _exons(genes: Sequence[GeneChains], axis: Axis, *, flip: bool) -> tuple[Ints, Ints, Ints]:
     """(gene's index, start, end on the axis) of the coding exons of genes, isoforms united."""
-    owner: list[int] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    for index, chains in enumerate(genes):
-        pieces = {piece for chain in chains for piece in pieces_of(chain)}
-        some = axis.place(_flipped(pieces) if flip else pieces)
-        owner += [index] * len(some[0])
-        starts += some[0]
-        ends += some[1]
-    gene, begin, stop = (np.array(values, dtype=np.int64) for values in (owner, starts, ends))
+    chains = [(index, chain) for index, isoforms in enumerate(genes) for chain in isoforms]
+    owner, begin, stop = axis.place(exons_of([chain for _, chain in chains]), flip=flip)
+    gene = np.array([index for index, _ in chains], dtype=np.int64)[owner]
     reach = (
         int(stop.max()) + 1
     )  # every gene gets an axis of its own, so that only its isoforms unite
     spans = union(begin + gene * reach, stop + gene * reach)
     gene = spans.starts // reach
     return gene, spans.starts - gene * reach, spans.ends - gene * reach
-
-
-def _flipped(pieces: set[Piece]) -> list[Piece]:
-    return [(contig, -strand, start, end) for contig, strand, start, end in pieces]

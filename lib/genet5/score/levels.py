@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from genet5.score.causes import CAUSES, Cause
+
+LEVELS = ("nucleotide", "exon", "intron", "transcript", "gene")
+LEVELS_PROKARYOTE = (*LEVELS, "stop", "exact")
 
 PROTOCOL = """\
 Scored is coding sequence (CDS, stop codon included); UTRs and genes without CDS are not.
@@ -32,6 +36,11 @@ class Level:
     """True positives: predicted and in the reference."""
     predicted: int
     reference: int
+
+    def __add__(self, other: Level) -> Level:
+        return Level(
+            self.tp + other.tp, self.predicted + other.predicted, self.reference + other.reference
+        )
 
     @property
     def sensitivity(self) -> float:
@@ -76,6 +85,31 @@ class Scores:
     """Predicted genes left out since they lie in ignored references."""
     elsewhere: int
     """Predicted genes left out since the reference does not name their contig."""
+
+    @classmethod
+    def zero(cls, prokaryote: bool) -> Scores:
+        """Return the scores of nothing, to add to."""
+        return cls(
+            levels=dict.fromkeys(LEVELS_PROKARYOTE if prokaryote else LEVELS, Level(0, 0, 0)),
+            causes=dict.fromkeys(CAUSES, Cause()),
+            prokaryote=prokaryote,
+            ignored_references={},
+            ignored_predictions=0,
+            elsewhere=0,
+        )
+
+    def __add__(self, other: Scores) -> Scores:
+        """Add the scores of two sets of contigs that were scored by the same rules."""
+        assert self.prokaryote == other.prokaryote
+        ignored = Counter(self.ignored_references) + Counter(other.ignored_references)
+        return Scores(
+            levels={name: level + other.levels[name] for name, level in self.levels.items()},
+            causes={name: cause + other.causes[name] for name, cause in self.causes.items()},
+            prokaryote=self.prokaryote,
+            ignored_references=dict(sorted(ignored.items())),
+            ignored_predictions=self.ignored_predictions + other.ignored_predictions,
+            elsewhere=self.elsewhere + other.elsewhere,
+        )
 
     @property
     def protocol(self) -> str:
