@@ -12,11 +12,9 @@ Example:
 
 from __future__ import annotations
 
-import csv
 import logging
 import pathlib
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +25,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 import numpy as np
 import tyro
 from numpy.typing import NDArray
+from testset import Entry, contigs_of, find_entries, genetic_code_of
 
 from genet5.cli.parse import run
 from genet5.config.annotate import AnnotateConfig
-from genet5.genome.fasta import Contig, read_fasta
+from genet5.genome.fasta import Contig
 from genet5.genome.gene import Gene
 from genet5.genome.gff3 import read_gff3
 from genet5.score.genes import score_genes
@@ -106,10 +105,10 @@ def _fit(settings: FitSettings) -> int:
     base = replace(base, grammar=grammar, overlooked=settings.overlooked)
     save_settings(base, settings.model)
     samples, truth = [], {}
-    for name in chosen_genomes(settings):
-        found, genes = annotate_and_label(settings, name)
+    for entry in find_entries(splits_of(settings), "valid", (settings.taxon,), settings.genomes):
+        found, genes = annotate_and_label(settings, entry)
         samples += found
-        truth[name] = genes
+        truth[entry.genome] = genes
     table = np.concatenate([s.features[s.counts] for s in samples])
     right = np.concatenate([s.right[s.counts] for s in samples])
     log.info("%d candidates, %d right", len(right), right.sum())
@@ -127,25 +126,13 @@ def _fit(settings: FitSettings) -> int:
     return 0
 
 
-def chosen_genomes(settings: FitSettings) -> list[str]:
-    """Names of the validation genomes."""
-    with (settings.data / "splits.tsv").open(newline="") as table:
-        rows = list(csv.DictReader(table, delimiter="\t"))
-    names = [r["genome"] for r in rows if (r["taxon"], r["split"]) == (settings.taxon, "valid")]
-    if settings.genomes:
-        names = [n for n in names if any(n.startswith(g) for g in settings.genomes)]
-    return list(dict.fromkeys(names))
-
-
-def valid_contigs(settings: FitSettings, genome: str) -> set[str]:
-    """Contigs of the genome that are for validation; "*" = all that are not listed otherwise."""
-    with (settings.data / "splits.tsv").open(newline="") as table:
-        rows = [r for r in csv.DictReader(table, delimiter="\t") if r["genome"] == genome]
-    return {c for r in rows if r["split"] == "valid" for c in r["contigs"].split(",")}
+def splits_of(settings: FitSettings) -> Path:
+    """The split table."""
+    return settings.data / "splits.tsv"
 
 
 def annotate_and_label(
-    settings: FitSettings, name: str
+    settings: FitSettings, entry: Entry
 ) -> tuple[list[Sample], tuple[list[Gene], dict[str, int]]]:
     """Annotate one genome without a threshold and compare each candidate with the reference."""
     from genet5.annotate.contig import Selection, legal_calls
@@ -153,23 +140,21 @@ def annotate_and_label(
     from genet5.annotate.progress import BaseProgress
     from genet5.annotate.score import feature_table
 
-    folder = settings.data / "raw" / settings.taxon / name
+    name = entry.genome
+    folder = settings.data / "raw" / entry.taxon / name
     reference = read_gff3(folder / "annotation.gff3.gz", skip_bad=True)
-    codes = Counter(g.genetic_code for g in reference.genes if g.genetic_code)
     config = AnnotateConfig(
         genome=folder / "genome.fa.gz",
         output=settings.work / f"{name}.gff3",
         model=str(settings.model),
-        genetic_code=codes.most_common(1)[0][0] if codes else None,
+        genetic_code=genetic_code_of(reference.genes, entry.taxon),
         batch_size=settings.batch_size,
         both_strands=settings.both_strands,
     )
     plan = plan_genome(config)
-    wanted = valid_contigs(settings, name)
     contigs = [
         Contig(c.name, c.bases[: settings.max_bp], c.description)
-        for c in read_fasta(config.genome)
-        if "*" in wanted or c.name in wanted
+        for c in contigs_of(entry, splits_of(settings), config.genome, "valid")
     ]
     lengths = {c.name: len(c.bases) for c in contigs}
     genes = [g for g in reference.genes if g.contig in lengths and g.end <= lengths[g.contig]]

@@ -31,4 +31,4 @@ shutil.copy(work / "run" / "tokenizer.json", work / "nano")
 PY
 "$python" benchmarks/accuracy/fit_scoring.py "$work/nano" --data "$data" --work "$work/fit" --window_bp 6144 \
     --overlap_bp 3072 --max_bp 700000 --overlooked
-echo "the model is in $work/nano; compare it: benchmarks/accuracy/bench_prokaryotes.py --model $work/nano"
+echo "the model is in $work/nano; compare it: benchmarks/accuracy/bench_peers.py --taxa prokaryotes --model prokaryotes=$work/nano"

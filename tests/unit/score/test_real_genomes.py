@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
+from peers import Models, make_job, run_measured
+from testset import find_entries, load_case
 
 from genet5.genome.gff3 import read_gff3
 from genet5.score.genes import score_genes
@@ -24,30 +24,17 @@ PRODIGAL = {
 """Stop F1 and exact F1; that scorer knew only pseudogenes that are annotated with a CDS."""
 
 
-@pytest.fixture(scope="module")
-def bench(root: Path):
-    pytest.importorskip("pyrodigal")
-    path = root / "benchmarks" / "accuracy" / "bench_prokaryotes.py"
-    spec = importlib.util.spec_from_file_location("bench_prokaryotes", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("name", PRODIGAL)
-def test_pyrodigal_scores_what_prodigal_is_known_to_score(
-    name, bench, shared_data, tmp_path
-) -> None:
-    genome = bench.load_genome(shared_data / "raw" / "prokaryotes" / name, None, tmp_path)
-    output = tmp_path / "genes.gff3"
-    runner = bench.Bench(bench.BenchSettings(), tmp_path)
-    bench.run_measured(runner.command(genome, "pyrodigal", output))
-    truth = genome.annotation
+def test_pyrodigal_scores_what_prodigal_is_known_to_score(name, shared_data, tmp_path) -> None:
+    pytest.importorskip("pyrodigal")
+    (entry,) = find_entries(shared_data / "splits.tsv", "test", genomes=[name])
+    case = load_case(entry, shared_data, "test", tmp_path)
+    job = make_job("pyrodigal", case, Models.parse([]), tmp_path)
+    run_measured(job.command)
+    truth = case.annotation
     with_cds = [gene for gene in truth.genes if not gene.pseudo or gene.canonical.cds]
-    scores = score_genes(read_gff3(output).genes, with_cds, truth.contig_lengths, prokaryote=True)
+    predicted = read_gff3(job.output).genes
+    scores = score_genes(predicted, with_cds, truth.contig_lengths, prokaryote=True)
     found = [scores.levels[level].f1 for level in ("stop", "exact")]
     assert found == pytest.approx(PRODIGAL[name], abs=0.003)
 

@@ -1,0 +1,251 @@
+"""The tools that are compared: how each is called, what decides its output, what a call costs.
+
+Each runs as one command for one genome. Time is the wall time of the whole command (start-up and files included), memory the
+peak resident size of its process. Beside each output lies a record of the call; `reuse` takes an output from an
+earlier call if the tool, its parameters, the flags and the sequence are the same.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from testset import Case, Entry
+
+from genet5 import __version__
+from genet5.annotate.settings import find_model
+from genet5.config.files import load_json, save_json, settings_from_dict
+from genet5.errors import ConfigError, ExternalToolError
+
+Tool = Literal["pyrodigal", "augustus", "genet5"]
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS: Tool = "genet5"
+AUGUSTUS_SPECIES = {
+    "Arabidopsis_thaliana": "arabidopsis",
+    "Caenorhabditis_elegans": "caenorhabditis",
+    "Drosophila_melanogaster": "fly",
+    "Homo_sapiens": "human",
+    "Plasmodium_falciparum": "pfalciparum",
+    "Saccharomyces_cerevisiae": "saccharomyces_cerevisiae_S288C",
+    "Schizosaccharomyces_pombe": "schizosaccharomyces_pombe",
+}
+"""Parameter sets of Augustus that were trained on the species itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Which of our models annotates which genome."""
+
+    by_key: Mapping[str, str]
+    """Taxon, or beginning of a genome's name -> name of a shipped model or model directory."""
+    flags: str = ""
+    """More flags for annotate; {taxon} stands for the genome's taxon."""
+
+    @classmethod
+    def parse(cls, words: Iterable[str], flags: str = "") -> Models:
+        """Read KEY=MODEL words; prokaryotes get the shipped model unless they name another."""
+        by_key = {"prokaryotes": "nano"}
+        for word in words:
+            key, equals, model = word.partition("=")
+            if not (key and equals and model):
+                raise ConfigError("model", word, "must be TAXON=MODEL or GENOME=MODEL")
+            by_key[key] = model
+        return cls(by_key, flags)
+
+    def find(self, entry: Entry) -> str | None:
+        """The model for a genome: that of the longest beginning of its name, else its taxon's."""
+        keys = [key for key in self.by_key if entry.genome.startswith(key)]
+        return self.by_key.get(max(keys, key=len) if keys else entry.taxon)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One tool on one genome."""
+
+    tool: Tool
+    label: str
+    """Name and version for tables."""
+    command: tuple[str, ...]
+    output: Path
+    identity: str
+    """All that decides the output: tool, parameters, flags, sequence."""
+    own_species: str
+    """Whether the parameters were trained on this species."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a call cost."""
+
+    identity: str
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+    date: str
+    """When it ran, UTC."""
+    reused: bool = False
+    """The output is that of an earlier call."""
+
+
+def why_not(tool: Tool, entry: Entry, models: Models) -> str:
+    """Return why a tool cannot run on a genome; empty when it can, "-" where nobody would expect it to."""
+    if tool == OURS:
+        return "" if models.find(entry) else f"no model: name one with --model {entry.taxon}=MODEL"
+    if (tool == "pyrodigal") != (entry.taxon == "prokaryotes"):
+        return "-"
+    if tool == "pyrodigal":
+        missing = importlib.util.find_spec("pyrodigal") is None
+        return "not installed: pip install pyrodigal" if missing else ""
+    if entry.species not in AUGUSTUS_SPECIES:
+        return f"no parameters trained on {entry.species.replace('_', ' ')}"
+    return "" if shutil.which("augustus") else "not on PATH: apt install augustus"
+
+
+def make_job(tool: Tool, case: Case, models: Models, folder: Path) -> Job:
+    """Put a tool's command together; the output goes to `folder`."""
+    output = folder / f"{case.entry.genome}.{tool}.gff3"
+    makers = {"pyrodigal": _pyrodigal, "augustus": _augustus, "genet5": _genet5}
+    job = makers[tool](case, models, output)
+    words = [word for word in job.command if word not in (str(case.fasta), str(output))]
+    identity = digest_text([job.identity, *words[1:], _digest_files([case.fasta])])
+    return replace(job, identity=identity)
+
+
+def _pyrodigal(case: Case, models: Models, output: Path) -> Job:
+    del models
+    script = Path(__file__).with_name("run_pyrodigal.py")
+    where = (str(case.fasta), "-o", str(output), "--genetic_code", str(case.genetic_code))
+    version = importlib.metadata.version("pyrodigal")
+    command = (sys.executable, str(script), *where)
+    label = f"pyrodigal {version}"
+    return Job("pyrodigal", label, command, output, label, "the genome itself")
+
+
+def _augustus(case: Case, models: Models, output: Path) -> Job:
+    del models
+    version = augustus_version()
+    command = (
+        "augustus",
+        f"--species={AUGUSTUS_SPECIES[case.entry.species]}",
+        "--stopCodonExcludedFromCDS=false",
+        "--gff3=on",
+        f"--outfile={output}",
+        str(case.fasta),
+    )
+    label = f"Augustus {version}"
+    return Job("augustus", label, command, output, label, "yes")
+
+
+def _genet5(case: Case, models: Models, output: Path) -> Job:
+    name = models.find(case.entry)
+    if name is None:
+        raise ConfigError("model", None, f"must name a model for {case.entry.genome}")
+    command = (
+        sys.executable,
+        str(ROOT / "bin" / "annotate"),
+        str(case.fasta),
+        *("-o", str(output), "--model", name, "--restart"),
+        *("--genetic_code", str(case.genetic_code)),
+        *models.flags.format(taxon=case.entry.taxon).split(),
+    )
+    folder = find_model(name)
+    identity = digest_text([_digest_files(_model_files(folder)), _digest_library()])
+    seen = "yes" if case.entry.regime == "chromosome" else "no"
+    return Job(OURS, f"GeneT5 {folder.name}", command, output, identity, seen)
+
+
+@cache
+def augustus_version() -> str:
+    """Return the version of the augustus on PATH; empty when it does not say."""
+    answer = subprocess.run(["augustus", "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"\(([\d.]+)\)", answer.stdout + answer.stderr)
+    return found.group(1) if found else ""
+
+
+def run_job(job: Job, *, reuse: bool) -> Run:
+    """Run the tool's command, or with `reuse` find its earlier run.
+
+    Raises:
+        ExternalToolError: The command failed.
+    """
+    record = job.output.with_name(f"{job.output.name}.run.json")
+    if reuse and record.is_file() and job.output.is_file():
+        run = settings_from_dict(Run, load_json(record), record)
+        if run.identity == job.identity:
+            return replace(run, reused=True)
+    record.unlink(missing_ok=True)
+    job.output.unlink(missing_ok=True)
+    now = datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")
+    run = Run(job.identity, *run_measured(job.command), date=now)
+    save_json(record, asdict(run))
+    return run
+
+
+def run_measured(command: Iterable[str]) -> tuple[float, float, float]:
+    """Run a command; return its wall time and its CPU time in s and its peak memory in MiB.
+
+    Raises:
+        ExternalToolError: It failed; with the end of its messages.
+    """
+    words = list(command)
+    with tempfile.TemporaryFile() as messages:
+        begin = time.perf_counter()
+        process = subprocess.Popen(words, stdout=messages, stderr=messages)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        messages.seek(0)
+        tail = messages.read()[-2000:].decode("utf-8", "replace")
+    if process.returncode:
+        raise ExternalToolError(f"{' '.join(words)}: exit {process.returncode}: {tail}")
+    peak_mib = usage.ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20)
+    return wall_s, usage.ru_utime + usage.ru_stime, peak_mib
+
+
+def digest_text(words: Iterable[str]) -> str:
+    """Return a short hash of some words."""
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
+
+
+@cache
+def _digest_library() -> str:
+    return _digest_files(sorted((ROOT / "lib" / "genet5").rglob("*.py")))
+
+
+def _model_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors"))
+
+
+def _digest_files(paths: Iterable[Path]) -> str:
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(path.name.encode())
+        with path.open("rb") as source:
+            total.update(hashlib.file_digest(source, "sha256").digest())
+    return total.hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a result depends on."""
+    found = {"genet5": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
+    for name in ("torch", "numpy", "pyrodigal"):
+        if importlib.util.find_spec(name):
+            found[name] = importlib.metadata.version(name)
+    if shutil.which("augustus"):
+        found["augustus"] = augustus_version()
+    return found

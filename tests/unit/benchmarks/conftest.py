@@ -1,0 +1,43 @@
+"""Genes and genomes for the benchmark's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from genet5.genome.gene import Cds, Exon, Gene, Transcript
+
+SPLITS = """\
+taxon	genome	contigs	split
+prokaryotes	Escherichia_coli_K-12	*	test
+prokaryotes	Wolbachia_sp_wRi	*	valid
+prokaryotes	Salmonella_enterica_LT2	*	train
+plants	Arabidopsis_thaliana_TAIR10	Chr5	test
+plants	Arabidopsis_thaliana_TAIR10	ChrM,ChrC	reserve
+plants	Arabidopsis_thaliana_TAIR10	*	valid
+plants	Arabidopsis_thaliana_BACs	*	train
+"""
+
+
+@pytest.fixture
+def splits(tmp_path: Path) -> Path:
+    path = tmp_path / "splits.tsv"
+    path.write_text(SPLITS)
+    return path
+
+
+@pytest.fixture
+def make_gene() -> Callable[..., Gene]:
+    """Make a gene from (start, end) pieces of its CDS, 0-based half-open."""
+
+    def make(*pieces: tuple[int, int], strand: int = 1, contig: str = "c1", **more: object) -> Gene:
+        transcript = Transcript(
+            id="t",
+            exons=tuple(Exon(*piece) for piece in pieces),
+            cds=tuple(Cds(*piece, 0) for piece in pieces),
+        )
+        return Gene(id="g", contig=contig, strand=strand, transcripts=(transcript,), **more)
+
+    return make
