@@ -191,6 +191,7 @@ class Client:
             with part.open("ab" if goes_on else "wb") as out:
                 while block := _taken(answer.read1, _BLOCK_BYTES):
                     out.write(block)
+                    out.flush()  # what a killed run leaves counts
                     done += len(block)
                     meter.at(done, total)
             if total is not None and done < total:

@@ -34,6 +34,7 @@ _DTDS = frozenset(
 )
 """Definitions that Biopython has had since long before the oldest version that we take; none refers to others."""
 _DOCTYPE = re.compile(rb'<!DOCTYPE\s+\w+\s+(?:PUBLIC\s+"[^"]*"|SYSTEM)\s+"([^"]*)"\s*>')
+_ERROR = re.compile(rb"<ERROR>([^<]*)</ERROR>")
 _PATH = re.compile(r"/genomes(?:/[\w.+-]+)+")
 _BUSY = re.compile(r"backend failed|temporar|unavailable|timed? ?out|try again|can't connect|limit exceeded", re.I)  # fmt: skip
 
@@ -203,6 +204,8 @@ def read_xml(body: bytes) -> Any:
         Entrez.local_cache is None
     ):  # or Biopython makes a folder in the user's home, and reads definitions from it
         Entrez.local_cache = str(Path(Bio.__file__).parents[1])  # type: ignore[assignment]
+    if error := _ERROR.search(body[:4096]):  # its definition is not always one that Biopython has
+        raise _refusal(error[1].decode("utf-8", "replace"))
     types = _DOCTYPE.findall(body[:4096])
     names = [urlsplit(word.decode("latin-1")).path.rpartition("/")[2] for word in types]
     if len(names) != 1 or names[0] not in _DTDS or b"<!ENTITY" in body:
@@ -288,7 +291,8 @@ def _code(node: Mapping[str, Any], group: str, key: str) -> int | None:
 
 
 def _number(document: Mapping[str, Any], key: str) -> int:
-    text = str(document.get(key, ""))
+    value = document.get(key, "")
+    text = str(int(value) if isinstance(value, int) else value)  # Biopython's integers print oddly
     if not text.isdecimal():
         raise ServerError(f"NCBI gives {key} = {text!r}, not a number")
     return int(text)

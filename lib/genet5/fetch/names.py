@@ -87,10 +87,14 @@ def parse_accession(text: str) -> Accession:
 
 def safe_name(*words: str) -> str:
     """One path component made of words that a server said: ASCII letters, digits and `.+-_`, at most 100."""
-    plain = unicodedata.normalize("NFKD", "_".join(words)).encode("ascii", "ignore").decode()
-    name = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9.+-]+", "_", plain))
-    name = name.strip("._-+")[:_LONGEST_NAME].strip("._-+")
-    return name or "unnamed"
+    parts = [part for word in words if (part := _plain(word))]
+    return _plain("_".join(parts)[:_LONGEST_NAME]) or "unnamed"
+
+
+def _plain(text: str) -> str:
+    ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "_", ascii_only)
+    return re.sub(r"\.{2,}|_(?:[._]*_)?", lambda m: m[0][0], name).strip("._-+")
 
 
 def taxon_of(lineage: Collection[int], organism: str) -> Taxon:

@@ -42,6 +42,8 @@ class Fault:
     status: int | None = None
     break_after: int | None = None
     body: bytes | None = None
+    hold: threading.Event | None = None
+    """Waited for after the break."""
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -214,6 +216,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.body is not None:
             body = fault.body
         self._file(status, body, None if fault is None else fault.break_after)
+        if fault is not None and fault.hold is not None:
+            self.wfile.flush()
+            fault.hold.wait(60)
 
     def _file(self, status: int, body: bytes, break_after: int | None) -> None:
         headers: dict[str, str] = {}
