@@ -165,7 +165,7 @@ def _result_line(table: Table, result: Result, title: str) -> str:
     mark = "\\*" if result.run.reused else ""
     run = result.run
     times = f"{run.wall_s:,.1f}{mark} | {run.cpu_s:,.1f}{mark}"
-    cost = f"{times} | {result.kbp_per_s:,.0f}{mark} | {run.peak_mib:,.0f}{mark}"
+    cost = f"{times} | {_speed(result.kbp_per_s)}{mark} | {run.peak_mib:,.0f}{mark}"
     return f"| {title} | {result.label} | {result.own_species} | {f1s} | {cost} |"
 
 
@@ -189,7 +189,7 @@ def _mean_lines(table: Table) -> list[str]:
 def _mean_line(table: Table, rows: Sequence[Result]) -> str:
     f1s = " | ".join(_ratio(_mean([r.f1(level) for r in rows])) for level in table.levels)
     cost = means(rows)
-    figures = f"{cost['wall_s']:,.1f} | {cost['cpu_s']:,.1f} | {cost['kbp_per_s']:,.0f} | {cost['peak_mib']:,.0f}"
+    figures = f"{cost['wall_s']:,.1f} | {cost['cpu_s']:,.1f} | {_speed(cost['kbp_per_s'])} | {cost['peak_mib']:,.0f}"
     labels = " / ".join(dict.fromkeys(row.label for row in rows))
     words = ", ".join(dict.fromkeys(row.own_species for row in rows))
     return f"| **mean of {len(rows)}** | {labels} | {words} | {f1s} | {figures} |"
@@ -227,6 +227,10 @@ def _signed(cell: Difference | None) -> str:
         return "-"
     between = "" if cell.low is None else f" [{cell.low:+.3f}, {cell.high:+.3f}]"
     return f"*{cell.value:+.3f}{between}*"
+
+
+def _speed(kbp_per_s: float) -> str:
+    return f"{kbp_per_s:,.0f}" if kbp_per_s >= 10 else f"{kbp_per_s:.1f}"
 
 
 def _ratio(value: float) -> str:
