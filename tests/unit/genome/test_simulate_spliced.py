@@ -17,9 +17,8 @@ from genet5.errors import ConfigError
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import cds_bases, intron_bases, introns, protein
 from genet5.genome.fasta import Contig
-from genet5.genome.formats import parse_gff3
 from genet5.genome.gene import Gene, Transcript
-from genet5.genome.gff3 import write_gff3
+from genet5.genome.gff3 import parse_gff3, write_gff3
 from genet5.genome.sequence import Bases, decode_bases, reverse_complement
 from genet5.genome.simulate_spliced import simulate_eukaryote
 from genet5.tokens.cut import GeneIndex
