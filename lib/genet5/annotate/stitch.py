@@ -92,7 +92,7 @@ class _Chain:
 class Joiner:
     """Takes the pieces of an axis window by window; gives whole candidates.
 
-    Windows without any known base may be left out.
+    Windows without any known base may be left out: a gene with an intron there goes on behind them.
     """
 
     axis: Axis
@@ -121,17 +121,22 @@ class Joiner:
 
     def _continued(self, window: Window, pieces: Sequence[Piece]) -> list[_Chain]:
         last = self._last
-        if last is None or last.index + 1 != window.index:  # a blank window lies between
+        if last is None:
             return []
-        meet = window.core_start
+        open_chains, meet = self._open, window.core_start
+        if (
+            last.index + 1 != window.index
+        ):  # blank windows lie between: only an intron goes on behind them
+            open_chains = [c for c in open_chains if not c.piece.is_in_part(last.end - 1)]
+            pieces = [piece for piece in pieces if not piece.is_in_part(window.start)]
         if self.exact:
-            exact_pairs = match_exactly(self._open, pieces, last, window)
+            exact_pairs = match_exactly(open_chains, pieces, last, window)
             return [_extend(chain, piece, meet) for chain, piece in exact_pairs]
-        earlier = list({id(c.piece): c.piece for c in self._open}.values())
+        earlier = list({id(c.piece): c.piece for c in open_chains}.values())
         pairs = match_pieces(earlier, pieces, last, window, meet)
         longer = []
         for former, piece in pairs:
-            chains = [chain for chain in self._open if chain.piece is former]
+            chains = [chain for chain in open_chains if chain.piece is former]
             longer += [_extend(chain, piece, meet) for chain in chains[:_MAX_CHAINS]]
         return longer
 

@@ -18,7 +18,7 @@ from genet5.annotate.pieces import (
     piece_of,
     piece_to_json,
 )
-from genet5.annotate.stitch import Candidate, Joiner
+from genet5.annotate.stitch import Candidate, Joiner, restitch
 from genet5.annotate.windows import Axis, plan_axis
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.tokens.cut import GeneIndex, cut_genes
@@ -90,6 +90,52 @@ def test_exact_pieces_restitch_to_the_genes(
     assert found == sorted(as_tuples(genes))
     assert all(call.support == pytest.approx(1.0) for call in calls)
     assert not any(call.partial_left or call.partial_right for call in calls)
+
+
+def restitched(genes: list[Gene], axis: Axis) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
+    index = GeneIndex(genes)
+    found = restitch(axis, [index.cut(window.start, window.end) for window in axis.windows])
+    return [(c.strand, tuple((p.start, p.end) for p in c.parts)) for c in found]
+
+
+@settings(max_examples=300, deadline=None)
+@given(genomes(), st.integers(20, 400), st.floats(0, 0.95))
+def test_windows_restitch_to_exactly_the_genes_they_were_cut_from(
+    genome: tuple[int, list[Gene]], window_bp: int, overlap: float
+) -> None:
+    length_bp, genes = genome
+    axis = plan_axis(length_bp, window_bp, int(overlap * window_bp))
+    assert sorted(restitched(genes, axis)) == sorted(as_tuples(genes))
+
+
+@pytest.mark.parametrize("strand", [1, -1])
+@pytest.mark.parametrize("overlap_bp", [0, 50])
+def test_a_gene_in_an_intron_of_another_in_its_frame_restitches(
+    strand: int, overlap_bp: int
+) -> None:
+    """In the windows between 200 and 800 both genes lie in introns: what is open last closes first."""
+    outer = make_gene(0, strand, [(30, 60), (930, 960)])
+    inner = make_gene(1, strand, [(130, 160), (830, 860)])
+    axis = plan_axis(1000, 100, overlap_bp)
+    assert restitched([outer, inner], axis) == as_tuples([outer, inner])
+
+
+def test_genes_with_one_stop_restitch_apart() -> None:
+    genes = [make_gene(0, 1, [(30, 60), (100, 160)]), make_gene(1, 1, [(85, 91), (100, 160)])]
+    for window_bp in (40, 70, 200):
+        for overlap_bp in (0, window_bp // 2):
+            axis = plan_axis(400, window_bp, overlap_bp)
+            assert restitched(genes, axis) == as_tuples(genes)
+
+
+def test_a_gene_over_the_origin_restitches_once() -> None:
+    genes = [make_gene(0, 1, [(100, 190)]), make_gene(1, -1, [(940, 1060)])]
+    copies = [make_gene(2, -1, [(-60, 60)]), make_gene(3, 1, [(1100, 1190)])]
+    for window_bp in (50, 200, 700):
+        axis = plan_axis(1000, window_bp, window_bp // 2, circular=True)
+        shown = sorted([*genes, *copies], key=lambda gene: gene.start)
+        expected = as_tuples(genes) if window_bp > 60 else as_tuples(genes[:1])
+        assert restitched(shown, axis) == expected
 
 
 @settings(max_examples=100, deadline=None)
@@ -176,13 +222,24 @@ def join(axis: Axis, left: Piece, right: Piece) -> list[Candidate]:
     return joiner.add(axis.windows[0], [left]) + joiner.add(axis.windows[1], [right])
 
 
-def test_a_blank_window_ends_a_chain() -> None:
+def test_a_blank_window_ends_a_chain_in_a_part() -> None:
     axis = plan_axis(200, 100, 50)
     left = Piece(0, "protein_coding", 1, (Stretch("cds", 40, 100),), cut_right=True)
     right = Piece(2, "protein_coding", 1, (Stretch("cds", 100, 160),), cut_left=True, frame=0)
     joiner = Joiner(axis)
     assert joiner.add(axis.windows[0], [left]) == []
     assert joiner.add(axis.windows[2], [right]) == []
+
+
+@pytest.mark.parametrize(("frame", "joins"), [(2, True), (1, False)])
+def test_an_intron_goes_on_behind_a_blank_window(frame: int, joins: bool) -> None:
+    axis = plan_axis(200, 100, 50)
+    left = Piece(0, "protein_coding", 1, (Stretch("cds", 40, 60),), cut_right=True)
+    right = Piece(2, "protein_coding", 1, (Stretch("cds", 150, 160),), cut_left=True, frame=frame)
+    joiner = Joiner(axis)
+    assert joiner.add(axis.windows[0], [left]) == []
+    found = [c.parts for c in joiner.add(axis.windows[2], [right])]
+    assert found == ([(*left.parts, *right.parts)] if joins else [])
 
 
 def test_the_structure_with_most_votes_wins_and_is_reported_once() -> None:
