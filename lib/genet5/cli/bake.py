@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = (
     "Turn genomes (FASTA) and their annotations (GFF3) into packed training files: "
     "training.packed, validation.packed and bake_report.json in --output_dir. "
-    "--check FILE verifies such a file."
+    "--check FILE verifies such a file, or the shards of an index."
 )
 
 
@@ -32,21 +32,11 @@ def _bake(settings: BakeSettings) -> int:
     if settings.check is not None:
         _print_check(settings.check)
         return 0
-    from genet5.dataset.bake import bake, plan_bake
-
     if settings.dry_run:
-        plan = plan_bake(settings)
-        for split in ("training", "validation"):
-            number = sum(split in splits.values() for splits in plan.splits)
-            _say(f"{split}: {plan.bases(split) / 1e6:.2f} Mbp of {number} genomes")
-        windows = (
-            settings.passes * plan.total_bases / (settings.window_size - settings.window_overlap)
-        )
-        strands = 2 if settings.strands == "both" else 1
-        _say(
-            f"about {windows * strands:,.0f} windows of {settings.window_size:,} bp; nothing written"
-        )
+        _print_plan(settings)
         return 0
+    from genet5.dataset.bake import bake
+
     with _progress_on_stderr() as show:
         report = bake(settings, show)
     _print_report(report)
@@ -55,6 +45,32 @@ def _bake(settings: BakeSettings) -> int:
 
 def _say(line: str = "") -> None:
     sys.stdout.write(line + "\n")
+
+
+def _print_plan(settings: BakeSettings) -> None:
+    from genet5.dataset.bake import plan_bake
+    from genet5.tokens.files import load_tokenizer
+
+    assert settings.tokenizer is not None  # the settings' own check
+    plan = plan_bake(settings, load_tokenizer(settings.tokenizer))
+    for split in ("training", "validation"):
+        number = sum(split in splits.values() for splits in plan.splits)
+        _say(f"{split}: {plan.bases(split) / 1e6:.2f} Mbp of {number} genomes")
+    times = settings.passes * (2 if settings.strands == "both" else 1)
+    total = 0.0
+    for taxon in sorted({source.taxon for source in plan.sources}):
+        own = [index for index, source in enumerate(plan.sources) if source.taxon == taxon]
+        window_bp = settings.window_bp(taxon)
+        if plan.num_genes is not None and plan.quotas is not None:
+            found = sum(plan.num_genes[index] for index in own)
+            windows = float(sum(plan.quotas[index] for index in own))
+            genes = f", round {windows:,.0f} of {found:,} genes"
+        else:
+            bases = sum(plan.task_bases(index) for index in own)
+            windows, genes = bases / (window_bp - settings.window_overlap), ""
+        total += times * windows
+        _say(f"{taxon}: about {times * windows:,.0f} windows of {window_bp:,} bp{genes}")
+    _say(f"about {total:,.0f} windows; nothing written")
 
 
 def _print_check(path: Path) -> None:
@@ -66,6 +82,8 @@ def _print_check(path: Path) -> None:
     _say(f"{path}: sound (checksum {header.checksum[:16]}...)")
     _say(f"  format {header.format}, {header.split}, tokenizer {header.tokenizer_hash[:16]}...")
     _say("  " + ", ".join(f"{number:,} {name}" for name, number in counts.items()))
+    for shard in reader.index.shards if reader.index is not None else ():
+        _say(f"  {shard.file}: {shard.rows:,} rows, {shard.bytes / 1e6:.1f} MB, sound")
     _say(f"  gene types: {', '.join(header.gene_types)}")
     _say("  " + ", ".join(f"{name} {value}" for name, value in header.settings.items()))
     for source in header.sources:
@@ -74,9 +92,10 @@ def _print_check(path: Path) -> None:
 
 def _print_report(report: dict[str, Any]) -> None:
     for split, part in report["files"].items():
+        shards = f" in {part['shards']} shards" if "shards" in part else ""
         _say(
             f"{split}: {part['windows']:,} windows in {part['rows']:,} rows, {part['bases'] / 1e6:.2f} Mbp, "
-            f"{part['bytes'] / 1e6:.1f} MB; rows {part['row_fill_share']:.1%} full, "
+            f"{part['bytes'] / 1e6:.1f} MB{shards}; rows {part['row_fill_share']:.1%} full, "
             f"padding at load {part['padding_share_at_load']:.2%}"
         )
     if not report["files"]["validation"]["windows"]:

@@ -9,6 +9,27 @@ from typing import Literal
 from genet5.errors import ConfigError
 
 LONGEST_WINDOW_BP = 65_535
+_SHORTEST_WINDOW_BP = 16
+TILE_BP = 5_000
+"""Bases of the windows that tile contigs."""
+
+TAXON_WINDOWS_BP = {
+    "prokaryotes": 9_000,
+    "unicellular": 15_000,
+    "invertebrates": 25_000,
+    "vertebrates": 30_000,
+    "plants": 25_000,
+}
+"""Bases of gene-centric windows by taxon."""
+
+TAXON_GENES = {
+    "prokaryotes": 10_000,
+    "unicellular": 15_000,
+    "invertebrates": 15_000,
+    "vertebrates": 15_000,
+    "plants": 15_000,
+}
+"""Most genes of a taxon round which gene-centric windows are laid, over all its genomes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,26 +48,32 @@ class BakeSettings:
     taxon: str = "prokaryotes"
     """Taxon of the --fasta genome: prokaryotes, unicellular, invertebrates, vertebrates or plants."""
     output_dir: Path | None = None
-    """Folder for training.packed, validation.packed and bake_report.json."""
+    """Folder for training.packed, validation.packed (or their shards) and bake_report.json."""
     tokenizer: Path | None = None
     """tokenizer.json, or a model directory that holds one."""
     check: Path | None = None
-    """Verify this packed file, print a summary, and bake nothing."""
+    """Verify this packed file, or the shards of this index, print a summary, and bake nothing."""
 
-    window_size: int = 5_000
-    """Bases of a window; at most 65,535."""
+    windows: Literal["whole_genome", "gene_centric"] = "whole_genome"
+    """whole_genome tiles the contigs with windows; gene_centric lays them round genes, at random places."""
+    window_size: int | None = None
+    """Bases of a window for all taxa, at most 65535. None: 5000 in whole_genome; in gene_centric 9000 for prokaryotes, 15000 unicellular, 25000 invertebrates and plants, 30000 vertebrates."""
+    taxon_windows: tuple[str, ...] = ()
+    """Bases of the windows of single taxa, as TAXON=BASES; they go before --window_size."""
+    taxon_genes: tuple[str, ...] = ()
+    """gene_centric: most genes of single taxa that get windows, as TAXON=NUMBER, drawn evenly from a taxon's genomes. Without it 10000 for prokaryotes, 15000 for others."""
     window_overlap: int = 0
-    """Bases that neighbouring windows of one pass share."""
+    """Bases that neighbouring windows of one tiling share."""
     target: int = 4_500
     """Encoder tokens up to which windows are packed into one row."""
     hard_limit: int = 5_000
     """Most encoder tokens of a row; longer windows are halved."""
     passes: int = 1
-    """Tilings of each training contig, each with another phase; validation contigs are tiled once."""
+    """Tilings of each training contig, each with another phase, or windows round each training gene; validation has one."""
     strands: Literal["random", "both", "forward"] = "random"
     """Strand of a window: one of the two by chance, both (two windows), or always the forward one."""
     negatives: float | None = None
-    """Largest share of windows without a gene, 0 to 1; surplus ones are left out by chance. None keeps all."""
+    """Largest share of windows without a gene, 0 to 1. whole_genome leaves surplus ones out by chance, and keeps all for None; gene_centric adds so many from between genes, and for None none."""
     recode_share: float = 0.0
     """Windows of code-11 genomes that are added as copies in genetic code 4, as a share of those genomes' windows."""
 
@@ -60,6 +87,8 @@ class BakeSettings:
     """Without --splits: share of the bases that goes to validation."""
     split_by: Literal["auto", "species", "contig"] = "auto"
     """Without --splits: keep species or contigs whole; auto takes species where there are several."""
+    valid_genes: int = 0
+    """So many hard, normal and easy genes of each species get validation windows; training windows that overlap these are left out. Takes the place of --valid_share."""
     genetic_code: int | None = None
     """NCBI number for all genomes; None takes it from the GFF3 (transl_table), else 11 for prokaryotes and 1 for others."""
 
@@ -82,6 +111,10 @@ class BakeSettings:
     """Processes; the files are the same for any number."""
     species_parallel: int | None = None
     """Most genomes in work at a time (memory); None = n_workers."""
+    shard_size: int | None = None
+    """Rows of a file: several files and an index (training.index.json) that is given in place of a file. None = one file. A row takes about 15 bytes per encoder token."""
+    resume: bool = False
+    """Go on with a bake that was stopped: finished genomes are kept if settings and files are the same."""
     overwrite: bool = False
     """Replace packed files that are in the output folder."""
     dry_run: bool = False
@@ -91,7 +124,31 @@ class BakeSettings:
         if self.check is None:
             _check_paths(self)
         _check_numbers(self)
+        _check_windows(self)
         _check_shares(self)
+
+    def window_bp(self, taxon: str) -> int:
+        """Bases of a taxon's windows."""
+        chosen = _by_taxon("taxon_windows", self.taxon_windows).get(taxon, self.window_size)
+        if chosen is not None:
+            return chosen
+        return TAXON_WINDOWS_BP[taxon] if self.windows == "gene_centric" else TILE_BP
+
+    def gene_limit(self, taxon: str) -> int:
+        """Most genes of a taxon, over all its genomes, round which gene-centric windows are laid."""
+        return (TAXON_GENES | _by_taxon("taxon_genes", self.taxon_genes))[taxon]
+
+
+def _by_taxon(field: str, words: tuple[str, ...]) -> dict[str, int]:
+    """Read TAXON=NUMBER words."""
+    values: dict[str, int] = {}
+    for word in words:
+        taxon, _, number = word.partition("=")
+        if taxon not in TAXON_GENES or not number.isdecimal() or taxon in values:
+            taxa = ", ".join(TAXON_GENES)
+            raise ConfigError(field, word, f"must be TAXON=NUMBER, each taxon once; taxa: {taxa}")
+        values[taxon] = int(number)
+    return values
 
 
 def _check_paths(settings: BakeSettings) -> None:
@@ -106,25 +163,34 @@ def _check_paths(settings: BakeSettings) -> None:
 
 def _check_numbers(settings: BakeSettings) -> None:
     least = {
-        "passes": 1,
-        "isoforms": 1,
-        "n_workers": 0,
-        "target": 1,
-        "seed": 0,
-        "window_overlap": 0,
-    }
+        "passes": 1, "isoforms": 1, "n_workers": 0, "target": 1, "seed": 0, "window_overlap": 0,
+        "valid_genes": 0, "shard_size": 1,
+    }  # fmt: skip
     for name, smallest in least.items():
-        if getattr(settings, name) < smallest:
-            raise ConfigError(name, getattr(settings, name), f"must be at least {smallest}")
-    window = settings.window_size
-    if not 16 <= window <= LONGEST_WINDOW_BP:
-        raise ConfigError("window_size", window, f"must be in 16..{LONGEST_WINDOW_BP}")
-    if settings.window_overlap >= window:
-        rule = f"must be smaller than window_size = {window}"
-        raise ConfigError("window_overlap", settings.window_overlap, rule)
+        value = getattr(settings, name)
+        if value is not None and value < smallest:
+            raise ConfigError(name, value, f"must be at least {smallest}")
     if settings.hard_limit < settings.target:
         rule = f"must not be smaller than target = {settings.target}"
         raise ConfigError("hard_limit", settings.hard_limit, rule)
+
+
+def _check_windows(settings: BakeSettings) -> None:
+    given = _by_taxon("taxon_windows", settings.taxon_windows)
+    sizes = {"window_size": settings.window_size} | {
+        f"taxon_windows {k}": v for k, v in given.items()
+    }
+    for name, size in sizes.items():
+        if size is not None and not _SHORTEST_WINDOW_BP <= size <= LONGEST_WINDOW_BP:
+            raise ConfigError(name, size, f"must be in {_SHORTEST_WINDOW_BP}..{LONGEST_WINDOW_BP}")
+    shortest = min(map(settings.window_bp, TAXON_WINDOWS_BP))
+    if settings.window_overlap >= shortest:
+        rule = f"must be smaller than the shortest window, {shortest} bases"
+        raise ConfigError("window_overlap", settings.window_overlap, rule)
+    _by_taxon("taxon_genes", settings.taxon_genes)
+    if settings.taxon_genes and settings.windows != "gene_centric":
+        rule = "limits --windows gene_centric only"
+        raise ConfigError("taxon_genes", settings.taxon_genes, rule)
 
 
 def _check_shares(settings: BakeSettings) -> None:

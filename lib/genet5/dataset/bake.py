@@ -1,9 +1,11 @@
 """Baking: genomes to training.packed, validation.packed and bake_report.json.
 
-1. The contigs of all genomes are listed and given to a split (`dataset.sources`).
-2. Workers bake genomes, each into spill files of its own (`dataset.bake_genome`).
-3. For each split the windows of all genomes are shuffled by the seed, packed first-fit-decreasing (`dataset.plan`), and
-   gathered from the spill files into one packed file (`dataset.packed`).
+1. The contigs of all genomes are listed and given to a split (`dataset.sources`); for gene-centric windows the genes of
+   each genome are counted too, and the taxon's limit is divided among its genomes.
+2. Workers bake genomes, each into spill files of its own (`dataset.bake_genome`); a stopped bake goes on with those that
+   are finished (`dataset.spills`).
+3. For each split the windows of all genomes are shuffled by the seed, packed first-fit-decreasing, and gathered from the
+   spill files into one packed file or several shards (`dataset.gather`).
 
 Steps 1 and 3 see genomes in the order of their names and depend on sizes and digests only: the same input and seed give
 the same bytes, whatever the number of workers. Files appear under their names when they are complete.
@@ -14,26 +16,25 @@ Example:
 
 from __future__ import annotations
 
-import shutil
+import os
 import signal
-import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from multiprocessing import get_context
+from dataclasses import dataclass, replace
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from genet5.config.bake import BakeSettings
 from genet5.config.files import save_json, settings_to_dict
-from genet5.dataset.bake_genome import SPLITS, GenomeResult, GenomeTask, bake_genome
-from genet5.dataset.packed import Header, PackedReader, PackedWriter, combine_digests
-from genet5.dataset.plan import BatchLimits, pack, padding_share, plan_batches
+from genet5.dataset.bake_genome import bake_genome
+from genet5.dataset.gather import gather, packed_files
+from genet5.dataset.genome_task import SPLITS, GenomeResult, GenomeTask
+from genet5.dataset.placement import share_evenly
 from genet5.dataset.sources import (
     Source,
     Split,
@@ -42,18 +43,13 @@ from genet5.dataset.sources import (
     splits_by_share,
     splits_by_table,
 )
+from genet5.dataset.spills import FOLDER_NAME, partial_folder
+from genet5.dataset.targets import count_targets
 from genet5.errors import ConfigError, DataError
 from genet5.genome.fasta import read_fasta
-from genet5.tokens.files import Tokenizer, load_tokenizer, tokenizer_hash
+from genet5.tokens.files import Tokenizer, load_tokenizer
 
-FILE_NAMES: dict[Split, str] = {s: f"{s}.packed" for s in SPLITS}
 REPORT_NAME = "bake_report.json"
-
-_CONTENT_SETTINGS = (
-    "window_size", "window_overlap", "target", "hard_limit", "passes", "strands", "negatives",
-    "recode_share", "valid_share", "split_by", "genetic_code", "utr", "isoforms", "noncoding",
-    "taxon_token", "grammar", "skip_bad", "seed",
-)  # fmt: skip
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -80,6 +76,10 @@ class BakePlan:
     """Contigs of each genome with their lengths."""
     splits: tuple[dict[str, Split], ...]
     """Contigs of each genome that are baked."""
+    num_genes: tuple[int, ...] | None = None
+    """Genes of each genome round which windows could be laid; None when contigs are tiled."""
+    quotas: tuple[int, ...] | None = None
+    """How many of them get windows."""
 
     def bases(self, split: Split) -> int:
         """Bases of a split, each counted once."""
@@ -100,8 +100,12 @@ class BakePlan:
         return sum(map(self.task_bases, range(len(self.sources))))
 
 
-def plan_bake(settings: BakeSettings) -> BakePlan:
-    """List genomes and contigs and decide their split.
+def plan_bake(
+    settings: BakeSettings,
+    tokenizer: Tokenizer,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> BakePlan:
+    """List genomes and contigs, decide their split, and divide the taxa's gene limits.
 
     Raises:
         DataError: A folder or file is wrong, or nothing is left to bake.
@@ -112,8 +116,9 @@ def plan_bake(settings: BakeSettings) -> BakePlan:
         table = read_split_table(settings.splits)
         splits = splits_by_table(sources, [list(contigs) for contigs in lengths], table)
     else:
+        share = 0.0 if settings.valid_genes else settings.valid_share
         splits = splits_by_share(
-            sources, lengths, share=settings.valid_share, by=settings.split_by, seed=settings.seed
+            sources, lengths, share=share, by=settings.split_by, seed=settings.seed
         )
     kept = [index for index, chosen in enumerate(splits) if chosen]
     if not kept:
@@ -121,11 +126,15 @@ def plan_bake(settings: BakeSettings) -> BakePlan:
             "no contig for training or validation", expected="train or valid contigs",
             path=settings.splits, remedy="Do its taxon and genome names match the folders?",
         )  # fmt: skip
-    return BakePlan(
+    plan = BakePlan(
         tuple(sources[index] for index in kept),
         tuple(lengths[index] for index in kept),
         tuple(splits[index] for index in kept),
     )
+    if settings.windows == "gene_centric":
+        progress(Progress("counting genes", 0, plan.total_bases))
+        return _with_quotas(plan, settings, tokenizer)
+    return plan
 
 
 def bake(
@@ -134,30 +143,39 @@ def bake(
     """Bake all genomes; return what bake_report.json holds.
 
     Raises:
-        ConfigError: The output folder holds packed files and `overwrite` is off.
-        DataError: An input file is wrong.
+        ConfigError: The output folder holds packed files and `overwrite` is off, another bake is at work in it, or
+            the one to resume had other settings.
+        DataError: An input file is wrong, or has changed since the bake to resume.
     """
     begin = time.perf_counter()
     out = _output_dir(settings)
     tokenizer = load_tokenizer(_required(settings.tokenizer, "tokenizer"))
     progress(Progress("listing", 0, 0))
-    plan = plan_bake(settings)
-    out.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".bake-", suffix=".tmp", dir=out))
-    try:
-        results = _bake_genomes(settings, plan, tokenizer, scratch, progress)
+    plan = plan_bake(settings, tokenizer, progress)
+    with partial_folder(out, resume=settings.resume) as folder:
+        results = _bake_genomes(settings, plan, tokenizer, folder, progress)
         cpu_begin = time.process_time()
         packed = {}
         for split in SPLITS:
             progress(Progress(f"packing {split}", plan.total_bases, plan.total_bases))
-            packed[split] = _pack_split(split, out, results, settings, tokenizer)
+            packed[split] = gather(split, out, results, settings, tokenizer)
         pack_s = time.process_time() - cpu_begin
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    wall_s = time.perf_counter() - begin
-    report = _report(settings, plan, results, packed, wall_s=wall_s, pack_s=pack_s)
-    save_json(out / REPORT_NAME, report)
+        wall_s = time.perf_counter() - begin
+        report = _report(settings, plan, results, packed, wall_s=wall_s, pack_s=pack_s)
+        save_json(out / REPORT_NAME, report)
     return report
+
+
+def _with_quotas(plan: BakePlan, settings: BakeSettings, tokenizer: Tokenizer) -> BakePlan:
+    tasks = _tasks(settings, plan, tokenizer, Path())
+    numbers = list(_in_order(count_targets, tasks, _workers(settings)))
+    quotas = [0] * len(tasks)
+    for taxon in {source.taxon for source in plan.sources}:
+        own = [index for index, source in enumerate(plan.sources) if source.taxon == taxon]
+        shares = share_evenly([numbers[index] for index in own], settings.gene_limit(taxon))
+        for index, share in zip(own, shares, strict=True):
+            quotas[index] = share
+    return replace(plan, num_genes=tuple(numbers), quotas=tuple(quotas))
 
 
 def _required(path: Path | None, name: str) -> Path:
@@ -168,8 +186,9 @@ def _required(path: Path | None, name: str) -> Path:
 
 def _output_dir(settings: BakeSettings) -> Path:
     out = _required(settings.output_dir, "output_dir")
-    there = [name for name in FILE_NAMES.values() if (out / name).exists()]
-    if there and not settings.overwrite:
+    there = [path.name for split in SPLITS for path in packed_files(out, split)]
+    goes_on = settings.resume and (out / FOLDER_NAME).is_dir()
+    if there and not settings.overwrite and not goes_on:
         raise ConfigError(
             "output_dir", str(out), f"holds {there[0]}; give --overwrite to replace it"
         )
@@ -185,24 +204,32 @@ def _contig_lengths(fasta: Path) -> dict[str, int]:
     return {contig.name: len(contig.bases) for contig in read_fasta(fasta)}
 
 
-def _bake_genomes(
-    settings: BakeSettings,
-    plan: BakePlan,
-    tokenizer: Tokenizer,
-    scratch: Path,
-    progress: Callable[[Progress], None],
-) -> list[GenomeResult]:
-    tasks = [
+def _tasks(
+    settings: BakeSettings, plan: BakePlan, tokenizer: Tokenizer, folder: Path
+) -> list[GenomeTask]:
+    return [
         GenomeTask(
             source=source,
             lengths=plan.lengths[index],
             splits=plan.splits[index],
             settings=settings,
             tokenizer=tokenizer,
-            spill=scratch / f"{index:05d}",
+            spill=folder / source.taxon / source.genome,
+            gene_quota=None if plan.quotas is None else plan.quotas[index],
+            resume=settings.resume,
         )
         for index, source in enumerate(plan.sources)
     ]
+
+
+def _bake_genomes(
+    settings: BakeSettings,
+    plan: BakePlan,
+    tokenizer: Tokenizer,
+    folder: Path,
+    progress: Callable[[Progress], None],
+) -> list[GenomeResult]:
+    tasks = _tasks(settings, plan, tokenizer, folder)
     largest_first = sorted(range(len(tasks)), key=lambda index: -plan.task_bases(index))
     results: dict[int, GenomeResult] = {}
     done = 0
@@ -215,73 +242,6 @@ def _bake_genomes(
         done += plan.task_bases(index)
         progress(Progress("baking", done, plan.total_bases, result.source.genome))
     return [results[index] for index in range(len(tasks))]
-
-
-def _pack_split(
-    split: Split,
-    out: Path,
-    results: Sequence[GenomeResult],
-    settings: BakeSettings,
-    tokenizer: Tokenizer,
-) -> dict[str, Any]:
-    """Write one packed file; return its part of the report."""
-    where = [(g, row) for g, r in enumerate(results) for row in range(len(r.num_tokens[split]))]
-    sizes = [size for result in results for size in result.num_tokens[split]]
-    digests = [digest for result in results for digest in result.digests[split]]
-    order = np.random.default_rng([settings.seed, SPLITS.index(split)]).permutation(len(sizes))
-    packed = pack(
-        [sizes[index] for index in order.tolist()],
-        target=settings.target,
-        hard_limit=settings.hard_limit,
-    )
-    rows = [[int(order[item]) for item in row] for row in packed]
-    counts: Counter[str] = sum((result.sizes[split] for result in results), Counter())
-    header = Header(
-        split=split,
-        tokenizer_hash=tokenizer_hash(tokenizer),
-        tokenizer=tokenizer.to_dict(),
-        gene_types=tokenizer.structure.gene_types,
-        settings=_content_settings(settings),
-        sources=tuple(
-            {"taxon": r.source.taxon, "genome": r.source.genome, **r.hashes}
-            for r in results
-            if r.num_tokens[split]
-        ),
-        counts={
-            "rows": len(rows), "windows": len(sizes), "bases": counts["bases"],
-            "tokens": counts["tokens"], "labels": counts["labels"],
-        },
-        checksum=combine_digests(digests[index] for row in rows for index in row),
-    )  # fmt: skip
-    readers = {g: PackedReader(r.spills[split]) for g, r in enumerate(results) if split in r.spills}
-    path = out / FILE_NAMES[split]
-    with PackedWriter(path, header) as writer:
-        for row in rows:
-            writer.write_row([readers[g].row(i)[0] for g, i in (where[index] for index in row)])
-    return _describe(path, header)
-
-
-def _describe(path: Path, header: Header) -> dict[str, Any]:
-    sizes = PackedReader(path).row_sizes()
-    limits = BatchLimits()
-    batches = plan_batches(sizes, limits)
-    capacity = header.counts["rows"] * header.settings["target"]
-    return {
-        "file": path.name,
-        "bytes": path.stat().st_size,
-        **header.counts,
-        "row_fill_share": round(header.counts["tokens"] / capacity, 4) if capacity else 0.0,
-        "longest_window_tokens": int(sizes.longest_tokens.max(initial=0)),
-        "longest_window_labels": int(sizes.longest_labels.max(initial=0)),
-        "padding_share_at_load": round(padding_share(batches, sizes), 4),
-        "checksum": header.checksum,
-    }
-
-
-def _content_settings(settings: BakeSettings) -> dict[str, Any]:
-    """The settings that decide a file's content; no paths and no worker counts."""
-    values = settings_to_dict(settings)
-    return {name: values[name] for name in _CONTENT_SETTINGS}
 
 
 def _report(
@@ -311,6 +271,7 @@ def _report(
             source.id: dict(sorted(Counter(splits.values()).items()))
             for source, splits in zip(plan.sources, plan.splits, strict=True)
         },
+        **_gene_centric(plan, results),
         "counts": {topic: dict(sorted(causes.items())) for topic, causes in sorted(counts.items())},
         "timing": {
             "workers": workers,
@@ -324,6 +285,18 @@ def _report(
             },
         },
     }
+
+
+def _gene_centric(plan: BakePlan, results: Sequence[GenomeResult]) -> dict[str, Any]:
+    """The report's parts on genes that windows were laid round; none where contigs were just tiled."""
+    parts: dict[str, Any] = {}
+    if plan.num_genes is not None and plan.quotas is not None:
+        parts["centre_genes"] = {
+            source.id: {"found": number, "limit": quota}
+            for source, number, quota in zip(plan.sources, plan.num_genes, plan.quotas, strict=True)
+        }
+    chosen = {r.source.id: r.validation_genes for r in results if r.validation_genes}
+    return parts | ({"validation_genes": chosen} if chosen else {})
 
 
 def _in_order(
@@ -343,7 +316,7 @@ def _as_completed(
         return
     # Workers start fresh: this process may have threads (a progress bar), which a fork would not survive.
     pool = ProcessPoolExecutor(
-        min(workers, len(tasks)), mp_context=get_context("spawn"), initializer=_die_on_interrupt
+        min(workers, len(tasks)), mp_context=get_context("spawn"), initializer=_follow_the_parent
     )
     try:
         futures: dict[Future[_Result], int] = {
@@ -363,6 +336,14 @@ def _as_completed(
         pool.shutdown(cancel_futures=True)  # the genomes in work end first: they still write
 
 
-def _die_on_interrupt() -> None:
-    """Let Ctrl-C end a worker in silence; the parent reports it."""
+def _follow_the_parent() -> None:
+    """Let Ctrl-C end a worker in silence (the parent reports it), and end it when the parent was killed."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)

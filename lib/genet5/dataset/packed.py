@@ -3,7 +3,8 @@
 Reading is memory-mapped and copies nothing: a `Window` of a `PackedReader` is views into the file. The schema's metadata
 hold a JSON header (`Header`) with the format version, the tokenizer and its hash, the bake settings, the sources, the
 counts and a checksum: SHA-256 over the windows' BLAKE2b digests in file order, so that the writer knows it before the
-first byte is written. Columns are listed in docs/formats.md. pyarrow and polars open the file as it is.
+first byte is written. Columns are listed in docs/formats.md. pyarrow and polars open the file as it is. Where an index
+(`dataset.shards`) stands for several files, a reader takes it like one file.
 
 Example:
     with PackedWriter(path, header) as writer:
@@ -29,6 +30,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from genet5.config.files import settings_from_dict
+from genet5.dataset.shards import is_index, read_index
 from genet5.dataset.windows import Window
 from genet5.errors import DataError, FormatError
 from genet5.genome.files import atomic_writer
@@ -59,6 +61,7 @@ _VALUES: dict[str, pa.DataType] = {
 }
 _TEXT = ("taxon", "genome", "contig")
 _OFFSETS = ("base_offsets", "token_offsets", "label_offsets", "ignore_offsets")
+_COUNTS = ("rows", "windows", "bases", "tokens", "labels")
 _WINDOWS_PER_RECORD_BATCH = 512
 
 
@@ -271,21 +274,28 @@ class RowSizes:
 
 
 class PackedReader:
-    """Reads a packed file through a memory map; may be pickled (workers open the file again)."""
+    """Reads a packed file, or all shards of an index, through memory maps; may be pickled (workers open them again).
+
+    Shards are read as if they were one file: the same rows in the same order under one header.
+
+    Args:
+        path: A packed file, or an index of shards (told by its content).
+
+    Raises:
+        FormatError: A file is missing, no packed file, or does not belong to the index.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        try:
-            self._file = pa.ipc.open_file(pa.memory_map(str(path)))
-        except FileNotFoundError as error:
-            raise FormatError("file not found", path=path) from error
-        except (pa.ArrowInvalid, OSError) as error:
-            raise FormatError(
-                f"no packed file: {error}", expected="an Arrow IPC file", path=path,
-                remedy="Bake it again with genet5 bake",
-            ) from error  # fmt: skip
-        self.header = _read_header(self._file.schema, self.path)
-        self._batches: list[_RecordBatch | None] = [None] * self._file.num_record_batches
+        self.index = read_index(self.path) if is_index(self.path) else None
+        paths = [self.path] if self.index is None else self.index.paths(self.path)
+        files = [_open(each) for each in paths]
+        headers = [_read_header(f.schema, each) for f, each in zip(files, paths, strict=True)]
+        self.header = headers[0] if self.index is None else self.index.joined(headers, paths)
+        self._slots = [
+            (file, number) for file in files for number in range(file.num_record_batches)
+        ]
+        self._batches: list[_RecordBatch | None] = [None] * len(self._slots)
         sizes = [self._batch(index).num_rows for index in range(len(self._batches))]
         self._ends = np.cumsum(sizes, dtype=np.int64)
 
@@ -330,17 +340,35 @@ class PackedReader:
         return RowSizes(*(np.concatenate(column or empty) for column in columns))
 
     def verify(self) -> dict[str, int]:
-        """Compare content with the header; return the counts.
+        """Compare content with the header, of each shard too; return the counts.
 
         Raises:
             FormatError: The checksum or a count differs.
         """
-        digests, counts = [], dict.fromkeys(("rows", "windows", "bases", "tokens", "labels"), 0)
+        if self.index is None:
+            digests, counts = self._content()
+        else:
+            digests, counts = [], dict.fromkeys(_COUNTS, 0)
+            for path in self.index.paths(self.path):
+                shard = PackedReader(path)
+                own_digests, own_counts = shard._content()
+                shard._check(own_digests, own_counts)
+                digests += own_digests
+                counts = {name: counts[name] + own_counts[name] for name in counts}
+        self._check(digests, counts)
+        return counts
+
+    def _content(self) -> tuple[list[bytes], dict[str, int]]:
+        """All windows' digests, and the counts, as found in the file."""
+        digests, counts = [], dict.fromkeys(_COUNTS, 0)
         for index in range(len(self)):
             row = self.row(index)
             digests += [window.digest() for window in row]
             for name, number in count_content([row]).items():
                 counts[name] += number
+        return digests, counts
+
+    def _check(self, digests: list[bytes], counts: dict[str, int]) -> None:
         checksum = combine_digests(digests)
         for what, found, expected in (
             ("counts", counts, self.header.counts),
@@ -351,13 +379,25 @@ class PackedReader:
                     f"{what} {found}", expected=f"{expected} as its header says", path=self.path,
                     remedy="The file is damaged; bake it again",
                 )  # fmt: skip
-        return counts
 
     def _batch(self, index: int) -> _RecordBatch:
         batch = self._batches[index]
         if batch is None:
-            batch = self._batches[index] = _RecordBatch(self._file.get_batch(index))
+            file, number = self._slots[index]
+            batch = self._batches[index] = _RecordBatch(file.get_batch(number))
         return batch
+
+
+def _open(path: Path) -> pa.ipc.RecordBatchFileReader:
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path)))
+    except FileNotFoundError as error:
+        raise FormatError("file not found", path=path) from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FormatError(
+            f"no packed file: {error}", expected="an Arrow IPC file", path=path,
+            remedy="Bake it again with genet5 bake",
+        ) from error  # fmt: skip
 
 
 def _read_header(schema: pa.Schema, path: Path) -> Header:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from genet5.cli.bake import main
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import TAXON_GENES, TAXON_WINDOWS_BP, BakeSettings
 from genet5.dataset.bake import bake
 from genet5.dataset.packed import PackedReader
 from genet5.dataset.windows import Window
@@ -24,6 +24,7 @@ from genet5.tokens.cut import GeneIndex
 from genet5.tokens.files import Tokenizer, save_tokenizer
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.structure import decode_window
+from genet5.tokens.vocabulary import TAXA
 
 CODES = {"one": 11, "two": 4, "three": 11}
 
@@ -233,7 +234,8 @@ def test_a_gene_over_the_origin_is_shown_at_both_ends(tmp_path, settings) -> Non
     single = replace(
         settings, raw_dir=None, fasta=tmp_path / "g.fa", gff=tmp_path / "g.gff3", strands="forward"
     )
-    bake(single)
+    report = bake(single)
+    assert sum(report["counts"]["genes over the origin"].values()) == 1
     first, last = sorted(baked(single), key=lambda w: w.start)
     vocabulary = Tokenizer(KmerTokenizer(6)).structure
     (left,) = decode_window(first.labels, vocabulary).genes[0].transcripts
@@ -252,6 +254,169 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path, settings) -> No
     assert not list(settings.output_dir.glob("*"))
 
 
+def test_genes_on_contigs_that_the_fasta_lacks_may_be_skipped(tmp_path, settings, genomes) -> None:
+    contigs, genes = genomes["one"]
+    first, second = sorted(contigs)
+    write_genome(tmp_path / "g", contigs, genes)
+    write_fasta(tmp_path / "g" / "genome.fa", [(first, contigs[first])])
+    single = replace(
+        settings,
+        raw_dir=None,
+        fasta=tmp_path / "g" / "genome.fa",
+        gff=tmp_path / "g" / "annotation.gff3",
+    )
+    with pytest.raises(DataError, match=rf'annotation.gff3:\d+: contig "{second}".*--skip_bad'):
+        bake(single)
+    report = bake(replace(single, skip_bad=True))
+    number = sum(gene.contig == second for gene in genes)
+    assert report["counts"]["skipped records"] == {"unknown contig": number}
+    assert report["counts"]["genes"]["targets: coding"] == len(genes) - number
+    assert {w.contig for w in baked(single)} == {first}
+
+
+def spans_of(windows: list[Window]) -> list[tuple[str, int, int]]:
+    return [(f"{w.genome}/{w.contig}", w.start, w.start + len(w.bases)) for w in windows]
+
+
+def test_gene_centric_windows_hold_their_gene_and_tell_its_neighbours(settings, genomes) -> None:
+    report = bake(replace(settings, windows="gene_centric", window_size=4000))
+    windows = baked(settings) + baked(settings, "validation")
+    number = sum(len(genes) for _, genes in genomes.values())
+    assert len(windows) == number == report["counts"]["centre genes"]["got windows"]
+    assert {len(w.bases) for w in windows} == {4000}
+    spans = spans_of(windows)
+    for name, (_, genes) in genomes.items():
+        for gene in genes:
+            assert any(
+                contig == f"{name}/{gene.contig}" and start <= gene.start and gene.end <= end
+                for contig, start, end in spans
+            )
+    for window in windows[:20]:
+        index = GeneIndex(g for g in genomes[window.genome][1] if g.contig == window.contig)
+        end = window.start + len(window.bases)
+        shown = decode_window(window.labels, Tokenizer(KmerTokenizer(6)).structure).genes
+        assert shown == index.cut(window.start, end, reverse=window.strand < 0)
+        assert len(shown) > 1
+    assert not {c for c, _, _ in spans_of(baked(settings))} & {
+        c for c, _, _ in spans_of(baked(settings, "validation"))
+    }
+
+
+def test_a_taxons_limit_is_shared_by_its_genomes(settings, tmp_path) -> None:
+    few = replace(settings, windows="gene_centric", taxon_genes=("prokaryotes=20",), n_workers=2)
+    report = bake(few)
+    shares = [genome["limit"] for genome in report["centre_genes"].values()]
+    assert sorted(shares) == [6, 7, 7]
+    windows = baked(few) + baked(few, "validation")
+    assert len(windows) == 20
+    assert {len(w.bases) for w in windows} == {3000}
+    again = replace(few, output_dir=tmp_path / "again", n_workers=1)
+    bake(again)
+    for name in ("training.packed", "validation.packed"):
+        assert (few.output_dir / name).read_bytes() == (again.output_dir / name).read_bytes()
+    settings_told = PackedReader(few.output_dir / "training.packed").header.settings
+    assert settings_told["taxon_genes"]["prokaryotes"] == 20
+    assert settings_told["taxon_windows"]["plants"] == 3000
+
+
+def test_genes_longer_than_a_window_are_tiled(settings) -> None:
+    report = bake(replace(settings, windows="gene_centric", window_size=600))
+    assert report["counts"]["windows"]["over genes longer than a window"] > 20
+    assert max(len(w.bases) for w in baked(settings)) == 600
+
+
+def test_gene_centric_negatives_come_from_between_the_genes(tmp_path, settings, genomes) -> None:
+    contigs, genes = genomes["one"]
+    first = min(contigs)
+    few = [gene for gene in genes if gene.contig == first]
+    write_genome(tmp_path / "g", {first: contigs[first] + "ACGT" * 15_000}, few)
+    single = replace(
+        settings,
+        raw_dir=None,
+        fasta=tmp_path / "g" / "genome.fa",
+        gff=tmp_path / "g" / "annotation.gff3",
+        windows="gene_centric",
+        negatives=0.4,
+    )
+    report = bake(single)
+    without = [w for w in baked(single) if len(w.labels) == 3]
+    share = len(without) / len(baked(single))
+    assert share == pytest.approx(0.4, abs=0.03)
+    assert report["counts"]["windows"]["gene-free, added"] == len(without)
+    bake(replace(single, negatives=None, overwrite=True))
+    assert all(len(w.labels) > 3 for w in baked(single))
+
+
+@pytest.mark.parametrize("mode", ["whole_genome", "gene_centric"])
+def test_chosen_genes_go_to_validation_and_nothing_else_sees_them(settings, mode, genomes) -> None:
+    chosen = replace(settings, windows=mode, valid_genes=2, passes=2, recode_share=0.2)
+    report = bake(chosen)
+    assert set(report["validation_genes"]) == {f"prokaryotes/{name}" for name in genomes}
+    held = spans_of(baked(chosen, "validation"))
+    for name, (_, genes) in genomes.items():
+        named = report["validation_genes"][f"prokaryotes/{name}"]
+        assert {difficulty: len(own) for difficulty, own in named.items()} == {
+            "easy": 2, "normal": 2, "hard": 2
+        }  # fmt: skip
+        ids = {text.split()[0] for own in named.values() for text in own}
+        for gene in genes:
+            if gene.id in ids:
+                assert any(
+                    contig == f"{name}/{gene.contig}" and start <= gene.start and gene.end <= end
+                    for contig, start, end in held
+                )
+    for contig, start, end in spans_of(baked(chosen)):
+        assert not any(c == contig and s < end and start < e for c, s, e in held)
+    assert report["counts"]["windows"]["left out: overlap a validation gene's window"] > 0
+    assert report["counts"]["validation genes"] == {"easy": 6, "hard": 6, "normal": 6}
+
+
+def test_with_a_table_chosen_genes_join_the_contigs_for_validation(settings, tmp_path) -> None:
+    splits = tmp_path / "splits.tsv"
+    splits.write_text("prokaryotes\tone\t*\ttrain\nprokaryotes\ttwo\t*\tvalid\n")
+    report = bake(replace(settings, splits=splits, valid_genes=1))
+    assert list(report["validation_genes"]) == ["prokaryotes/one", "prokaryotes/two"]
+    assert report["validation_genes"]["prokaryotes/two"] == {"easy": [], "normal": [], "hard": []}
+    assert {w.genome for w in baked(settings, "validation")} == {"one", "two"}
+
+
+def test_shards_hold_the_rows_of_the_single_file(settings, tmp_path, capsys) -> None:
+    bake(settings)
+    one = PackedReader(settings.output_dir / "training.packed")
+    report = bake(replace(settings, shard_size=3, overwrite=True))
+    names = {path.name for path in settings.output_dir.iterdir()}
+    number = -(-len(one) // 3)
+    assert names == {
+        *(f"training-{i:05d}-of-{number:05d}.packed" for i in range(number)),
+        *(n for n in names if n.startswith("validation-")),
+        "training.index.json",
+        "validation.index.json",
+        "bake_report.json",
+    }
+    many = PackedReader(settings.output_dir / "training.index.json")
+    assert many.header == one.header
+    assert [w.digest() for w in many.windows()] == [w.digest() for w in one.windows()]
+    assert main(["--check", str(many.path)]) == 0
+    assert report["files"]["training"]["shards"] == number
+    bake(replace(settings, overwrite=True))
+    assert {path.name for path in settings.output_dir.iterdir()} == {
+        "training.packed", "validation.packed", "bake_report.json"
+    }  # fmt: skip
+
+
+def test_windows_by_taxon() -> None:
+    base = {"raw_dir": Path("x"), "output_dir": Path("y"), "tokenizer": Path("z")}
+    assert set(TAXON_GENES) == set(TAXON_WINDOWS_BP) == set(TAXA)
+    plain = BakeSettings(**base)
+    assert [plain.window_bp(taxon) for taxon in TAXA] == [5000] * 5
+    by_gene = BakeSettings(**base, windows="gene_centric")
+    assert [by_gene.window_bp(taxon) for taxon in TAXA] == [9000, 15_000, 25_000, 30_000, 25_000]
+    assert [by_gene.gene_limit(taxon) for taxon in TAXA] == [10_000] + [15_000] * 4
+    both = replace(by_gene, window_size=8000, taxon_windows=("plants=20000",))
+    assert [both.window_bp(taxon) for taxon in TAXA] == [8000] * 4 + [20_000]
+    assert replace(by_gene, taxon_genes=("plants=7",)).gene_limit("plants") == 7
+
+
 def test_an_error_in_a_worker_names_file_and_line(tmp_path, settings, genomes) -> None:
     for name, (contigs, genes) in genomes.items():
         write_genome(tmp_path / "raw" / "prokaryotes" / name, contigs, genes)
@@ -262,7 +427,9 @@ def test_an_error_in_a_worker_names_file_and_line(tmp_path, settings, genomes) -
     for workers in (1, 2):
         with pytest.raises(DataError, match=rf"annotation.gff3:{number}: "):
             bake(replace(settings, raw_dir=tmp_path / "raw", n_workers=workers))
-    assert not list(settings.output_dir.iterdir())
+    # What is finished is kept for --resume; nothing else is.
+    assert {path.name for path in settings.output_dir.iterdir()} <= {".bake.partial"}
+    assert not list(settings.output_dir.rglob("*.tmp"))
 
 
 def test_packed_files_are_not_replaced_unasked(settings) -> None:
@@ -283,6 +450,13 @@ def test_packed_files_are_not_replaced_unasked(settings) -> None:
         ({"passes": 0}, "passes"),
         ({"fasta": Path("x")}, "raw_dir"),
         ({"tokenizer": None}, "tokenizer"),
+        ({"taxon_windows": ("plants=9",)}, "taxon_windows plants"),
+        ({"taxon_windows": ("mosses=9000",)}, "taxon_windows"),
+        ({"taxon_windows": ("plants=2000", "plants=3000")}, "taxon_windows"),
+        ({"taxon_genes": ("plants=20",)}, "taxon_genes"),
+        ({"taxon_genes": ("plants",), "windows": "gene_centric"}, "taxon_genes"),
+        ({"shard_size": 0}, "shard_size"),
+        ({"valid_genes": -1}, "valid_genes"),
     ],
 )
 def test_wrong_settings_are_refused(settings, changes, field: str) -> None:
@@ -318,4 +492,9 @@ def test_the_command_bakes_checks_and_reports(settings, tmp_path, capsys) -> Non
 def test_a_dry_run_writes_nothing(settings, capsys) -> None:
     assert run(settings, "--dry_run") == 0
     assert "nothing written" in capsys.readouterr().out
+    assert (
+        run(settings, "--dry_run", "--windows", "gene_centric", "--taxon_genes", "prokaryotes=9")
+        == 0
+    )
+    assert "prokaryotes: about 9 windows of 9,000 bp, round 9 of" in capsys.readouterr().out
     assert not settings.output_dir.exists()

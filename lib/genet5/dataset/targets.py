@@ -1,0 +1,176 @@
+"""Which genes of a genome a bake tells, which it neither tells nor denies, and which it leaves out, by contig.
+
+A target is a regular gene of a type that the tokenizer knows. Pseudogenes, partial genes and genes with exceptions are
+ignored: no loss is taken from their stretches. Every gene is counted under one cause.
+
+Example:
+    annotation = read_annotation(task.source.gff)
+    genes = sort_genes(task, annotation, result)["chr1"].targets
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genet5.config.bake import BakeSettings
+from genet5.dataset.genome_task import PROKARYOTES, GenomeResult, GenomeTask
+from genet5.dataset.windows import NO_STRETCHES
+from genet5.errors import DataError
+from genet5.genome.annotation import Annotation
+from genet5.genome.formats import read_annotation
+from genet5.genome.gene import Gene
+from genet5.tokens.cut import GeneIndex, wrapped_genes
+
+
+@dataclass(slots=True)
+class ContigGenes:
+    """The genes of one contig by what they are for."""
+
+    length_bp: int
+    genetic_code: int
+    targets: tuple[Gene, ...]
+    """Genes that the labels tell, by start; those over the origin also as a copy before base 0."""
+    coding: tuple[Gene, ...]
+    """All genes with a CDS, pseudogenes too."""
+    ignore: NDArray[np.int32]
+    """(n, 2) stretches of genes that are neither told nor denied."""
+    index: GeneIndex
+
+    @property
+    def whole(self) -> tuple[Gene, ...]:
+        """The targets that do not run over the origin: those that a window can show whole."""
+        return tuple(g for g in self.targets if g.start >= 0 and g.end <= self.length_bp)
+
+    def has_gene(self, spans: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which stretches (n, 2) show a target."""
+        starts = np.sort(np.array([gene.start for gene in self.targets], dtype=np.int64))
+        ends = np.sort(np.array([gene.end for gene in self.targets], dtype=np.int64))
+        begun = np.searchsorted(starts, spans[:, 1], side="left")
+        ended = np.searchsorted(ends, spans[:, 0], side="right")
+        return np.asarray(begun > ended)
+
+    def ignored_in(self, start: int, end: int) -> NDArray[np.int32]:
+        """Stretches of a window to ignore, in the window's coordinates."""
+        if not len(self.ignore):
+            return NO_STRETCHES
+        near = self.ignore[(self.ignore[:, 0] < end) & (self.ignore[:, 1] > start)]
+        return np.clip(near, start, end) - np.int32(start)
+
+
+def count_targets(task: GenomeTask) -> int:
+    """Number of a genome's genes round which windows could be laid."""
+    annotation = read_annotation(task.source.gff, skip_bad=task.settings.skip_bad)
+    genes = sort_genes(task, annotation, GenomeResult(task.source))
+    return sum(len(contig.whole) for contig in genes.values())
+
+
+def sort_genes(
+    task: GenomeTask, annotation: Annotation, result: GenomeResult
+) -> dict[str, ContigGenes]:
+    """Sort the genes of each contig that is baked, and count them by cause in the result.
+
+    Raises:
+        DataError: A gene lies on a contig that the FASTA file lacks, and `skip_bad` is off.
+    """
+    by_contig: dict[str, list[Gene]] = {name: [] for name in task.splits}
+    for gene in annotation.genes:
+        if gene.contig in by_contig:
+            by_contig[gene.contig].append(gene)
+        elif gene.contig not in task.lengths:
+            if not task.settings.skip_bad:
+                raise _unknown_contig(task, gene, annotation)
+            result.count("skipped records", "unknown contig")
+    return {name: _sorted(task, genes, name, result) for name, genes in by_contig.items()}
+
+
+def written_span(gene: Gene, settings: BakeSettings) -> tuple[int, int]:
+    """First base and one past the last of what the labels can tell of a gene: its CDS, or with UTRs all of it."""
+    if settings.utr or not gene.is_coding:
+        return gene.start, gene.end
+    chosen = gene.transcripts if settings.isoforms > 1 else (gene.canonical,)
+    pieces = [piece for transcript in chosen for piece in transcript.cds]
+    return min(piece.start for piece in pieces), max(piece.end for piece in pieces)
+
+
+def _unknown_contig(task: GenomeTask, gene: Gene, annotation: Annotation) -> DataError:
+    return DataError(
+        f'contig "{gene.contig}" (gene "{gene.id}")',
+        expected=f"a contig of {task.source.fasta.name}",
+        path=task.source.gff,
+        line=annotation.contig_lines.get(gene.contig),
+        remedy="Do FASTA and annotation belong together? --skip_bad leaves such genes out",
+    )
+
+
+def _sorted(
+    task: GenomeTask, genes: Sequence[Gene], name: str, result: GenomeResult
+) -> ContigGenes:
+    settings, length_bp = task.settings, task.lengths[name]
+    targets, ignore = [], []
+    for gene in genes:
+        use, cause = _use(task, gene)
+        result.count("genes", cause)
+        if use == "target":
+            targets.append(gene)
+        elif use == "ignore":
+            ignore.append(gene)
+    index = GeneIndex(
+        wrapped_genes(targets, length_bp),
+        utr=settings.utr,
+        isoforms=settings.isoforms,
+        noncoding=settings.noncoding,
+    )
+    unwritable = {gene.id: gene for gene, _ in index.left_out}
+    result.count("genes", "ignored: overlapping parts", len(unwritable))
+    targets = [gene for gene in targets if gene.id not in unwritable]
+    ignore += unwritable.values()
+    over_origin = sum(gene.end > length_bp for gene in targets)
+    result.count("genes over the origin", "shown cut at both ends of the contig", over_origin)
+    stretches = [(max(g.start, 0), g.end) for g in wrapped_genes(ignore, length_bp)]
+    return ContigGenes(
+        length_bp=length_bp,
+        genetic_code=_genetic_code(task, genes),
+        targets=wrapped_genes(targets, length_bp),
+        coding=tuple(gene for gene in genes if gene.canonical.cds),
+        ignore=np.array(sorted(stretches), dtype=np.int32).reshape(-1, 2),
+        index=index,
+    )
+
+
+def _use(task: GenomeTask, gene: Gene) -> tuple[str, str]:
+    """What a gene is for (target, ignore or nothing), and the cause under which it is counted."""
+    known = gene.type in task.tokenizer.structure.gene_types
+    if gene.is_coding and gene.is_regular:
+        if task.source.taxon == PROKARYOTES and _has_intron(gene):
+            return "ignore", "ignored: intron or frame shift in a prokaryote"
+        if known:
+            return "target", "targets: coding"
+        return "ignore", f"ignored: type {gene.type} is not in the tokenizer"
+    if gene.is_coding:
+        best = gene.canonical
+        partial = best.partial_5 or best.partial_3
+        return "ignore", "ignored: " + ("partial" if partial else best.exceptions[0])
+    if task.settings.noncoding and known:
+        return "target", f"targets: {gene.type}"
+    if gene.pseudo:
+        return "ignore", "ignored: pseudogene"
+    return "nothing", f"left out: {gene.type}"
+
+
+def _genetic_code(task: GenomeTask, genes: Sequence[Gene]) -> int:
+    if task.settings.genetic_code is not None:
+        return task.settings.genetic_code
+    codes = Counter(gene.genetic_code for gene in genes if gene.genetic_code is not None)
+    if codes:
+        return min(codes, key=lambda code: (-codes[code], code))
+    return 11 if task.source.taxon == PROKARYOTES else 1
+
+
+def _has_intron(gene: Gene) -> bool:
+    return any(left.end != right.start for left, right in pairwise(gene.canonical.cds))
