@@ -1,4 +1,4 @@
-"""`genet5 init`: make a model with random weights."""
+"""`genet5 init`: make a model with random weights, or with DNABERT-2's encoder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 from genet5.cli.parse import run
 from genet5.config.init import InitSettings
-from genet5.errors import ConfigError
+from genet5.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
+    from genet5.hub import Dnabert2
+    from genet5.model import GeneT5
     from genet5.tokens.sequence import SequenceTokenizer
+
+_ORIGINS = ("imported", "copied", "initialised")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,45 +27,97 @@ def main(argv: Sequence[str] | None = None) -> int:
         InitSettings,
         argv,
         name="init",
-        description="Make a new model with seeded random weights: OUT/config.json, OUT/model.safetensors, OUT/tokenizer.json.",
+        description="Make a new model with seeded random weights, or with DNABERT-2's encoder: OUT/config.json, OUT/model.safetensors, OUT/tokenizer.json. Flags override the preset.",
     )
 
 
 def _init(settings: InitSettings) -> int:
-    from genet5.config.model import preset
     from genet5.tokens.files import Tokenizer, save_tokenizer
     from genet5.tokens.vocabulary import StructureVocabulary
 
     _refuse_to_overwrite(settings)
-    sequence = _sequence_tokenizer(settings.tokenizer)
+    config = settings.model_config()
     structure = StructureVocabulary().appended(settings.gene_types)
+    sequence = _sequence_tokenizer(settings.tokenizer) if settings.tokenizer else None
+
+    import torch
+
+    from genet5.hub import import_dnabert2, read_dnabert2
+    from genet5.model import GeneT5
+
+    checkpoint = None
+    if settings.dnabert_path is not None:
+        checkpoint = read_dnabert2(settings.dnabert_path)
+        config = checkpoint.shape_into(config)
+        sequence = sequence or _tokenizer_of(checkpoint)
+        _refuse_other_vocabulary(sequence, checkpoint)
+    sequence = sequence or _sequence_tokenizer("kmer:6")
     config = replace(
-        preset(settings.preset),
+        config,
         sequence_vocab=sequence.vocab_size,
         structure_vocab=len(structure),
         bp_per_token=sequence.bp_per_token,
     )
-
-    import torch
-
-    from genet5.model import GeneT5, count_parameters
-
     with torch.device("meta" if settings.dry_run else "cpu"):
         model = GeneT5(config)
-    for part, count in count_parameters(model).items():
-        sys.stdout.write(f"{part:<16} {count:>13,}\n")
+    if not settings.dry_run:
+        model.init_weights(settings.seed)
+    origins = {} if checkpoint is None else import_dnabert2(model, checkpoint)
+    _print_table(model, origins)
+    if checkpoint is not None:
+        _print_source(checkpoint)
     if settings.dry_run:
         return 0
-    model.init_weights(settings.seed)
-    model.save_pretrained(settings.out)
-    save_tokenizer(Tokenizer(sequence, structure), settings.out)
+    model.save_pretrained(settings.folder)
+    save_tokenizer(Tokenizer(sequence, structure), settings.folder)
     return 0
 
 
+def _print_table(model: GeneT5, origins: dict[str, str]) -> None:
+    """Parameters of each part, and where they come from if not all are drawn."""
+    from genet5.model import count_parameters
+
+    shown = _ORIGINS if origins else ()
+    header = "".join(f"{origin:>15}" for origin in shown)
+    sys.stdout.write(f"{'part':<16} {'parameters':>13}{header}\n")
+    counts: dict[tuple[str, str], int] = {}
+    for name, weight in model.named_parameters():
+        for part in (name.split(".")[0], "total"):
+            key = part, origins.get(name, "initialised")
+            counts[key] = counts.get(key, 0) + weight.numel()
+    for part, count in count_parameters(model).items():
+        columns = "".join(f"{counts.get((part, origin), 0):>15,}" for origin in shown)
+        sys.stdout.write(f"{part:<16} {count:>13,}{columns}\n")
+
+
+def _print_source(checkpoint: Dnabert2) -> None:
+    left_aside = ", ".join(checkpoint.left_aside) or "nothing"
+    sys.stdout.write(
+        f"encoder and tokenizer: {checkpoint.weights_file.parent} ({checkpoint.weights_file.name};"
+        f" not used: {left_aside})\n"
+    )
+
+
 def _refuse_to_overwrite(settings: InitSettings) -> None:
-    if (settings.out / "model.safetensors").exists() and not settings.overwrite:
+    if (settings.folder / "model.safetensors").exists() and not settings.overwrite:
         raise ConfigError(
-            "OUT", str(settings.out), "holds a model already; --overwrite replaces it"
+            "OUT", str(settings.folder), "holds a model already; --overwrite replaces it"
+        )
+
+
+def _tokenizer_of(checkpoint: Dnabert2) -> SequenceTokenizer:
+    if checkpoint.tokenizer_file is None:
+        raise CheckpointError(
+            f"{checkpoint.weights_file.parent}: no tokenizer.json beside the weights. Put it there, or name it with --tokenizer"
+        )
+    return _sequence_tokenizer(str(checkpoint.tokenizer_file))
+
+
+def _refuse_other_vocabulary(sequence: SequenceTokenizer, checkpoint: Dnabert2) -> None:
+    if sequence.vocab_size != checkpoint.vocab_size:
+        raise CheckpointError(
+            f"{checkpoint.weights_file}: embeds {checkpoint.vocab_size} tokens; the tokenizer has {sequence.vocab_size}."
+            f" Use the tokenizer.json that belongs to these weights"
         )
 
 

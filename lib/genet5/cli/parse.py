@@ -71,6 +71,8 @@ def run(
         settings = parse(settings_cls, arguments, name=name, description=description)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
+    except ConfigError as error:  # tyro words those of the outermost class alone, not of its groups
+        return _report(error, name=name, debug=debug)
     with _logging_to_stderr(logging.DEBUG if debug else logging.INFO):
         try:
             code = main_body(settings)

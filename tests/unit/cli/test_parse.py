@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +70,26 @@ def test_usage_errors_exit_2(capsys) -> None:
     assert "--max_batch_size" in capsys.readouterr().err
     assert toy_run(lambda s: 0, "a", "--max_batch_size", "0") == 2
     assert "must be at least 1" in " ".join(capsys.readouterr().err.split())
+
+
+@dataclass(frozen=True)
+class Group:
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.share > 1:
+            raise ConfigError("share", self.share, "must be at most 1")
+
+
+@dataclass(frozen=True)
+class Grouped:
+    group: Annotated[Group, tyro.conf.arg(name="")] = field(default_factory=Group)
+
+
+def test_a_wrong_value_in_a_group_is_one_line_and_exits_2(capsys) -> None:
+    words = ["--share", "2"]
+    assert run(lambda settings: 0, Grouped, words, name="toy", description="Toy.") == 2
+    assert capsys.readouterr().err == "genet5 toy: share = 2.0: must be at most 1\n"
 
 
 def test_body_gives_the_exit_code() -> None:
