@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
 from genet5.config.checks import require
 from genet5.config.model import DecoderConfig, InitConfig, ModelConfig, PresetName, preset
 from genet5.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Part = TypeVar("Part", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,6 +186,6 @@ class InitSettings:
         return replace(config, init=self.laws.applied(config.init))
 
 
-def _changed(part: Any, **changes: Any) -> Any:
+def _changed(part: Part, **changes: Any) -> Part:
     """The dataclass with those changes that are not None."""
     return replace(part, **{name: value for name, value in changes.items() if value is not None})
