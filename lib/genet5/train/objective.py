@@ -57,9 +57,7 @@ def gene_objective(model: nn.Module, weights: LossWeights) -> Objective:
     )
 
 
-def target_counts(
-    batch: Batch, routers: int = 0, encoder_routers: int = 0
-) -> dict[str, Tensor]:
+def target_counts(batch: Batch, routers: int = 0, encoder_routers: int = 0) -> dict[str, Tensor]:
     """Return how much each head of `loss_sums` counts: labels by weight, bases with a state, true boundaries."""
     targets = batch.targets
     labels, weights = targets.labels[:, 1:], targets.label_weights[:, 1:]

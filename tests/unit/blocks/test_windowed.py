@@ -1,9 +1,11 @@
 """Every backend of windowed attention against its definition written out in fp32."""
 
+import itertools
 import logging
 import math
 import sys
-from types import SimpleNamespace
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from genet5.blocks import windowed
 from genet5.blocks.attention import alibi_slopes, key_mask
 from genet5.blocks.encoder import Encoder
 from genet5.blocks.windowed import attend_window, choose_backend, see
-from genet5.config.model import EncoderConfig, ModelConfig
+from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.errors import ConfigError
 
 TOLERANCE = 2e-6  # fp32 sums of a few dozen terms in another order
@@ -73,9 +75,7 @@ def test_gradients_of_sdpa_in_blocks_equal_those_of_the_definition(with_alibi):
     goal = torch.randn_like(q) * key_mask(lengths, 37).transpose(-1, -2)
     expected = by_the_book(q, k, v, lengths, 8, slopes)
     want = torch.autograd.grad((expected * goal).sum(), (q, k, v))
-    got = torch.autograd.grad(
-        (attend("sdpa", q, k, v, lengths, 8, slopes) * goal).sum(), (q, k, v)
-    )
+    got = torch.autograd.grad((attend("sdpa", q, k, v, lengths, 8, slopes) * goal).sum(), (q, k, v))
     for one, other in zip(got, want, strict=True):
         torch.testing.assert_close(one, other, atol=2e-5, rtol=0)
 
@@ -125,9 +125,10 @@ def test_blocks_of_the_mask_hold_all_that_is_seen_and_full_ones_no_more(length, 
     index = torch.arange(-(-length // size) * size)
     for row in range(2):
         dense = mask.mask_mod(torch.tensor(row), 0, index[:, None], index[None])
-        dense = dense & (index[:, None] < length) & (index < length)
-        tiles = dense.unfold(0, size, size).unfold(1, size, size)
-        needed, whole = tiles.any(-1).any(-1), tiles.all(-1).all(-1)
+        dense = dense & (index < length)
+        inside = dense & (index[:, None] < length)  # queries beyond the end are thrown away
+        whole = dense.unfold(0, size, size).unfold(1, size, size).all(-1).all(-1)
+        needed = inside.unfold(0, size, size).unfold(1, size, size).any(-1).any(-1)
         part = listed(mask.kv_num_blocks[row, 0], mask.kv_indices[row, 0])
         full = listed(mask.full_kv_num_blocks[row, 0], mask.full_kv_indices[row, 0])
         assert not (part & full).any()
@@ -195,7 +196,7 @@ class FakeFlash:
         self.calls.append(given | {"dtype": q.dtype})
         out = torch.empty_like(q)
         bounds = given["cu_seqlens_q"].tolist()
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, end in itertools.pairwise(bounds):
             out[start:end] = self.one_sequence(q[start:end], k[start:end], v[start:end], **given)
         return out
 
@@ -215,7 +216,9 @@ class FakeFlash:
 @pytest.fixture
 def flash(monkeypatch):
     fake = FakeFlash()
-    module = SimpleNamespace(flash_attn_varlen_func=fake.flash_attn_varlen_func)
+    module = ModuleType("flash_attn")
+    module.__spec__ = ModuleSpec("flash_attn", None)
+    module.flash_attn_varlen_func = fake.flash_attn_varlen_func
     monkeypatch.setitem(sys.modules, "flash_attn", module)
     return fake
 
@@ -302,7 +305,12 @@ def test_flash_where_it_cannot_run_says_why(installed, device, dtype, modules, r
 
 def small_encoder(positions):
     shape = EncoderConfig(layers=2, heads=2, ff_dim=16, window_tokens=8, positions=positions)
-    encoder = Encoder(ModelConfig(width=16, sequence_vocab=20, encoder=shape)).eval()
+    others = {
+        "compressor": CompressorConfig(heads=2, kv_heads=2),
+        "decoder": DecoderConfig(heads=2, kv_heads=2, cross_kv_heads=2),
+    }
+    config = ModelConfig(width=16, sequence_vocab=20, encoder=shape, **others)
+    encoder = Encoder(config).eval()
     for weight in encoder.parameters():
         torch.nn.init.normal_(weight, std=0.3)
     return encoder

@@ -15,14 +15,16 @@ from genet5.config.model import (
     preset,
 )
 from genet5.dataset.batch import Batch, Inputs, Targets
+from genet5.dataset.collate import silence
 from genet5.errors import CheckpointError, ConfigError
 from genet5.model import GeneT5, count_parameters
 from genet5.train.loss import LossWeights, loss_sums
+from genet5.train.objective import gene_objective
 
 TOLERANCE = 2e-5  # fp32, a few layers, sums in another order
 
 
-def tiny_config(num_experts=0, norm_first=True):
+def tiny_config(num_experts=0, norm_first=True, encoder_experts=0, balance="loss"):
     return ModelConfig(
         preset="nano",
         width=32,
@@ -38,6 +40,9 @@ def tiny_config(num_experts=0, norm_first=True):
             window_tokens=8,
             positions="rope" if norm_first else "alibi",
             norm_first=norm_first,
+            num_experts=encoder_experts,
+            moe_every=2,
+            moe_balance=balance,
         ),
         compressor=CompressorConfig(
             num_latents=16, bin_bp=8, layers=1, heads=4, kv_heads=2, ff_dim=32, window_bp=24
@@ -51,6 +56,7 @@ def tiny_config(num_experts=0, norm_first=True):
             num_experts=num_experts,
             moe_top_k=1 if num_experts == 0 else 2,
             dropout=0.0,
+            moe_balance=balance,
         ),
     )
 
@@ -237,12 +243,56 @@ def test_every_weight_gets_a_gradient_and_losses_are_finite():
     assert without == []
 
 
-def test_checkpointed_layers_give_the_same_gradients():
+def test_experts_in_the_encoder_have_losses_of_their_own_that_a_silenced_batch_leaves_out():
+    model, batch = make_model(encoder_experts=4, norm_first=False).train(), make_batch()
+    experts = {n.split(".")[2] for n, _ in model.named_parameters() if n.endswith("router.weight")}
+    assert experts == {"1"}  # every second layer, the last one among them
+    objective = gene_objective(model, LossWeights())
+    terms = objective.sums(model(batch), batch)
+    assert terms["encoder_balance"].count == batch.inputs.num_tokens.sum()
+    assert "balance" not in terms
+    sum(term.weight * term.sum / term.count for term in terms.values()).backward()
+    without = [n for n, w in model.named_parameters() if w.grad is None or not w.grad.any()]
+    assert without == []
+    for name, count in objective.counts(batch).items():
+        assert count == terms[name].count
+    silent = silence(batch)
+    terms = objective.sums(model(silent), silent)
+    assert terms["encoder_balance"].sum == terms["encoder_router_z"].sum == 0
+    assert objective.counts(silent)["encoder_balance"] == 0
+
+
+def test_choice_biases_are_saved_with_the_model(tmp_path):
+    model = make_model(num_experts=4, encoder_experts=4, balance="bias")
+    biases = [module.choice_bias for module in model.modules() if hasattr(module, "choice_bias")]
+    assert len(biases) == 3
+    for bias in biases:
+        bias.normal_()
+    model.save_pretrained(tmp_path)
+    again = GeneT5.from_pretrained(tmp_path).eval()
+    batch = make_batch()
+    assert torch.equal(again(batch).token_logits, model(batch).token_logits)
+    assert torch.equal(again.decoder.layers[0].feedforward.choice_bias, biases[1])
+
+
+@pytest.mark.parametrize("every", [None, 1, 2])
+def test_recomputed_layers_count_their_tokens_once(every):
+    model = make_model(num_experts=4).train()
+    if every:
+        model.enable_gradient_checkpointing(every)
+    batch = make_batch()
+    loss_sums(model(batch), batch, LossWeights())["token"].sum.backward()
+    routed = [layer.feedforward.take_routed().sum().item() for layer in model.decoder.layers]
+    assert routed == [2 * 11 * 2] * 2  # windows, labels after the first, experts
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_checkpointed_layers_give_the_same_gradients(every):
     batch, gradients = make_batch(), []
     for checkpointed in (False, True):
         model = make_model().train()
         if checkpointed:
-            model.enable_gradient_checkpointing()
+            model.enable_gradient_checkpointing(every)
         loss_sums(model(batch), batch, LossWeights())["token"].sum.backward()
         gradients.append([w.grad for w in model.parameters() if w.grad is not None])
     for one, other in zip(*gradients, strict=True):

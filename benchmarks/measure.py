@@ -1,0 +1,160 @@
+"""What the speed benchmarks share: rounds in turn, peak memory, and a record of where they ran.
+
+Contenders take turns in every round, so that a machine that slows down slows all of them; figures are medians over
+rounds with quartiles.
+"""
+
+from __future__ import annotations
+
+import datetime
+import gc
+import importlib.metadata
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
+import torch
+
+from genet5 import __version__
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def environment(device: torch.device, *packages: str) -> dict[str, Any]:
+    """Return what a result file says about the machine, the code and the load at the start."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, cwd=ROOT
+    )
+    versions = {"genet5": __version__, "python": platform.python_version()}
+    versions |= {name: _version(name) for name in ("torch", *packages)}
+    return {
+        "date": datetime.date.today().isoformat(),
+        "device": device_name(device),
+        "commit": commit.stdout.strip(),
+        "versions": versions,
+        "threads": torch.get_num_threads(),
+        "load_average_1_min": round(os.getloadavg()[0], 2),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def device_name(device: torch.device) -> str:
+    """Return the GPU's name, or the processor's and its number of cores."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    ]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device, "auto" = CUDA where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def result_path(device: torch.device, what: str) -> Path:
+    """Return benchmarks/results/DATE_DEVICE_WHAT.json."""
+    short = (
+        torch.cuda.get_device_name(device).split()[-1].lower() if device.type == "cuda" else "cpu"
+    )
+    return RESULTS / f"{datetime.date.today().isoformat()}_{short}_{what}.json"
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def time_in_turn(
+    contenders: Mapping[str, Callable[[], Any]],
+    device: torch.device,
+    *,
+    rounds: int,
+    warmup: int = 2,
+) -> dict[str, dict[str, float]]:
+    """Run each contender once a round; return its median and quartiles in ms, and memory on CUDA.
+
+    Args:
+        contenders: Name -> one step.
+        device: Where they run.
+        rounds: How many are measured.
+        warmup: How many come before.
+    """
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    peaks: dict[str, float] = {}
+    for index in range(warmup + rounds):
+        for name, step in contenders.items():
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            synchronize(device)
+            start = time.perf_counter()
+            step()
+            synchronize(device)
+            if index >= warmup:
+                times[name].append(1000 * (time.perf_counter() - start))
+            if device.type == "cuda":
+                peaks[name] = torch.cuda.max_memory_allocated(device) / 2**20
+    gc.collect()
+    found = {name: summary(values) for name, values in times.items()}
+    for name, peak in peaks.items():
+        found[name]["peak_mib"] = round(peak, 1)
+    return found
+
+
+def summary(values_ms: list[float]) -> dict[str, float]:
+    """Return median and quartiles."""
+    if len(values_ms) < 2:
+        return {"median_ms": round(values_ms[0], 3)}
+    low, middle, high = statistics.quantiles(values_ms, n=4, method="inclusive")
+    return {
+        "median_ms": round(middle, 3),
+        "quartile_1_ms": round(low, 3),
+        "quartile_3_ms": round(high, 3),
+    }
+
+
+class PeakMemory:
+    """Growth of the peak memory since this object was made: of the process on a CPU, of allocations on CUDA."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            self._before = torch.cuda.memory_allocated(device) / 2**20
+        else:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets VmHWM
+            self._before = _status_mib("VmRSS")
+
+    def growth_mib(self) -> float:
+        """Return the growth so far."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / 2**20 - self._before
+        return _status_mib("VmHWM") - self._before
+
+
+def _status_mib(key: str) -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{key}:"))
