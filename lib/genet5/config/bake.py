@@ -88,7 +88,7 @@ class BakeSettings:
     split_by: Literal["auto", "species", "contig"] = "auto"
     """Without --splits: keep species or contigs whole; auto takes species where there are several."""
     valid_genes: int = 0
-    """So many hard, normal and easy genes of each species get validation windows; training windows that overlap these are left out. Takes the place of --valid_share."""
+    """So many hard, normal and easy genes of each species (a third of its genes at most) get validation windows; training windows that overlap these are left out. Takes the place of --valid_share."""
     genetic_code: int | None = None
     """NCBI number for all genomes; None takes it from the GFF3 (transl_table), else 11 for prokaryotes and 1 for others."""
 

@@ -292,7 +292,7 @@ def _gene_centric(plan: BakePlan, results: Sequence[GenomeResult]) -> dict[str, 
     parts: dict[str, Any] = {}
     if plan.num_genes is not None and plan.quotas is not None:
         parts["centre_genes"] = {
-            source.id: {"found": number, "limit": quota}
+            source.id: {"found": number, "drawn": quota}
             for source, number, quota in zip(plan.sources, plan.num_genes, plan.quotas, strict=True)
         }
     chosen = {r.source.id: r.validation_genes for r in results if r.validation_genes}

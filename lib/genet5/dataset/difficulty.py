@@ -9,7 +9,8 @@ Difficulty is a sum of points from what gene finders are known to stumble over:
 - 1 for a start codon other than ATG;
 - 1 for a CDS that shares its stretch with another gene's.
 
-The genes of a species are ranked by it (ties by chance): the upper third is hard, the lower easy.
+The genes of a species are ranked by it (ties by chance): the upper third is hard, the lower easy. Of each third a third
+at most is drawn, so that a small genome keeps most of its genes for training.
 
 Example:
     >>> gene_points(num_introns=0, longest_intron_bp=0, cds_bp=300)
@@ -67,12 +68,12 @@ def contig_points(genes: Sequence[Gene], bases: Bases) -> list[float]:
 
 
 def choose(points: Sequence[float], number: int, rng: np.random.Generator) -> dict[str, list[int]]:
-    """Draw up to `number` genes of each difficulty; return their indices, ascending."""
+    """Draw up to `number` genes of each difficulty, a third of them at most; return their indices, ascending."""
     by_chance = rng.permutation(len(points))
     ranked = by_chance[np.argsort(np.asarray(points)[by_chance], kind="stable")]
     thirds = np.array_split(ranked, len(DIFFICULTIES))
     return {
-        name: sorted(rng.permutation(third)[:number].tolist())
+        name: sorted(rng.permutation(third)[: min(number, len(third) // 3)].tolist())
         for name, third in zip(DIFFICULTIES, thirds, strict=True)
     }
 

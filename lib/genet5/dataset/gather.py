@@ -1,7 +1,8 @@
 """Gathering: the spilled windows of all genomes to the packed file or the shards of one split.
 
 Windows are shuffled by the seed and packed first-fit-decreasing (`dataset.plan`); the order depends on their sizes and
-on the order of the genomes alone. Memory is a record batch, and some 50 bytes for each window of the split.
+on the order of the genomes alone. Taxa with windows of different sizes share no row: the loader pads a micro-batch to its
+longest window. Memory is a record batch, and some 80 bytes for each window of the split.
 
 Example:
     part = gather("training", out, results, settings, tokenizer)
@@ -43,7 +44,7 @@ def gather(
 ) -> dict[str, Any]:
     """Write one split; return its part of the report. Files of an earlier bake that it does not replace go."""
     before = packed_files(out, split)
-    source = _Spilled(split, results)
+    source = _Spilled(split, results, settings)
     rows = source.packed_rows(settings)
     header = _header(split, results, settings, tokenizer)
     header = source.described(header, rows)
@@ -62,7 +63,9 @@ def gather(
 class _Spilled:
     """The windows of one split in the genomes' spill files, numbered through."""
 
-    def __init__(self, split: Split, results: Sequence[GenomeResult]) -> None:
+    def __init__(
+        self, split: Split, results: Sequence[GenomeResult], settings: BakeSettings
+    ) -> None:
         self.split = split
         self.readers = [PackedReader(r.spills[split]) for r in results if split in r.spills]
         self.firsts = np.cumsum([0, *map(len, self.readers)])
@@ -71,14 +74,24 @@ class _Spilled:
             name: np.concatenate([np.asarray(r.lengths[split][name], np.int64) for r in results])
             for name in ("bases", "tokens", "labels")
         }
+        self.window_bp = np.repeat(
+            [settings.window_bp(result.source.taxon) for result in results],
+            [len(result.digests[split]) for result in results],
+        )
 
     def packed_rows(self, settings: BakeSettings) -> Rows:
         sizes = self.lengths["tokens"]
         order = np.random.default_rng([settings.seed, SPLITS.index(self.split)]).permutation(
             len(sizes)
         )
-        rows = pack(sizes[order].tolist(), target=settings.target, hard_limit=settings.hard_limit)
-        return [order[row].tolist() for row in rows]
+        rows: Rows = []
+        for window_bp in sorted({*self.window_bp.tolist()}, reverse=True):
+            own = order[self.window_bp[order] == window_bp]
+            packed = pack(
+                sizes[own].tolist(), target=settings.target, hard_limit=settings.hard_limit
+            )
+            rows += [own[row].tolist() for row in packed]
+        return rows
 
     def described(self, header: Header, rows: Rows) -> Header:
         """The header with counts and checksum of some rows."""

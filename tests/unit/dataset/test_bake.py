@@ -305,7 +305,7 @@ def test_gene_centric_windows_hold_their_gene_and_tell_its_neighbours(settings, 
 def test_a_taxons_limit_is_shared_by_its_genomes(settings, tmp_path) -> None:
     few = replace(settings, windows="gene_centric", taxon_genes=("prokaryotes=20",), n_workers=2)
     report = bake(few)
-    shares = [genome["limit"] for genome in report["centre_genes"].values()]
+    shares = [genome["drawn"] for genome in report["centre_genes"].values()]
     assert sorted(shares) == [6, 7, 7]
     windows = baked(few) + baked(few, "validation")
     assert len(windows) == 20
@@ -402,6 +402,18 @@ def test_shards_hold_the_rows_of_the_single_file(settings, tmp_path, capsys) -> 
     assert {path.name for path in settings.output_dir.iterdir()} == {
         "training.packed", "validation.packed", "bake_report.json"
     }  # fmt: skip
+
+
+def test_windows_of_different_sizes_share_no_row(settings, tmp_path, genomes) -> None:
+    raw = tmp_path / "two"
+    for taxon, name in (("prokaryotes", "one"), ("unicellular", "three")):
+        write_genome(raw / taxon / name, *genomes[name])
+    sizes = ("prokaryotes=3000", "unicellular=1700")
+    bake(replace(settings, raw_dir=raw, taxon_windows=sizes, valid_share=0))
+    reader = PackedReader(settings.output_dir / "training.packed")
+    rows = [{window.genome for window in reader.row(index)} for index in range(len(reader))]
+    assert {frozenset(row) for row in rows} == {frozenset({"one"}), frozenset({"three"})}
+    assert max(len(w.bases) for w in reader.windows() if w.genome == "three") == 1700
 
 
 def test_windows_by_taxon() -> None:
