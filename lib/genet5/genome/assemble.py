@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from genet5.genome.gene import Gene, Transcript
-from genet5.genome.gff3_cds import BadTranscript, Draft, finish, is_pseudo, unwrap
+from genet5.genome.gff3_cds import BadTranscript, Draft, Pool, finish, is_pseudo, unwrap
 from genet5.genome.gff3_lines import (
     Attributes,
     CdsLine,
@@ -32,6 +32,7 @@ class Assembler:
 
     def __init__(self, table: ContigTable, trouble: Trouble) -> None:
         self.table, self.trouble = table, trouble
+        self.pool = Pool()
 
     def draft(
         self,
@@ -113,7 +114,7 @@ class Assembler:
 
     def _finish(self, draft: Draft) -> Transcript | None:
         try:
-            return finish(draft)
+            return finish(draft, self.pool)
         except BadTranscript as error:
             self.trouble.bad(*error.args)
             return None

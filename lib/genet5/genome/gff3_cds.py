@@ -7,13 +7,18 @@ contradict its own pieces is marked with the exception "frame".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import attrgetter
+from typing import TypeVar
 
 from genet5.genome.gene import Cds, Exon, Transcript
 from genet5.genome.gff3_lines import Attributes, CdsLine, Span, values
 
+Made = TypeVar("Made")
+
+_START = attrgetter("start")
 _OPEN_5 = frozenset({"start", "5", "5'", "5_prime", "both", "start,end"})
 _OPEN_3 = frozenset({"end", "3", "3'", "3_prime", "both", "start,end"})
 
@@ -39,45 +44,82 @@ class BadTranscript(Exception):
     """A transcript that breaks a rule of GFF3: cause, found, expected."""
 
 
-def finish(draft: Draft) -> Transcript:
+class _Once(dict[tuple[int, ...], Made]):
+    """Makes one object per key."""
+
+    def __init__(self, make: Callable[..., Made]) -> None:
+        self.make = make
+
+    def __missing__(self, key: tuple[int, ...]) -> Made:
+        value = self[key] = self.make(*key)
+        return value
+
+
+class Pool:
+    """Makes equal exons and CDS pieces once: isoforms share most of theirs, in memory too."""
+
+    def __init__(self) -> None:
+        self._exons, self._cds = _Once(Exon), _Once(Cds)
+
+    def exons(self, spans: Iterable[Span]) -> tuple[Exon, ...]:
+        """Return exons of (start, end)."""
+        return tuple(map(self._exons.__getitem__, spans))
+
+    def cds(self, pieces: Iterable[tuple[int, int, int]]) -> tuple[Cds, ...]:
+        """Return CDS pieces of (start, end, phase)."""
+        return tuple(map(self._cds.__getitem__, pieces))
+
+
+def finish(draft: Draft, pool: Pool) -> Transcript:
     """Make the transcript.
 
     Raises:
         BadTranscript: A CDS piece lies outside the exons.
     """
     exons = merged(draft.exons)
-    if len(draft.cds) == 1 and not (draft.marked or draft.recoded):
-        plain = _plain(draft, exons)
-        if plain is not None:
-            return plain
-    if not draft.cds:
+    lines = draft.cds
+    if len(lines) > 1:
+        lines = sorted(lines, key=_START)
+    if lines and not (draft.marked or draft.recoded) and _is_plain(lines, exons, draft.strand):
+        return Transcript(
+            id=draft.id, type=draft.type, exons=pool.exons(exons),
+            cds=pool.cds([(p.start, p.end, p.phase or 0) for p in lines]),
+        )  # fmt: skip
+    if not lines:
         five, three = _open_ends((draft.attributes,), draft.strand)
         return Transcript(
-            id=draft.id, type=draft.type, exons=tuple(Exon(*e) for e in exons),
+            id=draft.id, type=draft.type, exons=pool.exons(exons),
             partial_5=five is True, partial_3=three is True, exceptions=_exceptions(draft),
         )  # fmt: skip
-    lines = sorted(draft.cds, key=lambda piece: piece.start)
     _check_inside(lines, exons, draft.id)
     exceptions = _exceptions(draft)
     reading = lines if draft.strand > 0 else lines[::-1]
     phase, five, three, odd = _frame(draft, reading, bool(exceptions))
     return Transcript(
-        id=draft.id, type=draft.type, exons=tuple(Exon(*e) for e in exons),
-        cds=_pieces(lines, draft.strand, phase), partial_5=five, partial_3=three,
+        id=draft.id, type=draft.type, exons=pool.exons(exons),
+        cds=pool.cds(_pieces(lines, draft.strand, phase)), partial_5=five, partial_3=three,
         exceptions=tuple(dict.fromkeys((*exceptions, *odd))),
     )  # fmt: skip
 
 
-def _plain(draft: Draft, exons: Sequence[Span]) -> Transcript | None:
-    """The common case, fast: one CDS piece of whole codons in one exon, nothing marked."""
-    piece = draft.cds[0]
-    if len(exons) > 1 or piece.phase or (piece.end - piece.start) % 3:
-        return None
-    (start, end) = exons[0]
-    if piece.start < start or piece.end > end:
-        return None
-    cds = (Cds(piece.start, piece.end, 0),)
-    return Transcript(id=draft.id, type=draft.type, exons=(Exon(start, end),), cds=cds)
+def _is_plain(lines: Sequence[CdsLine], exons: Sequence[Span], strand: int) -> bool:
+    """The common case, fast: pieces apart and inside the exons, whole codons, the phases as they must be."""
+    phase = 0
+    for piece in lines if strand > 0 else reversed(lines):
+        if piece.phase != phase:
+            return False
+        phase = (phase + piece.start - piece.end) % 3
+    at, before = 0, -1
+    for piece in lines:
+        start, end = piece.start, piece.end
+        while exons[at][1] < end:
+            at += 1
+            if at == len(exons):
+                return False
+        if start < exons[at][0] or start <= before:
+            return False
+        before = end
+    return phase == 0
 
 
 def merged(spans: Sequence[Span]) -> list[Span]:
@@ -228,7 +270,7 @@ def _is_consistent(given: Sequence[int | None], expected: Sequence[int]) -> bool
     return not any(given) or [3 - g if g else 0 for g in given] == list(expected)
 
 
-def _pieces(lines: Sequence[CdsLine], strand: int, phase: int) -> tuple[Cds, ...]:
+def _pieces(lines: Sequence[CdsLine], strand: int, phase: int) -> list[tuple[int, int, int]]:
     spans: list[Span] = []
     for piece in lines:
         if spans and spans[-1][1] == piece.start:
@@ -237,4 +279,4 @@ def _pieces(lines: Sequence[CdsLine], strand: int, phase: int) -> tuple[Cds, ...
             spans.append((piece.start, piece.end))
     step = 1 if strand > 0 else -1
     found = phases([end - start for start, end in spans[::step]], phase)[::step]
-    return tuple(Cds(*span, p) for span, p in zip(spans, found, strict=True))
+    return [(*span, p) for span, p in zip(spans, found, strict=True)]

@@ -31,6 +31,7 @@ _MARKS = frozenset(
 )  # fmt: skip
 UTR_TYPES = frozenset({"five_prime_UTR", "three_prime_UTR", "UTR", "5UTR", "3UTR", "five_prime_utr", "three_prime_utr"})  # fmt: skip
 _CONTIG_TYPES = frozenset({"region", "chromosome", "contig", "supercontig", "scaffold", "plasmid", "sequence", "databank_entry"})  # fmt: skip
+_BEYOND_ANY_CONTIG = 10**15
 _KNOWN_CODES = frozenset(map(str, known_codes()))
 _ID = re.compile(r"(?:^|;)\s*ID=([^;]*)")
 SKIP_REMEDY = "Use --skip_bad to leave such genes out"
@@ -166,16 +167,6 @@ def has_marks(attributes: Attributes) -> bool:
     return not _MARKS.isdisjoint(attributes)
 
 
-def _parent(text: str) -> str | None:
-    """The value of Parent in column 9; what stands where a plain search finds it costs no regular expression."""
-    at = text.find("Parent=")
-    if at == 0 or (at > 0 and text[at - 1] == ";"):
-        end = text.find(";", at)
-        return text[at + 7 : end] if end > 0 else text[at + 7 :]
-    match = _PARENT.search(text) if at > 0 else None
-    return match.group(1) if match else None
-
-
 def is_gene_type(kind: str) -> bool:
     """Whether column 3 names a gene: gene, pseudogene, ncRNA_gene, transposable_element_gene ..."""
     return kind.endswith("gene")
@@ -219,9 +210,9 @@ class LineReader:
         take |= dict.fromkeys(UTR_TYPES, self._utr)
         other = self._other
         for number, line in lines:
-            columns = line.rstrip("\n").split("\t")
             if line[0] == "#":
                 continue
+            columns = line.rstrip("\n").split("\t")
             if len(columns) != 9:
                 bad_columns(self.trouble, line, len(columns), number)
                 continue
@@ -238,9 +229,10 @@ class LineReader:
 
     def _span(self, columns: list[str], number: int) -> Span | None:
         first, last = columns[3], columns[4]
-        if first.isdecimal() and last.isdecimal() and len(first) < 16 > len(last):
+        text = first + last
+        if text.isdecimal() and text.isascii() and first and last and len(text) < 31:
             start, end = int(first) - 1, int(last)
-            if 0 <= start < end and first.isascii() and last.isascii():  # other scripts have digits
+            if 0 <= start < end < _BEYOND_ANY_CONTIG:
                 return start, end
         self._bad(
             "coordinates", columns, number, f"start {first!r}, end {last!r} of a {columns[2]}",
@@ -256,28 +248,40 @@ class LineReader:
 
     def _parts(self, parents: str, number: int) -> list[Parts]:
         """The parts of each of the parents in the value of Parent."""
-        found = self._parts_of.get(parents)
-        if found is None:
-            table = self.table.parts
-            found = [table.setdefault(name, Parts(number)) for name in values(parents)]
-            self._parts_of[parents] = found
+        table, found = self.table.parts, []
+        for name in values(parents):
+            parts = table.get(name)
+            if parts is None:
+                parts = table[name] = Parts(number)
+            found.append(parts)
+        self._parts_of[parents] = found
         return found
 
     def _owners_of(self, columns: list[str], number: int) -> tuple[list[Parts], int]:
         """The parts that an exon-like line belongs to, and its strand; none when the line is bad."""
-        strand = self._strand(columns, number)
-        parents = _parent(columns[8])
-        if strand is None:
+        strand, text = _STRANDS.get(columns[6]), columns[8]
+        at = text.find("Parent=")
+        if at == 0 or (at > 0 and text[at - 1] == ";"):  # no need of a regular expression
+            end = text.find(";", at)
+            parents: str | None = text[at + 7 : end if end > 0 else None]
+        else:
+            match = _PARENT.search(text) if at > 0 else None
+            parents = match.group(1) if match else None
+        if strand is None or parents is None:
+            self._explain(columns, number)
             return [], 0
-        if parents is None:
-            if "Parent" not in columns[8] and ' "' in columns[8] and "=" not in columns[8]:
-                raise DataError(
-                    "attributes in the style of GTF", expected="GFF3 (key=value)", path=self.trouble.path,
-                    line=number, remedy="Convert the file, for instance with 'gffread -o out.gff3 in.gtf'",
-                )  # fmt: skip
-            self._bad("no parent", columns, number, f"{columns[2]} without Parent", "Parent=ID")
-            return [], 0
-        return self._parts(parents, number), strand
+        return self._parts_of.get(parents) or self._parts(parents, number), strand
+
+    def _explain(self, columns: list[str], number: int) -> None:
+        """Say what is wrong with an exon-like line."""
+        if self._strand(columns, number) is None:
+            return
+        if "Parent" not in columns[8] and ' "' in columns[8] and "=" not in columns[8]:
+            raise DataError(
+                "attributes in the style of GTF", expected="GFF3 (key=value)", path=self.trouble.path,
+                line=number, remedy="Convert the file, for instance with 'gffread -o out.gff3 in.gtf'",
+            )  # fmt: skip
+        self._bad("no parent", columns, number, f"{columns[2]} without Parent", "Parent=ID")
 
     def _exon(self, columns: list[str], span: Span, number: int) -> None:
         owners, strand = self._owners_of(columns, number)
@@ -297,17 +301,28 @@ class LineReader:
             parts.stop_codons.append(CdsLine(*span, strand, None, "", {}, number, False))
 
     def _cds(self, columns: list[str], span: Span, number: int) -> None:
-        strand = self._strand(columns, number)
-        if strand is None or not self._has_phase(columns, number):
+        strand, phase = _STRANDS.get(columns[6]), columns[7]
+        if strand is None or phase not in PHASES:
+            if self._strand(columns, number) is not None:
+                self._has_phase(columns, number)
             return
         owner = self._owners.get(columns[8]) or self._cds_owner(columns, number)
         if owner is None:
             return
-        phase, (start, end) = PHASES[columns[7]], span
+        start, end = span
         for parts in owner.parts:
             parts.strands.add(strand)
             parts.cds.append(
-                CdsLine(start, end, strand, phase, owner.id, owner.attributes, number, owner.marked)
+                CdsLine(
+                    start,
+                    end,
+                    strand,
+                    PHASES[phase],
+                    owner.id,
+                    owner.attributes,
+                    number,
+                    owner.marked,
+                )
             )
 
     def _cds_owner(self, columns: list[str], number: int) -> _CdsOwner | None:
