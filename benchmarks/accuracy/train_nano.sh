@@ -29,6 +29,13 @@ work = pathlib.Path(sys.argv[1])
 GeneT5.from_pretrained(work / "run").save_pretrained(work / "nano", dtype=torch.float16)
 shutil.copy(work / "run" / "tokenizer.json", work / "nano")
 PY
-"$python" benchmarks/accuracy/fit_scoring.py "$work/nano" --data "$data" --work "$work/fit" --window_bp 6144 \
-    --overlap_bp 3072 --max_bp 700000 --overlooked
+genomes=() references=()
+while IFS=$'\t' read -r taxon genome _ split; do
+    if [[ $taxon == prokaryotes && $split == valid ]]; then
+        genomes+=("$data/raw/$taxon/$genome/genome.fa.gz")
+        references+=("$data/raw/$taxon/$genome/annotation.gff3.gz")
+    fi
+done < "$data/splits.tsv"
+"$python" bin/fit "$work/nano" --genomes "${genomes[@]}" --references "${references[@]}" --work "$work/fit" \
+    --window_bp 6144 --overlap_bp 3072 --max_bp 700000 --overlooked yes
 echo "the model is in $work/nano; compare it: benchmarks/accuracy/bench_peers.py --taxa prokaryotes --model prokaryotes=$work/nano"

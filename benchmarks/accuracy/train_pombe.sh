@@ -9,7 +9,7 @@ data=${2:-../shared/data}
 python=${PYTHON:-python3}
 genome=Schizosaccharomyces_pombe_ASM294v2
 
-"$python" bin/init "$work/base" --preset nano
+"$python" bin/init "$work/base" --preset nano --seed 1
 "$python" bin/bake --raw_dir "$data/raw" --taxa unicellular --species "$genome" --splits "$data/splits.tsv" \
     --output_dir "$work/baked" --tokenizer "$work/base" --window_size 6144 --target 4096 --hard_limit 4400 --passes 19 \
     --n_workers 2 --seed 1
@@ -18,8 +18,9 @@ genome=Schizosaccharomyces_pombe_ASM294v2
     --max_steps 2100 --max_minutes 40 --lr 1.1e-3 --schedule wsd --decay_ratio 0.3 --warmup_ratio 0.04 --batch_size 2 \
     --weight_decay 0.05 --ema_decay 0.997 --compile --eval_steps 300 --eval_batches 12 --save_every 4 --memwatch --seed 1 \
     --resume
-"$python" benchmarks/accuracy/fit_scoring.py "$work/pombe" --data "$data" --work "$work/fit" --taxon unicellular \
-    --genomes "$genome" --introns --start_codons ATG --window_bp 6144 --overlap_bp 3072 --max_bp 1000000
+folder="$data/raw/unicellular/$genome"
+"$python" bin/fit "$work/pombe" --genomes "$folder/genome.fa.gz" --references "$folder/annotation.gff3.gz" --contigs II \
+    --work "$work/fit" --max_bp 1500000
 "$python" benchmarks/accuracy/bench_peers.py --genomes "$genome" --model "$genome=$work/pombe" --data "$data" \
     --work "$work/peers" --out "$work/pombe.json"
 echo "the model is in $work/pombe, the comparison in $work/pombe.json and .md"

@@ -40,6 +40,7 @@ from genet5.genome.gene import Gene
 from genet5.genome.gff3 import write_gff3
 from genet5.genome.sequence import Bases, reverse_complement
 from genet5.model import CONFIG_FILE, WEIGHTS_FILE, GeneT5
+from genet5.resize import require_fit
 from genet5.tokens.files import Tokenizer, load_tokenizer
 from genet5.tokens.grammar import GrammarOptions
 
@@ -313,6 +314,7 @@ def auto_batch_size(device: str) -> int:
 
 def load_annotator(plan: Plan) -> Annotator:
     """Load the plan's model."""
+    require_fit(plan.model)
     model = GeneT5.from_pretrained(plan.model, device=plan.device).eval().requires_grad_(False)
     return Annotator(
         model=model,

@@ -50,8 +50,9 @@ _LEAST_CODING_BP = 60
 class PathWeights:
     """How much each kind of evidence counts in a path's score."""
 
-    state: float = 1.0
-    """Weight of the logarithms of the state head's probabilities."""
+    state: float = 0.01
+    """Weight of the logarithms of the state head's probabilities: neighbouring bases say nearly the same, so that their sum
+    over a gene is far too sure (measured on validation genes: 1 finds 74 of 109, 0.1 81, 0.01 90)."""
     boundary: float = 1.0
     """Weight of the boundary logits."""
     edge: float = -6.0

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from genet5.annotate.choose import OverlapRule
 from genet5.annotate.score import Scoring
 from genet5.config.files import load_json, save_json, settings_from_dict, settings_to_dict
+from genet5.dataset.packed import PackedReader
 from genet5.errors import CheckpointError, FormatError
 from genet5.tokens.grammar import GrammarOptions
 
 FILE_NAME = "annotate.json"
 FORMAT = 1
+_SAMPLED_ROWS = 64
 MODELS = Path(__file__).resolve().parents[1] / "models"
 """Folder of the shipped models, one folder each."""
 
@@ -97,6 +100,37 @@ def load_settings(folder: Path, max_window_bp: int) -> AnnotateSettings:
 def save_settings(settings: AnnotateSettings, folder: Path) -> None:
     """Write `annotate.json` into a model's folder."""
     save_json(folder / FILE_NAME, settings_to_dict(settings))
+
+
+def settings_for(packed: Path, max_window_bp: int) -> AnnotateSettings:
+    """Return how a model trained on a packed file should annotate: with its windows, code, kinds of genes; scores unfitted.
+
+    Genes get introns and start at ATG alone unless all genomes of the file are prokaryotes'.
+
+    Args:
+        packed: Training file, or its index.
+        max_window_bp: Longest window that the model can read.
+    """
+    reader = PackedReader(packed)
+    header = reader.header
+    rows = range(0, len(reader), max(1, len(reader) // _SAMPLED_ROWS))
+    windows = [window for row in rows for window in reader.row(row)]
+    codes = Counter(w.genetic_code for w in windows if not w.recoded)
+    taxa = {str(source["taxon"]) for source in header.sources}
+    bare = taxa == {"prokaryotes"}
+    window_bp = min(max(len(window.bases) for window in windows), max_window_bp)
+    grammar = GrammarSettings() if bare else GrammarSettings(introns=True, start_codons=("ATG",))
+    gene_types = header.gene_types if header.settings.get("noncoding") else grammar.gene_types
+    return AnnotateSettings(
+        window_bp=window_bp,
+        overlap_bp=window_bp // 2,
+        genetic_code=codes.most_common(1)[0][0],
+        taxon=min(taxa) if header.settings.get("taxon_token") else None,
+        overlooked=True,
+        grammar=replace(
+            grammar, utr=bool(header.settings.get("utr")), gene_types=tuple(gene_types)
+        ),
+    )
 
 
 def find_model(name: str) -> Path:

@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "init": "genet5.cli.init",
     "bake": "genet5.cli.bake",
     "finet": "genet5.cli.finet",
+    "fit": "genet5.cli.fit",
     "annotate": "genet5.cli.annotate",
     "eval": "genet5.cli.eval",
     "busco": "genet5.cli.busco",
@@ -23,6 +24,9 @@ COMMANDS: dict[str, str] = {
     "convert": "genet5.cli.convert",
     "fetch": "genet5.cli.fetch",
     "subset_packed": "genet5.cli.subset_packed",
+    "init_tokens": "genet5.cli.init_tokens",
+    "append_tokens": "genet5.cli.append_tokens",
+    "resize_model": "genet5.cli.resize_model",
 }
 """Command -> module with `main(argv) -> int`."""
 
@@ -30,6 +34,7 @@ SUMMARIES: dict[str, str] = {
     "init": "make a new model directory from a preset",
     "bake": "turn genomes and annotations into training files",
     "finet": "train a model on baked files",
+    "fit": "fit a trained model's gene scores on validation genomes",
     "annotate": "find the genes of a genome",
     "eval": "score predicted genes against reference genes",
     "busco": "score the proteins of predicted genes with BUSCO",
@@ -37,6 +42,9 @@ SUMMARIES: dict[str, str] = {
     "convert": "rewrite an annotation as GFF3, GTF or GenBank",
     "fetch": "bring genomes with their annotation from NCBI",
     "subset_packed": "take a random share of a packed file",
+    "init_tokens": "write a tokenizer with the gene types of annotations",
+    "append_tokens": "append gene types to a tokenizer",
+    "resize_model": "give a model rows for appended gene types",
 }
 """Command -> one line of help, kept here so that listing the commands imports none of them."""
 

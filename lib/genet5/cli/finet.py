@@ -40,7 +40,28 @@ def _finet(config: TrainConfig) -> int:
     with distributed(config.compute.device) as ranks:
         judge = gene_judge(config) if config.validation.eval_windows and ranks.is_first else None
         outcome = finetune(config, ranks, judge)
+        if ranks.is_first:
+            _say_how_to_annotate(config)
     return 130 if outcome.reason == "interrupted" else 0
+
+
+def _say_how_to_annotate(config: TrainConfig) -> None:
+    """Give the result an annotate.json: that of BASE if its genes are of the training file's kind, or a new one."""
+    from genet5.annotate.settings import FILE_NAME, load_settings, save_settings, settings_for
+    from genet5.config.files import load_json, settings_from_dict
+    from genet5.config.model import ModelConfig
+    from genet5.model import CONFIG_FILE
+
+    if (config.out / FILE_NAME).exists() or not (config.out / CONFIG_FILE).exists():
+        return
+    path = config.out / CONFIG_FILE
+    limit = settings_from_dict(ModelConfig, load_json(path), path).max_window_bp
+    settings = settings_for(config.train, limit)
+    if (config.base / FILE_NAME).exists():
+        base = load_settings(config.base, limit)
+        kinds = [(s.grammar, s.genetic_code, s.taxon) for s in (base, settings)]
+        settings = base if kinds[0] == kinds[1] else settings
+    save_settings(settings, config.out)
 
 
 def gene_judge(config: TrainConfig) -> Callable[[Any], dict[str, float]]:

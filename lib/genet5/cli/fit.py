@@ -1,0 +1,27 @@
+"""`genet5 fit`: how sure a model may be of its genes, learnt on validation genomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from genet5.cli.parse import run
+from genet5.config.fit import FitSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    return run(
+        _fit,
+        FitSettings,
+        argv,
+        name="fit",
+        description="Fit the gene scores and the threshold of a trained model on validation genomes; without this its "
+        "scores are guesses.",
+    )
+
+
+def _fit(settings: FitSettings) -> int:
+    from genet5.annotate.fit import fit_model
+
+    fit_model(settings)
+    return 0
