@@ -27,7 +27,7 @@ class ShapeFlags:
     untie_weights: bool = False
     """Structural logits have weights of their own."""
     decoder_layers: int | None = None
-    """Decoder layers."""
+    """Layers of the decoder."""
     decoder_heads: int | None = None
     """Query heads of the decoder."""
     decoder_kv_heads: int | None = None
@@ -101,15 +101,15 @@ class LawFlags:
     """Standard deviations of the normal laws that weights start from."""
 
     init_std: float | None = None
-    """Weights that no other law names."""
+    """Standard deviation of weights that no other law names."""
     init_embed_std: float | None = None
-    """Embeddings and latents."""
+    """Standard deviation of embeddings and latents."""
     init_ffn_std: float | None = None
-    """Feed-forwards and experts."""
+    """Standard deviation of feed-forwards and experts."""
     init_attn_std: float | None = None
-    """Attention."""
+    """Standard deviation of attention's projections."""
     init_moe_router_std: float | None = None
-    """Routers of experts."""
+    """Standard deviation of the experts' routers."""
 
     def applied(self, laws: InitConfig) -> InitConfig:
         """Return the laws with these changes.
