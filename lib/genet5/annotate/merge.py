@@ -12,7 +12,7 @@ import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genet5.annotate.pieces import Evidence, Piece, Stretch, coding_bases
 from genet5.annotate.stitch import Candidate
@@ -46,6 +46,8 @@ class Call:
     """Share of the votes that this structure got."""
     path_share: float = 0.0
     """Share (0..1, weighted) of the windows that could show the 3' end whose best path is this very structure."""
+    margin: float = 0.0
+    """How much more the boundary head says for it than for the best other call on its bases; 0 if there is none."""
 
     @property
     def start(self) -> int:
@@ -144,7 +146,8 @@ class Merger:
         """Merge; sorted by start, end, strand."""
         weights = _StopWeights(self._passes, self._axis)
         calls = [c for key, group in self._groups.items() for c in self._merge(key, group, weights)]
-        return sorted(calls, key=lambda c: (c.start, c.end, c.strand, c.type, c.parts))
+        calls.sort(key=lambda c: (c.start, c.end, c.strand, c.type, c.parts))
+        return with_margins(calls) if self._spliced else calls
 
     def _merge(
         self, key: GeneKey, members: list[tuple[Candidate, float]], weights: _StopWeights
@@ -241,6 +244,34 @@ def _structures(candidate: Candidate) -> list[Parts]:
             rest = candidate.parts[1:] if forward else candidate.parts[:-1]
             structures.append((moved, *rest) if forward else (*rest, moved))
     return structures or [candidate.parts]
+
+
+def with_margins(calls: Sequence[Call]) -> list[Call]:
+    """Tell each call how it compares with those that overlap it on its strand.
+
+    Args:
+        calls: Sorted by start.
+    """
+    totals = [boundary_total(call.evidence) for call in calls]
+    best_other = [-math.inf] * len(calls)
+    for strand in (1, -1):
+        active: list[int] = []
+        for i in (i for i, call in enumerate(calls) if call.strand == strand):
+            active = [j for j in active if calls[j].end > calls[i].start]
+            for j in active:
+                best_other[i] = max(best_other[i], totals[j])
+                best_other[j] = max(best_other[j], totals[i])
+            active.append(i)
+    return [
+        call if math.isinf(other) else replace(call, margin=total - other)
+        for call, total, other in zip(calls, totals, best_other, strict=True)
+    ]
+
+
+def boundary_total(evidence: Evidence) -> float:
+    """Sum of the boundary logits of a gene's ends and splice sites."""
+    ends = (evidence.start_boundary, evidence.stop_boundary)
+    return evidence.splice_boundary + sum(x for x in ends if not math.isnan(x))
 
 
 def mean_evidence(evidence: Sequence[Evidence], weights: Sequence[float]) -> Evidence:

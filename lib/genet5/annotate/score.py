@@ -37,6 +37,7 @@ FEATURES = (
     "splice_boundary",
     "path_share",
     "log_exons",
+    "margin",
 )
 """Names of the columns of `feature_table`, in order."""
 
@@ -49,6 +50,7 @@ _LIMITS = {
     "start_boundary": (-10.0, 10.0),
     "stop_boundary": (-10.0, 10.0),
     "splice_boundary": (-10.0, 10.0),
+    "margin": (-10.0, 10.0),
 }
 
 
@@ -131,6 +133,7 @@ def _features(call: Call) -> list[float]:
         evidence.splice_boundary / evidence.splices if evidence.splices else math.nan,
         call.path_share,
         math.log10(len(call.parts)) if call.parts else math.nan,
+        call.margin,
     ]
 
 
