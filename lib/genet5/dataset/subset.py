@@ -64,8 +64,9 @@ def subset_packed(
         ConfigError: `fraction` is out of range, `target` is `source`, or it is there and `overwrite` is off.
         DataError: `source` is no packed file, or it has no rows.
     """
-    _check_paths(source, target, overwrite)
     reader = PackedReader(source)
+    shards = reader.index.paths(source) if reader.index is not None else []
+    _check_target(target, [source, *shards], overwrite)
     if not len(reader):
         raise DataError("a packed file without rows", expected="at least one row", path=source)
     rows = choose_rows(len(reader), fraction, seed)
@@ -78,10 +79,10 @@ def subset_packed(
     return header
 
 
-def _check_paths(source: Path, target: Path, overwrite: bool) -> None:
+def _check_target(target: Path, sources: list[Path], overwrite: bool) -> None:
     if not target.exists():
         return
-    if source.exists() and target.samefile(source):
+    if any(target.samefile(source) for source in sources):
         raise ConfigError("OUT", str(target), "must be another file than IN")
     if target.is_dir() or not overwrite:
         rule = "must be a file" if target.is_dir() else "is there already; --overwrite replaces it"

@@ -160,6 +160,11 @@ class GeneIndex:
         return in_order(view for view in views if view is not None)
 
 
+def target_type(gene: Gene) -> str:
+    """The type under which a gene is written: its own, but "pseudogene" for a pseudogene of another type."""
+    return "pseudogene" if gene.pseudo and "pseudogene" not in gene.type else gene.type
+
+
 def cut_gene(
     gene: Gene,
     start: int,
@@ -304,9 +309,8 @@ def _entry(gene: Gene, utr: bool, isoforms: int, noncoding: bool) -> _Entry | Le
             elif transcript is ranked[0]:
                 return "overlapping_parts"
     chains = tuple(found)[:isoforms]
-    gene_type = "pseudogene" if gene.pseudo and "pseudogene" not in gene.type else gene.type
     start, end = min(c.starts[0] for c in chains), max(c.ends[-1] for c in chains)
-    return _Entry(gene_type, gene.strand, chains, start, end)
+    return _Entry(target_type(gene), gene.strand, chains, start, end)
 
 
 def _chain(transcript: Transcript, strand: int, coding: bool, utr: bool) -> _Chain | None:

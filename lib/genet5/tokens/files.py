@@ -15,8 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from genet5.config.files import load_json, save_json
-from genet5.errors import ConfigError, FormatError
-from genet5.tokens.sequence import SequenceTokenizer, sequence_tokenizer
+from genet5.errors import ConfigError, DataError, FormatError
+from genet5.tokens.sequence import (
+    BpeTokenizer,
+    KmerTokenizer,
+    NucleotideTokenizer,
+    SequenceTokenizer,
+    sequence_tokenizer,
+)
 from genet5.tokens.vocabulary import StructureVocabulary
 
 FORMAT = 1
@@ -64,6 +70,31 @@ def load_tokenizer(path: Path) -> Tokenizer:
     return _from_dict(values, path)
 
 
+def make_tokenizer(name: str) -> Tokenizer:
+    """Make the tokenizer that a user names.
+
+    Args:
+        name: kmer:K (K = 1..8), nucleotide, a tokenizer.json of ours or a folder that holds one, or the tokenizer.json
+            of a BPE tokenizer (`tokenizers` library).
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    if name == "nucleotide":
+        return Tokenizer(NucleotideTokenizer())
+    kind, _, k = name.partition(":")
+    if kind == "kmer" and k.isdigit():
+        return Tokenizer(KmerTokenizer(int(k)))
+    path = _file(Path(name))
+    if not path.is_file():
+        raise ConfigError(
+            "tokenizer", name, "must be kmer:1 to kmer:8, nucleotide, or a tokenizer.json file"
+        )
+    if "gene_types" in load_json(path):
+        return load_tokenizer(path)
+    return Tokenizer(BpeTokenizer(path.read_text(encoding="utf-8")))
+
+
 def _from_dict(values: dict[str, Any], path: Path) -> Tokenizer:
     sequence, gene_types = values["sequence"], values["gene_types"]
     if not isinstance(sequence, dict):
@@ -74,6 +105,43 @@ def _from_dict(values: dict[str, Any], path: Path) -> Tokenizer:
         return Tokenizer(sequence_tokenizer(sequence), StructureVocabulary(tuple(gene_types)))
     except ConfigError as error:
         raise FormatError(str(error), path=path) from error
+
+
+def require_extension(
+    old: Tokenizer, new: Tokenizer, *, known: int | None = None, path: Path | None = None
+) -> tuple[str, ...]:
+    """Check that `new` is `old` with gene types appended, so that no id means something else; return the added types.
+
+    Args:
+        old: The tokenizer in use.
+        new: The one to take its place.
+        known: How many of the gene types of `old` are in use; None = all.
+        path: File of `new`, for the message.
+
+    Raises:
+        DataError: It is not.
+    """
+    if new.sequence.to_dict() != old.sequence.to_dict():
+        raise DataError(
+            f"sequence tokenizer {_kind(new)}",
+            expected=f"{_kind(old)} with the same content, as before",
+            path=path,
+            remedy="Only gene types can be appended (genet5 append_tokens); for another sequence tokenizer make a new model (genet5 init)",
+        )
+    types, wanted = new.structure.gene_types, old.structure.gene_types[:known]
+    if types[: len(wanted)] != wanted:
+        raise DataError(
+            f"gene types {', '.join(types)}",
+            expected=f"{', '.join(wanted)} first, in this order",
+            path=path,
+            remedy="Append types with genet5 append_tokens, which keeps their order",
+        )
+    return types[len(wanted) :]
+
+
+def _kind(tokenizer: Tokenizer) -> str:
+    values = tokenizer.sequence.to_dict()
+    return " ".join(str(values[key]) for key in ("kind", "k") if key in values)
 
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:

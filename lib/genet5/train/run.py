@@ -25,6 +25,7 @@ from genet5.dataset.loader import Loader
 from genet5.dataset.packed import Header
 from genet5.errors import CheckpointError, ConfigError, DataError
 from genet5.model import GeneT5, count_parameters
+from genet5.resize import require_fit
 from genet5.tokens.files import Tokenizer, load_tokenizer, tokenizer_hash
 from genet5.train.checkpoint import list_checkpoints
 from genet5.train.dist import Ranks
@@ -168,7 +169,7 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
 
 
 def check_vocabulary(header: Header, tokenizer: Tokenizer, path: Path) -> None:
-    """Refuse data whose tokens mean something else to the model; gene types appended later are fine.
+    """Refuse data whose tokens mean something else to the model; gene types appended after the bake are fine.
 
     Raises:
         DataError: Sequence tokenizer or gene types differ.
@@ -182,14 +183,19 @@ def check_vocabulary(header: Header, tokenizer: Tokenizer, path: Path) -> None:
             path=path,
             remedy=remedy,
         )
-    types = list(header.gene_types)
-    if types != ours["gene_types"][: len(types)]:
-        raise DataError(
-            f"gene types {', '.join(types)}",
-            expected=f"those of the model, {', '.join(ours['gene_types'])}",
-            path=path,
-            remedy=remedy,
-        )
+    types, known = list(header.gene_types), ours["gene_types"]
+    if types == known[: len(types)]:
+        if len(types) < len(known):
+            log.info("%s: baked before the model got %s; that is fine", path, ", ".join(known[len(types) :]))  # fmt: skip
+        return
+    if known == types[: len(known)]:
+        remedy = "genet5 resize_model BASE OUT --tokenizer T, with the tokenizer of the bake, gives the model these types"
+    raise DataError(
+        f"gene types {', '.join(types)}",
+        expected=f"those of the model, {', '.join(known)}",
+        path=path,
+        remedy=remedy,
+    )
 
 
 def _kind(tokenizer: dict[str, Any]) -> str:
@@ -201,13 +207,14 @@ def require_model(base: Path) -> None:
     """Check that BASE is a model directory.
 
     Raises:
-        CheckpointError: A file is missing.
+        CheckpointError: A file is missing, or the tokenizer names more gene types than the model knows.
     """
     for name in ("config.json", "model.safetensors", _TOKENIZER):
         if not (base / name).is_file():
             raise CheckpointError(
                 f"BASE = {base} holds no {name}; make a model directory with: genet5 init {base}"
             )
+    require_fit(base)
 
 
 def load_model(config: TrainConfig, device: torch.device) -> GeneT5:

@@ -1,0 +1,39 @@
+"""What `init_tokens` and `append_tokens` share: append gene types to a tokenizer, and show them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from genet5.config.gene_types import GeneTypeSettings
+
+if TYPE_CHECKING:
+    from genet5.tokens.files import Tokenizer
+
+
+def appended(tokenizer: Tokenizer, settings: GeneTypeSettings) -> tuple[Tokenizer, Counter[str]]:
+    """Append the named types, then those met in annotations.
+
+    Returns:
+        The tokenizer, and how many genes of each type the annotations hold.
+    """
+    from dataclasses import replace
+
+    from genet5.dataset.gene_types import count_gene_types, find_annotations, new_types
+
+    structure = tokenizer.structure.appended(settings.gene_types)
+    paths = find_annotations(settings.annotations, settings.raw_dir)
+    counts = count_gene_types(paths, skip_bad=settings.skip_bad)
+    structure = structure.appended(new_types(counts, structure))
+    return replace(tokenizer, structure=structure), counts
+
+
+def write_table(tokenizer: Tokenizer, counts: Counter[str], *, first_new: int) -> None:
+    """Print each gene type with its id and, where annotations were read, the number of its genes."""
+    structure = tokenizer.structure
+    for index, name in enumerate(structure.gene_types):
+        number = f"{counts[name]:>10,} genes" if counts else ""
+        new = "  new" if index >= first_new else ""
+        line = f"{structure.first_type + index:>4}  {name:<24}{number}{new}"
+        sys.stdout.write(line.rstrip() + "\n")
