@@ -84,8 +84,7 @@ class _Chain:
 
     def last_before(self, position: int) -> int:
         """One past the last base left of `position`; 0 if there is none."""
-        own = clip(self.piece.parts, self.left_bp, position)
-        return max((part.end for part in (*self.parts, *own)), default=0)
+        return piece_end(self.piece, position) or max((part.end for part in self.parts), default=0)
 
 
 @dataclass
@@ -161,9 +160,11 @@ class Joiner:
         )
 
 
-def piece_end(piece: Piece) -> int:
-    """One past the piece's last base, 0 without parts."""
-    return piece.parts[-1].end if piece.parts else 0
+def piece_end(piece: Piece, position: int = 1 << 62) -> int:
+    """One past the piece's last base left of `position`; 0 if there is none."""
+    return max(
+        (min(part.end, position) for part in piece.parts if part.start < position), default=0
+    )
 
 
 def _extend(chain: _Chain, piece: Piece, meet: int) -> _Chain:
@@ -247,6 +248,10 @@ def match_pieces(
     """
     over_left = [piece for piece in earlier if piece.reaches_over(meet, left)]
     over_right = [piece for piece in later if piece.reaches_over(meet, right)]
+    over_left.sort(
+        key=lambda piece: -piece_end(piece, meet)
+    )  # of genes that look alike, one lies in
+    over_right.sort(key=lambda piece: _next_base(piece, meet, right.end))  # an intron of the other
     pairs: list[tuple[Piece, Piece]] = []
     used_left: set[int] = set()
     used_right: set[int] = set()

@@ -30,7 +30,7 @@ from genet5.genome.sequence import Bases, codon_index, reverse_complement
 from genet5.tokens.rules import GrammarOptions
 
 Breach = Literal[
-    "overlapping pieces",
+    "frame shift",
     "length",
     "internal stop",
     "stop codon",
@@ -41,8 +41,8 @@ Breach = Literal[
     "AT-AC intron",
     "splice site",
 ]
-"""overlapping pieces: two CDS pieces share bases, which the language cannot write (a programmed frameshift backwards);
-length: no multiple of three, or fewer than two codons; internal stop: an in-frame stop codon before the last codon;
+"""frame shift: two CDS pieces share bases, which the language cannot write, or lie one or two bases apart, which is no
+intron; length: no multiple of three, or fewer than two codons; internal stop: an in-frame stop codon before the last codon;
 stop codon: the last codon is none; start codon: the first codon is none of the options' start codons; ambiguous base: one
 of N and the like in the first or last codon or a splice site; intron: one where the options allow none; short intron: fewer
 than `min_intron` bases; AT-AC intron: AT-AC, without the option; splice site: an intron that is neither GT-AG, GC-AG nor AT-AC."""
@@ -52,6 +52,9 @@ BREACHES: tuple[Breach, ...] = get_args(Breach)
 
 _SPLICE_SITES = frozenset({b"GTAG", b"GCAG"})
 _LETTERS = frozenset(b"ACGT")
+_LEAST_GAP_BP = (
+    3  # the ribosome skips one base or two; annotators mend sequence errors in the same way
+)
 
 
 def breaches(
@@ -71,11 +74,11 @@ def breaches(
         options: The grammar's rules; `level` is taken for strict.
     """
     found: set[Breach] = set()
-    if any(left.end > right.start for left, right in pairwise(transcript.cds)):
-        found.add("overlapping pieces")
     found |= _coding_breaches(cds_bases(contig_bases, gene, transcript), code, options)
     for left, right in pairwise(transcript.cds):
-        if right.start > left.end:
+        if right.start < left.end or 0 < right.start - left.end < _LEAST_GAP_BP:
+            found.add("frame shift")
+        elif right.start > left.end:
             found |= _intron_breaches(contig_bases, left.end, right.start, gene.strand, options)
     return tuple(breach for breach in BREACHES if breach in found)
 

@@ -87,8 +87,10 @@ def test_at_ac_introns_are_legal_by_option():
     assert found("ATGAATCCACAATAG", (0, 4), (10, 15), options=options) == ()
 
 
-def test_pieces_that_overlap_cannot_be_written():
-    assert found("ATGAATAG", (0, 4), (3, 8)) == ("overlapping pieces",)
+def test_pieces_that_overlap_or_nearly_touch_shift_the_frame():
+    assert found("ATGAATAG", (0, 4), (3, 8)) == ("frame shift",)
+    assert found("ATGACAATAG", (0, 4), (5, 10)) == ("frame shift",)
+    assert found("ATGACAATAG", (0, 4), (5, 10), options=EUKARYOTE) == ("frame shift",)
     assert found("ATGAAATAG", (0, 6), (6, 9)) == ()
 
 
