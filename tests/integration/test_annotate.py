@@ -363,10 +363,14 @@ def test_a_circular_contig(model: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert as_tuples(annotation.genes) == as_tuples(turned)
     assert "ring" in annotation.circular
     assert turned[-1].end > len(bases)
+    path.write_text(path.read_text().replace(">ring", ">ring circular=true"))
     assert main([str(path), "-o", str(out), "--model", str(model)]) == 0
+    assert as_tuples(read_gff3(out).genes) == as_tuples(turned)
+    assert main([str(path), "-o", str(out), "--model", str(model), "--circular", "none"]) == 0
     ends = [g for g in read_gff3(out).genes if g.canonical.partial_5 or g.canonical.partial_3]
     assert [(g.start == 0, g.end == len(bases)) for g in ends] == [(True, False), (False, True)]
-    assert main([str(path), "-o", str(out), "--model", str(model), "--partial_genes", "drop"]) == 0
+    flags = ["--model", str(model), "--circular", "none", "--partial_genes", "drop"]
+    assert main([str(path), "-o", str(out), *flags]) == 0
     assert len(read_gff3(out).genes) == len(turned) - 1
 
 

@@ -21,6 +21,7 @@ from typing import TextIO
 
 import torch
 
+from genet5.annotate.circular import WORDS, is_circular
 from genet5.annotate.contig import ContigRun, Selection, gene_of, legal_calls, select_calls
 from genet5.annotate.decode import DecodedWindow, decode_windows
 from genet5.annotate.journal import Journal, file_stamp, run_key
@@ -138,7 +139,7 @@ def decode_contigs(
     open_runs: deque[ContigRun] = deque()
     pool: list[Task] = []
     for index, contig in enumerate(contigs):
-        run = annotator.start(index, contig, "all" in circular or contig.name in circular)
+        run = annotator.start(index, contig, is_circular(contig, circular))
         open_runs.append(run)
         tasks = _recalled(run, journal)
         progress.add(len(contig.bases) if not tasks else 0)
@@ -259,9 +260,11 @@ def plan_genome(config: AnnotateConfig) -> Plan:
     code = settings.genetic_code if config.genetic_code is None else config.genetic_code
     genetic_code(code)
     lengths = {contig.name: len(contig.bases) for contig in read_fasta(config.genome)}
-    unknown = [name for name in config.circular if name != "all" and name not in lengths]
+    unknown = [name for name in config.circular if name not in WORDS and name not in lengths]
     if unknown:
-        raise ConfigError("circular", unknown[0], "must be the name of a contig of the genome")
+        raise ConfigError(
+            "circular", unknown[0], "must be the name of a contig of the genome, all, auto or none"
+        )
     if not sum(lengths.values()):
         raise DataError("no bases in any contig", expected="DNA", path=config.genome)
     readings = 2 if config.both_strands else 1
@@ -368,6 +371,7 @@ def _write_all(
         keep_partial=config.partial_genes == "keep",
     )
     genes: list[Gene] = []
+    circular: list[str] = []
     with ExitStack() as stack:
         out: TextIO = stack.enter_context(atomic_writer(config.output))
         proteins = stack.enter_context(atomic_writer(config.proteins)) if config.proteins else None
@@ -379,9 +383,9 @@ def _write_all(
             if coding is not None:
                 write_fasta(coding, cds_records(run.contig.bases, found))
             genes += found
-        marked = plan.lengths if "all" in config.circular else config.circular
+            circular += [run.contig.name] if run.axis.circular else []
         bare = not plan.settings.grammar.introns
-        write_gff3(out, genes, plan.lengths, prokaryote=bare, circular=tuple(marked))
+        write_gff3(out, genes, plan.lengths, prokaryote=bare, circular=circular)
     return len(genes)
 
 

@@ -32,8 +32,8 @@ class AnnotateConfig:
     """FASTA file for the coding sequences of the genes found."""
     min_score: float | None = None
     """Drop genes with a lower probability (0 to 1); by default the model's own threshold."""
-    circular: tuple[str, ...] = ()
-    """Names of contigs that are circular, so that genes may lie over their origin; "all" = every contig."""
+    circular: tuple[str, ...] = ("auto",)
+    """Contigs that are circular, so that genes may lie over their origin: names, "all", "none", or "auto" = those whose FASTA header says circular=true or topology=circular."""
     partial_genes: Literal["keep", "drop"] = "keep"
     """What to do with genes that run over the end of a contig."""
     introns: Literal["auto", "yes", "no"] = "auto"
