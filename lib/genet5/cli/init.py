@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genet5.cli.parse import run
@@ -15,6 +14,7 @@ from genet5.errors import CheckpointError, ConfigError
 if TYPE_CHECKING:
     from genet5.hub import Dnabert2
     from genet5.model import GeneT5
+    from genet5.tokens.files import Tokenizer
     from genet5.tokens.sequence import SequenceTokenizer
 
 _ORIGINS = ("imported", "copied", "initialised")
@@ -32,13 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _init(settings: InitSettings) -> int:
-    from genet5.tokens.files import Tokenizer, save_tokenizer
-    from genet5.tokens.vocabulary import StructureVocabulary
+    from genet5.tokens.files import make_tokenizer, save_tokenizer
 
     _refuse_to_overwrite(settings)
     config = settings.model_config()
-    structure = StructureVocabulary().appended(settings.gene_types)
-    sequence = _sequence_tokenizer(settings.tokenizer) if settings.tokenizer else None
+    tokenizer = make_tokenizer(settings.tokenizer) if settings.tokenizer else None
 
     import torch
 
@@ -49,14 +47,15 @@ def _init(settings: InitSettings) -> int:
     if settings.dnabert_path is not None:
         checkpoint = read_dnabert2(settings.dnabert_path)
         config = checkpoint.shape_into(config)
-        sequence = sequence or _tokenizer_of(checkpoint)
-        _refuse_other_vocabulary(sequence, checkpoint)
-    sequence = sequence or _sequence_tokenizer("kmer:6")
+        tokenizer = tokenizer or _tokenizer_of(checkpoint)
+        _refuse_other_vocabulary(tokenizer.sequence, checkpoint)
+    tokenizer = tokenizer or make_tokenizer("kmer:6")
+    tokenizer = replace(tokenizer, structure=tokenizer.structure.appended(settings.gene_types))
     config = replace(
         config,
-        sequence_vocab=sequence.vocab_size,
-        structure_vocab=len(structure),
-        bp_per_token=sequence.bp_per_token,
+        sequence_vocab=tokenizer.sequence.vocab_size,
+        structure_vocab=len(tokenizer.structure),
+        bp_per_token=tokenizer.sequence.bp_per_token,
     )
     with torch.device("meta" if settings.dry_run else "cpu"):
         model = GeneT5(config)
@@ -69,7 +68,7 @@ def _init(settings: InitSettings) -> int:
     if settings.dry_run:
         return 0
     model.save_pretrained(settings.folder)
-    save_tokenizer(Tokenizer(sequence, structure), settings.folder)
+    save_tokenizer(tokenizer, settings.folder)
     return 0
 
 
@@ -105,12 +104,14 @@ def _refuse_to_overwrite(settings: InitSettings) -> None:
         )
 
 
-def _tokenizer_of(checkpoint: Dnabert2) -> SequenceTokenizer:
+def _tokenizer_of(checkpoint: Dnabert2) -> Tokenizer:
+    from genet5.tokens.files import make_tokenizer
+
     if checkpoint.tokenizer_file is None:
         raise CheckpointError(
             f"{checkpoint.weights_file.parent}: no tokenizer.json beside the weights. Put it there, or name it with --tokenizer"
         )
-    return _sequence_tokenizer(str(checkpoint.tokenizer_file))
+    return make_tokenizer(str(checkpoint.tokenizer_file))
 
 
 def _refuse_other_vocabulary(sequence: SequenceTokenizer, checkpoint: Dnabert2) -> None:
@@ -119,18 +120,3 @@ def _refuse_other_vocabulary(sequence: SequenceTokenizer, checkpoint: Dnabert2) 
             f"{checkpoint.weights_file}: embeds {checkpoint.vocab_size} tokens; the tokenizer has {sequence.vocab_size}."
             f" Use the tokenizer.json that belongs to these weights"
         )
-
-
-def _sequence_tokenizer(name: str) -> SequenceTokenizer:
-    from genet5.tokens.sequence import BpeTokenizer, KmerTokenizer, NucleotideTokenizer
-
-    if name == "nucleotide":
-        return NucleotideTokenizer()
-    kind, _, k = name.partition(":")
-    if kind == "kmer" and k.isdigit():
-        return KmerTokenizer(int(k))
-    if Path(name).is_file():
-        return BpeTokenizer(Path(name).read_text(encoding="utf-8"))
-    raise ConfigError(
-        "tokenizer", name, "must be kmer:1 to kmer:8, nucleotide, or a BPE tokenizer.json file"
-    )

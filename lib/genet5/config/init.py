@@ -142,8 +142,8 @@ class InitSettings:
     decoder from copies of its layers: a folder, a weights file in it, or an id on the Hugging Face Hub such as
     zhihan1996/DNABERT-2-117M."""
     tokenizer: str | None = None
-    """Sequence tokenizer: kmer:K (K = 1..8, non-overlapping), nucleotide, or the path of a BPE tokenizer.json. None =
-    kmer:6, or that of --dnabert_path."""
+    """Sequence tokenizer: kmer:K (K = 1..8, non-overlapping), nucleotide, or the path of a tokenizer.json: BPE, or
+    written by init_tokens (with its gene types). None = kmer:6, or that of --dnabert_path."""
     gene_types: tuple[str, ...] = ()
     """Gene types to append to the vocabulary's own (protein_coding, tRNA, rRNA, ncRNA, pseudogene)."""
     seed: int = 0
