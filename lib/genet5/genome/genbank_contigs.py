@@ -1,6 +1,7 @@
 """Read the sequences of GenBank flat files, line by line; the genes are `genbank.py`'s.
 
-The ORIGIN block is lower case throughout: that is no soft mask, so bases come in upper case.
+The ORIGIN block is lower case throughout: that is no soft mask, so bases come in upper case. A circular record says so in
+its description, as NCBI writes it into FASTA headers: `[topology=circular]`.
 
 Example:
     for contig in read_genbank_contigs(Path("genome.gbff.gz")):
@@ -65,6 +66,7 @@ class _Record:
             )  # fmt: skip
         self.name, self.length = words[1], int(words[2])
         self.path, self.line = path, number
+        self.circular = "circular" in words[3:]
         self.title: list[str] = []
         self.pieces: list[str] = []
         self.section = ""
@@ -97,4 +99,7 @@ class _Record:
                 remedy="" if text else "A record that only lists others has no sequence: take them, or the assembly",
             )  # fmt: skip
         bases = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
-        return Contig(self.name, bases, " ".join(self.title).rstrip("."))
+        title = " ".join(self.title).rstrip(".")
+        if self.circular:
+            title = f"{title} [topology=circular]".strip()
+        return Contig(self.name, bases, title)

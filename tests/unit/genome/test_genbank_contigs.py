@@ -29,11 +29,14 @@ def write(path: Path, text: str) -> Path:
 
 def test_a_record_is_a_contig_in_upper_case(tmp_path: Path) -> None:
     (contig,) = read_genbank_contigs(write(tmp_path, RECORD))
-    assert (contig.name, contig.description) == (
-        "NC_1.2",
-        "Testus probus strain K-1, complete genome",
-    )
+    assert contig.name == "NC_1.2"
+    assert contig.description == "Testus probus strain K-1, complete genome [topology=circular]"
     assert decode_bases(contig.bases) == "ACGTNRYACGTT"
+
+
+def test_a_linear_record_says_nothing_of_a_circle(tmp_path: Path) -> None:
+    (contig,) = read_genbank_contigs(write(tmp_path, RECORD.replace("circular", "linear")))
+    assert contig.description == "Testus probus strain K-1, complete genome"
 
 
 def test_records_follow_each_other(tmp_path: Path) -> None:
