@@ -26,7 +26,9 @@ class FetchSettings:
     The environment variable NCBI_API_KEY, if set, is sent to NCBI: 10 requests a second instead of 3.
     """
 
-    accessions: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ACCESSION ...")]
+    accessions: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ACCESSION ...")
+    ]
     """Assemblies (GCF_000005845.2, GCA_...) or single records (NC_000913.3, CP009273.1); without version the latest."""
     out_dir: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("raw")
     """Folder that gets the TAXON/SPECIES/ folders."""
