@@ -1,0 +1,418 @@
+#!/usr/bin/env python3
+"""Time `genet5 eval` on an artificial annotation of human size, beside GenomeTools' `gt eval` on the same files.
+
+The reference has 24 contigs, 20,000 genes, 4 isoforms each, 9 exons each, UTRs; the prediction has every kind of
+error. Both are made from a seed, so that every run scores the same files. Time is the wall and processor time of the whole command
+(start-up included), memory the peak resident size of its process. Prints Markdown tables (the second one with figures that
+both tools define alike), and writes JSON.
+
+Example:
+    python benchmarks/bench_eval.py --genes 1000 --repeats 1      # a quick look
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
+import numpy as np
+import torch
+from measure import environment, result_path
+
+from genet5.cli.parse import run
+from genet5.config.files import save_json
+from genet5.errors import ConfigError, ExternalToolError
+
+ROOT = Path(__file__).resolve().parents[1]
+Span = tuple[int, int]
+
+_MBP = (248, 242, 198, 190, 181, 171, 159, 145, 138, 134, 135, 133, 114, 107, 102, 90, 83, 80, 59, 64, 47, 51, 156, 57)  # fmt: skip
+CONTIGS = dict(sorted(zip((f"chr{name}" for name in (*range(1, 23), "X", "Y")), _MBP, strict=True)))
+"""Human chromosomes and their lengths in Mbp, in the order that gt eval asks for."""
+FATES = {"right": 0.66, "missed": 0.06, "extra": 0.04, "wrong strand": 0.01, "split": 0.03, "merged": 0.02,
+         "start": 0.05, "stop": 0.05, "splice": 0.08}  # fmt: skip
+"""What becomes of a gene in the prediction; in all of its isoforms, or in the first where it is split or merged."""
+_SAME = (
+    ("bases of CDS found", ("nucleotide", "reference"), r"nucleotide sensitivity \(CDS level\):.*TP=(\d+)/.*FN=(\d+)"),
+    ("bases of CDS predicted", ("nucleotide", "predicted"), r"nucleotide specificity \(CDS level\):.*TP=(\d+)/.*FP=(\d+)"),
+    ("distinct coding exons found", ("exon", "reference"), r"exon sensitivity \(CDS level, all, collapsed\):.*\((\d+)/(\d+)\)"),
+    ("distinct coding exons predicted", ("exon", "predicted"), r"exon specificity \(CDS level, all, collapsed\):.*\((\d+)/(\d+)\)"),
+    ("genes found", ("gene", "reference"), r"gene sensitivity \(CDS level\):.*\((\d+)/(\d+)\)"),
+    ("genes predicted", ("gene", "predicted"), r"gene specificity \(CDS level\):.*\((\d+)/(\d+)\)"),
+)  # fmt: skip
+"""What is counted, our level and column, and where gt eval says it."""
+_READ = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from genet5.genome.formats import open_annotation
+with open_annotation(Path(sys.argv[2])) as file:
+    print(sum(len(file.read(name).genes) for name in file.contigs))
+"""
+_WATCH = """
+import json, os, subprocess, sys, time
+begin = time.perf_counter()
+with open(sys.argv[1], "wb") as output:
+    process = subprocess.Popen(sys.argv[2:], stdout=output)
+_, status, usage = os.wait4(process.pid, 0)
+print(json.dumps([time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+sys.exit(os.waitstatus_to_exitcode(status) != 0)
+"""
+"""A small process that starts the command: a child's peak memory counts that of its parent at the start."""
+MOVED_BP = 30
+"""How far a wrong start, stop or splice site lies from the true one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchSettings:
+    """How large the annotation is, and how often each tool runs."""
+
+    genes: int = 20_000
+    """Genes of the reference."""
+    exons: int = 9
+    """Exons of each isoform."""
+    seed: int = 1
+    """The same seed gives the same files."""
+    repeats: int = 3
+    """Runs of each command; the table has their median."""
+    gzip: bool = False
+    """Time our scoring of compressed files too."""
+    other: Path | None = None
+    """Another checkout to time in the same run, for instance an older commit."""
+    folder: Path | None = None
+    """Keep the files in this folder; by default they are deleted."""
+    out: Path | None = None
+    """JSON file to write; by default benchmarks/results/DATE_cpu_eval.json (none with fewer than 20,000 genes)."""
+
+    def __post_init__(self) -> None:
+        if self.genes < len(CONTIGS):
+            raise ConfigError("genes", self.genes, f"must be at least {len(CONTIGS)}")
+        if self.exons < 5:
+            raise ConfigError("exons", self.exons, "must be at least 5")
+
+
+@dataclass(frozen=True, slots=True)
+class Isoform:
+    """Exons ascending, 0-based half-open; the CDS reaches from one base to another."""
+
+    exons: tuple[Span, ...]
+    cds: Span
+
+    def coding(self) -> list[Span]:
+        """Return the coding part of each exon that has one."""
+        first, last = self.cds
+        cut = ((max(start, first), min(end, last)) for start, end in self.exons)
+        return [(start, end) for start, end in cut if start < end]
+
+
+@dataclass(frozen=True, slots=True)
+class Locus:
+    """A gene."""
+
+    contig: str
+    strand: int
+    isoforms: tuple[Isoform, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run of a command took."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    summary = "Time genet5 eval on an artificial annotation of human size, beside gt eval."
+    return run(_bench, BenchSettings, argv, name="bench_eval", description=summary)
+
+
+def _bench(settings: BenchSettings) -> int:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = settings.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = make_files(settings, folder)
+        report = environment(torch.device("cpu"), "numpy") | _tools() | _measure(settings, folder, *files)  # fmt: skip
+    sys.stdout.write(f"{markdown(report)}\n")
+    out = settings.out
+    if out is None and settings.genes >= BenchSettings().genes:
+        out = result_path(torch.device("cpu"), "eval")
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_json(out, {"what": "genet5 eval on an annotation of human size", **report})
+    return 0
+
+
+def _tools() -> dict[str, Any]:
+    """Versions of the peers; why those that are missing are not compared."""
+    found: dict[str, str] = {}
+    for name, flag in (("gt", "-version"), ("gffread", "--version"), ("gffcompare", "--version")):
+        if shutil.which(name) is None:
+            found[name] = "not installed"
+            continue
+        done = subprocess.run([name, flag], capture_output=True, text=True, check=False)
+        found[name] = (done.stdout or done.stderr).splitlines()[0].strip()
+    return {"tools": found}
+
+
+def _measure(settings: BenchSettings, folder: Path, reference: Path, predictions: Path) -> dict[str, Any]:  # fmt: skip
+    """Run all commands in turn; return their figures and what both scorers say."""
+    commands = _commands(settings, folder, reference, predictions)
+    runs: dict[str, list[Run]] = {name: [] for name in commands}
+    outputs: dict[str, str] = {}
+    for _ in range(settings.repeats):
+        for name, command in commands.items():
+            measured, outputs[name] = run_measured(command)
+            runs[name].append(measured)
+            sys.stderr.write(f"{name}: {measured.cpu_s:.1f} s of processor, {measured.peak_mib:.0f} MiB\n")  # fmt: skip
+    sizes = {"reference": reference, "predictions": predictions}
+    lines = {name: sum(1 for _ in path.open("rb")) for name, path in sizes.items()}
+    scores = json.loads((folder / "scores.json").read_text())
+    return {
+        "settings": {"genes": settings.genes, "exons": settings.exons, "seed": settings.seed, "repeats": settings.repeats},
+        "bytes": {name: path.stat().st_size for name, path in sizes.items()},
+        "lines": lines,
+        "commands": {name: _summary(some) for name, some in runs.items()},
+        "levels": scores["levels"],
+        "gene_causes": scores["gene_causes"],
+        "agreement": _agreement(scores, outputs["gt eval"]) if "gt eval" in outputs else [],
+    }  # fmt: skip
+
+
+def _commands(settings: BenchSettings, folder: Path, reference: Path, predictions: Path) -> dict[str, list[str]]:  # fmt: skip
+    python = sys.executable
+
+    def ours(root: Path, *files: Path, name: str = "scores.json") -> list[str]:
+        flags = ["--reference", str(files[0]), "--predictions", str(files[1])]
+        return [python, str(root / "bin" / "eval"), *flags, "--json", str(folder / name)]
+
+    files = (reference, predictions)
+    commands = {"genet5 eval": ours(ROOT, *files)}
+    if settings.gzip:
+        packed = [path.with_name(f"{path.name}.gz") for path in files]
+        for path, small in zip(files, packed, strict=True):
+            small.write_bytes(gzip.compress(path.read_bytes(), 6, mtime=0))
+        commands["genet5 eval, gzip"] = ours(ROOT, *packed)
+    if settings.other is not None:
+        commands["genet5 eval, other checkout"] = ours(settings.other, *files, name="other.json")
+    commands["genet5 reads the reference"] = [python, "-c", _READ, str(ROOT / "lib"), str(reference)]  # fmt: skip
+    if shutil.which("gt"):
+        commands["gt eval"] = ["gt", "eval", *map(str, files)]
+    if shutil.which("gffread"):
+        commands["gffread reads the reference"] = ["gffread", str(reference), "-o", os.devnull]
+    return commands
+
+
+def run_measured(command: list[str]) -> tuple[Run, str]:
+    """Run a command; return what it took, and its standard output."""
+    with tempfile.NamedTemporaryFile() as output:
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", _WATCH, output.name, *command],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        text = output.read().decode()
+    if done.returncode:
+        raise ExternalToolError(f"{' '.join(command[:2])}: {done.stderr[-2000:]}")
+    wall_s, cpu_s, peak = json.loads(done.stdout)
+    return Run(wall_s, cpu_s, peak / (1024 if sys.platform == "linux" else 1 << 20)), text
+
+
+def _summary(runs: Sequence[Run]) -> dict[str, Any]:
+    cpu = sorted(one.cpu_s for one in runs)
+    return {
+        "wall_s": round(statistics.median(one.wall_s for one in runs), 2),
+        "cpu_s": round(statistics.median(cpu), 2),
+        "cpu_s_least": round(cpu[0], 2),
+        "cpu_s_most": round(cpu[-1], 2),
+        "peak_mib": round(max(one.peak_mib for one in runs), 1),
+    }
+
+
+def _agreement(scores: dict[str, Any], text: str) -> list[dict[str, Any]]:
+    """What both scorers count: of gt eval the CDS levels, distinct exons ("collapsed"), missing and wrong genes."""
+    found: list[dict[str, Any]] = []
+    levels, causes = scores["levels"], scores["gene_causes"]
+    for what, (level, which), pattern in _SAME:
+        right, *rest = (int(number) for number in re.search(pattern, text).groups())  # type: ignore[union-attr]
+        theirs = [right, right + rest[0] if "FN" in pattern or "FP" in pattern else rest[0]]
+        ours = [levels[level]["tp"], levels[level][which]]
+        found.append({"what": what, "genet5": ours, "gt eval": theirs, "equal": ours == theirs})
+    for what, pattern, side, cause in (
+        ("missing genes", r"missing genes: (\d+)", "reference", "missed"),
+        ("wrong genes", r"wrong genes: (\d+)", "predicted", "extra"),
+    ):
+        ours = [causes[cause][side] + causes["wrong_strand"][side]]
+        theirs = [int(re.search(pattern, text).group(1))]  # type: ignore[union-attr]
+        found.append({"what": what, "genet5": ours, "gt eval": theirs, "equal": ours == theirs})
+    return found
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Return the tables."""
+    size_mb = {name: size / 1e6 for name, size in report["bytes"].items()}
+    both_mb = sum(size_mb.values())
+    lines = [
+        f"{report['lines']['reference']:,} + {report['lines']['predictions']:,} lines, {both_mb:.0f} MB",
+        "", "| command | processor s | wall s | peak MiB | MB/s of processor |", "|---|---:|---:|---:|---:|",
+    ]  # fmt: skip
+    for name, run_ in report["commands"].items():
+        mb = size_mb["reference"] if "reads" in name else both_mb
+        lines.append(f"| {name} | {run_['cpu_s']:.1f} | {run_['wall_s']:.1f} | {run_['peak_mib']:.0f} | {mb / run_['cpu_s']:.1f} |")  # fmt: skip
+    if report["agreement"]:
+        lines += ["", "| right of all | genet5 | gt eval | equal |", "|---|---:|---:|---|"]
+    for row in report["agreement"]:
+        ours, theirs = (" of ".join(f"{n:,}" for n in row[who]) for who in ("genet5", "gt eval"))
+        lines.append(f"| {row['what']} | {ours} | {theirs} | {'yes' if row['equal'] else 'NO'} |")
+    return "\n".join(lines)
+
+
+def make_files(settings: BenchSettings, folder: Path) -> tuple[Path, Path]:
+    """Write both annotations; return reference and prediction."""
+    rng = np.random.default_rng(settings.seed)
+    truth = make_genes(settings, rng)
+    paths = folder / "reference.gff3", folder / "predictions.gff3"
+    for path, genes in zip(paths, (truth, list(perturbed(truth, rng))), strict=True):
+        with path.open("w", encoding="ascii") as out:
+            out.writelines(gff3_lines(genes))
+    return paths
+
+
+def make_genes(settings: BenchSettings, rng: np.random.Generator) -> list[Locus]:
+    """Make the reference: genes in proportion to the contigs' lengths, none overlapping."""
+    share = np.array(list(CONTIGS.values())) / sum(CONTIGS.values())
+    counts = np.maximum(1, np.floor(share * settings.genes).astype(int))
+    counts[0] += settings.genes - counts.sum()
+    genes: list[Locus] = []
+    for contig, count in zip(CONTIGS, counts, strict=True):
+        at = 10_000
+        for _ in range(count):
+            at += int(rng.integers(2_000, 60_000))
+            gene = make_gene(contig, at, settings.exons, rng)
+            genes.append(gene)
+            at = gene.isoforms[0].exons[-1][1]
+    return genes
+
+
+def make_gene(contig: str, start: int, exons: int, rng: np.random.Generator) -> Locus:
+    """Make a gene of four isoforms, which differ in inner splice sites and so share most exons."""
+    sizes = 3 * rng.integers(30, 90, exons)
+    gaps = rng.integers(200, 4_000, exons)
+    starts = start + np.cumsum(np.concatenate([[0], (sizes + gaps)[:-1]]))
+    spans = [(int(a), int(a + n)) for a, n in zip(starts, sizes, strict=True)]
+    cds = (spans[1][0] + 30, spans[-2][1] - 30)  # the first and the last exon are UTR
+    isoforms = [Isoform(tuple(spans), cds)]
+    for at in rng.permutation(np.arange(2, exons - 1))[:3].tolist():
+        moved = list(spans)
+        moved[at] = (spans[at][0] + 9, spans[at][1])
+        isoforms.append(Isoform(tuple(moved), (cds[0], min(cds[1], moved[-2][1] - 30))))
+    while len(isoforms) < 4:
+        isoforms.append(isoforms[-1])
+    return Locus(contig, int(rng.choice((1, -1))), tuple(isoforms))
+
+
+def perturbed(genes: Sequence[Locus], rng: np.random.Generator) -> Iterator[Locus]:
+    """Yield a prediction for the genes: some right, some wrong in every way there is."""
+    fates = rng.choice(list(FATES), len(genes), p=np.array(list(FATES.values())))
+    skip = False
+    for at, gene in enumerate(genes):
+        if skip:
+            skip = False
+            continue
+        fate = str(fates[at])
+        after = genes[at + 1] if at + 1 < len(genes) else None
+        if fate == "merged" and after is not None and after.contig == gene.contig:
+            yield _merged(gene, after)
+            skip = True
+        else:
+            yield from _spoilt(gene, fate, rng)
+
+
+def _spoilt(gene: Locus, fate: str, rng: np.random.Generator) -> Iterator[Locus]:
+    first = gene.isoforms[0]
+    if fate == "missed":
+        return
+    if fate == "split":
+        half = len(first.exons) // 2
+        yield replace(gene, isoforms=(_part(first, 0, half),))
+        yield replace(gene, isoforms=(_part(first, half, len(first.exons)),))
+        return
+    if fate == "extra":
+        start = first.exons[0][0] - 1_500
+        yield replace(gene, isoforms=(Isoform(((start, start + 900),), (start + 30, start + 630)),))
+    at = int(rng.integers(1, len(first.exons) - 2))
+    isoforms = tuple(_moved(isoform, fate, gene.strand, at) for isoform in gene.isoforms)
+    yield Locus(gene.contig, -gene.strand if fate == "wrong strand" else gene.strand, isoforms)
+
+
+def _moved(isoform: Isoform, fate: str, strand: int, at: int) -> Isoform:
+    """The isoform with a wrong start, stop or splice site, if that is its fate."""
+    left, right = isoform.cds
+    if fate == "splice":
+        start, end = isoform.exons[at]
+        longer = (start, end + MOVED_BP)
+        return replace(isoform, exons=(*isoform.exons[:at], longer, *isoform.exons[at + 1 :]))
+    if fate in ("start", "stop"):
+        at_left = (fate == "start") == (strand > 0)
+        return replace(isoform, cds=(left + MOVED_BP, right) if at_left else (left, right - MOVED_BP))  # fmt: skip
+    return isoform
+
+
+def _part(isoform: Isoform, first: int, last: int) -> Isoform:
+    exons = isoform.exons[first:last]
+    cds = (max(isoform.cds[0], exons[0][0]), min(isoform.cds[1], exons[-1][1]))
+    return Isoform(exons, cds)
+
+
+def _merged(gene: Locus, after: Locus) -> Locus:
+    one, two = gene.isoforms[0], after.isoforms[0]
+    both = Isoform(one.exons + two.exons, (one.cds[0], two.cds[1]))
+    return replace(gene, isoforms=(both,))
+
+
+def gff3_lines(genes: Sequence[Locus]) -> Iterator[str]:
+    """Yield the lines of a GFF3 file."""
+    yield "##gff-version 3\n"
+    for name, mbp in CONTIGS.items():
+        yield f"##sequence-region {name} 1 {mbp}000000\n"
+    for number, gene in enumerate(genes):
+        yield from _gene_lines(gene, f"g{number:05d}")
+        yield "###\n"
+
+
+def _gene_lines(gene: Locus, name: str) -> Iterator[str]:
+    sign = "+" if gene.strand > 0 else "-"
+    edges = [edge for isoform in gene.isoforms for exon in isoform.exons for edge in exon]
+    head = f"{gene.contig}\tbench\t"
+    yield f"{head}gene\t{min(edges) + 1}\t{max(edges)}\t.\t{sign}\t.\tID={name};gene_biotype=protein_coding\n"
+    for number, isoform in enumerate(gene.isoforms, 1):
+        tx = f"{name}.t{number}"
+        span = f"{isoform.exons[0][0] + 1}\t{isoform.exons[-1][1]}"
+        yield f"{head}mRNA\t{span}\t.\t{sign}\t.\tID={tx};Parent={name}\n"
+        for at, (start, end) in enumerate(isoform.exons, 1):
+            yield f"{head}exon\t{start + 1}\t{end}\t.\t{sign}\t.\tID={tx}.e{at};Parent={tx}\n"
+        coding = isoform.coding()
+        phases, phase = [], 0
+        for start, end in coding if gene.strand > 0 else coding[::-1]:
+            phases.append(phase)
+            phase = (phase - (end - start)) % 3
+        for (start, end), phase in zip(coding, phases if gene.strand > 0 else phases[::-1], strict=True):  # fmt: skip
+            yield f"{head}CDS\t{start + 1}\t{end}\t.\t{sign}\t{phase}\tID={tx}.cds;Parent={tx}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
