@@ -12,7 +12,7 @@ from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice, starmap
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
@@ -88,10 +88,13 @@ class LineFile(AnnotationFile):
         """Make the genes of a contig of its numbered lines; what they say about the contig goes to the table."""
 
     def _lines(self, contig: _Contig) -> Iterator[tuple[int, str]]:
-        for at in range(0, len(contig.runs), 3):
-            offset, number, count = contig.runs[at : at + 3]
-            self.raw.seek(offset)
-            yield from enumerate(map(bytes.decode, islice(self.raw, count)), number)
+        """The numbered lines of all runs."""
+        runs = (contig.runs[at : at + 3] for at in range(0, len(contig.runs), 3))
+        return chain.from_iterable(starmap(self._run, runs))
+
+    def _run(self, offset: int, number: int, count: int) -> Iterator[tuple[int, str]]:
+        self.raw.seek(offset)
+        return enumerate(map(bytes.decode, islice(self.raw, count)), number)
 
     def _find_runs(self, trouble: Trouble) -> None:
         runs: array[int] = array("q")  # of the contig at hand

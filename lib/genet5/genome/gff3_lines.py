@@ -206,8 +206,7 @@ class LineReader:
 
     def read(self, lines: Iterable[tuple[int, str]]) -> None:
         """Read all lines, numbered as in the file."""
-        take = {"exon": self._exon, "CDS": self._cds, "stop_codon": self._stop_codon}
-        take |= dict.fromkeys(UTR_TYPES, self._utr)
+        take = {"CDS": self._cds} | dict.fromkeys(("exon", "stop_codon", *UTR_TYPES), self._part)
         other = self._other
         for number, line in lines:
             if line[0] == "#":
@@ -257,8 +256,8 @@ class LineReader:
         self._parts_of[parents] = found
         return found
 
-    def _owners_of(self, columns: list[str], number: int) -> tuple[list[Parts], int]:
-        """The parts that an exon-like line belongs to, and its strand; none when the line is bad."""
+    def _part(self, columns: list[str], span: Span, number: int) -> None:
+        """Take an exon, UTR or stop codon."""
         strand, text = _STRANDS.get(columns[6]), columns[8]
         at = text.find("Parent=")
         if at == 0 or (at > 0 and text[at - 1] == ";"):  # no need of a regular expression
@@ -269,8 +268,16 @@ class LineReader:
             parents = match.group(1) if match else None
         if strand is None or parents is None:
             self._explain(columns, number)
-            return [], 0
-        return self._parts_of.get(parents) or self._parts(parents, number), strand
+            return
+        kind = columns[2]
+        for parts in self._parts_of.get(parents) or self._parts(parents, number):
+            parts.strands.add(strand)
+            if kind == "exon":
+                parts.exons.append(span)
+            elif kind == "stop_codon":
+                parts.stop_codons.append(CdsLine(*span, strand, None, "", {}, number, False))
+            else:
+                parts.utrs.append(span)
 
     def _explain(self, columns: list[str], number: int) -> None:
         """Say what is wrong with an exon-like line."""
@@ -282,23 +289,6 @@ class LineReader:
                 line=number, remedy="Convert the file, for instance with 'gffread -o out.gff3 in.gtf'",
             )  # fmt: skip
         self._bad("no parent", columns, number, f"{columns[2]} without Parent", "Parent=ID")
-
-    def _exon(self, columns: list[str], span: Span, number: int) -> None:
-        owners, strand = self._owners_of(columns, number)
-        for parts in owners:
-            parts.exons.append(span)
-            parts.strands.add(strand)
-
-    def _utr(self, columns: list[str], span: Span, number: int) -> None:
-        owners, strand = self._owners_of(columns, number)
-        for parts in owners:
-            parts.utrs.append(span)
-            parts.strands.add(strand)
-
-    def _stop_codon(self, columns: list[str], span: Span, number: int) -> None:
-        owners, strand = self._owners_of(columns, number)
-        for parts in owners:
-            parts.stop_codons.append(CdsLine(*span, strand, None, "", {}, number, False))
 
     def _cds(self, columns: list[str], span: Span, number: int) -> None:
         strand, phase = _STRANDS.get(columns[6]), columns[7]
