@@ -206,7 +206,7 @@ class LineReader:
 
     def read(self, lines: Iterable[tuple[int, str]]) -> None:
         """Read all lines, numbered as in the file."""
-        take = {"CDS": self._cds} | dict.fromkeys(("exon", "stop_codon", *UTR_TYPES), self._part)
+        take = {"CDS": self._cds} | dict.fromkeys(("exon", "stop_codon", *UTR_TYPES), self._take_part)
         other = self._other
         for number, line in lines:
             if line[0] == "#":
@@ -256,7 +256,7 @@ class LineReader:
         self._parts_of[parents] = found
         return found
 
-    def _part(self, columns: list[str], span: Span, number: int) -> None:
+    def _take_part(self, columns: list[str], span: Span, number: int) -> None:
         """Take an exon, UTR or stop codon."""
         strand, text = _STRANDS.get(columns[6]), columns[8]
         at = text.find("Parent=")
