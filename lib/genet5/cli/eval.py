@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from genet5.cli.parse import run
 from genet5.config.eval import EvalSettings
 from genet5.config.files import save_json
+from genet5.genome.annotation import AnnotationFile
 from genet5.genome.files import atomic_writer
 from genet5.genome.formats import open_annotation
 from genet5.score.genes import GeneScorer
@@ -54,18 +55,27 @@ def _score(settings: EvalSettings) -> Scores:
         )
         left = sum(map(reference.most_genes, reference.contigs))
         skipped = Counter(predictions.skipped), Counter(reference.skipped)
-        has_coding = False
         for contig in dict.fromkeys((*reference.contigs, *predictions.contigs)):
-            guess, truth = predictions.read(contig), reference.read(contig)
             left -= reference.most_genes(contig)
-            length_bp = truth.contig_lengths.get(contig)
-            scorer.add(contig, guess.genes, truth.genes, length_bp, genes_left=left)
-            has_coding = has_coding or any(gene.is_coding for gene in guess.genes)
-            for counts, part in zip(skipped, (guess, truth), strict=True):
-                counts.update(part.skipped)
+            _add(scorer, contig, (predictions, reference), skipped, left)
     for path, counts in zip((settings.predictions, settings.reference), skipped, strict=True):
         for cause, count in sorted(counts.items()):
             log.warning("%s: skipped %d: %s", path, count, cause)
-    if not has_coding:
+    if not scorer.num_predicted:
         log.warning("%s holds no coding gene", settings.predictions)
     return scorer.scores()
+
+
+def _add(
+    scorer: GeneScorer,
+    contig: str,
+    files: tuple[AnnotationFile, AnnotationFile],
+    skipped: tuple[Counter[str], Counter[str]],
+    genes_left: int,
+) -> None:
+    """Read one contig of predictions and reference, and score it."""
+    predicted, truth = (file.read(contig) for file in files)
+    for counts, part in zip(skipped, (predicted, truth), strict=True):
+        counts.update(part.skipped)
+    length_bp = truth.contig_lengths.get(contig)
+    scorer.add(contig, predicted.genes, truth.genes, length_bp, genes_left=genes_left)

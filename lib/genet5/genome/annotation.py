@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from genet5.genome.gene import Gene
 from genet5.genome.gff3_lines import ContigTable, Trouble
@@ -112,13 +112,13 @@ class HeldAnnotation(AnnotationFile):
     def read(self, contig: str) -> Annotation:
         """Return the genes of one contig."""
         whole = self._whole
-        return replace(
-            whole,
+        lengths, lines = whole.contig_lengths, whole.contig_lines
+        return Annotation(
             genes=tuple(self._parts.get(contig, ())),
-            contig_lengths={name: n for name, n in whole.contig_lengths.items() if name == contig},
+            contig_lengths={contig: lengths[contig]} if contig in lengths else {},
             circular=whole.circular & {contig},
             skipped={},
-            contig_lines={name: n for name, n in whole.contig_lines.items() if name == contig},
+            contig_lines={contig: lines[contig]} if contig in lines else {},
         )
 
 

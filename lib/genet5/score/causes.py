@@ -7,7 +7,7 @@ Costs a few sorts over the wrong genes' exons.
 Example:
     >>> from genet5.score.chains import Axis
     >>> whole, parts = ("c", 1, (0, 900)), [("c", 1, (0, 300)), ("c", 1, (600, 900))]
-    >>> axis = Axis(reach_bp=1000)
+    >>> axis = Axis({"c": 1000}, {})
     >>> find_causes([frozenset({part}) for part in parts], [frozenset({whole})], [], axis)["split"]
     Cause(reference=1, predicted=2)
 """
@@ -21,7 +21,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.score.chains import Axis, Chain, Ints, exons_of, gaps_of
+from genet5.score.chains import Axis, Chain, Ints, gaps_of
 from genet5.score.intervals import overlapping_pairs, union
 
 GeneChains: TypeAlias = frozenset[Chain]
@@ -69,7 +69,7 @@ def find_causes(
         predicted: Chains of each predicted gene.
         reference: Chains of each reference gene.
         right: (index of the prediction, index of the reference) of the genes found.
-        axis: Holds the genes of both, which lie on one contig.
+        axis: Holds all contigs of both.
     """
     good_guesses, good_truths = {guess for guess, _ in right}, {truth for _, truth in right}
     guesses = [chains for i, chains in enumerate(predicted) if i not in good_guesses]
@@ -167,7 +167,7 @@ def _links(
 def _exons(genes: Sequence[GeneChains], axis: Axis, *, flip: bool) -> tuple[Ints, Ints, Ints]:
     """(gene's index, start, end on the axis) of the coding exons of genes, isoforms united."""
     chains = [(index, chain) for index, isoforms in enumerate(genes) for chain in isoforms]
-    owner, begin, stop = axis.place(exons_of([chain for _, chain in chains]), flip=flip)
+    owner, begin, stop = axis.place(axis.exons([chain for _, chain in chains]), flip=flip)
     gene = np.array([index for index, _ in chains], dtype=np.int64)[owner]
     reach = (
         int(stop.max()) + 1

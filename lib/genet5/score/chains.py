@@ -2,12 +2,12 @@
 
 A chain is the CDS pieces of one transcript, ascending, touching pieces joined, on a given contig strand. On a circular
 contig it starts within the contig's length and may run beyond it, so that a gene over the origin has one form only.
-Many chains of one contig become columns of integers (`Pieces`), which NumPy compares.
+Many chains become columns of integers (`Pieces`), which NumPy compares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
@@ -21,53 +21,79 @@ from genet5.score.intervals import Spans, union
 Ints: TypeAlias = NDArray[np.int64]
 Chain: TypeAlias = tuple[str, int, tuple[int, ...]]
 """(contig, strand, (start, end, start, end ...)): one transcript's CDS."""
-Stop: TypeAlias = tuple[int, int]
-"""(strand, forward-strand coordinate of the stop codon's last base) on a contig."""
+Stop: TypeAlias = tuple[str, int, int]
+"""(contig, strand, forward-strand coordinate of the stop codon's last base)."""
+
+_NOWHERE = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pieces:
-    """Stretches of one contig as columns: coding exons, introns or whole exons."""
+    """Stretches of contigs as columns: coding exons, introns or whole exons."""
 
     owner: Ints
     """Index of the chain that each belongs to."""
+    contig: Ints
+    """Index of the contig on the axis."""
     strand: Ints
     start: Ints
     end: Ints
 
 
-@dataclass(frozen=True, slots=True)
 class Axis:
-    """Puts (strand, position) of one contig on one line of integers, the reverse strand behind the forward one.
+    """Puts (contig, strand, position) on one line of integers, so that many contigs are one array.
 
     Args:
-        reach_bp: No gene of the contig ends beyond it.
-        length_bp: The contig's length, where known; positions beyond wrap round.
+        reach_bp: Of each contig: no gene ends beyond it.
+        lengths_bp: Lengths of contigs, where known; positions beyond wrap round.
     """
 
-    reach_bp: int
-    length_bp: int | None = None
+    def __init__(self, reach_bp: Mapping[str, int], lengths_bp: Mapping[str, int]) -> None:
+        self.lengths_bp = lengths_bp
+        self._index = {name: number for number, name in enumerate(reach_bp)}
+        self._lengths = np.array(
+            [lengths_bp.get(name, _NOWHERE) for name in reach_bp], dtype=np.int64
+        )
+        room = np.array(list(reach_bp.values()), dtype=np.int64) + 1  # a gap: strands never touch
+        self._reverse = room
+        self._offsets = np.cumsum(2 * room) - 2 * room
 
-    @classmethod
-    def of(cls, genes: Iterable[Gene], length_bp: int | None) -> Axis:
-        """Make an axis that holds all genes of a contig."""
-        return cls(max([length_bp or 0, *(gene.end for gene in genes)]), length_bp)
+    def exons(self, chains: Collection[Chain]) -> Pieces:
+        """Return the coding exons of chains, one chain behind the other."""
+        counts = [len(edges) // 2 for _, _, edges in chains]
+        edges = np.fromiter(chain.from_iterable([c[2] for c in chains]), dtype=np.int64)
+        owner = np.repeat(np.arange(len(chains)), counts)
+        contig = np.array([self._index[name] for name, _, _ in chains], dtype=np.int64)[owner]
+        strand = np.array([strand for _, strand, _ in chains], dtype=np.int64)[owner]
+        return Pieces(owner, contig, strand, edges[::2], edges[1::2])
+
+    def bodies(self, transcripts: Sequence[tuple[Gene, Transcript]]) -> Pieces:
+        """Return all exons and CDS pieces of transcripts, each given with its gene."""
+        rows = []
+        for owner, (gene, transcript) in enumerate(transcripts):
+            head = (owner, self._index[gene.contig], gene.strand)
+            rows += [(*head, exon.start, exon.end) for exon in transcript.exons]
+            rows += [(*head, piece.start, piece.end) for piece in transcript.cds]
+        return Pieces(*np.array(rows, dtype=np.int64).reshape(-1, 5).T)
+
+    def base(self, pieces: Pieces, *, flip: bool = False) -> Ints:
+        """Return where position 0 of each piece's contig strand lies; `flip` takes the other strand."""
+        forward = pieces.strand < 0 if flip else pieces.strand > 0
+        return self._offsets[pieces.contig] + np.where(forward, 0, self._reverse[pieces.contig])
 
     def place(self, pieces: Pieces, *, flip: bool = False) -> tuple[Ints, Ints, Ints]:
-        """Return owners, starts and ends on the line; a piece over the origin becomes two. `flip` changes strands."""
+        """Return owners, starts and ends on the line; a piece over the origin becomes two."""
         owner, start, end = pieces.owner, pieces.start, pieces.end
-        forward = pieces.strand < 0 if flip else pieces.strand > 0
-        offset = np.where(forward, 0, self.reach_bp + 1)  # a gap: strands never touch
-        length = self.length_bp
-        if length is not None and (end > length).any():
-            behind = start >= length
-            start, end = start - length * behind, end - length * behind
-            over = (end > length) & ~behind
-            tails = end[over] - length
-            owner, offset = (np.concatenate([x, x[over]]) for x in (owner, offset))
+        base, length = self.base(pieces, flip=flip), self._lengths[pieces.contig]
+        if (end > length).any():
+            behind = np.where(start >= length, length, 0)
+            start, end = start - behind, end - behind
+            over = (end > length) & (behind == 0)
+            tails = (end - length)[over]
+            owner, base = (np.concatenate([x, x[over]]) for x in (owner, base))
             start = np.concatenate([start, np.zeros_like(tails)])
             end = np.concatenate([np.where(over, length, end), tails])
-        return owner, offset + start, offset + end
+        return owner, base + start, base + end
 
     def spans(self, pieces: Pieces) -> Spans:
         """Return the bases of the pieces as a set."""
@@ -87,21 +113,11 @@ def chain_of(gene: Gene, transcript: Transcript, length_bp: int | None) -> Chain
     return gene.contig, gene.strand, tuple(edges)
 
 
-def exons_of(chains: Sequence[Chain]) -> Pieces:
-    """Return the coding exons of chains, one chain behind the other."""
-    counts = [len(edges) // 2 for _, _, edges in chains]
-    edges = np.fromiter(chain.from_iterable([c[2] for c in chains]), dtype=np.int64)
-    owner = np.repeat(np.arange(len(chains)), counts)
-    strand = np.array([strand for _, strand, _ in chains], dtype=np.int64)[owner]
-    return Pieces(owner, strand, edges[::2], edges[1::2])
-
-
 def introns_of(exons: Pieces) -> Pieces:
     """Return the gaps between the coding exons of each chain."""
     inner = exons.owner[1:] == exons.owner[:-1]
-    return Pieces(
-        exons.owner[:-1][inner], exons.strand[:-1][inner], exons.end[:-1][inner], exons.start[1:][inner]
-    )  # fmt: skip
+    owner, contig, strand = (x[1:][inner] for x in (exons.owner, exons.contig, exons.strand))
+    return Pieces(owner, contig, strand, exons.end[:-1][inner], exons.start[1:][inner])
 
 
 def gaps_of(chain: Chain) -> set[tuple[int, int]]:
@@ -110,17 +126,9 @@ def gaps_of(chain: Chain) -> set[tuple[int, int]]:
     return set(zip(edges[1:-1:2], edges[2::2], strict=True))
 
 
-def stop_of(chain: Chain, length_bp: int | None) -> Stop:
+def stop_of(chain: Chain, lengths_bp: Mapping[str, int]) -> Stop:
     """Return the 3' end of a chain."""
-    _, strand, edges = chain
+    contig, strand, edges = chain
     stop = edges[-1] - 1 if strand > 0 else edges[0]
-    return strand, stop % length_bp if length_bp else stop
-
-
-def bodies_of(transcripts: Sequence[tuple[int, Transcript]]) -> Pieces:
-    """Return all exons and CDS pieces of transcripts, each given with its strand."""
-    rows = []
-    for owner, (strand, transcript) in enumerate(transcripts):
-        rows += [(owner, strand, exon.start, exon.end) for exon in transcript.exons]
-        rows += [(owner, strand, piece.start, piece.end) for piece in transcript.cds]
-    return Pieces(*np.array(rows, dtype=np.int64).reshape(-1, 4).T)
+    length = lengths_bp.get(contig, 0)
+    return contig, strand, stop % length if length else stop

@@ -68,11 +68,14 @@ def scored(predicted: Sequence[Gene], reference: Sequence[Gene], kind: bool | No
         return str(error).partition(":")[0]
 
 
-@given(sides=pairs_of_sets(), kind=KIND, order=st.permutations(CONTIGS), far=st.integers(0, 3))
-def test_adding_contigs_in_any_order_equals_the_whole(sides, kind, order, far) -> None:
+@given(
+    sides=pairs_of_sets(), kind=KIND, order=st.permutations(CONTIGS), far=st.integers(0, 3),
+    batch_genes=st.sampled_from((1, 6, 500)),
+)  # fmt: skip
+def test_adding_contigs_in_any_order_equals_the_whole(sides, kind, order, far, batch_genes) -> None:
     """`far` is by how much the number of genes to come is overestimated."""
     predicted, reference = sides
-    scorer = GeneScorer(kind)
+    scorer = GeneScorer(kind, batch_genes=batch_genes)
     for at, name in enumerate(order):
         here = [[gene for gene in side if gene.contig == name] for side in sides]
         left = sum(gene.contig in order[at + 1 :] for gene in reference)
@@ -139,7 +142,7 @@ def test_the_last_contig_may_decide_about_prokaryotes(spliced_first: bool) -> No
     spliced = [_coding("spliced", (0, 30), (60, 90))]
     parts = [("spliced", spliced), ("plain", plain)]
     for name_and_genes in (parts if spliced_first else parts[::-1],):
-        scorer, left = GeneScorer(), 201
+        scorer, left = GeneScorer(batch_genes=1), 201
         for name, some in name_and_genes:
             left -= len(some)
             scorer.add(name, some, some, None, genes_left=left)
