@@ -59,7 +59,7 @@ class BakeSettings:
     window_size: int | None = None
     """Bases of a window for all taxa, at most 65535. None: 5000 in whole_genome; in gene_centric 9000 for prokaryotes, 15000 unicellular, 25000 invertebrates and plants, 30000 vertebrates."""
     taxon_windows: tuple[str, ...] = ()
-    """Bases of the windows of single taxa, as TAXON=BASES, where they differ from --window_size."""
+    """Bases of the windows of single taxa, as TAXON=BASES; --window_size is for the others."""
     taxon_genes: tuple[str, ...] = ()
     """gene_centric: most genes of single taxa that get windows, as TAXON=NUMBER, drawn evenly from a taxon's genomes. Without it 10000 for prokaryotes, 15000 for others."""
     window_overlap: int = 0
