@@ -252,6 +252,8 @@ class GeneT5(nn.Module):
         tensors = {name: tensor.to(dtype).contiguous() for name, tensor in self._stored().items()}
         scratch = path / (WEIGHTS_FILE + ".tmp")
         save_file(tensors, scratch, metadata={"format": "pt"})
+        # safetensors 0.8 makes files that their owner alone can read.
+        scratch.chmod((path / CONFIG_FILE).stat().st_mode)
         os.replace(scratch, path / WEIGHTS_FILE)
 
     def _stored(self) -> dict[str, Tensor]:

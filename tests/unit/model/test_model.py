@@ -323,6 +323,12 @@ def test_saved_and_loaded_model_is_the_same(tmp_path):
     )
 
 
+def test_weights_may_be_read_by_whom_the_config_may(tmp_path):
+    make_model().save_pretrained(tmp_path)
+    config, weights = (tmp_path / name for name in ("config.json", "model.safetensors"))
+    assert weights.stat().st_mode == config.stat().st_mode
+
+
 @torch.no_grad()
 def test_weights_stored_in_half_precision_take_half_the_room_and_load_as_fp32(tmp_path):
     model, batch = make_model(), make_batch()
