@@ -163,6 +163,22 @@ def test_codon_lines_of_one_contig_tell_about_all() -> None:
     assert (first.canonical.partial_3, second.canonical.partial_3) == (True, False)
 
 
+def test_a_gene_lies_on_one_contig() -> None:
+    """Even a trans-spliced one: what names a parent on another contig is bad."""
+    lines = [
+        "c1\t.\tgene\t1\t9\t.\t+\t.\tID=g;exception=trans-splicing\n",
+        "c1\t.\tCDS\t1\t9\t.\t+\t0\tID=c;Parent=g\n",
+        "c2\t.\tCDS\t1\t9\t.\t+\t0\tID=c;Parent=g\n",
+        "c3\t.\tgene\t1\t9\t.\t+\t.\tID=g;exception=trans-splicing\n",
+        "c3\t.\tCDS\t1\t9\t.\t+\t0\tID=c;Parent=g\n",
+    ]
+    with pytest.raises(DataError, match=r'x:3: parent "g" that is not on contig "c2"'):
+        parse_gff3(lines, Path("x"))
+    annotation = parse_gff3(lines, Path("x"), skip_bad=True)
+    assert [gene.contig for gene in annotation.genes] == ["c1", "c3"]
+    assert annotation.skipped == {"parent": 1}
+
+
 def test_skipped_records_are_counted_by_contig() -> None:
     lines = [
         "no tabs\n",
