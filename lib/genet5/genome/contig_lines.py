@@ -97,13 +97,9 @@ class LineFile(AnnotationFile):
         return enumerate(map(bytes.decode, islice(self.raw, count)), number)
 
     def _find_runs(self, trouble: Trouble) -> None:
-        runs: array[int] = array("q")  # of the contig at hand
-        prefix, offset, number, first = (
-            b"\n",
-            0,
-            0,
-            0,
-        )  # no line starts with a line end but an empty one
+        runs: array[int] = array("q")  # of the contig at hand; empty where there is none
+        prefix = b"\n"  # how its lines start; blank lines belong anywhere
+        offset = number = first = 0
         for number, line in enumerate(self.raw, 1):
             if line.startswith(prefix):
                 offset += len(line)

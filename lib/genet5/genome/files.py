@@ -111,18 +111,19 @@ def _is_plain(path: Path) -> bool:
 
 def _unpacked(path: Path) -> BinaryIO:
     copy = tempfile.SpooledTemporaryFile(_MOST_IN_MEMORY)  # noqa: SIM115 - the caller closes it
-    with open_text(path) as text:
-        while block := text.read(_BLOCK_BYTES):
-            try:
+    try:
+        with open_text(path) as text:
+            while block := text.read(_BLOCK_BYTES):
                 copy.write(block.encode())
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise DataError(
-                    f"no room in {tempfile.gettempdir()} for the file without its compression",
-                    path=path, remedy="Set TMPDIR to a folder with more room",
-                ) from error  # fmt: skip
-    copy.seek(0)
+        copy.seek(0)
+    except BaseException as error:
+        copy.close()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(
+                f"no room in {tempfile.gettempdir()} for an unpacked copy",
+                path=path, remedy="Set TMPDIR to a folder with more room",
+            ) from error  # fmt: skip
+        raise
     return cast("BinaryIO", copy)
 
 

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from genet5.errors import DataError
-from genet5.genome.files import atomic_writer, damage_as_data_error, open_binary, open_text
+from genet5.genome.files import (
+    atomic_writer,
+    damage_as_data_error,
+    open_binary,
+    open_seekable,
+    open_text,
+)
 
 
 @pytest.mark.parametrize("name", ["plain.gff3", "misleading.txt"])
@@ -88,3 +98,41 @@ def test_atomic_writer_to_standard_output(capsys: pytest.CaptureFixture[str]) ->
     with atomic_writer(Path("-")) as out:
         out.write("genes\n")
     assert capsys.readouterr().out == "genes\n"
+
+
+PIECES = st.sampled_from([b"a\tb", b"\n", b"\r\n", b"\r", b"\xc3\xa9", b"\xc3", b"\xff", b"\xef\xbb\xbf", b"x" * 200_000])  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=st.lists(PIECES, max_size=8), squeeze=st.booleans())
+def test_seekable_files_hold_what_text_files_say(
+    tmp_path: Path, pieces: list[bytes], squeeze: bool
+) -> None:
+    path = tmp_path / "a"
+    data = b"".join(pieces)
+    path.write_bytes(gzip.compress(data) if squeeze else data)
+    with open_text(path) as text, open_seekable(path) as raw:
+        expected = text.read().encode()
+        assert raw.read() == expected
+        raw.seek(len(expected) // 2)
+        assert raw.read() == expected[len(expected) // 2 :]
+
+
+def test_standard_input_is_seekable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"a\nb\n"))))
+    with open_seekable(Path("-")) as raw:
+        assert list(raw) == [b"a\n", b"b\n"]
+        raw.seek(2)
+        assert list(raw) == [b"b\n"]
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", lambda _: Full())
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"a\n"))
+    with pytest.raises(DataError, match=r"a.gz: no room in .* Set TMPDIR"), open_seekable(path):
+        pass
