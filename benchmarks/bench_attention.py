@@ -59,6 +59,8 @@ class BenchSettings:
     """Leave out what would take longer."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device; auto = CUDA where there is one."""
+    threads: int | None = None
+    """Threads on a CPU; None = as PyTorch has it. One is best on a machine that has other work."""
     note: str = ""
     """What the result file says about the machine, such as: shared, other jobs ran."""
     out: Path | None = None
@@ -107,6 +109,8 @@ def measure_one(settings: BenchSettings) -> int:
     """Measure one contender at one length and print the figures as JSON."""
     assert settings.one is not None
     torch.manual_seed(0)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     device, length = measure.choose_device(settings.device), settings.lengths[0]
     shape = (1, settings.heads, length, settings.head_width)
     qkv = [torch.randn(shape, device=device, dtype=settings.torch_dtype) for _ in range(3)]
@@ -136,6 +140,7 @@ def ask(settings: BenchSettings, name: str, length: int, backward: bool) -> dict
     shape = ("window", "heads", "head_width", "dtype", "rounds", "limit_s", "device")
     flags = [f"--{key}={getattr(settings, key)}" for key in shape]
     flags += ["--alibi"] * settings.alibi + ["--backward"] * backward
+    flags += [f"--threads={settings.threads}"] if settings.threads else []
     command = [sys.executable, __file__, "--one", name, "--lengths", str(length), *flags]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
@@ -164,6 +169,8 @@ def bench(settings: BenchSettings) -> int:
     if settings.one is not None:
         return measure_one(settings)
     device = measure.choose_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     shape = {key: getattr(settings, key) for key in ("window", "heads", "head_width", "alibi")}
     record = {
         "what": "windowed self-attention of one layer against length",
@@ -172,7 +179,8 @@ def bench(settings: BenchSettings) -> int:
         "shape": shape | {"dtype": str(settings.torch_dtype).removeprefix("torch.")},
         "results": [],
     }
-    print("| pass | tokens | contender | ms | peak MiB |\n|---|---|---|---|---|")
+    print("| pass | tokens | contender | ms | processor ms | peak MiB |")
+    print("|---|---|---|---|---|---|")
     for backward in (False, True):
         kind = "forward and backward" if backward else "forward"
         for name in contenders(settings, backward):
@@ -188,8 +196,9 @@ def bench(settings: BenchSettings) -> int:
                         guess_ms = row["median_ms"] * (following[0] / length) ** growth
                 elif "failed" in row["left_out"]:
                     guess_ms = float("inf")
-                shown = row.get("median_ms", row.get("left_out"))
-                print(f"| {kind} | {length} | {name} | {shown} | {row.get('peak_mib', '')} |", flush=True)  # fmt: skip
+                shown = [row.get("median_ms", row.get("left_out")), row.get("cpu_ms", "")]
+                cells = (kind, length, name, *shown, row.get("peak_mib", ""))
+                print("|", " | ".join(map(str, cells)), "|", flush=True)
                 record["results"].append({"pass": kind, "tokens": length, "contender": name, **row})
     out = settings.out or measure.result_path(device, "attention")
     save_json(out, record)

@@ -48,6 +48,8 @@ class BenchSettings:
     """Measure our block under torch.compile, too."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device; auto = CUDA where there is one."""
+    threads: int | None = None
+    """Threads on a CPU; None = as PyTorch has it. One is best on a machine that has other work."""
     note: str = ""
     """What the result file says about the machine, such as: shared, other jobs ran."""
     out: Path | None = None
@@ -74,8 +76,8 @@ def mixtral(settings: BenchSettings, experts: str) -> nn.Module:
 def copy_weights(ours: MixtureOfExperts, theirs: nn.Module) -> None:
     """Give Mixtral's block our weights."""
     theirs.gate.weight.copy_(ours.router.weight)
-    theirs.experts.gate_up_proj.copy_(ours.up.transpose(1, 2))
-    theirs.experts.down_proj.copy_(ours.down.transpose(1, 2))
+    theirs.experts.gate_up_proj.copy_(ours.up)
+    theirs.experts.down_proj.copy_(ours.down)
 
 
 def blocks(settings: BenchSettings, device: torch.device) -> dict[str, nn.Module]:
@@ -130,6 +132,8 @@ def differences(found: dict[str, nn.Module], x: Tensor, goal: Tensor) -> dict[st
 def bench(settings: BenchSettings) -> int:
     """Measure, print a table and write JSON."""
     device = measure.choose_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     record = {
         "what": "mixture of experts, forward and backward, bf16",
         **measure.environment(device, "transformers"),
@@ -141,7 +145,8 @@ def bench(settings: BenchSettings) -> int:
         "results": [],
     }
     found = blocks(settings, device)
-    print("| tokens | block | ms | of genet5's time |\n|---|---|---|---|")
+    unit = "cpu_ms" if device.type == "cpu" else "median_ms"
+    print("| tokens | block | ms | processor ms | of genet5's |\n|---|---|---|---|---|")
     for tokens in settings.tokens:
         x = torch.randn(1, tokens, settings.width, device=device, dtype=torch.bfloat16)
         goal = torch.randn_like(x)
@@ -149,10 +154,10 @@ def bench(settings: BenchSettings) -> int:
         apart = differences(found, x, goal)
         steps = {name: step(block, x, goal) for name, block in found.items()}
         times = measure.time_in_turn(steps, device, rounds=settings.rounds)
-        ours = times["genet5"]["median_ms"]
         for name, row in times.items():
-            ratio = row["median_ms"] / ours
-            print(f"| {tokens} | {name} | {row['median_ms']:.1f} | {ratio:.2f} |", flush=True)
+            ratio = round(row[unit] / times["genet5"][unit], 3)
+            shown = row["median_ms"], row.get("cpu_ms", "")
+            print(f"| {tokens} | {name} | {shown[0]} | {shown[1]} | {ratio:.2f} |", flush=True)
             record["results"].append({"tokens": tokens, "block": name, **row, "ratio": ratio})
         record.setdefault("relative_difference_of_output_and_gradient", {})[tokens] = apart
     out = settings.out or measure.result_path(device, "moe")

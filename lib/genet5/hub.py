@@ -233,7 +233,7 @@ def _fill_feedforward(target: nn.Module, source: Mapping[str, Tensor]) -> list[s
     if not isinstance(target, MixtureOfExperts):
         return _fill(target, source, "feedforward", "")
     for name, experts in (("up", target.up), ("down", target.down)):
-        dense = source[f"feedforward.{name}.weight"].T.to(experts.device)
+        dense = source[f"feedforward.{name}.weight"].to(experts.device)
         experts.mul_(UPCYCLE_NOISE).add_(dense)
     return ["up", "down"]
 

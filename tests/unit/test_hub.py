@@ -389,7 +389,7 @@ def test_decoder_layers_start_from_the_layers_at_their_height(folder, state):
 def test_experts_are_the_dense_feedforward_plus_small_noise(folder, state):
     experts = imported(folder).decoder.layers[1].feedforward
     for got, name in ((experts.up, "gated_layers"), (experts.down, "wo")):
-        noise = got - state[f"bert.encoder.layer.1.mlp.{name}.weight"].T
+        noise = got - state[f"bert.encoder.layer.1.mlp.{name}.weight"]
         assert noise.std().item() == pytest.approx(UPCYCLE_NOISE * 0.02, rel=0.1)
         assert not torch.equal(noise[0], noise[1])
     assert experts.router.weight.std().item() == pytest.approx(0.006, rel=0.3)
@@ -454,7 +454,7 @@ def test_experts_in_the_encoder_start_from_its_feedforward(folder, state):
     encoder = dataclasses.replace(shape.encoder, num_experts=2, moe_every=2)
     model = imported(folder, shape=dataclasses.replace(shape, encoder=encoder))
     # The last of three layers has experts, so the first has, and the second is dense.
-    noise = model.encoder.layers[2].feedforward.down - state["bert.encoder.layer.2.mlp.wo.weight"].T
+    noise = model.encoder.layers[2].feedforward.down - state["bert.encoder.layer.2.mlp.wo.weight"]
     assert noise.std().item() == pytest.approx(UPCYCLE_NOISE * 0.02, rel=0.1)
     dense = model.encoder.layers[1].feedforward.down.bias
     assert torch.equal(dense, state["bert.encoder.layer.1.mlp.wo.bias"])

@@ -63,8 +63,9 @@ class MixtureOfExperts(nn.Module):
         super().__init__()
         self.num_experts, self.top_k = num_experts, top_k
         self.router = nn.Linear(width, num_experts, bias=False)
-        self.up = nn.Parameter(torch.zeros(num_experts, width, 2 * ff_dim))
-        self.down = nn.Parameter(torch.zeros(num_experts, ff_dim, width))
+        # (out, in) as nn.Linear has it: faster than (in, out) in the forward pass, alike in the backward pass
+        self.up = nn.Parameter(torch.zeros(num_experts, 2 * ff_dim, width))
+        self.down = nn.Parameter(torch.zeros(num_experts, width, ff_dim))
         bias = torch.zeros(num_experts) if balance == "bias" else None
         self.register_buffer("choice_bias", bias)
         self.routed: Tensor | None = None
@@ -90,9 +91,9 @@ class MixtureOfExperts(nn.Module):
         )
         rows = _Dispatch.apply(x.to(kind), token, place)
         product = F.grouped_mm if kind == torch.bfloat16 else _grouped_mm_uncompiled
-        both = product(rows, self.up.to(kind), offs=ends)
-        out = product(_GatedGelu.apply(both), self.down.to(kind), offs=ends)
-        mixed = _Combine.apply(out, shares, token, place).to(x.dtype)
+        both = product(rows, self.up.to(kind).transpose(1, 2), offs=ends)
+        out = product(_GatedGelu.apply(both), self.down.to(kind).transpose(1, 2), offs=ends)
+        mixed = _Combine.apply(out, shares, token, place, x.dtype)
         return mixed.view_as(x_BTD), self._losses(logits, probabilities, chosen, real_BT)
 
     def _route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -205,23 +206,29 @@ class _Dispatch(torch.autograd.Function):
 
 
 class _Combine(torch.autograd.Function):
-    """Sum each token's rows by their shares, in fp32; (N, D) in the shares' dtype."""
+    """Sum each token's rows by their shares, in fp32, then round to `dtype`."""
 
     @staticmethod
     def forward(
-        ctx: Any, rows_RD: Tensor, shares_NK: Tensor, token_R: Tensor, place_NK: Tensor
+        ctx: Any,
+        rows_RD: Tensor,
+        shares_NK: Tensor,
+        token_R: Tensor,
+        place_NK: Tensor,
+        dtype: torch.dtype,
     ) -> Tensor:
         ctx.save_for_backward(rows_RD, shares_NK, token_R, place_NK)
         picked = rows_RD.index_select(0, place_NK.flatten()).view(*place_NK.shape, -1)
-        return (picked * shares_NK[..., None]).sum(dim=1)
+        return (picked * shares_NK[..., None]).sum(dim=1).to(dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad_ND: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad_ND: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         rows, shares, token, place = ctx.saved_tensors
         sent = grad_ND.index_select(0, token)
         share_R = torch.empty_like(shares).flatten().scatter_(0, place.flatten(), shares.flatten())
-        to_share = (sent * rows).sum(dim=-1)[place]
-        return (sent * share_R[:, None]).to(rows.dtype), to_share, None, None
+        to_share = (sent * rows).sum(dim=-1, dtype=shares.dtype)[place]
+        to_rows = sent.mul_(share_R[:, None]).to(rows.dtype)
+        return to_rows, to_share, None, None, None
 
 
 class _GatedGelu(torch.autograd.Function):
@@ -231,11 +238,15 @@ class _GatedGelu(torch.autograd.Function):
     def forward(ctx: Any, both_RG: Tensor) -> Tensor:
         ctx.save_for_backward(both_RG)
         gate, value = both_RG.chunk(2, dim=-1)
-        return F.gelu(gate) * value
+        return F.gelu(gate).mul_(value)
 
     @staticmethod
     def backward(ctx: Any, grad_RF: Tensor) -> Tensor:
         (both,) = ctx.saved_tensors
         gate, value = both.chunk(2, dim=-1)
-        to_gate = torch.ops.aten.gelu_backward(grad_RF * value, gate)
-        return torch.cat((to_gate, grad_RF * F.gelu(gate)), dim=-1)
+        grad = torch.empty_like(both)
+        to_gate, to_value = grad.chunk(2, dim=-1)
+        scratch = F.gelu(gate)  # large tensors cost more to get than to fill: two are enough
+        to_value.copy_(scratch.mul_(grad_RF))
+        to_gate.copy_(torch.ops.aten.gelu_backward(torch.mul(grad_RF, value, out=scratch), gate))
+        return grad

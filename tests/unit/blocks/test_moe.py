@@ -18,8 +18,8 @@ def make_experts(num_experts=4, top_k=2, width=16, ff_dim=32, balance="loss"):
 
 
 def expert_output(moe, x, expert):
-    gate, value = (x @ moe.up[expert]).chunk(2, dim=-1)
-    return (F.gelu(gate) * value) @ moe.down[expert]
+    gate, value = (x @ moe.up[expert].T).chunk(2, dim=-1)
+    return (F.gelu(gate) * value) @ moe.down[expert].T
 
 
 def mixture_by_loop(moe, x):
@@ -99,9 +99,9 @@ def test_gradients_of_the_hand_written_functions_are_right():
     _, token, place, _, x = sorted_case()
     shares = torch.rand(5, 2, dtype=torch.float64).requires_grad_()
     rows = torch.randn(10, 4, dtype=torch.float64).requires_grad_()
-    check = torch.autograd.gradcheck
+    check, combine = torch.autograd.gradcheck, moe_module._Combine.apply
     assert check(lambda x: moe_module._Dispatch.apply(x, token, place), x.requires_grad_())
-    assert check(lambda r, s: moe_module._Combine.apply(r, s, token, place), (rows, shares))
+    assert check(lambda r, s: combine(r, s, token, place, torch.float64), (rows, shares))
     assert check(moe_module._GatedGelu.apply, rows)
 
 
