@@ -28,7 +28,7 @@ from genet5.annotate.score import FEATURES, feature_table, fit_scoring
 from genet5.annotate.settings import AnnotateSettings, load_settings, save_settings
 from genet5.config.annotate import AnnotateConfig
 from genet5.config.fit import FitSettings
-from genet5.errors import ConfigError
+from genet5.errors import ConfigError, DataError
 from genet5.genome.fasta import Contig, read_fasta
 from genet5.genome.formats import read_annotation
 from genet5.genome.gene import Gene
@@ -69,6 +69,7 @@ def fit_model(settings: FitSettings) -> AnnotateSettings:
 
     Raises:
         ConfigError: No contig is left, or there are not both right and wrong candidates.
+        DataError: A reference has no complete coding gene on the contigs at hand.
     """
     base = _base_settings(settings)
     save_settings(base, settings.model)
@@ -114,6 +115,11 @@ def annotate_and_label(settings: FitSettings, index: int) -> tuple[list[Sample],
         raise ConfigError("contigs", settings.contigs, f"must name contigs of {config.genome}")
     lengths = {c.name: len(c.bases) for c in contigs}
     genes = [g for g in reference if g.contig in lengths and g.end <= lengths[g.contig]]
+    if not any(g.is_regular for g in genes):
+        raise DataError(
+            "no complete coding gene", expected="genes of the contigs at hand",
+            path=settings.references[index], remedy="Are the contigs' names those of the FASTA file?",
+        )  # fmt: skip
     plan = replace(plan, lengths=lengths)
     annotator = load_annotator(plan)
     how = Selection(

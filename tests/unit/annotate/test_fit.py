@@ -14,7 +14,7 @@ from genet5.cli.simulate import main as simulate
 from genet5.config.bake import BakeSettings
 from genet5.config.fit import FitSettings
 from genet5.dataset.bake import bake
-from genet5.errors import ConfigError
+from genet5.errors import ConfigError, DataError
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,16 @@ def test_scores_are_fitted_and_a_second_fit_from_kept_windows_is_the_same(
 def test_contigs_that_are_not_there_are_an_error(model: Path, genome: Path) -> None:
     with pytest.raises(ConfigError, match="contigs"):
         fit_model(settings_of(model, genome, contigs=("nowhere",)))
+
+
+def test_a_reference_of_other_contigs_is_an_error(
+    model: Path, genome: Path, tmp_path: Path
+) -> None:
+    text = (genome / "genome.fa").read_text(encoding="ascii")
+    renamed = tmp_path / "renamed.fa"
+    renamed.write_text(text.replace(">", ">other_"), encoding="ascii")
+    with pytest.raises(DataError, match="no complete coding gene"):
+        fit_model(settings_of(model, genome, genomes=(renamed,)))
 
 
 def test_genomes_and_references_go_in_pairs(model: Path, genome: Path) -> None:
