@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from genet5.cli.parse import run
 from genet5.config.eval import EvalSettings
 from genet5.config.files import save_json
-from genet5.genome.annotation import AnnotationFile
+from genet5.genome.annotation import AnnotationFile, without_garbage_collection
 from genet5.genome.files import atomic_writer
 from genet5.genome.formats import open_annotation
 from genet5.score.genes import GeneScorer
@@ -49,6 +49,7 @@ def _score(settings: EvalSettings) -> Scores:
     """Score contig by contig: the genes of one are in memory at a time."""
     scorer = GeneScorer(None if settings.kind == "auto" else settings.kind == "prokaryote")
     with ExitStack() as stack:
+        stack.enter_context(without_garbage_collection())
         predictions, reference = (
             stack.enter_context(open_annotation(path, skip_bad=settings.skip_bad))
             for path in (settings.predictions, settings.reference)
