@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,24 +68,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _bench(settings: BenchSettings) -> int:
+    figures: dict[str, Any] = {"machine": _machine()}
     with tempfile.TemporaryDirectory(dir=settings.scratch) as scratch:
         state = dnabert2.random_state(dnabert2.PUBLISHED)
         source = dnabert2.write(Path(scratch) / "dnabert2", dnabert2.PUBLISHED, state)
         shutil.copy(settings.tokenizer, source / "tokenizer.json")
-        figures = {"init": _init(source, Path(scratch) / "base")}
-        figures["states"] = _compare(Path(scratch) / "base", state, settings.lengths)
-    figures["machine"] = {
+        figures["init"] = _init(source, Path(scratch) / "base")
+        figures["states"] = []
+        for row in _compare(Path(scratch) / "base", state, settings.lengths):
+            sys.stderr.write(f"{row}\n")
+            figures["states"].append(row)
+            if settings.json:  # after each row: long sequences take minutes on few cores
+                save_json(settings.json, figures)
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+def _machine() -> dict[str, Any]:
+    return {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
+        "load_before": round(os.getloadavg()[0], 1),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "date": datetime.date.today().isoformat(),
     }
-    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
-    if settings.json:
-        save_json(settings.json, figures)
-    return 0
 
 
 def _init(source: Path, out: Path) -> dict[str, Any]:
@@ -114,11 +121,10 @@ def _init(source: Path, out: Path) -> dict[str, Any]:
 @torch.no_grad()
 def _compare(
     folder: Path, state: dict[str, Tensor], lengths: Sequence[int]
-) -> list[dict[str, Any]]:
-    """Largest differences between the written encoder and the equations."""
+) -> Iterator[dict[str, Any]]:
+    """Yield the largest differences between the written encoder and the equations."""
     config = settings_from_dict(ModelConfig, load_json(folder / "config.json"), folder)
     exact = {name: tensor.double() for name, tensor in state.items()}
-    rows = []
     for length in lengths:
         ids = torch.randint(0, 4096, (length,), generator=torch.Generator().manual_seed(length))
         for window in (0, config.encoder.window_tokens):
@@ -134,22 +140,18 @@ def _compare(
             padded = _encode(encoder, batch, [length, length, length // 3])
             short = dnabert2.states(state, dnabert2.PUBLISHED, ids[: length // 3], half)
             truth = dnabert2.states(exact, dnabert2.PUBLISHED, ids, half)
-            rows.append(
-                {
-                    "tokens": length,
-                    "window": window or "all",
-                    "max_diff": _diff(got, expected),
-                    "max_diff_in_batch": _diff(padded[0], expected),
-                    "max_diff_padded": _diff(padded[2, : length // 3], short),
-                    "max_diff_to_fp64": _diff(got, truth),
-                    "equations_to_fp64": _diff(expected, truth),
-                    "largest_state": round(expected.abs().max().item(), 2),
-                    "encoder_s": round(end - middle, 2),
-                    "equations_s": round(middle - begin, 2),
-                }
-            )
-            sys.stderr.write(f"{rows[-1]}\n")
-    return rows
+            yield {
+                "tokens": length,
+                "window": window or "all",
+                "max_diff": _diff(got, expected),
+                "max_diff_in_batch": _diff(padded[0], expected),
+                "max_diff_padded": _diff(padded[2, : length // 3], short),
+                "max_diff_to_fp64": _diff(got, truth),
+                "equations_to_fp64": _diff(expected, truth),
+                "largest_state": round(expected.abs().max().item(), 2),
+                "encoder_s": round(end - middle, 2),
+                "equations_s": round(middle - begin, 2),
+            }
 
 
 def _diff(one: Tensor, other: Tensor) -> float:
