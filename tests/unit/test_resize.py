@@ -141,6 +141,10 @@ def test_config_tokenizer_and_settings_of_annotation_go_along(tmp_path) -> None:
     assert config == replace(tiny_config(tied=True), structure_vocab=len(V) + 3)
     assert (tmp_path / "new/annotate.json").read_bytes() == (folder / "annotate.json").read_bytes()
     require_fit(tmp_path / "new")
+    modes = {
+        path.stat().st_mode for path in (tmp_path / "new").glob("*.*") if path.stem != "annotate"
+    }
+    assert len(modes) == 1, "weights can be read by whoever can read the config"
 
 
 def test_without_a_tokenizer_the_models_own_appended_one_counts(tmp_path) -> None:

@@ -35,5 +35,5 @@ def write_table(tokenizer: Tokenizer, counts: Counter[str], *, first_new: int) -
     for index, name in enumerate(structure.gene_types):
         number = f"{counts[name]:>10,} genes" if counts else ""
         new = "  new" if index >= first_new else ""
-        line = f"{structure.first_type + index:>4}  {name:<24}{number}{new}"
+        line = f"{structure.first_type + index:>4}  {name:<32}{number}{new}"
         sys.stdout.write(line.rstrip() + "\n")
