@@ -153,7 +153,7 @@ def bench(settings: BenchSettings) -> int:
         x.requires_grad_()
         apart = differences(found, x, goal)
         steps = {name: step(block, x, goal) for name, block in found.items()}
-        times = measure.time_in_turn(steps, device, rounds=settings.rounds)
+        times = measure.time_in_turn(steps, device, rounds=settings.rounds, warmup=1)
         for name, row in times.items():
             ratio = round(row[unit] / times["genet5"][unit], 3)
             shown = row["median_ms"], row.get("cpu_ms", "")

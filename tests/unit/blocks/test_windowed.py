@@ -56,26 +56,28 @@ def attend(backend, q, k, v, lengths, window, slopes):
     return attend_window(q, k, v, sight)
 
 
-@pytest.mark.parametrize("length", [5, 8, 16, 37])
+@pytest.mark.parametrize(("length", "window"), [(5, 8), (8, 8), (16, 8), (37, 8), (700, 512)])
 @pytest.mark.parametrize("with_alibi", [False, True])
 @pytest.mark.parametrize("with_gradient", [False, True])
-def test_sdpa_in_blocks_equals_the_definition(length, with_alibi, with_gradient):
+def test_sdpa_in_blocks_equals_the_definition(length, window, with_alibi, with_gradient):
     lengths = torch.tensor([length, max(1, length - 3)])
     q, k, v = make_qkv(length=length)
     slopes = slopes_if(with_alibi)
     with torch.set_grad_enabled(with_gradient):
-        got = attend("sdpa", q, k, v, lengths, 8, slopes)
-    assert_equal_but_for_padding(got, by_the_book(q, k, v, lengths, 8, slopes), lengths)
+        got = attend("sdpa", q, k, v, lengths, window, slopes)
+    assert_equal_but_for_padding(got, by_the_book(q, k, v, lengths, window, slopes), lengths)
 
 
+@pytest.mark.parametrize(("length", "window"), [(37, 8), (700, 512)])
 @pytest.mark.parametrize("with_alibi", [False, True])
-def test_gradients_of_sdpa_in_blocks_equal_those_of_the_definition(with_alibi):
-    q, k, v = (x.requires_grad_() for x in make_qkv())
-    lengths, slopes = torch.tensor([37, 20]), slopes_if(with_alibi)
-    goal = torch.randn_like(q) * key_mask(lengths, 37).transpose(-1, -2)
-    expected = by_the_book(q, k, v, lengths, 8, slopes)
+def test_gradients_of_sdpa_in_blocks_equal_those_of_the_definition(length, window, with_alibi):
+    q, k, v = (x.requires_grad_() for x in make_qkv(length=length))
+    lengths, slopes = torch.tensor([length, length // 2]), slopes_if(with_alibi)
+    goal = torch.randn_like(q) * key_mask(lengths, length).transpose(-1, -2)
+    expected = by_the_book(q, k, v, lengths, window, slopes)
     want = torch.autograd.grad((expected * goal).sum(), (q, k, v))
-    got = torch.autograd.grad((attend("sdpa", q, k, v, lengths, 8, slopes) * goal).sum(), (q, k, v))
+    out = attend("sdpa", q, k, v, lengths, window, slopes)
+    got = torch.autograd.grad((out * goal).sum(), (q, k, v))
     for one, other in zip(got, want, strict=True):
         torch.testing.assert_close(one, other, atol=2e-5, rtol=0)
 
