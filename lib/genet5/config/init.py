@@ -143,7 +143,7 @@ class InitSettings:
     zhihan1996/DNABERT-2-117M."""
     tokenizer: str | None = None
     """Sequence tokenizer: kmer:K (K = 1..8, non-overlapping), nucleotide, or the path of a tokenizer.json: BPE, or
-    written by init_tokens (with its gene types). None = kmer:6, or that of --dnabert_path."""
+    written by init_tokens (with its gene types). None = kmer:6, or what comes with DNABERT-2."""
     gene_types: tuple[str, ...] = ()
     """Gene types to append to the vocabulary's own (protein_coding, tRNA, rRNA, ncRNA, pseudogene)."""
     seed: int = 0
