@@ -19,11 +19,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import measure
 import torch
-import tyro
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -56,7 +55,7 @@ class BenchSettings:
     rounds: int = 5
     """Measured rounds."""
     limit_s: float = 100.0
-    """Leave out what would take longer."""
+    """Leave out steps that would take longer (processor time on a CPU)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device; auto = CUDA where there is one."""
     threads: int | None = None
@@ -65,10 +64,10 @@ class BenchSettings:
     """What the result file says about the machine, such as: shared, other jobs ran."""
     out: Path | None = None
     """JSON file; by default benchmarks/results/DATE_DEVICE_attention.json."""
-    one: Annotated[str | None, tyro.conf.Suppress] = None
-    """Of the script itself: measure this contender ..."""
-    backward: Annotated[bool, tyro.conf.Suppress] = False
-    """... with its backward pass ..."""
+    one: str | None = None
+    """Measure this contender at the first length only, and print JSON; the script calls itself so."""
+    backward: bool = False
+    """With `one`: its backward pass, too."""
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -126,13 +125,18 @@ def measure_one(settings: BenchSettings) -> int:
         attention(*given).backward(goal)
 
     peak = measure.PeakMemory(device)
-    first = measure.time_in_turn({"it": step}, device, rounds=1, warmup=0)["it"]["median_ms"]
+    first = work_ms(measure.time_in_turn({"it": step}, device, rounds=1, warmup=0)["it"])
     peak_mib = peak.growth_mib()
     is_long = first > 1000 * settings.limit_s / (settings.rounds + 1)
     rounds = 1 if is_long else settings.rounds
     row = measure.time_in_turn({"it": step}, device, rounds=rounds, warmup=0)["it"]
     print(json.dumps({**row, "rounds": rounds, "peak_mib": round(peak_mib, 1)}))
     return 0
+
+
+def work_ms(row: dict[str, float]) -> float:
+    """Return the processor time, or the wall time where there is none."""
+    return row.get("cpu_ms", row["median_ms"])
 
 
 def ask(settings: BenchSettings, name: str, length: int, backward: bool) -> dict[str, Any]:
@@ -149,18 +153,15 @@ def ask(settings: BenchSettings, name: str, length: int, backward: bool) -> dict
     return json.loads(result.stdout.strip().splitlines()[-1])
 
 
-def contenders(settings: BenchSettings, backward: bool) -> list[str]:
+def contenders(settings: BenchSettings) -> list[str]:
     """Return the names of all that run here."""
     device, found = measure.choose_device(settings.device), ["sdpa"]
-    for name in ("flex", "flash"):
-        try:
-            choose_backend(name, device, settings.torch_dtype)
-        except ConfigError:
-            continue
-        if (
-            device.type == "cuda"
-        ):  # flex on a CPU has no backward pass, and its forward is for checking
-            found.append(name)
+    if device.type == "cuda":  # flex on a CPU is for checking: it has no backward pass
+        for name in ("flex", "flash"):
+            try:
+                found.append(choose_backend(name, device, settings.torch_dtype))
+            except ConfigError:
+                continue
     return [*found, *PEERS]
 
 
@@ -183,7 +184,7 @@ def bench(settings: BenchSettings) -> int:
     print("|---|---|---|---|---|---|")
     for backward in (False, True):
         kind = "forward and backward" if backward else "forward"
-        for name in contenders(settings, backward):
+        for name in contenders(settings):
             guess_ms = 0.0
             for length in settings.lengths:
                 row = {"left_out": f"would take about {guess_ms / 1000:.0f} s"}
@@ -193,7 +194,7 @@ def bench(settings: BenchSettings) -> int:
                 if "median_ms" in row:
                     following = settings.lengths[settings.lengths.index(length) + 1 :]
                     if following:
-                        guess_ms = row["median_ms"] * (following[0] / length) ** growth
+                        guess_ms = work_ms(row) * (following[0] / length) ** growth
                 elif "failed" in row["left_out"]:
                     guess_ms = float("inf")
                 shown = [row.get("median_ms", row.get("left_out")), row.get("cpu_ms", "")]
