@@ -151,13 +151,19 @@ def _lines(table: Table) -> list[str]:
     for genome in table.genomes:
         here = [result for result in table.results if result.entry.genome == genome]
         for first, result in zip([True] + [False] * len(here), here, strict=False):
-            title = f"{result.entry.title}, {result.size_bp / 1e6:.2f} Mbp" if first else ""
+            title = _title(result) if first else ""
             lines.append(_result_line(table, result, title))
         for peer in table.peers:
             if genome in table.common(peer):
                 cells = [table.difference(peer, genome, level) for level in table.levels]
                 lines.append(_difference_line(cells, _label(table, peer), "blocks"))
     return lines + _mean_lines(table)
+
+
+def _title(result: Result) -> str:
+    """The genome, its size, and how many genes count: few genes make figures that mean little."""
+    number = result.scores.levels["gene"].reference
+    return f"{result.entry.title}, {result.size_bp / 1e6:.2f} Mbp, {number:,} genes"
 
 
 def _result_line(table: Table, result: Result, title: str) -> str:

@@ -45,7 +45,7 @@ def test_a_table_has_a_line_for_each_tool_and_one_for_the_difference(make_result
     cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
     assert cells[0][:5] == ["genome", "tool", "parameters trained on this species", "stop F1", "exact F1"]  # fmt: skip
     assert {len(row) for row in cells} == {len(cells[0])}
-    assert cells[1][:5] == ["Escherichia coli K-12, 0.01 Mbp", "pyrodigal 1.0", "yes", "1.000", "0.800"]  # fmt: skip
+    assert cells[1][:5] == ["Escherichia coli K-12, 0.01 Mbp, 10 genes", "pyrodigal 1.0", "yes", "1.000", "0.800"]  # fmt: skip
     assert cells[1][-4:] == ["2.0", "3.0", "5.0", "100"]
     assert cells[3][1:5] == ["*ours - pyrodigal 1.0*", "", "*+0.000*", "*+0.100*"]
     assert [row[0] for row in cells[-3:]] == ["**mean of 2**", "**mean of 2**", ""]
