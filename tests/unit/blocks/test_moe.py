@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
+from transformers import MixtralConfig
+from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
 
 from genet5.blocks import moe as moe_module
 from genet5.blocks.moe import MixtureOfExperts, make_feedforward
@@ -73,6 +75,35 @@ def test_balance_is_one_when_experts_share_evenly_and_padding_does_not_count():
     assert loss.tokens_per_expert.sum() == 8
     torch.testing.assert_close(loss.balance / 4, torch.tensor(1.0))
     torch.testing.assert_close(loss.z / 4, torch.log(torch.tensor(4.0)) ** 2)
+
+
+@pytest.mark.parametrize("experts", ["eager", "grouped_mm"])
+def test_mixture_equals_the_mixtral_block_of_transformers(experts):
+    config = MixtralConfig(
+        hidden_size=16,
+        intermediate_size=32,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        hidden_act="gelu",
+        experts_implementation=experts,
+    )
+    moe, theirs = make_experts(), MixtralSparseMoeBlock(config)
+    theirs.load_state_dict(
+        {
+            "gate.weight": moe.router.weight,
+            "experts.gate_up_proj": moe.up,
+            "experts.down_proj": moe.down,
+        }
+    )
+    x = torch.randn(2, 9, 16, requires_grad=True)
+    goal = torch.randn_like(x)
+    ours = moe(x)[0]
+    gradients = torch.autograd.grad(ours, (x, moe.up, moe.down, moe.router.weight), goal)
+    expected = theirs(x)
+    weights = theirs.experts.gate_up_proj, theirs.experts.down_proj, theirs.gate.weight
+    wanted = torch.autograd.grad(expected, (x, *weights), goal)
+    for one, other in zip((ours, *gradients), (expected, *wanted), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 # ---- moving tokens ---------------------------------------------------------------------------------------------------
