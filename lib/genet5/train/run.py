@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from genet5.blocks.windowed import choose_backend
 from genet5.config.files import settings_to_dict
 from genet5.config.train import TrainConfig
 from genet5.dataset.batch import Batch
@@ -222,6 +223,10 @@ def load_model(config: TrainConfig, device: torch.device) -> GeneT5:
     model = GeneT5.from_pretrained(config.base, device=device)
     if config.compute.gradient_checkpointing:
         model.enable_gradient_checkpointing(config.compute.checkpoint_every)
+    dtype = torch.bfloat16 if config.compute.precision == "bf16" else torch.float32
+    choose_backend(
+        config.compute.attention, device, dtype
+    )  # fails here rather than in the first step
     model.use_attention(config.compute.attention)
     if config.compute.mxfp8:
         use_mxfp8(model, require_mxfp8(device, config.compute.precision))

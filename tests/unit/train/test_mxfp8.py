@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from genet5.cli.finet import main
 from genet5.errors import ConfigError
 from genet5.train.mxfp8 import load_product, require_mxfp8, use_mxfp8
 
@@ -69,6 +70,12 @@ def test_fp32_is_refused(gpu):
     gpu((10, 0))
     with pytest.raises(ConfigError, match="--precision bf16"):
         require_mxfp8(CUDA, "fp32")
+
+
+def test_command_refuses_the_flag_before_it_reads_anything(capsys):
+    files = ["no.packed", "no.packed", "no_out", "no_base"]
+    assert main([*files, "--mxfp8", "--device", "cpu"]) == 2
+    assert "mxfp8 = True: needs an NVIDIA Blackwell GPU" in capsys.readouterr().err
 
 
 def test_missing_torchao_says_what_to_install(gpu, monkeypatch):
