@@ -93,6 +93,8 @@ class BenchSettings:
     """Time our scoring of compressed files too."""
     other: Path | None = None
     """Another checkout to time in the same run, for instance an older commit."""
+    other_name: str = "other checkout"
+    """What to call it in the results."""
     folder: Path | None = None
     """Keep the files in this folder; by default they are deleted."""
     out: Path | None = None
@@ -209,7 +211,9 @@ def _commands(settings: BenchSettings, folder: Path, reference: Path, prediction
             small.write_bytes(gzip.compress(path.read_bytes(), 6, mtime=0))
         commands["genet5 eval, gzip"] = ours(ROOT, *packed)
     if settings.other is not None:
-        commands["genet5 eval, other checkout"] = ours(settings.other, *files, name="other.json")
+        commands[f"genet5 eval, {settings.other_name}"] = ours(
+            settings.other, *files, name="other.json"
+        )
     commands["genet5 reads the reference"] = [python, "-c", _READ, str(ROOT / "lib"), str(reference)]  # fmt: skip
     if shutil.which("gt"):
         commands["gt eval"] = ["gt", "eval", *map(str, files)]
