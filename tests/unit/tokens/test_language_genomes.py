@@ -1,0 +1,116 @@
+"""The gene-structure language on every shared genome, at five window sizes: nothing is lost, nothing unexplained.
+
+The figures are those of `benchmarks/accuracy/language_table.py`, which also stand in docs/formats.md.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genet5.annotate.pieces import mirror, piece_of
+from genet5.annotate.windows import plan_axis
+from genet5.genome.fasta import read_fasta
+from genet5.genome.gene import Gene
+from genet5.genome.gff3 import read_gff3
+from genet5.tokens.cut import GeneIndex
+from genet5.tokens.grammar import Grammar
+from genet5.tokens.structure import encode_window
+from genet5.tokens.window import WindowStructure
+
+ROOT = Path(__file__).resolve().parents[3]
+RAW = (ROOT / "../shared/data/raw").resolve()
+GENOMES = sorted(path.parent for path in RAW.glob("*/*/annotation.gff3.gz"))
+
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.skipif(not GENOMES, reason=f"no shared genomes at {RAW}"),
+]
+
+
+@pytest.fixture(scope="module")
+def table():
+    path = ROOT / "benchmarks" / "accuracy" / "language_table.py"
+    spec = importlib.util.spec_from_file_location("language_table", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def stored() -> dict[str, dict]:
+    path = ROOT / "benchmarks" / "results" / "language.json"
+    return {row["genome"]: row for row in json.loads(path.read_text())["genomes"]}
+
+
+@pytest.mark.parametrize("folder", GENOMES, ids=lambda folder: folder.name)
+def test_windows_give_the_genes_again_and_only_broken_genes_are_illegal(
+    folder: Path, table, stored
+) -> None:
+    row = json.loads(json.dumps(table.measure(folder)))
+    assert row["genes"]["legal"] > 0
+    assert "illegal: disputed" not in row["genes"]
+    for counts in row["windows"].values():
+        assert counts["windows"] > 0
+        wrong = (
+            "windows changed",
+            "not a gene",
+            "refused",
+            "legal: lost",
+            "illegal: lost, unknown",
+        )
+        assert not [name for name in counts if name.startswith(wrong)]
+    assert row == stored[folder.name], "if that is meant, run benchmarks/accuracy/language_table.py"
+
+
+@pytest.mark.parametrize("folder", GENOMES, ids=lambda folder: folder.name)
+def test_the_decoders_automaton_takes_the_legal_genes(folder: Path, table) -> None:
+    """32 windows of 8 kb, all rows at once, label by label."""
+    genes = [gene for gene in read_gff3(folder / "annotation.gff3.gz").genes if gene.is_coding]
+    contig = max(read_fasta(folder / "genome.fa.gz"), key=lambda found: len(found.bases))
+    some = [gene for gene in genes if gene.contig == contig.name and gene.end < 2_000_000]
+    study = table.ContigStudy(folder, contig, some, circular=False)
+    starts = range(0, len(contig.bases) - 8_000, 8_000)
+    shown = {start: study.legal.cut(start, start + 8_000) for start in starts}
+    chosen = [start for start in starts if shown[start]][:32]
+    rows = [
+        encode_window(WindowStructure(study.code, None, shown[start]), study.vocabulary)
+        for start in chosen
+    ]
+    longest = max(map(len, rows))
+    labels = np.full((len(rows), longest), study.vocabulary.pad)
+    for row, found in zip(labels, rows, strict=True):
+        row[: len(found)] = found
+    windows = [contig.bases[start : start + 8_000] for start in chosen]
+    grammar = Grammar(windows, [study.code] * len(rows), study.options, study.vocabulary)
+    for step in range(len(grammar.prompt[0]), longest):
+        grammar.advance(labels[:, step])
+    assert grammar.finished.all()
+
+
+@pytest.mark.parametrize("folder", GENOMES, ids=lambda folder: folder.name)
+def test_windows_read_on_the_other_strand_show_the_same_pieces(folder: Path) -> None:
+    by_contig: dict[str, list[Gene]] = defaultdict(list)
+    for gene in read_gff3(folder / "annotation.gff3.gz").genes:
+        if gene.is_regular and gene.canonical.cds_length % 3 == 0:
+            by_contig[gene.contig].append(gene)
+    shown = 0
+    for genes in by_contig.values():
+        index = GeneIndex(genes)
+        for window in plan_axis(max(gene.end for gene in genes), 8_000, 4_000).windows:
+            there = index.cut(window.start, window.end)
+            back = index.cut(window.start, window.end, reverse=True)
+            pieces = [repr(piece_of(gene, window)) for gene in there]
+            mirrored = [repr(mirror(piece_of(gene, window), window)) for gene in back]
+            assert sorted(mirrored) == sorted(pieces)
+            shown += len(pieces)
+    assert shown > 0
