@@ -206,7 +206,9 @@ class LineReader:
 
     def read(self, lines: Iterable[tuple[int, str]]) -> None:
         """Read all lines, numbered as in the file."""
-        take = {"CDS": self._cds} | dict.fromkeys(("exon", "stop_codon", *UTR_TYPES), self._take_part)
+        take = {"CDS": self._cds} | dict.fromkeys(
+            ("exon", "stop_codon", *UTR_TYPES), self._take_part
+        )
         other = self._other
         for number, line in lines:
             if line[0] == "#":
