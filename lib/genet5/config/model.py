@@ -30,9 +30,7 @@ def _require_share(value: float, name: str) -> None:
 
 
 def _require_experts(part: EncoderConfig | DecoderConfig, where: str) -> None:
-    require(
-        part.num_experts >= 0, f"{where}.num_experts", part.num_experts, "must not be negative"
-    )
+    require(part.num_experts >= 0, f"{where}.num_experts", part.num_experts, "must not be negative")
     require(
         part.num_experts == 0 or 1 <= part.moe_top_k <= part.num_experts,
         f"{where}.moe_top_k",
