@@ -88,5 +88,7 @@ def test_spliced_genes_are_legal_and_limited_to_their_share(shared_data, tmp_pat
     assert counts["windows"]["without a gene"] <= 0.06 * counts["windows"]["written"]
     loader = Loader(settings.output_dir / "training.packed", token_budget=12_000)
     assert loader.padding_share() < 0.03
-    batch = next(iter(loader))
-    assert set(np.unique(batch.targets.states)) >= {-100, 0, 1, 2, 3, 4, 5, 6}
+    seen: set[int] = set()
+    for batch, _ in zip(loader, range(20), strict=False):  # ignored stretches are in some batches only
+        seen |= set(np.unique(batch.targets.states).tolist())
+    assert seen >= {-100, 0, 1, 2, 3, 4, 5, 6}
