@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from genet5.genome.gff3 import read_gff3
 from genet5.tokens.cut import GeneIndex
 from genet5.tokens.grammar import Grammar
 from genet5.tokens.structure import encode_window
-from genet5.tokens.window import WindowStructure
+from genet5.tokens.window import WindowGene, WindowStructure
 
 ROOT = Path(__file__).resolve().parents[3]
 RAW = (ROOT / "../shared/data/raw").resolve()
@@ -72,16 +73,24 @@ def test_windows_give_the_genes_again_and_only_broken_genes_are_illegal(
     assert row == stored[folder.name], "if that is meant, run benchmarks/accuracy/language_table.py"
 
 
+def begin_apart(genes: Sequence[WindowGene]) -> bool:
+    """Whether no two genes of one strand have the same first position."""
+    transcripts = [(gene.strand, gene.transcripts[0]) for gene in genes]
+    keys = {(strand, t.frame, t.parts[0].first if t.parts else -1) for strand, t in transcripts}
+    return len(keys) == len(genes)
+
+
 @pytest.mark.parametrize("folder", GENOMES, ids=lambda folder: folder.name)
 def test_the_decoders_automaton_takes_the_legal_genes(folder: Path, table) -> None:
-    """32 windows of 8 kb, all rows at once, label by label."""
+    """32 windows of 8 kb, all rows at once, label by label; two genes that begin alike cannot both be written."""
     genes = [gene for gene in read_gff3(folder / "annotation.gff3.gz").genes if gene.is_coding]
-    contig = max(read_fasta(folder / "genome.fa.gz"), key=lambda found: len(found.bases))
+    name = Counter(gene.contig for gene in genes).most_common(1)[0][0]
+    (contig,) = (found for found in read_fasta(folder / "genome.fa.gz") if found.name == name)
     some = [gene for gene in genes if gene.contig == contig.name and gene.end < 2_000_000]
     study = table.ContigStudy(folder, contig, some, circular=False)
     starts = range(0, len(contig.bases) - 8_000, 8_000)
     shown = {start: study.legal.cut(start, start + 8_000) for start in starts}
-    chosen = [start for start in starts if shown[start]][:32]
+    chosen = [start for start in starts if shown[start] and begin_apart(shown[start])][:32]
     rows = [
         encode_window(WindowStructure(study.code, None, shown[start]), study.vocabulary)
         for start in chosen
