@@ -101,6 +101,10 @@ def _parse(text: str, first_line: int, trouble: Trouble) -> SeqRecord | None:
 
 def _table(record: SeqRecord, line: int) -> ContigTable:
     name = record.id if record.id not in (None, "", ".", "<unknown id>") else record.name
+    if (
+        re.sub(r"\.0+(?=\d+$)", ".", record.name) == name
+    ):  # "c.01" is no version, and VERSION drops its zero
+        name = record.name
     length = len(record.seq) if record.seq is not None else 0
     circular = record.annotations.get("topology") == "circular"
     return ContigTable(name, line, length=length or None, circular=circular)

@@ -198,7 +198,7 @@ def _pair(
     ids = {r.qualifiers["transcript_id"]: i for i, r in enumerate(rnas) if "transcript_id" in r.qualifiers}  # fmt: skip
     for coding in codings:
         at = ids.get(coding.qualifiers.get("transcript_id", ""))
-        if at is not None and at not in found and _fits(coding, rnas[at]):
+        if at is not None and at not in found and _lies_in(coding, rnas[at]):
             found[at] = coding
         else:
             rest.append(coding)
@@ -210,6 +210,12 @@ def _pair(
         else:
             shared.append((rnas[fitting[0]] if fitting else None, coding))
     return [*((rna, found.get(i)) for i, rna in enumerate(rnas)), *shared]
+
+
+def _lies_in(coding: Feature, rna: Feature) -> bool:
+    """Whether every piece of the CDS lies in an exon; one that has its transcript's name may skip exons."""
+    exons = merged(rna.spans)
+    return all(any(a <= c and d <= b for a, b in exons) for c, d in merged(coding.spans))
 
 
 def _fits(coding: Feature, rna: Feature) -> bool:

@@ -187,6 +187,17 @@ def test_bad_records_name_their_first_line() -> None:
         _read(good + good)
 
 
+def test_a_cds_with_its_transcripts_name_may_skip_an_exon_and_a_name_may_end_in_01() -> None:
+    contig = Contig("LmjF.01", encode_bases("ACGT" * 25))
+    cds = (Cds(10, 20, 0), Cds(60, 71, 2))
+    exons = (Exon(0, 20), Exon(30, 40), Exon(60, 90))
+    transcript = Transcript(id="t1", exons=exons, cds=cds)
+    gene = Gene(id="g1", contig="LmjF.01", strand=1, genetic_code=1, transcripts=(transcript,))
+    out = io.StringIO()
+    write_genbank(out, (gene,), [contig])
+    assert _read(out.getvalue()).genes == (gene,)
+
+
 def test_writing_and_reading_again() -> None:
     contig = Contig("c", encode_bases("ATGAAACATTAA" + "C" * 38 + "TTAATGCAT" + "G" * 41), "test")
     genes = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import cds_bases, protein
 from genet5.genome.fasta import read_genome, write_fasta
-from genet5.genome.gene import Transcript
+from genet5.genome.formats import read_annotation
+from genet5.genome.genbank_write import write_genbank
+from genet5.genome.gene import Gene, Transcript
 from genet5.genome.gff3 import read_gff3, write_gff3
 from genet5.genome.gtf import parse_gtf
 from genet5.genome.gtf_write import write_gtf
@@ -53,6 +56,32 @@ def test_regular_genes_translate(folder: Path) -> None:
             )
     assert total > 0
     assert valid / total >= LEAST_VALID.get(folder.parent.name, 0.97)
+
+
+@pytest.mark.parametrize("folder", GENOMES, ids=lambda folder: folder.name)
+def test_genbank_keeps_all_but_scores_and_the_order_of_exceptions(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Two genes of all change their type: GenBank has no RNA of a pseudogene, and no non-coding protein_coding gene."""
+    first = read_gff3(folder / "annotation.gff3.gz")
+    contigs = list(read_genome(folder / "genome.fa.gz").values())
+    path = tmp_path / "again.gb"
+    with path.open("w", encoding="utf-8") as out:
+        write_genbank(out, first.genes, contigs)
+    again = read_annotation(path)
+    assert len(again.genes) == len(first.genes)
+    known = {as_genbank_tells(gene) for gene in first.genes}
+    changed = known ^ {as_genbank_tells(gene) for gene in again.genes}
+    assert {gene.name for gene in changed} <= {"vrgX", "sokA"}
+
+
+def as_genbank_tells(gene: Gene) -> Gene:
+    """A CDS without /transl_table is of code 1."""
+    transcripts = tuple(
+        replace(t, exceptions=tuple(sorted(t.exceptions))) for t in gene.transcripts
+    )
+    code = (gene.genetic_code or 1) if gene.is_coding else gene.genetic_code
+    return replace(gene, score=None, genetic_code=code, transcripts=transcripts)
 
 
 @pytest.mark.parametrize("folder", GENOMES, ids=lambda folder: folder.name)
