@@ -5,7 +5,7 @@ Two questions for each coding gene's canonical transcript. Is it legal under `st
 is cut into windows of several sizes, side by side and overlapping by half, do the windows' labels read back as they were
 written, and give the gene again? Causes come from the bases alone (`genet5.tokens.legality`); a gene that
 the grammar and the bases judge differently is counted as "disputed", which must not happen. Writes
-benchmarks/results/language.json and the tables in docs/formats.md. No model is involved; about ten minutes on two cores.
+benchmarks/results/language.json and the tables in docs/formats.md. No model is involved; five minutes on two cores.
 
 Example:
     python benchmarks/accuracy/language_table.py --genomes Schizosaccharomyces
