@@ -10,7 +10,7 @@ from genet5.annotate.check import first_codon, is_legal
 from genet5.annotate.choose import are_compatible, choose_calls
 from genet5.annotate.merge import Call, Merger
 from genet5.annotate.pieces import Piece
-from genet5.annotate.score import feature_table, gene_log_odds
+from genet5.annotate.score import feature_table, gene_log_odds, probability
 from genet5.annotate.settings import AnnotateSettings
 from genet5.annotate.stitch import Joiner
 from genet5.annotate.windows import Axis, Window, is_blank
@@ -105,7 +105,7 @@ def select_calls(calls: Sequence[Call], how: Selection, axis: Axis) -> list[tupl
     worths = (odds - _logit(how.min_score)).tolist()
     chosen = choose_calls(calls, worths, how.settings.overlaps)
     kept = _without_rivals_over_origin(calls, worths, chosen, how, axis)
-    return [(calls[i], float(1 / (1 + math.exp(-max(-50.0, min(50.0, odds[i])))))) for i in kept]
+    return [(calls[i], float(probability(odds[i]))) for i in kept]
 
 
 def _without_rivals_over_origin(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genet5.annotate.pieces import NAN, Evidence
+from genet5.dataset.per_base import ACCEPTOR, DONOR, START, STOP
 from genet5.tokens.signals import Signals
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.tokens.window import WindowGene, WindowTranscript
 
 _CLIP = 8.0
 """Logits of the state head are cut to this: one base must not outweigh a gene."""
-_START, _STOP, _DONOR, _ACCEPTOR = 0, 2, 4, 6
-"""Rows of the boundary logits on +; on - one more (`dataset.per_base`)."""
 
 
 @dataclass
@@ -82,17 +81,17 @@ def read_tracks(state_logits: Tensor, boundary_logits: Tensor) -> Tracks:
 def tracks_evidence(
     gene: WindowGene, tracks: Tracks, row: int, length_bp: int, core: tuple[int, int]
 ) -> Evidence:
-    """What the per-base heads say of a gene that no decoder wrote; where the window cuts it, of its share in `core`."""
+    """What the per-base heads alone say of a gene's first transcript; where the window cuts it, of its share in `core`."""
     transcript, side = gene.transcripts[0], int(gene.strand < 0)
-    low = core[0] if transcript.cut_left else 0
-    high = core[1] if transcript.cut_right else length_bp
-    edges = tracks.boundaries[row]
-    kinds = (_DONOR, _ACCEPTOR) if gene.strand > 0 else (_ACCEPTOR, _DONOR)
-    ends = _inner_ends(transcript, length_bp)
-    spliced = [float(edges[kinds[i] + side, p]) for i, p in ends if low <= p < high]
-    state, coding = codon_odds(transcript, gene.strand, tracks.codons[row, side], low, high)
-    left = NAN if transcript.cut_left or not transcript.parts else transcript.parts[0].first
-    right = NAN if transcript.cut_right or not transcript.parts else transcript.parts[-1].last
+    low, high = _share(transcript, length_bp, core)
+    edges = tracks.boundaries[row, side::2]
+    before, behind = (DONOR, ACCEPTOR) if gene.strand > 0 else (ACCEPTOR, DONOR)
+    lasts, firsts = _splice_sites(transcript, length_bp, low, high)
+    spliced = [*edges[before, lasts].tolist(), *edges[behind, firsts].tolist()]
+    state, coding = _codon_odds(transcript, gene.strand, tracks.codons[row, side], low, high)
+    parts = transcript.parts
+    left = NAN if transcript.cut_left or not parts else parts[0].first
+    right = NAN if transcript.cut_right or not parts else parts[-1].last
     start, stop = (left, right) if gene.strand > 0 else (right, left)
     return Evidence(
         type_logp=NAN,
@@ -100,24 +99,32 @@ def tracks_evidence(
         splices=len(spliced),
         state=state,
         coding=coding,
-        start_boundary=NAN if math.isnan(start) else float(edges[_START + side, int(start)]),
-        stop_boundary=NAN if math.isnan(stop) else float(edges[_STOP + side, int(stop)]),
-        splice_boundary=sum(spliced),
+        start_boundary=NAN if math.isnan(start) else float(edges[START, int(start)]),
+        stop_boundary=NAN if math.isnan(stop) else float(edges[STOP, int(stop)]),
+        splice_boundary=float(sum(spliced)),
     )
 
 
-def _inner_ends(transcript: WindowTranscript, length_bp: int) -> list[tuple[int, int]]:
-    """(0, last base of a part) and (1, first base of a part) at introns; what the window's edge cuts is no end."""
+def _share(transcript: WindowTranscript, length_bp: int, core: tuple[int, int]) -> tuple[int, int]:
+    """The stretch that this window answers for: up to the core's end where the gene is cut."""
+    low = core[0] if transcript.cut_left else 0
+    return low, core[1] if transcript.cut_right else length_bp
+
+
+def _splice_sites(
+    transcript: WindowTranscript, length_bp: int, low: int, high: int
+) -> tuple[list[int], list[int]]:
+    """Last bases of parts before an intron and first bases behind one in [low, high); what the window's edge cuts is none."""
     lasts = [part.last for part in transcript.parts]
     firsts = [part.first for part in transcript.parts]
     if not (transcript.cut_left and firsts and firsts[0] > 0):
         firsts = firsts[1:]
     if not (transcript.cut_right and lasts and lasts[-1] < length_bp - 1):
         lasts = lasts[:-1]
-    return [(0, p) for p in lasts] + [(1, p) for p in firsts]
+    return [p for p in lasts if low <= p < high], [p for p in firsts if low <= p < high]
 
 
-def codon_odds(
+def _codon_odds(
     transcript: WindowTranscript, strand: int, odds: NDArray[np.float32], low: int, high: int
 ) -> tuple[float, int]:
     """Sum of the codon logits, (3, L), over a transcript's coding bases in [low, high), and their number."""
@@ -160,62 +167,23 @@ class GeneReader:
         labels, logp = self.trace.labels[self.row], self.trace.logp[self.row]
         count = 2 * len(transcript.parts)
         written = np.flatnonzero(labels[begin : span[1]] < 0)[:count] + begin
-        low = self.core[0] if transcript.cut_left else 0
-        high = self.core[1] if transcript.cut_right else int(self.signals.lengths[self.row])
+        length = int(self.signals.lengths[self.row])
         left = None if transcript.cut_left or not count else int(written[0])
         right = None if transcript.cut_right or not count else int(written[-1])
         five, three = (left, right) if forward else (right, left)
-        inner = self._splices(transcript, written, low, high)
-        odds = self.tracks.codons[self.row, int(not forward)]
-        state, coding = codon_odds(transcript, gene.strand, odds, low, high)
-        evidence = Evidence(
-            float(logp[begin] + logp[begin + 1]),
-            NAN if five is None else float(logp[five]),
-            NAN if three is None else float(logp[three]),
-            float(logp[inner].sum()),
-            len(inner),
-            state,
-            coding,
-            self._boundary(five, _START, gene.strand),
-            self._boundary(three, _STOP, gene.strand),
-            self._splice_boundaries(transcript, written, inner, gene.strand),
+        lasts, firsts = _splice_sites(transcript, length, *_share(transcript, length, self.core))
+        bases = -1 - labels[written]
+        inner = np.zeros(count, dtype=bool)
+        inner[::2], inner[1::2] = np.isin(bases[::2], firsts), np.isin(bases[1::2], lasts)
+        heads = tracks_evidence(gene, self.tracks, self.row, length, self.core)
+        evidence = replace(
+            heads,
+            type_logp=float(logp[begin] + logp[begin + 1]),
+            start_logp=NAN if five is None else float(logp[five]),
+            stop_logp=NAN if three is None else float(logp[three]),
+            splice_logp=float(logp[written[inner]].sum()),
         )
         return evidence, self._starts(transcript, gene.strand, five)
-
-    def _splices(
-        self, transcript: WindowTranscript, written: NDArray[np.int64], low: int, high: int
-    ) -> NDArray[np.int64]:
-        """Labels of splice sites in [low, high); ends of the gene, and of parts cut by the edge, are none."""
-        inner = written[1:-1]
-        if transcript.cut_left and transcript.parts and transcript.parts[0].first > 0:
-            inner = written[:-1]
-        length = int(self.signals.lengths[self.row])
-        if transcript.cut_right and transcript.parts and transcript.parts[-1].last < length - 1:
-            inner = np.append(inner, written[-1])
-        bases = -1 - self.trace.labels[self.row, inner]
-        kept: NDArray[np.int64] = inner[(bases >= low) & (bases < high)]
-        return kept
-
-    def _boundary(self, index: int | None, kind: int, strand: int) -> float:
-        if index is None:
-            return NAN
-        base = -1 - int(self.trace.labels[self.row, index])
-        return float(self.tracks.boundaries[self.row, kind + (strand < 0), base])
-
-    def _splice_boundaries(
-        self,
-        transcript: WindowTranscript,
-        written: NDArray[np.int64],
-        inner: NDArray[np.int64],
-        strand: int,
-    ) -> float:
-        """Sum of the donor and acceptor logits at the splice sites `inner`."""
-        total = 0.0
-        opens = set(written[::2].tolist())  # labels of first bases of parts
-        for index in inner.tolist():
-            is_acceptor = (index in opens) == (strand > 0)
-            total += self._boundary(index, _ACCEPTOR if is_acceptor else _DONOR, strand)
-        return total
 
     def _starts(
         self, transcript: WindowTranscript, strand: int, five: int | None

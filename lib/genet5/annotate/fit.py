@@ -208,10 +208,9 @@ def choose_threshold(
     level = "gene" if settings.grammar.introns else "stop"
     best, best_f1, kept = THRESHOLDS[0], -1.0, []
     for threshold in THRESHOLDS:
-        how = Selection(
-            settings=settings, options=settings.grammar.options(), code=0, min_score=threshold
-        )
-        scores = [_evaluate(how, samples, i, known) for i, known in enumerate(truth)]
+        scores = [
+            _evaluate(settings, threshold, samples, i, known) for i, known in enumerate(truth)
+        ]
         f1 = float(np.mean([s.levels[level].f1 for s in scores]))
         log.info("min_score %.2f  %s F1 %.4f", threshold, level, f1)
         if f1 > best_f1:
@@ -225,13 +224,21 @@ def choose_threshold(
     return best
 
 
-def _evaluate(how: Selection, samples: Sequence[Sample], index: int, known: Truth) -> Scores:
+def _evaluate(
+    settings: AnnotateSettings,
+    threshold: float,
+    samples: Sequence[Sample],
+    index: int,
+    known: Truth,
+) -> Scores:
     """Score the genes of one genome that a threshold leaves."""
+    options = settings.grammar.options()
+    how = Selection(settings=settings, options=options, code=known.code, min_score=threshold)
     found: list[Gene] = []
     for sample in samples:
         if sample.genome == index:
             for call, score in select_calls(sample.calls, how, sample.run.axis):
                 name = f"g{len(found)}"
                 found.append(gene_of(call, sample.run.contig.name, name, score, known.code))
-    bare = not how.settings.grammar.introns
+    bare = not settings.grammar.introns
     return score_genes(found, known.genes, known.lengths, prokaryote=bare)

@@ -7,7 +7,7 @@ or the defaults below; `fit_scoring` fits them by Newton's method.
 
 Example:
     scoring = Scoring()
-    probability = gene_probabilities(scoring, feature_table(calls))
+    odds = gene_log_odds(scoring, feature_table(calls))
 """
 
 from __future__ import annotations
@@ -146,9 +146,9 @@ def gene_log_odds(scoring: Scoring, features: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(scoring.bias + centred @ weights)
 
 
-def gene_probabilities(scoring: Scoring, features: ArrayLike) -> NDArray[np.float64]:
-    """Return the probability (0..1) that each row's gene is right."""
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(gene_log_odds(scoring, features), -50, 50))))
+def probability(log_odds: ArrayLike) -> NDArray[np.float64]:
+    """Return the probability (0..1) of each of the log-odds."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(log_odds, -50, 50))))
 
 
 def fit_scoring(
@@ -195,7 +195,7 @@ def _newton(
 ) -> NDArray[np.float64]:
     solution = np.zeros(design.shape[1])
     for _ in range(steps):
-        p = 1.0 / (1.0 + np.exp(-np.clip(design @ solution, -30, 30)))
+        p = probability(design @ solution)
         gradient = design.T @ (right - p) - penalty * solution
         curvature = (design * (p * (1 - p))[:, None]).T @ design + np.diag(penalty + 1e-9)
         change = np.linalg.solve(curvature, gradient)

@@ -16,7 +16,6 @@ DESCRIPTION = (
     "Train BASE on TRAIN, judge it on VAL, and write the trained model to OUT. Ctrl-C finishes the step, saves and "
     "stops; --resume goes on. Under torchrun all processes train one model."
 )
-_PROKARYOTE_CODES = {4, 11, 25}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,11 +40,11 @@ def _finet(config: TrainConfig) -> int:
         judge = gene_judge(config) if config.validation.eval_windows and ranks.is_first else None
         outcome = finetune(config, ranks, judge)
         if ranks.is_first:
-            _say_how_to_annotate(config)
+            _write_annotate_settings(config)
     return 130 if outcome.reason == "interrupted" else 0
 
 
-def _say_how_to_annotate(config: TrainConfig) -> None:
+def _write_annotate_settings(config: TrainConfig) -> None:
     """Give the result an annotate.json: that of BASE if its genes are of the training file's kind, or a new one."""
     from genet5.annotate.settings import FILE_NAME, load_settings, save_settings, settings_for
     from genet5.config.files import load_json, settings_from_dict
@@ -71,9 +70,10 @@ def gene_judge(config: TrainConfig) -> Callable[[Any], dict[str, float]]:
     those whose 3' end is.
     """
     from genet5.annotate.decode import decode_windows
+    from genet5.annotate.settings import settings_for
+    from genet5.config.bake import LONGEST_WINDOW_BP
     from genet5.dataset.packed import PackedReader
     from genet5.tokens.files import load_tokenizer
-    from genet5.tokens.grammar import GrammarOptions, prokaryote_options
     from genet5.tokens.structure import decode_window
 
     reader, tokenizer = PackedReader(config.val), load_tokenizer(config.base)
@@ -82,8 +82,7 @@ def gene_judge(config: TrainConfig) -> Callable[[Any], dict[str, float]]:
     vocabulary = reader.header.vocabulary
     references = [decode_window(window.labels, vocabulary).genes for window in windows]
     codes = [window.genetic_code for window in windows]
-    is_prokaryote = set(codes) <= _PROKARYOTE_CODES
-    options = prokaryote_options() if is_prokaryote else GrammarOptions()
+    options = settings_for(config.val, LONGEST_WINDOW_BP).grammar.options()
 
     def judge(model: Any) -> dict[str, float]:
         decoded = decode_windows(model, tokenizer, [w.bases for w in windows], codes, options)

@@ -12,7 +12,8 @@ from genet5.annotate.score import (
     Scoring,
     feature_table,
     fit_scoring,
-    gene_probabilities,
+    gene_log_odds,
+    probability,
 )
 from genet5.annotate.settings import AnnotateSettings, load_settings, save_settings
 from genet5.errors import ConfigError, FormatError
@@ -29,7 +30,7 @@ BAD = Evidence(-3.0, -3.0, -2.0, 0.0, 0, 90 * -3.0, 90, -4.0, -4.0)
 
 def test_default_scores_tell_good_from_bad() -> None:
     table = feature_table([call(GOOD), call(BAD, support=0.2, length=90)])
-    good, bad = gene_probabilities(Scoring(), table)
+    good, bad = probability(gene_log_odds(Scoring(), table))
     assert good > 0.9
     assert bad < 0.1
 
@@ -37,11 +38,11 @@ def test_default_scores_tell_good_from_bad() -> None:
 def test_unknown_ends_count_as_average() -> None:
     table = feature_table([call(Evidence(coding=0))])
     assert np.isnan(table[0, FEATURES.index("stop_logp")])
-    assert np.isfinite(gene_probabilities(Scoring(), table)).all()
+    assert np.isfinite(probability(gene_log_odds(Scoring(), table))).all()
 
 
 def test_no_calls_have_no_scores() -> None:
-    assert gene_probabilities(Scoring(), feature_table([])).shape == (0,)
+    assert probability(gene_log_odds(Scoring(), feature_table([]))).shape == (0,)
 
 
 def test_fitting_recovers_the_law() -> None:
@@ -53,7 +54,7 @@ def test_fitting_recovers_the_law() -> None:
     labels = draw.random(20000) < 1 / (1 + np.exp(-odds))
     fitted = fit_scoring(table, labels)
     assert [fitted.weights[n] for n in FEATURES] == pytest.approx(weights.tolist(), abs=0.1)
-    probabilities = gene_probabilities(fitted, table)
+    probabilities = probability(gene_log_odds(fitted, table))
     assert probabilities.mean() == pytest.approx(labels.mean(), abs=0.01)
 
 
