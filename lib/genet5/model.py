@@ -250,11 +250,7 @@ class GeneT5(nn.Module):
         path.mkdir(parents=True, exist_ok=True)
         save_json(path / CONFIG_FILE, settings_to_dict(self.config))
         tensors = {name: tensor.to(dtype).contiguous() for name, tensor in self._stored().items()}
-        scratch = path / (WEIGHTS_FILE + ".tmp")
-        save_file(tensors, scratch, metadata={"format": "pt"})
-        # safetensors 0.8 makes files that their owner alone can read.
-        scratch.chmod((path / CONFIG_FILE).stat().st_mode)
-        os.replace(scratch, path / WEIGHTS_FILE)
+        save_weights(path, tensors)
 
     def _stored(self) -> dict[str, Tensor]:
         """Tensors that a file holds: tied weights once."""
@@ -273,15 +269,10 @@ class GeneT5(nn.Module):
             CheckpointError: There is no such model, or its weights do not fit its config.
         """
         folder = model_folder(path_or_id)
-        config = settings_from_dict(
-            ModelConfig, load_json(folder / CONFIG_FILE), folder / CONFIG_FILE
-        )
+        config = load_config(folder)
         with torch.device("meta"):
             model = cls(config)
-        try:
-            state = load_file(folder / WEIGHTS_FILE, device=str(device))
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{folder / WEIGHTS_FILE}: {error}") from error
+        state = load_weights(folder, device)
         expected = model._stored()
         wrong = [
             n for n in expected.keys() | state.keys() if _shape(expected, n) != _shape(state, n)
@@ -318,6 +309,37 @@ def model_folder(path_or_id: str | Path) -> Path:
             f"{path_or_id}: no such folder, and no such model on the Hugging Face Hub"
             f" ({type(error).__name__}). Give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
         ) from error
+
+
+def load_config(folder: Path) -> ModelConfig:
+    """Read a model folder's shape.
+
+    Raises:
+        FormatError: There is none, or it is not of this version.
+    """
+    path = folder / CONFIG_FILE
+    return settings_from_dict(ModelConfig, load_json(path), path)
+
+
+def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """Read a model folder's tensors, in the type that they are stored in.
+
+    Raises:
+        CheckpointError: There are none, or the file is damaged.
+    """
+    try:
+        return load_file(folder / WEIGHTS_FILE, device=str(device))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{folder / WEIGHTS_FILE}: {error}") from error
+
+
+def save_weights(folder: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors into a model folder that has its config.json, by temporary file and rename."""
+    scratch = folder / (WEIGHTS_FILE + ".tmp")
+    save_file(tensors, scratch, metadata={"format": "pt"})
+    # safetensors 0.8 makes files that their owner alone can read.
+    scratch.chmod((folder / CONFIG_FILE).stat().st_mode)
+    os.replace(scratch, folder / WEIGHTS_FILE)
 
 
 def count_parameters(model: GeneT5) -> dict[str, int]:

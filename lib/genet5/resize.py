@@ -19,14 +19,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genet5.config.files import load_json, save_json, settings_from_dict, settings_to_dict
+from genet5.config.files import save_json, settings_to_dict
 from genet5.config.model import ModelConfig
 from genet5.errors import CheckpointError, ConfigError, DataError
-from genet5.model import CONFIG_FILE, WEIGHTS_FILE, model_folder
+from genet5.model import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    load_config,
+    load_weights,
+    model_folder,
+    save_weights,
+)
 from genet5.tokens.files import (
     FILE_NAME,
     Tokenizer,
@@ -47,7 +52,7 @@ def require_fit(folder: Path) -> None:
     Raises:
         CheckpointError: It has not.
     """
-    config, tokenizer = _read_config(folder), load_tokenizer(folder)
+    config, tokenizer = load_config(folder), load_tokenizer(folder)
     if len(tokenizer.structure) != config.structure_vocab:
         known = config.structure_vocab - StructureVocabulary.first_type
         raise CheckpointError(
@@ -74,7 +79,7 @@ def resize_model(
     """
     folder = model_folder(model)
     _check_out(folder, out, overwrite)
-    config, own = _read_config(folder), load_tokenizer(folder)
+    config, own = load_config(folder), load_tokenizer(folder)
     tokenizer = tokenizer or own
     known = config.structure_vocab - StructureVocabulary.first_type
     added = require_extension(own, tokenizer, known=known)
@@ -83,7 +88,7 @@ def resize_model(
             f"a tokenizer of {len(tokenizer.structure.gene_types)} gene types",
             expected=f"at least the model's {known}: rows are never taken away",
         )
-    tensors = _load(folder / WEIGHTS_FILE)
+    tensors = load_weights(folder)
     for name in _BY_STRUCTURE:
         if name in tensors:
             tensors[name] = _extended(tensors[name], len(added))
@@ -106,17 +111,6 @@ def _check_out(folder: Path, out: Path, overwrite: bool) -> None:
         raise ConfigError("OUT", str(out), "holds a model already; --overwrite replaces it")
 
 
-def _read_config(folder: Path) -> ModelConfig:
-    return settings_from_dict(ModelConfig, load_json(folder / CONFIG_FILE), folder / CONFIG_FILE)
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
 def _write(
     folder: Path, out: Path, config: ModelConfig, tokenizer: Tokenizer, tensors: dict[str, Tensor]
 ) -> None:
@@ -126,8 +120,7 @@ def _write(
     try:
         save_json(scratch / CONFIG_FILE, settings_to_dict(config))
         save_tokenizer(tokenizer, scratch)
-        save_file(tensors, scratch / WEIGHTS_FILE, metadata={"format": "pt"})
-        (scratch / WEIGHTS_FILE).chmod((scratch / CONFIG_FILE).stat().st_mode)  # safetensors: 0600
+        save_weights(scratch, tensors)
         for name in _COPIED:
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, scratch / name)
