@@ -166,7 +166,7 @@ class Client:
                 most = max(most, grown)
                 self._pause(url, trouble, failures)
             except OSError as error:
-                raise _disk_error(error, part) from error
+                raise disk_error(error, part) from error
 
     def _append(self, url: str, part: Path, meter: Meter) -> None:
         """One try of a download."""
@@ -287,15 +287,16 @@ def _http_error(error: urllib.error.HTTPError, url: str) -> Exception:
     )
 
 
-def _disk_error(error: OSError, part: Path) -> Exception:
+def disk_error(error: OSError, path: Path) -> DataError:
+    """What an error of writing under `path` means."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _disk_full(part)
-    return DataError(f"cannot be written ({error.strerror or error})", path=part)
+        return _disk_full(path)
+    return DataError(f"cannot be written ({error.strerror or error})", path=path)
 
 
-def _disk_full(part: Path) -> DataError:
+def _disk_full(path: Path) -> DataError:
     return DataError(
-        "the disk is full", path=part,
+        "the disk is full", path=path,
         remedy="Free some space and run the same command again: it goes on where it stopped",
     )  # fmt: skip
 

@@ -14,7 +14,6 @@ Example:
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 from datetime import UTC, datetime
@@ -22,8 +21,7 @@ from pathlib import Path
 
 from genet5 import __version__
 from genet5.config.fetch import FetchSettings
-from genet5.errors import DataError
-from genet5.fetch.client import Client
+from genet5.fetch.client import Client, disk_error
 from genet5.fetch.entrez import Assembly, Eutils, Organism, Record
 from genet5.fetch.files import AssemblyFiles, write_record
 from genet5.fetch.folder import (
@@ -76,7 +74,7 @@ class Fetcher:
             try:
                 self._bring(found, folder, facts)
             except OSError as error:
-                raise _disk_error(error, folder) from error
+                raise disk_error(error, folder.path) from error
         return folder.path
 
     def _resolve(self, accession: Accession) -> Assembly | Record:
@@ -128,12 +126,3 @@ class Fetcher:
         log.info(
             "%s: %s, genetic code %s; %s", facts["accession"], facts["organism"], code or "unknown", sizes
         )  # fmt: skip
-
-
-def _disk_error(error: OSError, folder: GenomeFolder) -> DataError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return DataError(
-        "the disk is full" if full else f"cannot be written ({error.strerror or error})",
-        path=folder.path,
-        remedy="Free some space and run the same command again" if full else "",
-    )
