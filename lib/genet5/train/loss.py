@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -89,12 +90,17 @@ def _token(output: Output, labels: Tensor, label_weights: Tensor, weights: LossW
     loss = -logp.gather(-1, goal.clamp_min(0)[..., None])[..., 0]
     if weights.label_smoothing:
         size = logp.shape[-1]
-        table = torch.from_numpy(successors(size).copy()).to(labels.device)
         before = labels[:, :-1]
-        legal = table[torch.where(before < 0, size, before)].float()
+        legal = _legal_next(size, labels.device)[torch.where(before < 0, size, before)]
         spread = -(logp * legal).sum(-1) / legal.sum(-1).clamp_min(1)
         loss = loss + weights.label_smoothing * (spread - loss)
     return LossTerm((loss * weight).sum(), weight.sum(), weights.token)
+
+
+@cache
+def _legal_next(size: int, device: torch.device) -> Tensor:
+    """`successors` as fp32, moved to the device once and not at every batch."""
+    return torch.tensor(successors(size), dtype=torch.float32, device=device)
 
 
 def _position(output: Output, labels: Tensor, label_weights: Tensor, share: float) -> LossTerm:
