@@ -43,6 +43,30 @@ _NEIGHBOUR = np.array(
 )
 
 
+def contig_sizes(length_bp: int, num_contigs: int, min_contig_bp: int) -> list[int]:
+    """Bases of each contig of a genome, about equal.
+
+    Raises:
+        ConfigError: There is no contig, or contigs would be too short.
+    """
+    if num_contigs < 1:
+        raise ConfigError("contigs", num_contigs, "must be at least 1")
+    if length_bp < min_contig_bp * num_contigs:
+        raise ConfigError("length_bp", length_bp, f"must be at least {min_contig_bp} per contig")
+    sizes: list[int] = np.diff(np.linspace(0, length_bp, num_contigs + 1).astype(int)).tolist()
+    return sizes
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a setting outside its range, ends included.
+
+    Raises:
+        ConfigError: Names the setting and its range.
+    """
+    if not low <= value <= high:
+        raise ConfigError(name, value, f"must be between {low} and {high}")
+
+
 def as_letters(sequence: Indices) -> Bases:
     """Turn indices into ASCII letters."""
     letters: Bases = _ASCII[sequence]

@@ -64,7 +64,6 @@ class Traits:
     introns: float
     intron_bp: float
     isoforms: float
-    masked: float
 
     @property
     def mean_gap_bp(self) -> float:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.errors import ConfigError
 from genet5.genome.artificial_dna import (
     STARTS,
     STOPS,
@@ -24,7 +23,9 @@ from genet5.genome.artificial_dna import (
     as_indices,
     as_letters,
     background,
+    check_range,
     coding_sequences,
+    contig_sizes,
     stop_shares,
     turn,
 )
@@ -94,16 +95,17 @@ def simulate_bacterium(
     Raises:
         ConfigError: An argument is out of its range.
     """
-    _check(length_bp, gc, num_contigs, coding_density)
+    sizes = contig_sizes(length_bp, num_contigs, MIN_CONTIG_BP)
+    check_range("gc", gc, 0.25, 0.75)
+    check_range("coding_density", coding_density, 0.5, 0.95)
     rng = np.random.default_rng(seed)
     table = genetic_code(code)
     gc_between = gc - 0.32 * gc * (1 - gc)
     gc_coding = (gc - (1 - coding_density) * gc_between) / coding_density
     usage = codon_usage(table, gc_coding, rng)
-    cuts = np.linspace(0, length_bp, num_contigs + 1).astype(int)
     contigs: list[Contig] = []
     genes: list[Gene] = []
-    for number, size in enumerate(np.diff(cuts).tolist(), start=1):
+    for number, size in enumerate(sizes, start=1):
         name = f"simulated_{number}"
         layout = _lay_out(size, table, gc, coding_density, rng)
         between = _between_genes(size, layout, gc_between, rng)
@@ -111,17 +113,6 @@ def simulate_bacterium(
         contigs.append(Contig(name, as_letters(bases), f"simulated bacterium, seed {seed}"))
         genes += _as_genes(layout, name, code, first=len(genes) + 1)
     return contigs, tuple(genes)
-
-
-def _check(length_bp: int, gc: float, num_contigs: int, coding_density: float) -> None:
-    if num_contigs < 1:
-        raise ConfigError("contigs", num_contigs, "must be at least 1")
-    if length_bp < MIN_CONTIG_BP * num_contigs:
-        raise ConfigError("length_bp", length_bp, f"must be at least {MIN_CONTIG_BP} per contig")
-    if not 0.25 <= gc <= 0.75:
-        raise ConfigError("gc", gc, "must be between 0.25 and 0.75")
-    if not 0.5 <= coding_density <= 0.95:
-        raise ConfigError("coding_density", coding_density, "must be between 0.5 and 0.95")
 
 
 def _lay_out(

@@ -19,17 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.errors import ConfigError
-from genet5.genome.artificial_dna import Indices, as_indices, turn
+from genet5.genome.artificial_dna import Indices, as_indices, check_range, contig_sizes, turn
 from genet5.genome.artificial_genes import MEAN_CDS_BP, Dna, Draft, Span, Traits, draft_genes
 from genet5.genome.artificial_introns import MIN_INTRON_BP
 from genet5.genome.artificial_repeats import add_repeats
-from genet5.genome.codes import genetic_code
+from genet5.genome.codes import GeneticCode, genetic_code
 from genet5.genome.codon_usage import codon_usage
 from genet5.genome.fasta import Contig
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 
 MIN_CONTIG_BP = 5_000
-
 
 _CODING_GC_EXCESS = 0.24  # of coding DNA over the rest, times gc * (1 - gc): 6 points at 50 %
 _TATA = 0.3
@@ -67,29 +66,15 @@ def simulate_eukaryote(
     Raises:
         ConfigError: An argument is out of its range.
     """
-    _check(length_bp, gc, num_contigs, gene_density, introns, intron_bp, isoforms, masked)
+    sizes = contig_sizes(length_bp, num_contigs, MIN_CONTIG_BP)
+    _check(gc, gene_density, introns, intron_bp, isoforms, masked)
     rng = np.random.default_rng(seed)
-    table = genetic_code(code)
-    coding_share = gene_density * MEAN_CDS_BP / (MEAN_CDS_BP + introns * intron_bp)
-    excess = _CODING_GC_EXCESS * gc * (1 - gc)
-    gc_coding = gc + (1 - coding_share) * excess
-    traits = Traits(
-        code=table,
-        usage=codon_usage(table, gc_coding, rng),
-        gc_coding=gc_coding,
-        gc_rest=gc - coding_share * excess,
-        gene_density=gene_density,
-        introns=introns,
-        intron_bp=intron_bp,
-        isoforms=isoforms,
-        masked=masked,
-    )
+    traits = _traits(gc, genetic_code(code), gene_density, introns, intron_bp, isoforms, rng)
     dna = Dna(traits.gc_rest, rng)
     drafts = draft_genes(traits, dna, rng)
-    cuts = np.linspace(0, length_bp, num_contigs + 1).astype(int)
     contigs: list[Contig] = []
     genes: list[Gene] = []
-    for number, size in enumerate(np.diff(cuts).tolist(), start=1):
+    for number, size in enumerate(sizes, start=1):
         name = f"simulated_{number}"
         bases, free, placed = _place(size, drafts, dna, traits, rng)
         letters = add_repeats(bases, free, masked, dna.take, rng)
@@ -102,24 +87,35 @@ def simulate_eukaryote(
 
 
 def _check(
-    length_bp: int, gc: float, num_contigs: int, density: float, introns: float, intron_bp: float,
-    isoforms: float, masked: float,
-) -> None:  # fmt: skip
-    if num_contigs < 1:
-        raise ConfigError("contigs", num_contigs, "must be at least 1")
-    if length_bp < MIN_CONTIG_BP * num_contigs:
-        raise ConfigError("length_bp", length_bp, f"must be at least {MIN_CONTIG_BP} per contig")
+    gc: float, density: float, introns: float, intron_bp: float, isoforms: float, masked: float
+) -> None:
     if intron_bp < MIN_INTRON_BP + 10:
         raise ConfigError("intron_bp", intron_bp, f"must be at least {MIN_INTRON_BP + 10}")
-    for name, value, low, high in (
-        ("gc", gc, 0.25, 0.75),
-        ("coding_density", density, 0.05, 0.9),
-        ("introns", introns, 0.0, 50.0),
-        ("isoforms", isoforms, 0.0, 1.0),
-        ("masked", masked, 0.0, 0.8),
-    ):
-        if not low <= value <= high:
-            raise ConfigError(name, value, f"must be between {low} and {high}")
+    check_range("gc", gc, 0.25, 0.75)
+    check_range("coding_density", density, 0.05, 0.9)
+    check_range("introns", introns, 0.0, 50.0)
+    check_range("isoforms", isoforms, 0.0, 1.0)
+    check_range("masked", masked, 0.0, 0.8)
+
+
+def _traits(
+    gc: float, code: GeneticCode, density: float, introns: float, intron_bp: float, isoforms: float,
+    rng: np.random.Generator,
+) -> Traits:  # fmt: skip
+    """Share the GC content out between coding DNA and the rest, and draw the codon usage."""
+    coding_share = density * MEAN_CDS_BP / (MEAN_CDS_BP + introns * intron_bp)
+    excess = _CODING_GC_EXCESS * gc * (1 - gc)
+    gc_coding = gc + (1 - coding_share) * excess
+    return Traits(
+        code=code,
+        usage=codon_usage(code, gc_coding, rng),
+        gc_coding=gc_coding,
+        gc_rest=gc - coding_share * excess,
+        gene_density=density,
+        introns=introns,
+        intron_bp=intron_bp,
+        isoforms=isoforms,
+    )
 
 
 def _place(
