@@ -137,6 +137,15 @@ def is_pseudo_type(kind: str) -> bool:
     return "pseudogen" in kind
 
 
+def childless(node: Node, name: str, kind: str) -> Draft:
+    """A transcript of a gene or transcript without parts: its span is the exon."""
+    return Draft(
+        id=name, type=kind, strand=node.strand, line=node.line, attributes=node.attributes,
+        exons=list(node.spans), pseudo=is_pseudo_type(kind) or is_pseudo(node.attributes),
+        marked=node.marked,
+    )  # fmt: skip
+
+
 def _covers(piece: CdsLine, stop: CdsLine) -> bool:
     return piece.start <= stop.start and stop.end <= piece.end
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 
-from genet5.genome.assemble import Assembler, is_pseudo_type
+from genet5.genome.assemble import Assembler, childless
 from genet5.genome.gene import Gene
-from genet5.genome.gff3_cds import Draft, is_pseudo
+from genet5.genome.gff3_cds import Draft
 from genet5.genome.gff3_lines import (
     CdsLine,
     ContigTable,
@@ -106,7 +106,7 @@ class _Builder(Assembler):
             else:
                 drafts += self._direct_drafts(node, parts)
         elif not drafts and node.id not in self.children:
-            drafts.append(_childless(node, f"{node.id}.t1", "transcript"))
+            drafts.append(childless(node, f"{node.id}.t1", "transcript"))
         return drafts
 
     def _drafts_of_transcript(self, node: Node) -> list[Draft]:
@@ -115,7 +115,7 @@ class _Builder(Assembler):
             return []
         parts = self.table.parts.get(node.id)
         if parts is None:
-            return [_childless(node, node.id, node.kind)]
+            return [childless(node, node.id, node.kind)]
         groups = _cds_groups(parts.cds)
         drafts = []
         for number, lines in enumerate(groups or [[]]):
@@ -145,14 +145,6 @@ class _Builder(Assembler):
         if draft is not None:
             for gene in self.gene(f"gene-{name}", None, [draft]):
                 yield replace(gene, score=parts.score)
-
-
-def _childless(node: Node, name: str, kind: str) -> Draft:
-    return Draft(
-        id=name, type=kind, strand=node.strand, line=node.line, attributes=node.attributes,
-        exons=list(node.spans), pseudo=is_pseudo_type(kind) or is_pseudo(node.attributes),
-        marked=node.marked,
-    )  # fmt: skip
 
 
 def _cds_groups(lines: list[CdsLine]) -> list[list[CdsLine]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -21,6 +21,8 @@ from genet5.genome.codes import known_codes
 
 Attributes: TypeAlias = dict[str, str]
 Span: TypeAlias = tuple[int, int]
+Taker: TypeAlias = Callable[[list[str], Span, int], None]
+"""Takes a line: its columns, its span, its number."""
 
 _PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]*)")
 _STRANDS = {"+": 1, "-": -1, ".": 0, "?": 0}
@@ -206,10 +208,7 @@ class LineReader:
 
     def read(self, lines: Iterable[tuple[int, str]]) -> None:
         """Read all lines, numbered as in the file."""
-        take = {"CDS": self._cds} | dict.fromkeys(
-            ("exon", "stop_codon", *UTR_TYPES), self._take_part
-        )
-        other = self._other
+        take, other = self._takers(), self._other
         for number, line in lines:
             if line[0] == "#":
                 continue
@@ -220,6 +219,11 @@ class LineReader:
             span = self._span(columns, number)
             if span is not None:
                 take.get(columns[2], other)(columns, span, number)
+
+    def _takers(self) -> Mapping[str, Taker]:
+        """Who takes the lines of a type (column 3); those of all other types are `_other`'s."""
+        parts = dict.fromkeys(("exon", "stop_codon", *UTR_TYPES), self._take_part)
+        return {"CDS": self._cds} | parts
 
     def _bad(self, cause: str, columns: list[str], number: int, found: str, expected: str) -> None:
         """Report a bad line; when it is skipped, whatever it belongs to goes with it."""

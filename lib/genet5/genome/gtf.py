@@ -17,17 +17,17 @@ Example:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from genet5.genome.annotation import Annotation
-from genet5.genome.assemble import Assembler, is_pseudo_type
+from genet5.genome.assemble import Assembler, childless, is_pseudo_type
 from genet5.genome.contig_lines import LineFile, in_memory
 from genet5.genome.files import damage_as_data_error, open_seekable
 from genet5.genome.gene import Gene
-from genet5.genome.gff3_cds import Draft, is_pseudo
+from genet5.genome.gff3_cds import Draft
 from genet5.genome.gff3_lines import (
     PHASES,
     UTR_TYPES,
@@ -38,8 +38,8 @@ from genet5.genome.gff3_lines import (
     Node,
     Parts,
     Span,
+    Taker,
     Trouble,
-    bad_columns,
     has_marks,
     is_gene_type,
     is_transcript_type,
@@ -139,25 +139,15 @@ class _GtfReader(LineReader):
         super().__init__(table, trouble)
         self.genes: dict[str, _GtfGene] = {}
 
-    def read(self, lines: Iterable[tuple[int, str]]) -> None:
-        """Read all lines, numbered as in the file."""
-        for number, line in lines:
-            if line[0] == "#":
-                continue
-            columns = line.rstrip("\n").split("\t")
-            if len(columns) != 9:
-                bad_columns(self.trouble, line, len(columns), number)
-                continue
-            span = self._span(columns, number)
-            if span is not None:
-                self._line(columns, span, number)
+    def _takers(self) -> Mapping[str, Taker]:
+        return {}
 
     def _bad(self, cause: str, columns: list[str], number: int, found: str, expected: str) -> None:
         self.trouble.bad(cause, number, found, expected)
         name, _ = _names(columns[2], columns[8], parse_gtf_attributes(columns[8]))
         self.table.broken.add(name)
 
-    def _line(self, columns: list[str], span: Span, number: int) -> None:
+    def _other(self, columns: list[str], span: Span, number: int) -> None:
         kind = columns[2]
         is_part = kind in _PARTS
         if not (is_part or is_gene_type(kind) or is_transcript_type(kind)):
@@ -288,7 +278,7 @@ class _Builder(Assembler):
                 if (draft := self._draft(key, transcript)) is not None
             ]
             if not gene.transcripts:
-                drafts = [_childless(node, f"{name}.t1", "transcript")]
+                drafts = [childless(node, f"{name}.t1", "transcript")]
             yield from self.gene(name, node, drafts)
 
     def _inferred(self, name: str, gene: _GtfGene) -> Node:
@@ -303,7 +293,7 @@ class _Builder(Assembler):
     def _draft(self, name: str, transcript: _Transcript) -> Draft | None:
         node, parts = transcript.node, transcript.parts
         if not (parts.exons or parts.utrs or parts.cds):
-            return _childless(node, name, _type(node)) if node is not None else None
+            return childless(node, name, _type(node)) if node is not None else None
         parts.cds.sort(key=lambda piece: piece.start)
         draft = self.draft(name, "mRNA" if parts.cds else "transcript", node, parts, parts.cds)
         if draft is None:
@@ -340,14 +330,6 @@ def _without_partial(piece: CdsLine) -> CdsLine:
         return piece
     kept = {key: value for key, value in piece.attributes.items() if key != "partial"}
     return replace(piece, attributes=kept, marked=has_marks(kept))
-
-
-def _childless(node: Node, name: str, kind: str) -> Draft:
-    return Draft(
-        id=name, type=kind, strand=node.strand, line=node.line, attributes=node.attributes,
-        exons=list(node.spans), pseudo=is_pseudo_type(kind) or is_pseudo(node.attributes),
-        marked=node.marked,
-    )  # fmt: skip
 
 
 def _type(
