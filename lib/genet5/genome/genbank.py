@@ -90,6 +90,8 @@ def _parse(text: str, first_line: int, trouble: Trouble) -> SeqRecord | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BiopythonWarning)
             records = list(SeqIO.parse(io.StringIO(text), "genbank"))
+    # Biopython names no errors of its own for damaged text, and its checks are asserts and look-ups too: random damage
+    # ended in ValueError, AssertionError and IndexError. All of them go into the message.
     except Exception as error:
         records, found = [], f"{found} that cannot be read ({error or type(error).__name__})"
     if len(records) == 1 and text.rstrip().endswith("//"):
@@ -101,9 +103,8 @@ def _parse(text: str, first_line: int, trouble: Trouble) -> SeqRecord | None:
 
 def _table(record: SeqRecord, line: int) -> ContigTable:
     name = record.id if record.id not in (None, "", ".", "<unknown id>") else record.name
-    if (
-        re.sub(r"\.0+(?=\d+$)", ".", record.name) == name
-    ):  # "c.01" is no version, and VERSION drops its zero
+    # "c.01" is no version, and VERSION drops its zero
+    if re.sub(r"\.0+(?=\d+$)", ".", record.name) == name:
         name = record.name
     length = len(record.seq) if record.seq is not None else 0
     circular = record.annotations.get("topology") == "circular"
