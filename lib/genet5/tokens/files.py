@@ -79,6 +79,7 @@ def make_tokenizer(name: str) -> Tokenizer:
 
     Raises:
         ConfigError: It is none of these.
+        FormatError: The file holds no tokenizer.
     """
     if name == "nucleotide":
         return Tokenizer(NucleotideTokenizer())
@@ -92,7 +93,10 @@ def make_tokenizer(name: str) -> Tokenizer:
         )
     if "gene_types" in load_json(path):
         return load_tokenizer(path)
-    return Tokenizer(BpeTokenizer(path.read_text(encoding="utf-8")))
+    try:
+        return Tokenizer(BpeTokenizer(path.read_text(encoding="utf-8")))
+    except ConfigError as error:
+        raise FormatError(str(error), path=path) from error
 
 
 def _from_dict(values: dict[str, Any], path: Path) -> Tokenizer:

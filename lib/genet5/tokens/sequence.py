@@ -175,7 +175,7 @@ class BpeTokenizer:
         try:
             self._json: dict[str, Any] = json.loads(json_text)
             self._tokenizer: tokenizers.Tokenizer = Tokenizer.from_str(json_text)
-        except Exception as error:  # the library raises bare Exception
+        except Exception as error:  # from_str raises no class of its own, but Exception itself
             raise ConfigError(
                 "tokenizer", json_text[:40], f"must be a tokenizer.json: {error}"
             ) from error

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from genet5.errors import FormatError
-from genet5.tokens.files import Tokenizer, load_tokenizer, save_tokenizer, tokenizer_hash
+from genet5.tokens.files import (
+    Tokenizer,
+    load_tokenizer,
+    make_tokenizer,
+    save_tokenizer,
+    tokenizer_hash,
+)
 from genet5.tokens.sequence import KmerTokenizer, NucleotideTokenizer, OverlappingKmerTokenizer
 from genet5.tokens.vocabulary import DEFAULT_GENE_TYPES, StructureVocabulary
 
@@ -59,6 +65,13 @@ def test_wrong_files_are_named(tmp_path: Path, values: dict):
     path.write_text(json.dumps(values))
     with pytest.raises(FormatError, match=r"tokenizer\.json"):
         load_tokenizer(path)
+
+
+def test_a_file_of_no_tokenizer_is_named(tmp_path: Path):
+    path = tmp_path / "bpe.json"
+    path.write_text('{"version": "1.0"}')
+    with pytest.raises(FormatError, match=r"bpe\.json: .*must be a tokenizer\.json"):
+        make_tokenizer(str(path))
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
