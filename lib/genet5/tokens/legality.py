@@ -52,9 +52,8 @@ BREACHES: tuple[Breach, ...] = get_args(Breach)
 
 _SPLICE_SITES = frozenset({b"GTAG", b"GCAG"})
 _LETTERS = frozenset(b"ACGT")
-_LEAST_GAP_BP = (
-    3  # the ribosome skips one base or two; annotators mend sequence errors in the same way
-)
+_LEAST_GAP_BP = 3
+"""A shorter gap is a frame shift: the ribosome skips one base or two, and annotators mend sequence errors so too."""
 
 
 def breaches(
@@ -90,9 +89,8 @@ def _coding_breaches(coding: Bases, code: int, options: GrammarOptions) -> set[B
     codons = codon_index(coding)[: len(coding) // 3 * 3 : 3]
     if not len(codons):
         return found
-    stops = np.append(
-        genetic_code(code).stop_table, False
-    )  # the last entry is for ambiguous codons, -1
+    # Ambiguous codons have the index -1: one more entry at the end is theirs.
+    stops = np.append(genetic_code(code).stop_table, False)
     starts = np.append(codon_table(options.start_codons), False) & ~stops
     if stops[codons[:-1]].any():
         found.add("internal stop")
