@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from genet5.cli.gene_types import appended, write_table
+from genet5.cli.gene_types import appended, file_to_write, write_table
 from genet5.cli.parse import run
 from genet5.config.append_tokens import AppendTokensSettings
 
@@ -37,11 +37,10 @@ def _append_tokens(settings: AppendTokensSettings) -> int:
     if settings.dry_run or (not added and settings.out is None):
         log.info("nothing written: %d types to append", len(added))
         return 0
-    out = settings.out or settings.tokenizer
-    if settings.out is not None and settings.out.suffix != ".json":
-        out.mkdir(parents=True, exist_ok=True)
+    out = file_to_write(settings.out or settings.tokenizer)
+    folder = out.parent
+    folder.mkdir(parents=True, exist_ok=True)
     save_tokenizer(new, out)
-    folder = out if out.is_dir() else out.parent
-    if (folder / "model.safetensors").exists() and (folder / FILE_NAME).exists():
+    if out.name == FILE_NAME and (folder / "model.safetensors").exists():
         log.warning("the model in %s lacks these types; next: genet5 resize_model %s OUT", folder, folder)  # fmt: skip
     return 0

@@ -1,9 +1,11 @@
-"""What `init_tokens` and `append_tokens` share: append gene types to a tokenizer, and show them."""
+"""What `init_tokens` and `append_tokens` share: append gene types to a tokenizer, show them, and where to write it."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genet5.config.gene_types import GeneTypeSettings
@@ -18,8 +20,6 @@ def appended(tokenizer: Tokenizer, settings: GeneTypeSettings) -> tuple[Tokenize
     Returns:
         The tokenizer, and how many genes of each type the annotations hold.
     """
-    from dataclasses import replace
-
     from genet5.dataset.gene_types import count_gene_types, find_annotations, new_types
 
     structure = tokenizer.structure.appended(settings.gene_types)
@@ -27,6 +27,14 @@ def appended(tokenizer: Tokenizer, settings: GeneTypeSettings) -> tuple[Tokenize
     counts = count_gene_types(paths, skip_bad=settings.skip_bad)
     structure = structure.appended(new_types(counts, structure))
     return replace(tokenizer, structure=structure), counts
+
+
+def file_to_write(out: Path) -> Path:
+    """Return OUT if it names a file (it is one, or ends in .json), else tokenizer.json in the folder OUT."""
+    from genet5.tokens.files import FILE_NAME
+
+    is_file = out.is_file() or (out.suffix == ".json" and not out.is_dir())
+    return out if is_file else out / FILE_NAME
 
 
 def write_table(tokenizer: Tokenizer, counts: Counter[str], *, first_new: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from genet5.cli.gene_types import appended, write_table
+from genet5.cli.gene_types import appended, file_to_write, write_table
 from genet5.cli.parse import run
 from genet5.config.init_tokens import InitTokensSettings
 from genet5.errors import ConfigError
@@ -26,11 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _init_tokens(settings: InitTokensSettings) -> int:
-    from genet5.tokens.files import FILE_NAME, make_tokenizer, save_tokenizer
+    from genet5.tokens.files import make_tokenizer, save_tokenizer
 
-    out = settings.out
-    if out.is_dir() or out.suffix != ".json":
-        out = out / FILE_NAME
+    out = file_to_write(settings.out)
     _refuse_to_overwrite(out, overwrite=settings.overwrite)
     old = make_tokenizer(settings.tokenizer)
     new, counts = appended(old, settings.types)

@@ -93,7 +93,7 @@ def test_appending_may_write_elsewhere(tmp_path) -> None:
     path = tmp_path / "tokenizer.json"
     save_tokenizer(Tokenizer(KmerTokenizer(3)), path)
     before = path.read_bytes()
-    for out in ("other.json", "folder"):
+    for out in ("other.json", "folder", "a/new/folder/t.json"):
         assert append_tokens([str(path), "--gene_types", "scRNA", "--out", str(tmp_path / out)]) == 0  # fmt: skip
         assert types(tmp_path / out) == (*DEFAULT_GENE_TYPES, "scRNA")
     assert path.read_bytes() == before
@@ -108,6 +108,16 @@ def test_a_model_needs_resizing_afterwards_and_says_so(tmp_path, caplog) -> None
     assert types(tmp_path) == (*DEFAULT_GENE_TYPES, "scRNA")
     assert init_tokens([str(tmp_path), "--overwrite"]) == 2, "a model's tokenizer is not replaced"
     assert types(tmp_path) == (*DEFAULT_GENE_TYPES, "scRNA")
+
+
+def test_a_tokenizer_beside_a_models_own_asks_for_no_resizing(tmp_path, caplog) -> None:
+    save_tokenizer(Tokenizer(KmerTokenizer(3)), tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    out = str(tmp_path / "other.json")
+    with caplog.at_level(logging.WARNING, "genet5"):
+        assert append_tokens([str(tmp_path), "--gene_types", "scRNA", "--out", out]) == 0
+    assert not caplog.records
+    assert types(tmp_path) == DEFAULT_GENE_TYPES
 
 
 @pytest.mark.parametrize("words", [[], ["--gene_types", "scRNA"]])
