@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from genet5.config.bake import BakeSettings
-from genet5.dataset.sources import find_sources
+from genet5.dataset.sources import find_genomes
 from genet5.genome.formats import read_annotation
 from genet5.tokens.cut import target_type
 from genet5.tokens.vocabulary import StructureVocabulary
@@ -29,8 +28,7 @@ def find_annotations(annotations: Sequence[Path], raw_dir: Path | None) -> list[
     """
     found = list(annotations)
     if raw_dir is not None:
-        settings = BakeSettings(raw_dir=raw_dir, output_dir=raw_dir, tokenizer=raw_dir)
-        found += [source.gff for source in find_sources(settings)]
+        found += [source.gff for source in find_genomes(raw_dir)]
     return found
 
 

@@ -1,8 +1,9 @@
 """What is baked: genomes found on disk, and which of their contigs are for training and which for validation.
 
 RAW/TAXON/SPECIES/ holds one FASTA (`.fa`, `.fna`, `.fasta`, also with `.gz`) and one GFF3 (`.gff3`, `.gff`, also with
-`.gz`) or else one GTF or GenBank file (`.gtf`, `.gbff`, `.gbk`, `.gb`). A split table has the tab-separated columns taxon, genome, contigs, split with a header line; `contigs` is a
-comma-separated list or `*` for the rest of the genome. Without a table species or contigs are drawn, always whole.
+`.gz`) or else one GTF or GenBank file (`.gtf`, `.gbff`, `.gbk`, `.gb`). A split table has the tab-separated columns
+taxon, genome, contigs, split with a header line; `contigs` is a comma-separated list or `*` for the rest of the genome.
+Without a table species or contigs are drawn, always whole.
 
 Example:
     >>> rows = SplitTable({("plants", "A"): {"*": "train", "Chr5": "test"}})
@@ -77,20 +78,36 @@ def find_sources(settings: BakeSettings) -> list[Source]:
         return [
             Source(settings.taxon, name.rpartition(".")[0] or name, settings.fasta, settings.gff)
         ]
-    raw = settings.raw_dir
+    return find_genomes(settings.raw_dir, taxa=settings.taxa, species=settings.species)
+
+
+def find_genomes(
+    raw: Path | None, *, taxa: Sequence[str] = (), species: Sequence[str] = ()
+) -> list[Source]:
+    """List the genomes in RAW/TAXON/SPECIES/, by taxon and name.
+
+    Args:
+        raw: The folder.
+        taxa: These taxa only; empty = all.
+        species: These genomes only; empty = all.
+
+    Raises:
+        ConfigError: A named taxon or genome is not there, or a folder is named as no taxon.
+        DataError: There is no such folder, or one holds no genome.
+    """
     if raw is None or not raw.is_dir():
         raise DataError("no such folder", expected="RAW/TAXON/SPECIES/", path=raw)
-    taxa = sorted(folder.name for folder in raw.iterdir() if folder.is_dir())
-    _check_known("taxa", settings.taxa, taxa)
+    known_taxa = sorted(folder.name for folder in raw.iterdir() if folder.is_dir())
+    _check_known("taxa", taxa, known_taxa)
     sources = []
-    for taxon in taxa:
-        if settings.taxa and taxon not in settings.taxa:
+    for taxon in known_taxa:
+        if taxa and taxon not in taxa:
             continue
         _check_taxon(taxon)
         for folder in sorted(path for path in (raw / taxon).iterdir() if path.is_dir()):
             sources.append((taxon, folder))
-    _check_known("species", settings.species, [folder.name for _, folder in sources])
-    chosen = [s for s in sources if not settings.species or s[1].name in settings.species]
+    _check_known("species", species, [folder.name for _, folder in sources])
+    chosen = [s for s in sources if not species or s[1].name in species]
     if not chosen:
         raise DataError("no genome", expected="RAW/TAXON/SPECIES/ folders", path=raw)
     return [
@@ -189,17 +206,12 @@ def splits_by_share(
 
 
 def _annotation(folder: Path) -> Path:
-    names = [path.name.removesuffix(".gz") for path in folder.iterdir()]
-    has_gff = any(name.endswith(_GFF) and not name.startswith(".") for name in names)
-    return _only(folder, _GFF if has_gff else (*_GFF, *_OTHER_ANNOTATIONS), "GFF3")
+    suffixes = _GFF if _files(folder, _GFF) else (*_GFF, *_OTHER_ANNOTATIONS)
+    return _only(folder, suffixes, "annotation")
 
 
 def _only(folder: Path, suffixes: tuple[str, ...], what: str) -> Path:
-    files = sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.removesuffix(".gz").endswith(suffixes) and not path.name.startswith(".")
-    )
+    files = _files(folder, suffixes)
     if len(files) != 1:
         raise DataError(
             f"{len(files)} {what} files ({', '.join(p.name for p in files) or 'none'})",
@@ -207,6 +219,14 @@ def _only(folder: Path, suffixes: tuple[str, ...], what: str) -> Path:
             path=folder,
         )
     return files[0]
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.name.removesuffix(".gz").endswith(suffixes) and not path.name.startswith(".")
+    )
 
 
 def _check_taxon(taxon: str) -> None:

@@ -55,7 +55,7 @@ def test_genomes_are_found_by_taxon_and_name(tmp_path) -> None:
 
 
 def test_a_folder_needs_one_file_of_each_kind(tmp_path) -> None:
-    with pytest.raises(DataError, match="0 GFF3 files"):
+    with pytest.raises(DataError, match="0 annotation files"):
         find_sources(raw(tmp_path, "plants/C/c.fa"))
     with pytest.raises(DataError, match="2 FASTA files"):
         find_sources(raw(tmp_path, "plants/C/d.fa", "plants/C/c.gff"))
