@@ -101,6 +101,8 @@ def load_finished(task: GenomeTask, hashes: dict[str, str]) -> GenomeResult | No
     result = GenomeResult(task.source, hashes=hashes)
     try:
         record = load_json(path)
+        if record.get("format") != _FORMAT:
+            raise FormatError(f"format {record.get('format')}", expected=f"{_FORMAT}", path=path)
         _compare(record["made_from"], _made_from(task, hashes), task)
         for split in SPLITS:
             if split in record["checksums"]:
@@ -173,8 +175,8 @@ def _locked(out: Path) -> Iterator[None]:
         os.close(handle)
         rule = "another bake is at work in it; wait for its end, or take another folder"
         raise ConfigError("output_dir", str(out), rule) from None
-    except OSError:  # a file system without locks
-        log.debug("no lock on %s", out)
+    except OSError as error:  # a file system without locks
+        log.warning("%s cannot be locked (%s): let no other bake write to it", out, error)
     try:
         yield
     finally:

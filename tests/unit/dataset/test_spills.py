@@ -166,6 +166,22 @@ def test_damaged_spills_are_baked_again(settings, tmp_path, monkeypatch, caplog)
     assert contents(settings) == contents(whole)
 
 
+def test_records_of_another_format_are_baked_again(settings, monkeypatch, caplog) -> None:
+    folder = stopped(settings, monkeypatch)
+    (folder / "prokaryotes" / "g0.1.json").write_text('{"format": 0}')
+    bake(replace(settings, resume=True))
+    assert sum("format 0; expected 1" in message for message in caplog.messages) == 1
+
+
+def test_a_folder_that_cannot_be_locked_says_so(tmp_path, monkeypatch, caplog) -> None:
+    def flock(handle: int, how: int) -> None:
+        raise OSError("No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with partial_folder(tmp_path, resume=False):
+        assert "cannot be locked (No locks available)" in caplog.text
+
+
 def test_without_resume_a_bake_begins_anew(settings, monkeypatch) -> None:
     stopped(settings, monkeypatch)
     bake(replace(settings, passes=2))
