@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 from genet5.genome.annotation import Annotation, without_garbage_collection
 from genet5.genome.codes import known_codes
 from genet5.genome.files import damage_as_data_error, open_text
-from genet5.genome.genbank_genes import Builder, Feature, Names, is_used
+from genet5.genome.genbank_genes import Builder, Feature, is_used
 from genet5.genome.gene import Gene
 from genet5.genome.gff3_lines import ContigTable, Span, Trouble
+from genet5.genome.names import Names
 
 if TYPE_CHECKING:
     from Bio.SeqFeature import SeqFeature

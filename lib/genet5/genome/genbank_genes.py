@@ -17,6 +17,7 @@ from genet5.genome.gff3_lines import (
     Trouble,
     has_marks,
 )
+from genet5.genome.names import Names
 
 _CLASS_TYPES = {"lncRNA": "lnc_RNA", "other": "ncRNA"}
 BIOTYPE_NOTE = "gene_biotype: "
@@ -81,22 +82,6 @@ class _Entry:
 def is_used(kind: str) -> bool:
     """Whether a feature of this key can be a gene or a part of one."""
     return kind in ("gene", "CDS") or kind.endswith("RNA")
-
-
-class Names:
-    """Names that are unique in a file."""
-
-    def __init__(self) -> None:
-        self.used: set[str] = set()
-
-    def unique(self, name: str) -> str:
-        """`name`, with a number behind it when it is taken."""
-        result, number = name, 1
-        while result in self.used:
-            number += 1
-            result = f"{name}-{number}"
-        self.used.add(result)
-        return result
 
 
 class Builder(Assembler):

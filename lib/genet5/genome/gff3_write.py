@@ -12,6 +12,7 @@ from typing import TextIO, TypeAlias
 from urllib.parse import quote
 
 from genet5.genome.gene import Exon, Gene, Transcript
+from genet5.genome.names import Names
 
 Row: TypeAlias = tuple[int, int, int, str]
 """Start, end (0-based half-open), depth in the tree of features, and the text of the line."""
@@ -63,16 +64,16 @@ class _Writer:
 
     def __init__(self, source: str, prokaryote: bool) -> None:
         self.source, self.prokaryote = source, prokaryote
-        self.used: set[str] = set()
+        self.names = Names()
 
     def region(self, contig: str, length: int) -> list[Row]:
         """The line that says that a contig is circular."""
-        attributes = {"ID": self._unique(f"{contig}:1..{length}"), "Is_circular": "true"}
+        attributes = {"ID": self.names.unique(f"{contig}:1..{length}"), "Is_circular": "true"}
         return [self._row(contig, "region", (0, length), "+", attributes, depth=-1)]
 
     def gene(self, gene: Gene) -> Iterator[Row]:
         """All lines of a gene."""
-        name = self._unique(gene.id)
+        name = self.names.unique(gene.id)
         attributes = {"ID": name, "Name": gene.name, "gene_biotype": gene.type}
         if gene.pseudo:
             attributes["pseudo"] = "true"
@@ -85,13 +86,13 @@ class _Writer:
         )
         if self.prokaryote and _is_bare(gene):
             only = gene.transcripts[0]
-            yield from self._cds(gene, only, self._unique(only.id), name)
+            yield from self._cds(gene, only, self.names.unique(only.id), name)
         else:
             for transcript in gene.transcripts:
                 yield from self._transcript(gene, transcript, name)
 
     def _transcript(self, gene: Gene, transcript: Transcript, parent: str) -> Iterator[Row]:
-        name = self._unique(transcript.id)
+        name = self.names.unique(transcript.id)
         span = (transcript.start, transcript.end)
         attributes = {"ID": name, "Parent": parent}
         if not transcript.cds:
@@ -101,10 +102,10 @@ class _Writer:
         count = len(transcript.exons)
         for at, exon in enumerate(transcript.exons):
             number = at + 1 if gene.strand > 0 else count - at
-            attributes = {"ID": self._unique(f"{name}.exon{number}"), "Parent": name}
+            attributes = {"ID": self.names.unique(f"{name}.exon{number}"), "Parent": name}
             yield self._row(gene.contig, "exon", (exon.start, exon.end), sign, attributes, depth=2)
         if transcript.cds:
-            yield from self._cds(gene, transcript, self._unique(f"{name}.cds"), name)
+            yield from self._cds(gene, transcript, self.names.unique(f"{name}.cds"), name)
 
     def _cds(self, gene: Gene, transcript: Transcript, name: str, parent: str) -> Iterator[Row]:
         attributes = {"ID": name, "Parent": parent}
@@ -130,15 +131,6 @@ class _Writer:
         )
         columns = (_seqid(contig), self.source, kind, start + 1, end, score_text, sign, phase, text)
         return start, end, depth, "\t".join(map(str, columns)) + "\n"
-
-    def _unique(self, name: str) -> str:
-        """`name`, with a number behind it when it is taken."""
-        result, number = name or "feature", 1
-        while result in self.used:
-            number += 1
-            result = f"{name or 'feature'}-{number}"
-        self.used.add(result)
-        return result
 
 
 def _is_bare(gene: Gene) -> bool:

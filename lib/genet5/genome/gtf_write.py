@@ -15,6 +15,7 @@ from urllib.parse import quote
 from genet5.genome.gene import Cds, Gene, Transcript
 from genet5.genome.gff3_cds import phases
 from genet5.genome.gff3_lines import Span
+from genet5.genome.names import Names
 
 _ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, '%;"'))}
 _COMMA = {ord(","): "%2C"}
@@ -57,12 +58,11 @@ class _Writer:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.genes: set[str] = set()
-        self.transcripts: set[str] = set()
+        self.genes, self.transcripts = Names(), Names()
 
     def gene(self, gene: Gene) -> Iterator[str]:
         """All lines of a gene."""
-        name = _unique(gene.id, self.genes)
+        name = self.genes.unique(gene.id)
         attributes = [("gene_id", name), ("gene_name", gene.name), ("gene_biotype", gene.type)]
         if gene.pseudo:
             attributes.append(("pseudo", "true"))
@@ -74,7 +74,7 @@ class _Writer:
             yield from self._transcript(gene, transcript, name)
 
     def _transcript(self, gene: Gene, transcript: Transcript, parent: str) -> Iterator[str]:
-        name = _unique(transcript.id, self.transcripts)
+        name = self.transcripts.unique(transcript.id)
         names = [("gene_id", parent), ("transcript_id", name)]
         marks = [("transcript_biotype", transcript.type), *_marks(transcript)]
         span = (transcript.start, transcript.end)
@@ -181,15 +181,6 @@ def _without(pieces: list[Cds], stop: list[Span], strand: int) -> list[Cds]:
 
 def _codon_phases(codon: list[Span]) -> list[int]:
     return phases([end - start for start, end in codon], 0)
-
-
-def _unique(name: str, used: set[str]) -> str:
-    result, number = name or "feature", 1
-    while result in used:
-        number += 1
-        result = f"{name or 'feature'}-{number}"
-    used.add(result)
-    return result
 
 
 def _escape(text: str) -> str:
