@@ -1,6 +1,6 @@
 """Search proteins with a lineage's HMMs: by the program `busco` if it is on PATH, else by pyhmmer with the same rules.
 
-Proteins go to both under plain names (p1, p2 ...): `busco` takes names like "a:1-9" for coordinates.
+Proteins go to both under plain names (p0, p1 ...): `busco` takes names like "a:1-9" for coordinates.
 Price: about 2 ms per HMM and 1,000 proteins on one core.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from genet5.errors import DataError, ExternalToolError
+from genet5.errors import DataError, ExternalToolError, FormatError
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
 from genet5.genome.fasta import read_fasta, write_fasta
@@ -174,9 +174,7 @@ def _matches(group: str, hits: TopHits[Any], names: Sequence[str]) -> Iterator[M
         ends = [
             (domain.alignment.hmm_from, domain.alignment.hmm_to) for domain in hit.domains.reported
         ]
-        if (
-            ends
-        ):  # hmmsearch's table, which busco reads, has a line per reported domain and one decimal
+        if ends:  # as in hmmsearch's table, which busco reads: reported domains only, one decimal
             name = hit.name.decode() if isinstance(hit.name, bytes) else hit.name
             length = sum(last - first for first, last in ends)
             yield Match(group, names[int(name[1:])], round(hit.score, 1), length)
@@ -225,17 +223,27 @@ def _watch(command: Sequence[str], folder: Path, progress: Progress) -> None:
 
 
 def read_full_table(path: Path, lineage: Lineage, names: Sequence[str]) -> tuple[Result, ...]:
-    """Read busco's table of groups: group, status, protein, score, length, ...; proteins are p0, p1 ... of `names`."""
+    """Read busco's table of groups: group, status, protein, score, length, ...; proteins are p0, p1 ... of `names`.
+
+    Raises:
+        FormatError: A line is not as BUSCO 5 writes it.
+    """
     status: dict[str, Status] = dict.fromkeys(lineage.cutoffs, "missing")
     matches: dict[str, list[Match]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("#") or not line.strip():
             continue
-        group, word, *rest = line.split("\t")
-        status[group] = _STATUS_OF[word]
-        if rest:
-            match = Match(group, names[int(rest[0][1:])], float(rest[1]), int(rest[2]))
-            matches.setdefault(group, []).append(match)
+        try:
+            group, word, *rest = line.split("\t")
+            status[group] = _STATUS_OF[word]
+            if rest:
+                match = Match(group, names[int(rest[0][1:])], float(rest[1]), int(rest[2]))
+                matches.setdefault(group, []).append(match)
+        except (ValueError, LookupError):
+            raise FormatError(
+                f"line {line[:80]!r}", expected="group, status, protein, score, length as BUSCO 5 writes them",
+                path=path, line=number, remedy="--scorer pyhmmer does without the program busco",
+            ) from None  # fmt: skip
     return tuple(_result(group, status[group], matches) for group in sorted(status))
 
 

@@ -190,6 +190,16 @@ def test_duplicated_groups_of_a_table_keep_all_proteins(lineage: Lineage, tmp_pa
     assert [result.status for result in results] == ["duplicated", *["missing"] * 3]
 
 
+@pytest.mark.parametrize("row", ["f1\tSplit\tp0\t90.0\t148", "f1\tComplete\tp7\t90.0\t148", "f1"])
+def test_a_strange_table_of_busco_names_the_line(
+    lineage: Lineage, tmp_path: Path, row: str
+) -> None:
+    table = tmp_path / "full_table.tsv"
+    table.write_text(f"# Busco id\n{row}\n")
+    with pytest.raises(FormatError, match=r"full_table.tsv:2: line 'f1.*expected group, status"):
+        read_full_table(table, lineage, ["x", "y"])
+
+
 def test_a_wrong_lineage_names_the_file(lineage: Lineage, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="no lineage"):
         Lineage.read(tmp_path)
