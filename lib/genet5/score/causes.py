@@ -169,9 +169,7 @@ def _exons(genes: Sequence[GeneChains], axis: Axis, *, flip: bool) -> tuple[Ints
     chains = [(index, chain) for index, isoforms in enumerate(genes) for chain in isoforms]
     owner, begin, stop = axis.place(axis.exons([chain for _, chain in chains]), flip=flip)
     gene = np.array([index for index, _ in chains], dtype=np.int64)[owner]
-    reach = (
-        int(stop.max()) + 1
-    )  # every gene gets an axis of its own, so that only its isoforms unite
+    reach = int(stop.max()) + 1  # every gene on an axis of its own: only its isoforms unite
     spans = union(begin + gene * reach, stop + gene * reach)
     gene = spans.starts // reach
     return gene, spans.starts - gene * reach, spans.ends - gene * reach
