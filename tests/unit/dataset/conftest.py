@@ -1,4 +1,4 @@
-"""Windows and packed files to test with."""
+"""Windows, packed files and genomes to test with."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bakes import CODES, write_genome
+from genet5.config.bake import BakeSettings
 from genet5.dataset.packed import Header, write_packed
 from genet5.dataset.windows import Window
+from genet5.genome.gene import Gene
+from genet5.genome.sequence import decode_bases
+from genet5.genome.simulate import simulate_bacterium
+from genet5.tokens.files import Tokenizer, save_tokenizer
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.structure import encode_window
 from genet5.tokens.vocabulary import StructureVocabulary
@@ -74,3 +80,39 @@ def make_packed(tmp_path: Path) -> Callable[[list[list[Window]]], Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def genomes() -> dict[str, tuple[dict[str, str], tuple[Gene, ...]]]:
+    """By name: contigs with their bases, and genes."""
+    made = {}
+    for seed, (name, code) in enumerate(CODES.items()):
+        contigs, genes = simulate_bacterium(30_000, seed, code=code, num_contigs=2)
+        bases = {contig.name: decode_bases(contig.bases) for contig in contigs}
+        made[name] = (bases, genes)
+    return made
+
+
+@pytest.fixture(scope="session")
+def raw_dir(tmp_path_factory, genomes) -> Path:
+    """The genomes as files; not to be written to."""
+    raw = tmp_path_factory.mktemp("raw")
+    for name, (contigs, genes) in genomes.items():
+        write_genome(raw / "prokaryotes" / name, contigs, genes)
+    return raw
+
+
+@pytest.fixture
+def settings(raw_dir: Path, tmp_path: Path) -> BakeSettings:
+    """Tile the genomes with windows of 3000 bases."""
+    save_tokenizer(Tokenizer(KmerTokenizer(6)), tmp_path / "tokenizer.json")
+    return BakeSettings(
+        raw_dir=raw_dir,
+        output_dir=tmp_path / "out",
+        tokenizer=tmp_path / "tokenizer.json",
+        window_size=3000,
+        target=1600,
+        hard_limit=2000,
+        split_by="contig",
+        valid_share=0.2,
+    )

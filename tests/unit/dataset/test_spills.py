@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from bakes import write_genome
 from genet5.cli.bake import main
 from genet5.config.bake import BakeSettings
 from genet5.dataset import bake_genome
 from genet5.dataset.bake import bake
 from genet5.dataset.spills import FOLDER_NAME, partial_folder
 from genet5.errors import ConfigError, DataError
-from genet5.genome.fasta import write_fasta
-from genet5.genome.gff3 import write_gff3
+from genet5.genome.sequence import decode_bases
 from genet5.genome.simulate import simulate_bacterium
 from genet5.tokens.files import Tokenizer, save_tokenizer
 from genet5.tokens.sequence import KmerTokenizer
@@ -32,11 +32,8 @@ FILES = ("training.packed", "validation.packed")
 def settings(tmp_path: Path) -> BakeSettings:
     for seed, length in enumerate((30_000, 20_000, 12_000)):
         contigs, genes = simulate_bacterium(length, seed, num_contigs=2)
-        folder = tmp_path / "raw" / "prokaryotes" / f"g{seed}.1"
-        folder.mkdir(parents=True)
-        write_fasta(folder / "genome.fa", ((c.name, bytes(c.bases).decode()) for c in contigs))
-        with (folder / "annotation.gff3").open("w") as out:
-            write_gff3(out, genes, {c.name: len(c.bases) for c in contigs})
+        bases = {contig.name: decode_bases(contig.bases) for contig in contigs}
+        write_genome(tmp_path / "raw" / "prokaryotes" / f"g{seed}.1", bases, genes)
     save_tokenizer(Tokenizer(KmerTokenizer(6)), tmp_path / "tokenizer.json")
     return BakeSettings(
         raw_dir=tmp_path / "raw",

@@ -1,0 +1,34 @@
+"""Genomes on disk and baked windows, for the tests of baking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from genet5.config.bake import BakeSettings
+from genet5.dataset.packed import PackedReader
+from genet5.dataset.windows import Window
+from genet5.genome.fasta import write_fasta
+from genet5.genome.gene import Gene
+from genet5.genome.gff3 import write_gff3
+
+CODES = {"one": 11, "two": 4, "three": 11}
+"""Genomes and their genetic codes."""
+
+
+def write_genome(folder: Path, contigs: Mapping[str, str], genes: Iterable[Gene]) -> None:
+    """Write FOLDER/genome.fa and FOLDER/annotation.gff3."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_fasta(folder / "genome.fa", contigs.items())
+    with (folder / "annotation.gff3").open("w") as out:
+        write_gff3(out, genes, {name: len(bases) for name, bases in contigs.items()})
+
+
+def baked(settings: BakeSettings, split: str = "training") -> list[Window]:
+    """The windows of a split's file."""
+    return list(PackedReader(settings.output_dir / f"{split}.packed").windows())
+
+
+def spans_of(windows: list[Window]) -> list[tuple[str, int, int]]:
+    """Genome/contig, start and end of each window."""
+    return [(f"{w.genome}/{w.contig}", w.start, w.start + len(w.bases)) for w in windows]
