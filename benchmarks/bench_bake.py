@@ -13,31 +13,22 @@ Example:
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
-import os
-import pathlib
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from machine import ROOT, environment, result_path, run_measured
 
 from genet5.cli.parse import run
 from genet5.config.files import load_json, save_json
-from genet5.errors import ConfigError, ExternalToolError
+from genet5.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 GENOMES = 4
 """Artificial genomes of each kind."""
 REAL = {
@@ -88,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _bench(settings: BenchSettings) -> int:
-    load_before = os.getloadavg()[0]
+    where = environment("numpy", "pyarrow")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_tokenizer(folder)
@@ -106,7 +97,7 @@ def _bench(settings: BenchSettings) -> int:
     ]
     result = {
         "what": "genet5 bake, one worker",
-        **_environment(load_before),
+        **where,
         "settings": {
             "mbp": settings.mbp,
             "genes": settings.genes,
@@ -117,16 +108,13 @@ def _bench(settings: BenchSettings) -> int:
         "reading": reading,
     }
     sys.stdout.write(_table(rows, reading))
-    out = settings.out or _default_out(settings)
+    out = settings.out
+    if out is None and settings.mbp >= BenchSettings().mbp:
+        out = result_path("bake")
     if out is not None:
         save_json(out, result)
         _say(f"written: {out}")
     return 0
-
-
-def _default_out(settings: BenchSettings) -> Path | None:
-    date = datetime.date.today().isoformat()
-    return RESULTS / f"{date}_cpu_bake.json" if settings.mbp >= 4 else None
 
 
 def _write_tokenizer(folder: Path) -> None:
@@ -177,29 +165,16 @@ def _bake(load: Load, mode: str, folder: Path, genes: int, *more: str) -> dict[s
         sys.executable, ROOT / "bin" / "bake", *load.flags, "--windows", mode, "--output_dir", out,
         "--tokenizer", folder / "tokenizer.json", "--overwrite", *more,
     ]  # fmt: skip
-    begin = time.perf_counter()
-    child = subprocess.Popen(
-        list(map(str, command)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise ExternalToolError(f"bake failed on {load.name} ({mode}) with {child.returncode}")
+    cost, _ = run_measured(command, {"OMP_NUM_THREADS": "1"})
     report = load_json(out / "bake_report.json")
     timing, files = report["timing"], report["files"]
-    cpu_s = usage.ru_utime + usage.ru_stime
     return {
-        "cpu_s": cpu_s,
-        "wall_s": time.perf_counter() - begin,
-        "peak_mib": usage.ru_maxrss / 1024,
+        **asdict(cost),
         "genome_mbp": timing["genome_mbp"],
         "written_mbp": timing["written_mbp"],
         "windows": sum(part["windows"] for part in files.values()),
-        "written_mbp_per_core_s": timing["written_mbp"] / cpu_s,
-        "genome_mbp_per_core_s": timing["genome_mbp"] / cpu_s,
+        "written_mbp_per_core_s": timing["written_mbp"] / cost.cpu_s,
+        "genome_mbp_per_core_s": timing["genome_mbp"] / cost.cpu_s,
         "written_mbp_per_core_s_without_start": timing["written_mbp_per_cpu_s"],
         "row_fill_share": files["training"]["row_fill_share"],
         "padding_share_at_load": files["training"]["padding_share_at_load"],
@@ -245,25 +220,6 @@ def _anonymous_mib() -> float:
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     (line,) = [line for line in lines if line.startswith("RssAnon")]
     return round(int(line.split()[1]) / 1024, 1)
-
-
-def _environment(load_before: float) -> dict[str, Any]:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False
-    )  # fmt: skip
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if line.startswith("model name")
-    ]
-    versions = {name: importlib.metadata.version(name) for name in ("numpy", "pyarrow")}
-    return {
-        "date": datetime.date.today().isoformat(),
-        "device": f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores",
-        "commit": commit.stdout.strip(),
-        "versions": {"python": platform.python_version(), **versions},
-        "load_average_1_min": round(load_before, 2),
-    }
 
 
 def _table(rows: Sequence[dict[str, Any]], reading: dict[str, Any]) -> str:

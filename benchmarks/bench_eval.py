@@ -15,7 +15,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import pathlib
 import re
 import shutil
 import statistics
@@ -27,17 +26,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-
 import numpy as np
-import torch
-from measure import environment, result_path
+from machine import ROOT, Cost, environment, result_path, run_measured
 
 from genet5.cli.parse import run
 from genet5.config.files import save_json
-from genet5.errors import ConfigError, ExternalToolError
+from genet5.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[1]
 Span = tuple[int, int]
 
 _MBP = (248, 242, 198, 190, 181, 171, 159, 145, 138, 134, 135, 133, 114, 107, 102, 90, 83, 80, 59, 64, 47, 51, 156, 57)  # fmt: skip
@@ -63,16 +58,6 @@ from genet5.genome.formats import open_annotation
 with open_annotation(Path(sys.argv[2])) as file:
     print(sum(len(file.read(name).genes) for name in file.contigs))
 """
-_WATCH = """
-import json, os, subprocess, sys, time
-begin = time.perf_counter()
-with open(sys.argv[1], "wb") as output:
-    process = subprocess.Popen(sys.argv[2:], stdout=output)
-_, status, usage = os.wait4(process.pid, 0)
-print(json.dumps([time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
-sys.exit(os.waitstatus_to_exitcode(status) != 0)
-"""
-"""A small process that starts the command: a child's peak memory counts that of its parent at the start."""
 MOVED_BP = 30
 """How far a wrong start, stop or splice site lies from the true one."""
 
@@ -130,15 +115,6 @@ class Locus:
     isoforms: tuple[Isoform, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What one run of a command took."""
-
-    wall_s: float
-    cpu_s: float
-    peak_mib: float
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     summary = "Time genet5 eval on an artificial annotation of human size, beside gt eval."
     return run(_bench, BenchSettings, argv, name="bench_eval", description=summary)
@@ -149,11 +125,11 @@ def _bench(settings: BenchSettings) -> int:
         folder = settings.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         files = make_files(settings, folder)
-        report = environment(torch.device("cpu"), "numpy") | _tools() | _measure(settings, folder, *files)  # fmt: skip
+        report = environment("numpy") | _tools() | _measure(settings, folder, *files)  # fmt: skip
     sys.stdout.write(f"{markdown(report)}\n")
     out = settings.out
     if out is None and settings.genes >= BenchSettings().genes:
-        out = result_path(torch.device("cpu"), "eval")
+        out = result_path("eval")
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         save_json(out, {"what": "genet5 eval on an annotation of human size", **report})
@@ -175,7 +151,7 @@ def _tools() -> dict[str, Any]:
 def _measure(settings: BenchSettings, folder: Path, reference: Path, predictions: Path) -> dict[str, Any]:  # fmt: skip
     """Run all commands in turn; return their figures and what both scorers say."""
     commands = _commands(settings, folder, reference, predictions)
-    runs: dict[str, list[Run]] = {name: [] for name in commands}
+    runs: dict[str, list[Cost]] = {name: [] for name in commands}
     outputs: dict[str, str] = {}
     for _ in range(settings.repeats):
         for name, command in commands.items():
@@ -222,21 +198,7 @@ def _commands(settings: BenchSettings, folder: Path, reference: Path, prediction
     return commands
 
 
-def run_measured(command: list[str]) -> tuple[Run, str]:
-    """Run a command; return what it took, and its standard output."""
-    with tempfile.NamedTemporaryFile() as output:
-        done = subprocess.run(
-            [sys.executable, "-S", "-c", _WATCH, output.name, *command],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        text = output.read().decode()
-    if done.returncode:
-        raise ExternalToolError(f"{' '.join(command[:2])}: {done.stderr[-2000:]}")
-    wall_s, cpu_s, peak = json.loads(done.stdout)
-    return Run(wall_s, cpu_s, peak / (1024 if sys.platform == "linux" else 1 << 20)), text
-
-
-def _summary(runs: Sequence[Run]) -> dict[str, Any]:
+def _summary(runs: Sequence[Cost]) -> dict[str, Any]:
     cpu = sorted(one.cpu_s for one in runs)
     return {
         "wall_s": round(statistics.median(one.wall_s for one in runs), 2),

@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: rounds in turn, peak memory, and a record of where they ran.
+"""What the speed benchmarks of torch modules share: rounds in turn, peak memory, the device.
 
 Contenders take turns in every round, so that a machine that slows down slows all of them; figures are medians over
 rounds with quartiles.
@@ -6,64 +6,23 @@ rounds with quartiles.
 
 from __future__ import annotations
 
-import datetime
 import gc
-import importlib.metadata
-import os
-import pathlib
-import platform
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-
+import machine
 import torch
-
-from genet5 import __version__
-
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 
 
 def environment(device: torch.device, *packages: str) -> dict[str, Any]:
     """Return what a result file says about the machine, the code and the load at the start."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, cwd=ROOT
-    )
-    versions = {"genet5": __version__, "python": platform.python_version()}
-    versions |= {name: _version(name) for name in ("torch", *packages)}
-    return {
-        "date": datetime.date.today().isoformat(),
-        "device": device_name(device),
-        "commit": commit.stdout.strip(),
-        "versions": versions,
-        "threads": torch.get_num_threads(),
-        "load_average_1_min": round(os.getloadavg()[0], 2),
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def device_name(device: torch.device) -> str:
-    """Return the GPU's name, or the processor's and its number of cores."""
+    found = machine.environment("torch", *packages) | {"threads": torch.get_num_threads()}
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if line.startswith("model name")
-    ]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+        found["device"] = torch.cuda.get_device_name(device)
+    return found
 
 
 def choose_device(name: str) -> torch.device:
@@ -75,10 +34,9 @@ def choose_device(name: str) -> torch.device:
 
 def result_path(device: torch.device, what: str) -> Path:
     """Return benchmarks/results/DATE_DEVICE_WHAT.json."""
-    short = (
-        torch.cuda.get_device_name(device).split()[-1].lower() if device.type == "cuda" else "cpu"
-    )
-    return RESULTS / f"{datetime.date.today().isoformat()}_{short}_{what}.json"
+    if device.type != "cuda":
+        return machine.result_path(what)
+    return machine.result_path(what, torch.cuda.get_device_name(device).split()[-1].lower())
 
 
 def synchronize(device: torch.device) -> None:

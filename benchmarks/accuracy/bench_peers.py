@@ -12,23 +12,23 @@ Example:
 
 from __future__ import annotations
 
-import datetime
 import logging
-import os
 import pathlib
-import platform
-import subprocess
+import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from bootstrap import count_by_block
-from peers import ROOT, Models, Tool, make_job, run_job, versions, why_not
+from machine import ROOT, environment, result_path
+from peers import Models, Tool, augustus_version, make_job, run_job, why_not
 from report import Result, markdown, to_dict
 from testset import Case, Entry, Split, find_entries, load_case
 
@@ -40,8 +40,6 @@ from genet5.genome.formats import read_annotation
 from genet5.score.genes import score_genes
 
 log = logging.getLogger("genet5.bench_peers")
-
-RESULTS = ROOT / "benchmarks" / "results"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +98,9 @@ def _bench(settings: BenchSettings) -> int:
     )
     for note in notes:
         log.warning("%s", note)
+    where = environment("torch", "numpy", "pyrodigal")
+    if shutil.which("augustus"):
+        where["versions"]["augustus"] = augustus_version()
     results: list[Result] = []
     with ExitStack() as stack:
         work = settings.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -108,12 +109,10 @@ def _bench(settings: BenchSettings) -> int:
             results += run_case(case, tools, models, work, reuse=settings.reuse)
     text = markdown(results, notes)
     sys.stdout.write(text)
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    default = RESULTS / f"{today}_cpu_peers.json" if settings.is_whole else None
-    out = settings.out or default
+    out = settings.out or (result_path("peers") if settings.is_whole else None)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        save_json(out, report(results, settings, today, notes))
+        save_json(out, report(results, settings, where, notes))
         with atomic_writer(out.with_suffix(".md")) as stream:
             stream.write(text)
     return 0
@@ -183,42 +182,21 @@ def run_case(
 
 
 def report(
-    results: Sequence[Result], settings: BenchSettings, today: str, notes: Sequence[str]
+    results: Sequence[Result],
+    settings: BenchSettings,
+    where: Mapping[str, Any],
+    notes: Sequence[str],
 ) -> dict[str, object]:
     """Return what goes into the JSON file."""
     asked = settings_to_dict(settings)
     kept = ("taxa", "genomes", "tools", "annotate_flags", "split", "max_bp", "reuse")
     return {
         "what": f"genes of the {settings.split} split, beside peers",
-        "date": today,
-        "device": device(),
-        "commit": commit(),
-        "versions": versions(),
+        **where,
         "settings": {name: asked[name] for name in kept},
         "left_out": list(notes),
         **to_dict(results),
     }
-
-
-def device() -> str:
-    """Name the processor and the number of cores that may be used."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [x for x in info.read_text().splitlines() if x.startswith("model name")]
-        name = models[0].partition(":")[2].strip() if models else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores"
-
-
-def commit() -> str:
-    """Return the checkout's commit, marked when files have changed since; empty outside git."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return ""
-    return answer.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from peers import Models, make_job, run_measured
+from machine import run_measured
+from peers import Models, make_job
 from testset import find_entries, load_case
 
 from genet5.genome.formats import read_annotation
