@@ -1,8 +1,7 @@
 """The tools that are compared: how each is called, what decides its output, what a call costs.
 
-Each runs as one command for one genome. Time is the wall time of the whole command (start-up and files included), memory the
-peak resident size of its process. Beside each output lies a record of the call; `reuse` takes an output from an
-earlier call if the tool, its parameters, the flags and the sequence are the same.
+Each runs as one command for one genome. Beside each output lies a record of the call; `reuse` takes an output from
+an earlier call if the tool, its parameters, the flags and the sequence are the same.
 """
 
 from __future__ import annotations
@@ -11,29 +10,25 @@ import datetime
 import hashlib
 import importlib.metadata
 import importlib.util
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from machine import ROOT, Cost, run_measured
 from testset import Case, Entry
 
-from genet5 import __version__
 from genet5.annotate.settings import find_model
 from genet5.config.files import load_json, save_json, settings_from_dict
-from genet5.errors import ConfigError, ExternalToolError
+from genet5.errors import ConfigError
 
 Tool = Literal["pyrodigal", "augustus", "genet5"]
 
-ROOT = Path(__file__).resolve().parents[2]
 OURS: Tool = "genet5"
 AUGUSTUS_SPECIES = {
     "Arabidopsis_thaliana": "arabidopsis",
@@ -89,13 +84,10 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What a call cost."""
+class Run(Cost):
+    """What a call cost, and when."""
 
     identity: str
-    wall_s: float
-    cpu_s: float
-    peak_mib: float
     date: str
     """When it ran, UTC."""
     reused: bool = False
@@ -128,11 +120,11 @@ def make_job(tool: Tool, case: Case, models: Models, folder: Path) -> Job:
 
 def _pyrodigal(case: Case, models: Models, output: Path) -> Job:
     del models
-    script = Path(__file__).with_name("run_pyrodigal.py")
-    where = (str(case.fasta), "-o", str(output), "--genetic_code", str(case.genetic_code))
-    version = importlib.metadata.version("pyrodigal")
-    command = (sys.executable, str(script), *where)
-    label = f"pyrodigal {version}"
+    command = (
+        *(sys.executable, "-m", "pyrodigal", "-p", "single", "-f", "gff"),
+        *("-g", str(case.genetic_code), "-i", str(case.fasta), "-o", str(output)),
+    )
+    label = f"pyrodigal {importlib.metadata.version('pyrodigal')}"
     return Job("pyrodigal", label, command, output, label, "the genome itself")
 
 
@@ -191,30 +183,10 @@ def run_job(job: Job, *, reuse: bool) -> Run:
     record.unlink(missing_ok=True)
     job.output.unlink(missing_ok=True)
     now = datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")
-    run = Run(job.identity, *run_measured(job.command), date=now)
+    cost, _ = run_measured(job.command)
+    run = Run(**asdict(cost), identity=job.identity, date=now)
     save_json(record, asdict(run))
     return run
-
-
-def run_measured(command: Iterable[str]) -> tuple[float, float, float]:
-    """Run a command; return its wall time and its CPU time in s and its peak memory in MiB.
-
-    Raises:
-        ExternalToolError: It failed; with the end of its messages.
-    """
-    words = list(command)
-    with tempfile.TemporaryFile() as messages:
-        begin = time.perf_counter()
-        process = subprocess.Popen(words, stdout=messages, stderr=messages)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_s = time.perf_counter() - begin
-        process.returncode = os.waitstatus_to_exitcode(status)
-        messages.seek(0)
-        tail = messages.read()[-2000:].decode("utf-8", "replace")
-    if process.returncode:
-        raise ExternalToolError(f"{' '.join(words)}: exit {process.returncode}: {tail}")
-    peak_mib = usage.ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20)
-    return wall_s, usage.ru_utime + usage.ru_stime, peak_mib
 
 
 def digest_text(words: Iterable[str]) -> str:
@@ -238,14 +210,3 @@ def _digest_files(paths: Iterable[Path]) -> str:
         with path.open("rb") as source:
             total.update(hashlib.file_digest(source, "sha256").digest())
     return total.hexdigest()[:16]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what a result depends on."""
-    found = {"genet5": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
-    for name in ("torch", "numpy", "pyrodigal"):
-        if importlib.util.find_spec(name):
-            found[name] = importlib.metadata.version(name)
-    if shutil.which("augustus"):
-        found["augustus"] = augustus_version()
-    return found
