@@ -11,36 +11,31 @@ Example:
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
-import pathlib
-import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import measure
 import torch
+from machine import ROOT, run_measured
 from safetensors import safe_open
 from torch import Tensor
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(ROOT / "tests"))
 
 import dnabert2
 from genet5.blocks.encoder import Encoder
 from genet5.cli.parse import run
 from genet5.config.files import load_json, save_json, settings_from_dict
 from genet5.config.model import ModelConfig
-from genet5.errors import ConfigError, ExternalToolError
+from genet5.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[1]
 MIB = 1 << 20
 
 
@@ -54,8 +49,8 @@ class BenchSettings:
     """Tokens of the sequences on which states are compared."""
     scratch: Path | None = None
     """Folder for the checkpoint and the model, 7 GB; None = the system's."""
-    json: Path | None = None
-    """Write the figures to this file."""
+    out: Path | None = None
+    """JSON file; by default benchmarks/results/DATE_cpu_dnabert2.json."""
 
     def __post_init__(self) -> None:
         if not self.tokenizer.is_file():
@@ -68,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _bench(settings: BenchSettings) -> int:
-    figures: dict[str, Any] = {"machine": _machine()}
+    device = torch.device("cpu")
+    out = settings.out or measure.result_path(device, "dnabert2")
+    figures = {"what": "base made from a DNABERT-2 checkpoint", **measure.environment(device)}
     with tempfile.TemporaryDirectory(dir=settings.scratch) as scratch:
         state = dnabert2.random_state(dnabert2.PUBLISHED)
         source = dnabert2.write(Path(scratch) / "dnabert2", dnabert2.PUBLISHED, state)
@@ -78,43 +75,20 @@ def _bench(settings: BenchSettings) -> int:
         for row in _compare(Path(scratch) / "base", state, settings.lengths):
             sys.stderr.write(f"{row}\n")
             figures["states"].append(row)
-            if settings.json:  # after each row: long sequences take minutes on few cores
-                save_json(settings.json, figures)
+            save_json(out, figures)  # after each row: long sequences take minutes on few cores
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
     return 0
 
 
-def _machine() -> dict[str, Any]:
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 1),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "date": datetime.date.today().isoformat(),
-    }
-
-
 def _init(source: Path, out: Path) -> dict[str, Any]:
     """Run `bin/init`; its time, its peak memory (its own process) and its table."""
-    command = [sys.executable, str(ROOT / "bin" / "init"), str(out), "--preset", "base"]
-    begin = time.perf_counter()
-    process = subprocess.Popen(
-        [*command, "--dnabert_path", str(source)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout
-    table = process.stdout.read().replace(str(source), "DNABERT-2")
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise ExternalToolError(f"{' '.join(command)}: exit code {process.returncode}")
+    command = [sys.executable, ROOT / "bin" / "init", out, "--preset", "base"]
+    cost, table = run_measured([*command, "--dnabert_path", source])
     return {
-        "wall_s": round(time.perf_counter() - begin, 1),
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_mib": usage.ru_maxrss // 1024,
+        **{name: round(value, 1) for name, value in asdict(cost).items()},
         "checkpoint_mib": (source / "pytorch_model.bin").stat().st_size // MIB,
         "model_mib": (out / "model.safetensors").stat().st_size // MIB,
-        "table": table.splitlines(),
+        "table": table.replace(str(source), "DNABERT-2").splitlines(),
     }
 
 
