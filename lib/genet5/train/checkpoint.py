@@ -28,6 +28,7 @@ from safetensors.torch import load_file, load_model, save_file
 from torch import Tensor, nn
 
 from genet5.config.files import load_json, save_json
+from genet5.config.train import TrainConfig
 from genet5.errors import CheckpointError, FormatError
 from genet5.train.dist import Ranks
 from genet5.train.optim import WeightAverage, set_learning_rate
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{8,})")
+_OF_ONE_START = ("resume", "checkpoint", "overwrite", "dry_run")
+"""Settings of one start of a run, not of the run."""
 
 
 class Stateful(Protocol):
@@ -95,6 +98,25 @@ def list_checkpoints(directory: Path) -> list[Path]:
         return []
     found = [path for path in directory.iterdir() if _NAME.fullmatch(path.name)]
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def find_checkpoint(config: TrainConfig) -> Path | None:
+    """Return the checkpoint that a run is to go on from: the named one, or with `resume` the newest in OUT."""
+    if config.checkpoints.checkpoint is not None:
+        return config.checkpoints.checkpoint
+    found = list_checkpoints(config.out / "checkpoints") if config.checkpoints.resume else []
+    return found[-1] if found else None
+
+
+def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
+    """Return "name: old -> new" for each setting of the record in a checkpoint that differs."""
+    before = load_json(checkpoint / "trainer.json").get("settings", {})
+    flat_before, flat_now = dict(_flat(before)), dict(_flat(settings))
+    return [
+        f"{name}: {flat_before.get(name)!r} -> {flat_now.get(name)!r}"
+        for name in sorted(flat_before.keys() | flat_now.keys())
+        if flat_before.get(name) != flat_now.get(name) and name not in _OF_ONE_START
+    ]
 
 
 def save_checkpoint(
@@ -288,3 +310,11 @@ def _delete_old(directory: Path, keep_last: int) -> None:
         shutil.rmtree(path)
     for path in directory.glob(".step-*.tmp"):
         shutil.rmtree(path)
+
+
+def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value)
+        else:
+            yield name, value

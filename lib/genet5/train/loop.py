@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,21 +24,20 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from genet5.config.files import load_json, save_json
 from genet5.config.train import TrainConfig
 from genet5.dataset.batch import Batch
-from genet5.errors import DataError, GeneT5Error
+from genet5.errors import DataError
 from genet5.train.checkpoint import (
     Progress,
     RunState,
     Stateful,
-    list_checkpoints,
     load_checkpoint,
     save_checkpoint,
 )
 from genet5.train.dist import Ranks
 from genet5.train.experts import update_experts
 from genet5.train.export import BestModel, write_model
+from genet5.train.finite import require_finite
 from genet5.train.horizon import Horizon, Outcome
 from genet5.train.logging import Metrics, ProgressLine, drop_rows_after
 from genet5.train.memwatch import read_memory
@@ -50,11 +49,6 @@ from genet5.train.validate import validation_losses
 
 log = logging.getLogger(__name__)
 
-_OF_ONE_START = ("resume", "checkpoint", "overwrite", "dry_run")
-"""Settings of one start of a run, not of the run."""
-MAX_NAMED_WINDOWS = 8
-"""Windows that an error names; the file beside it names all."""
-
 
 class BatchSource(Stateful, Protocol):
     """This rank's training batches, in an order that depends on seed and epoch alone.
@@ -64,31 +58,6 @@ class BatchSource(Stateful, Protocol):
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the rest of the present epoch; the next call yields the next epoch."""
-
-
-class NonFiniteLossError(GeneT5Error):
-    """The loss or its gradient is not a finite number; the weights are those of the step before.
-
-    Args:
-        step: The step that was not done.
-        what: What is not finite.
-        windows: Windows of the micro-batch.
-        path: File that lists all windows.
-    """
-
-    def __init__(self, step: int, what: str, windows: Sequence[str], path: Path) -> None:
-        super().__init__(step, what, windows)
-        self.step, self.what, self.windows, self.path = step, what, tuple(windows), path
-
-    def __str__(self) -> str:
-        named = ", ".join(self.windows[:MAX_NAMED_WINDOWS])
-        more = len(self.windows) - MAX_NAMED_WINDOWS
-        return (
-            f"step {self.step}: {self.what} in a micro-batch of {named}"
-            + (f" and {more} more windows (all in {self.path})" if more > 0 else "")
-            + ". The weights were not changed. Lower --lr, or look at these windows,"
-            " and go on from the last checkpoint with --resume."
-        )
 
 
 class Trainer:
@@ -215,7 +184,9 @@ class Trainer:
         losses = [self._forward_backward(batch, counts) for batch in batches]
         self.ranks.sum_gradients(model.parameters())
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.config.optim.max_grad_norm)
-        self._require_finite(torch.stack(losses), norm, batches)
+        require_finite(
+            torch.stack(losses), norm, batches, self.ranks, step=progress.step + 1, out=self.config.out
+        )  # fmt: skip
         set_learning_rate(optimizer, self.config.optim.lr * self._schedule(progress.step))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -250,25 +221,6 @@ class Trainer:
         if self.config.compute.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.ranks.device.type, torch.bfloat16)
-
-    def _require_finite(self, losses: Tensor, norm: Tensor, batches: Sequence[Batch]) -> None:
-        good = torch.isfinite(losses)
-        is_bad = 1.0 - (good.all() & torch.isfinite(norm)).double()
-        if not self.ranks.sum(is_bad):
-            return
-        flags = good.tolist()
-        bad = [
-            batch.window_ids for batch, is_good in zip(batches, flags, strict=True) if not is_good
-        ]
-        has_bad_loss = any(self.ranks.gather(bool(bad)))
-        if not has_bad_loss:
-            bad = [batch.window_ids for batch in batches]
-        windows = [name for ids in self.ranks.gather(bad) for batch in ids for name in batch]
-        path, step = self.config.out / "nonfinite.json", self.state.progress.step + 1
-        if self.ranks.is_first:
-            save_json(path, {"step": step, "losses": losses.tolist(), "windows": windows})
-        what = "the loss is not finite" if has_bad_loss else "the gradient is not finite"
-        raise NonFiniteLossError(step, what, windows, path)
 
     def _release_memory(self) -> None:
         every = self.config.compute.empty_cache_steps
@@ -425,30 +377,3 @@ class Trainer:
         with self._weights_in_use():
             self.state.model.save_pretrained(directory)  # type: ignore[operator]
         self._save_beside(directory)
-
-
-def find_checkpoint(config: TrainConfig) -> Path | None:
-    """Return the checkpoint that a run is to go on from: the named one, or with `resume` the newest in OUT."""
-    if config.checkpoints.checkpoint is not None:
-        return config.checkpoints.checkpoint
-    found = list_checkpoints(config.out / "checkpoints") if config.checkpoints.resume else []
-    return found[-1] if found else None
-
-
-def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
-    """Return "name: old -> new" for each setting of the record in a checkpoint that differs."""
-    before = load_json(checkpoint / "trainer.json").get("settings", {})
-    flat_before, flat_now = dict(_flat(before)), dict(_flat(settings))
-    return [
-        f"{name}: {flat_before.get(name)!r} -> {flat_now.get(name)!r}"
-        for name in sorted(flat_before.keys() | flat_now.keys())
-        if flat_before.get(name) != flat_now.get(name) and name not in _OF_ONE_START
-    ]
-
-
-def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value)
-        else:
-            yield name, value

@@ -28,7 +28,7 @@ from genet5.errors import CheckpointError, ConfigError, DataError
 from genet5.model import GeneT5, count_parameters
 from genet5.resize import require_fit
 from genet5.tokens.files import Tokenizer, load_tokenizer, tokenizer_hash
-from genet5.train.checkpoint import list_checkpoints
+from genet5.train.checkpoint import changed_settings, find_checkpoint, list_checkpoints
 from genet5.train.dist import Ranks
 from genet5.train.horizon import Horizon, Outcome
 from genet5.train.logging import (
@@ -41,7 +41,7 @@ from genet5.train.logging import (
     close_logging,
     setup_logging,
 )
-from genet5.train.loop import Trainer, changed_settings, find_checkpoint
+from genet5.train.loop import Trainer
 from genet5.train.loss import LossWeights
 from genet5.train.memwatch import GIB, MemoryWatch
 from genet5.train.mxfp8 import require_mxfp8, use_mxfp8

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from genet5.train.checkpoint import find_checkpoint
 from genet5.train.dist import distributed
-from genet5.train.loop import find_checkpoint
 
 
 def load_stand_ins() -> Any:

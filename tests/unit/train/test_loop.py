@@ -15,13 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from genet5.dataset.batch import Batch
-from genet5.train.checkpoint import list_checkpoints
+from genet5.train.checkpoint import changed_settings, find_checkpoint, list_checkpoints
+from genet5.train.finite import NonFiniteLossError
 from genet5.train.horizon import Horizon
-from genet5.train.loop import (
-    NonFiniteLossError,
-    changed_settings,
-    find_checkpoint,
-)
 from genet5.train.objective import Objective
 
 

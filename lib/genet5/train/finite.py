@@ -1,0 +1,76 @@
+"""Refuse a step whose loss or gradient is not finite, on all ranks alike, and name the windows that it read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from genet5.config.files import save_json
+from genet5.dataset.batch import Batch
+from genet5.errors import GeneT5Error
+from genet5.train.dist import Ranks
+
+_FILE_NAME = "nonfinite.json"
+MAX_NAMED_WINDOWS = 8
+"""Windows that an error names; the file beside it names all."""
+
+
+class NonFiniteLossError(GeneT5Error):
+    """The loss or its gradient is not a finite number; the weights are those of the step before.
+
+    Args:
+        step: The step that was not done.
+        what: What is not finite.
+        windows: Windows of the micro-batch.
+        path: File that lists all windows.
+    """
+
+    def __init__(self, step: int, what: str, windows: Sequence[str], path: Path) -> None:
+        super().__init__(step, what, windows)
+        self.step, self.what, self.windows, self.path = step, what, tuple(windows), path
+
+    def __str__(self) -> str:
+        named = ", ".join(self.windows[:MAX_NAMED_WINDOWS])
+        more = len(self.windows) - MAX_NAMED_WINDOWS
+        return (
+            f"step {self.step}: {self.what} in a micro-batch of {named}"
+            + (f" and {more} more windows (all in {self.path})" if more > 0 else "")
+            + ". The weights were not changed. Lower --lr, or look at these windows,"
+            " and go on from the last checkpoint with --resume."
+        )
+
+
+def require_finite(
+    losses: Tensor, norm: Tensor, batches: Sequence[Batch], ranks: Ranks, *, step: int, out: Path
+) -> None:
+    """Check a step before its weights move; every rank calls it.
+
+    Args:
+        losses: (micro-batches,) of this rank.
+        norm: Of the gradient, summed over ranks.
+        batches: This rank's micro-batches.
+        ranks: This process among the run's.
+        step: The step that is to be done.
+        out: Directory of the run; a file there gets the names of all windows.
+
+    Raises:
+        NonFiniteLossError: Loss or gradient is not finite, on whatever rank.
+    """
+    good = torch.isfinite(losses)
+    is_bad = 1.0 - (good.all() & torch.isfinite(norm)).double()
+    if not ranks.sum(is_bad):
+        return
+    flags = good.tolist()
+    bad = [batch.window_ids for batch, is_good in zip(batches, flags, strict=True) if not is_good]
+    has_bad_loss = any(ranks.gather(bool(bad)))
+    if not has_bad_loss:
+        bad = [batch.window_ids for batch in batches]
+    windows = [name for ids in ranks.gather(bad) for batch in ids for name in batch]
+    path = out / _FILE_NAME
+    if ranks.is_first:
+        save_json(path, {"step": step, "losses": losses.tolist(), "windows": windows})
+    what = "the loss is not finite" if has_bad_loss else "the gradient is not finite"
+    raise NonFiniteLossError(step, what, windows, path)
