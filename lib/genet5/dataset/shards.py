@@ -71,14 +71,14 @@ class ShardIndex:
             FormatError: A shard is not the one that the index names.
         """
         for shard, header, path in zip(self.shards, headers, paths, strict=True):
-            found = (header.checksum, header.counts.get("rows"), header.tokenizer_hash)
-            expected = (shard.checksum, shard.rows, headers[0].tokenizer_hash)
-            for what, one, other in zip(
-                ("checksum", "rows", "tokenizer"), found, expected, strict=True
+            for what, found, expected, by in (
+                ("checksum", header.checksum, shard.checksum, "the index"),
+                ("rows", header.counts.get("rows"), shard.rows, "the index"),
+                ("tokenizer", header.tokenizer_hash, headers[0].tokenizer_hash, "the first shard"),
             ):
-                if one != other:
+                if found != expected:
                     raise FormatError(
-                        f"{what} {one}", expected=f"{other} as the index says", path=path,
+                        f"{what} {found}", expected=f"{expected} as {by} says", path=path,
                         remedy=_REMEDY,
                     )  # fmt: skip
         return replace(headers[0], counts=self.counts, checksum=self.checksum)
