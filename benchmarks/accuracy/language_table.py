@@ -17,51 +17,22 @@ from __future__ import annotations
 import json
 import pathlib
 import sys
-from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 
-from genet5.annotate.merge import Merger
-from genet5.annotate.pieces import piece_of
-from genet5.annotate.stitch import Joiner, restitch
-from genet5.annotate.windows import Axis, Window, is_blank, plan_axis
+from language_study import SIZES_BP, measure
+
 from genet5.cli.parse import run
 from genet5.config.files import save_json
-from genet5.dataset.windows import tile
 from genet5.errors import DataError
-from genet5.genome.extract import cds_bases, span_bases
-from genet5.genome.fasta import Contig, read_fasta
-from genet5.genome.gene import Gene, Transcript
-from genet5.genome.gff3 import read_gff3
-from genet5.genome.sequence import decode_bases
-from genet5.tokens.cut import GeneIndex, shift_gene, wrapped_genes
-from genet5.tokens.legality import Breach, breaches
-from genet5.tokens.replay import Replay, legal_weights
-from genet5.tokens.rules import GrammarOptions, prokaryote_options
-from genet5.tokens.structure import decode_window, encode_window
-from genet5.tokens.vocabulary import StructureVocabulary
-from genet5.tokens.window import WindowGene, WindowStructure
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZES_BP = (2_000, 4_000, 8_000, 16_000, 32_000)
-ORGANELLE_CODES = {
-    ("Saccharomyces_cerevisiae_R64-1-1", "Mito"): 3,
-    ("Schizosaccharomyces_pombe_ASM294v2", "MT"): 4,
-    ("Caenorhabditis_elegans_WS282_1pct", "MtDNA"): 5,
-    ("Arabidopsis_thaliana_TAIR10_1pct", "ChrC"): 11,
-}
-"""Genetic codes that the annotations do not state."""
-MISFITS = frozenset({("Schizosaccharomyces_pombe_ASM294v2", "MT")})
-"""Contigs whose annotation was made on another version of the sequence: it lies some bases off."""
-
-Shape = tuple[str, int, tuple[tuple[int, int], ...]]
-"""Type, strand and coding parts of a transcript."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,270 +51,6 @@ class TableSettings:
     """Markdown file with the tables, between markers."""
     n_workers: int = 2
     """Processes, one genome each."""
-
-
-# ---- one genome ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A coding gene with what the grammar and the bases say of it."""
-
-    gene: Gene
-    shape: Shape | None
-    """None: the language cannot write it."""
-    cause: str
-    """Why it is illegal; empty if it is legal."""
-
-    @property
-    def is_legal(self) -> bool:
-        return not self.cause
-
-
-def measure(folder: Path, sizes_bp: Sequence[int] = SIZES_BP) -> dict[str, Any]:
-    """Return all figures of one genome."""
-    annotation = read_gff3(folder / "annotation.gff3.gz")
-    by_contig: dict[str, list[Gene]] = defaultdict(list)
-    for gene in annotation.genes:
-        if gene.is_coding:
-            by_contig[gene.contig].append(gene)
-    figures: dict[str, Any] = {"taxon": folder.parent.name, "genome": folder.name}
-    figures |= {"bp": 0, "not_genes": annotation.skipped}
-    counts: Counter[str] = Counter()
-    windows: dict[str, Counter[str]] = defaultdict(Counter)
-    for contig in read_fasta(folder / "genome.fa.gz"):
-        figures["bp"] += len(contig.bases)
-        study = ContigStudy(
-            folder, contig, by_contig[contig.name], contig.name in annotation.circular
-        )
-        counts += study.legality()
-        for size_bp in sizes_bp if study.genes else ():
-            for overlap in (0, 50):
-                windows[f"{size_bp} bp, {overlap} % overlap"] += study.windows(size_bp, overlap)
-    figures["genes"] = dict(sorted(counts.items()))
-    figures["windows"] = {name: dict(sorted(found.items())) for name, found in windows.items()}
-    return figures
-
-
-class ContigStudy:
-    """The coding genes of one contig, judged, and its windows."""
-
-    def __init__(self, folder: Path, contig: Contig, genes: Sequence[Gene], circular: bool) -> None:
-        self.contig, self.circular = contig, circular
-        self.misfit = (folder.name, contig.name) in MISFITS
-        stated = [gene.genetic_code for gene in genes if gene.genetic_code]
-        default = 11 if folder.parent.name == "prokaryotes" else 1
-        self.code = (
-            stated[0] if stated else ORGANELLE_CODES.get((folder.name, contig.name), default)
-        )
-        types = tuple(sorted({gene.type for gene in genes})) or ("protein_coding",)
-        self.vocabulary = StructureVocabulary(types)
-        prokaryotic = folder.parent.name == "prokaryotes"
-        plain = prokaryote_options() if prokaryotic else GrammarOptions()
-        self.options = replace(plain, gene_types=types, coding_types=types)
-        self.genes = [self._judge(gene) for gene in genes]
-        self.written = [judged for judged in self.genes if judged.shape is not None]
-        length_bp = min(len(contig.bases), max(SIZES_BP)) if circular else 0
-        self.index = GeneIndex(self._on_axis(self.written, length_bp))
-        self.legal = GeneIndex(self._on_axis([j for j in self.genes if j.is_legal], length_bp))
-
-    def _on_axis(self, some: Sequence[Judged], past_origin_bp: int) -> Iterator[Gene]:
-        """The genes as axes show them: on a circular contig also those that they pass a second time."""
-        genes, contig_bp = [judged.gene for judged in some], len(self.contig.bases)
-        yield from wrapped_genes(genes, contig_bp) if self.circular else genes
-        yield from (shift_gene(gene, contig_bp) for gene in genes if gene.start < past_origin_bp)
-
-    def _judge(self, gene: Gene) -> Judged:
-        transcript, bases = gene.canonical, self.contig.bases
-        start, end = transcript.cds[0].start, transcript.cds[-1].end
-        found = breaches(gene, transcript, bases, self.code, self.options)
-        cause = cause_of(transcript, found)
-        shown = GeneIndex([gene]).cut(start, end)
-        if not shown:
-            return Judged(gene, None, cause)
-        labels = encode_window(WindowStructure(self.code, None, shown), self.vocabulary).tolist()
-        window = span_bases(bases, start, end)
-        accepted = Replay(window, self.code, self.options, self.vocabulary).accepts(labels[2:-1])
-        if accepted == bool(found):
-            cause = "disputed"
-        elif found and self.misfit:
-            cause = "another sequence"
-        parts = shown[0].transcripts[0].parts
-        blocks = tuple((start + part.first, start + part.last + 1) for part in parts)
-        return Judged(gene, (gene.type, gene.strand, blocks), cause)
-
-    def _start(self, judged: Judged) -> str:
-        """First codon of a gene."""
-        coding = cds_bases(self.contig.bases, judged.gene, judged.gene.canonical)
-        return decode_bases(coding[:3]).upper()
-
-    def legality(self) -> Counter[str]:
-        """Count the genes, those that are legal, and the others by cause."""
-        counts = Counter(f"illegal: {judged.cause}" for judged in self.genes if judged.cause)
-        counts["coding"] = len(self.genes)
-        counts["legal"] = sum(judged.is_legal for judged in self.genes)
-        counts += Counter(
-            f"starts with {self._start(j)}" for j in self.genes if j.cause == "start codon"
-        )
-        counts["regular"] = sum(judged.gene.is_regular for judged in self.genes)
-        counts["with isoforms"] = sum(len(coding_shapes(j.gene)) > 1 for j in self.genes)
-        return +counts
-
-    def windows(self, size_bp: int, overlap: int) -> Counter[str]:
-        """Cut the contig into windows; count what comes of the genes."""
-        axis = lay_windows(len(self.contig.bases), size_bp, overlap, circular=self.circular)
-        shown = [self.index.cut(window.start, window.end) for window in axis.windows]
-        counts = self._read_back(shown)
-        counts["windows"] = len(shown)
-        found = {shape_of(gene): gene.chained for gene in restitch(axis, shown)}
-        joined = annotate_joins(axis, shown, self.contig)
-        counts["not a gene"] = len(found.keys() - {judged.shape for judged in self.written})
-        for judged in self.written:
-            kind = "legal" if judged.is_legal else "illegal"
-            assert judged.shape is not None
-            counts[f"{kind}: fits"] += span_bp(judged.shape) <= size_bp
-            if judged.shape not in found:
-                counts[f"{kind}: lost, {why_lost(judged, self.written)}"] += 1
-            else:
-                counts[f"{kind}: " + ("joined" if found[judged.shape] else "whole")] += 1
-            if judged.shape not in joined:
-                counts[f"{kind}: annotate loses, {why_annotate_loses(judged, joined)}"] += 1
-        counts += self._isoforms(axis)
-        if not overlap:
-            counts += self._judge_windows(axis)
-        return +counts
-
-    def _read_back(self, shown: Sequence[tuple[WindowGene, ...]]) -> Counter[str]:
-        """Write each window and read it again."""
-        changed = 0
-        for genes in shown:
-            structure = WindowStructure(self.code, None, genes)
-            labels = encode_window(structure, self.vocabulary)
-            changed += decode_window(labels, self.vocabulary) != structure
-        return Counter({"windows changed by reading back": changed})
-
-    def _judge_windows(self, axis: Axis) -> Counter[str]:
-        """Legal genes must be legal in every window that cuts them."""
-        counts: Counter[str] = Counter()
-        for window in axis.windows:
-            shown = self.legal.cut(window.start, window.end)
-            if not shown:
-                continue
-            alike = len(shown) - len({begin_of(gene) for gene in shown})
-            labels = encode_window(WindowStructure(self.code, None, shown), self.vocabulary)
-            bases = axis.bases(self.contig.bases, window)
-            weights = legal_weights(labels, bases, self.code, self.options, self.vocabulary)
-            refused = int((weights[labels >= self.vocabulary.first_type] == 0).sum())
-            counts["shown"] += len(shown)
-            counts["begins like another gene"] += alike
-            counts["refused"] += abs(refused - alike)
-        return counts
-
-    def _isoforms(self, axis: Axis) -> Counter[str]:
-        """Genes with several coding transcripts: does any window cut several of them at once?"""
-        counts: Counter[str] = Counter()
-        starts = [window.start for window in axis.windows]
-        ends = [window.end for window in axis.windows]
-        for gene in (j.gene for j in self.written if len(coding_shapes(j.gene)) > 1):
-            index = GeneIndex([gene], isoforms=1_000)
-            near = axis.windows[bisect_right(ends, gene.start) : bisect_left(starts, gene.end)]
-            views = [shown[0].transcripts for w in near if (shown := index.cut(w.start, w.end))]
-            most = max(sum(t.cut_left or t.cut_right for t in view) for view in views)
-            counts[
-                "isoforms: several cut at once" if most > 1 else "isoforms: one cut at most"
-            ] += 1
-        return counts
-
-
-def begin_of(gene: WindowGene) -> tuple[Any, ...]:
-    """What a window's genes must differ in, so that decoding always progresses: two of one beginning are isoforms."""
-    transcript = gene.transcripts[0]
-    first = transcript.parts[0].first if transcript.parts else -1
-    return gene.type, gene.strand, transcript.cut_left, transcript.frame, first
-
-
-def cause_of(transcript: Transcript, found: Sequence[Breach]) -> str:
-    """Name the cause under which an illegal gene is counted; empty if nothing was found."""
-    if not found:
-        return ""
-    if transcript.partial_5 or transcript.partial_3:
-        return "incomplete in the source"
-    if "frame shift" in found or "ribosomal_slippage" in transcript.exceptions:
-        return "frame shift"
-    if "internal stop" in found and transcript.exceptions:
-        return "internal stop, marked"
-    return found[0]
-
-
-def coding_shapes(gene: Gene) -> set[tuple[tuple[int, int], ...]]:
-    """Distinct coding structures of a gene's transcripts."""
-    return {tuple((c.start, c.end) for c in t.cds) for t in gene.transcripts if t.cds}
-
-
-def span_bp(shape: Shape) -> int:
-    """Bases from the first to the last coding base."""
-    return shape[2][-1][1] - shape[2][0][0]
-
-
-# ---- windows ---------------------------------------------------------------------------------------------------------
-
-
-def lay_windows(contig_bp: int, size_bp: int, overlap: int, *, circular: bool) -> Axis:
-    """Lay windows over a contig: as `annotate` does, or side by side without any overlap."""
-    if overlap:
-        return plan_axis(contig_bp, size_bp, size_bp * overlap // 100, circular=circular)
-    length_bp = contig_bp + min(contig_bp, size_bp) if circular else contig_bp
-    stretches = tile(length_bp, size_bp)
-    windows = tuple(Window(i, start, end, start, end) for i, (start, end) in enumerate(stretches))
-    return Axis(contig_bp, length_bp, circular, windows)
-
-
-def shape_of(gene: Any) -> Shape:
-    """Shape of a candidate or a call."""
-    return gene.type, gene.strand, tuple((part.start, part.end) for part in gene.parts)
-
-
-def annotate_joins(axis: Axis, shown: Sequence[Sequence[WindowGene]], contig: Contig) -> set[Shape]:
-    """What `annotate` makes of these windows: its joiner forgives decoders, and its merger lets windows vote."""
-    joiner, merger = Joiner(axis), Merger(axis)
-    for window, genes in zip(axis.windows, shown, strict=True):
-        if is_blank(axis.bases(contig.bases, window)):
-            continue
-        pieces = [piece_of(gene, window) for gene in genes]
-        merger.add_sightings(window, pieces)
-        merger.add_candidates(joiner.add(window, pieces))
-    return {shape_of(call) for call in merger.calls()}
-
-
-def why_lost(judged: Judged, others: Sequence[Judged]) -> str:
-    """Why the windows do not give a gene again."""
-    transcript, shape = judged.gene.canonical, judged.shape
-    assert shape is not None
-    five = transcript.cds[0 if judged.gene.strand > 0 else -1]
-    if five.phase or (transcript.cds_length - five.phase) % 3:
-        return "no whole codon at an end"
-    start, end = shape[2][0][0], shape[2][-1][1]
-    for other in others:
-        blocks = other.shape[2] if other.shape else ()
-        near = other is not judged and other.gene.strand == judged.gene.strand
-        if near and blocks and blocks[0][0] < end and blocks[-1][1] > start:
-            return "alike another gene where windows meet"
-    return "unknown"
-
-
-def three_prime(shape: Shape) -> tuple[int, int]:
-    """Strand and base of the 3' end."""
-    return shape[1], shape[2][-1][1] if shape[1] > 0 else shape[2][0][0]
-
-
-def why_annotate_loses(judged: Judged, calls: set[Shape]) -> str:
-    """Why annotate's joiner and merger do not give a gene again."""
-    assert judged.shape is not None
-    rival = three_prime(judged.shape) in {three_prime(call) for call in calls}
-    return "another gene has its 3' end" if rival else "not joined"
-
-
-# ---- tables ----------------------------------------------------------------------------------------------------------
 
 
 def summed(rows: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -429,9 +136,6 @@ def with_tables(text: str, tables: dict[str, str]) -> str:
         head, _, rest = text.partition(begin)
         text = f"{head}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
     return text
-
-
-# ---- the command -----------------------------------------------------------------------------------------------------
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,15 +5,14 @@ The figures are those of `benchmarks/accuracy/language_table.py`, which also sta
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from language_study import ContigStudy, measure
 
 from genet5.annotate.pieces import mirror, piece_of
 from genet5.annotate.windows import plan_axis
@@ -36,18 +35,6 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def table():
-    path = ROOT / "benchmarks" / "accuracy" / "language_table.py"
-    spec = importlib.util.spec_from_file_location("language_table", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
 def stored() -> dict[str, dict]:
     path = ROOT / "benchmarks" / "results" / "language.json"
     return {row["genome"]: row for row in json.loads(path.read_text())["genomes"]}
@@ -55,9 +42,9 @@ def stored() -> dict[str, dict]:
 
 @pytest.mark.parametrize("folder", GENOMES, ids=lambda folder: folder.name)
 def test_windows_give_the_genes_again_and_only_broken_genes_are_illegal(
-    folder: Path, table, stored
+    folder: Path, stored
 ) -> None:
-    row = json.loads(json.dumps(table.measure(folder)))
+    row = json.loads(json.dumps(measure(folder)))
     assert row["genes"]["legal"] > 0
     assert "illegal: disputed" not in row["genes"]
     for counts in row["windows"].values():
@@ -81,13 +68,13 @@ def begin_apart(genes: Sequence[WindowGene]) -> bool:
 
 
 @pytest.mark.parametrize("folder", GENOMES, ids=lambda folder: folder.name)
-def test_the_decoders_automaton_takes_the_legal_genes(folder: Path, table) -> None:
+def test_the_decoders_automaton_takes_the_legal_genes(folder: Path) -> None:
     """32 windows of 8 kb, all rows at once, label by label; two genes that begin alike cannot both be written."""
     genes = [gene for gene in read_gff3(folder / "annotation.gff3.gz").genes if gene.is_coding]
     name = Counter(gene.contig for gene in genes).most_common(1)[0][0]
     (contig,) = (found for found in read_fasta(folder / "genome.fa.gz") if found.name == name)
     some = [gene for gene in genes if gene.contig == contig.name and gene.end < 2_000_000]
-    study = table.ContigStudy(folder, contig, some, circular=False)
+    study = ContigStudy(folder, contig, some, circular=False)
     starts = range(0, len(contig.bases) - 8_000, 8_000)
     shown = {start: study.legal.cut(start, start + 8_000) for start in starts}
     chosen = [start for start in starts if shown[start] and begin_apart(shown[start])][:32]
