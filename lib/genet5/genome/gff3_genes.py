@@ -99,7 +99,7 @@ class _Builder(Assembler):
             d for child in self.children.get(node.id, ()) for d in self._drafts_of_transcript(child)
         ]
         parts = self.table.parts.get(node.id)
-        if parts is not None:
+        if parts is not None and parts.has_extent:
             bare = [d for d in drafts if not d.cds]
             if len(drafts) == 1 and bare and parts.cds:
                 bare[0].cds = parts.cds
@@ -114,7 +114,7 @@ class _Builder(Assembler):
         if node.id in self.table.broken:
             return []
         parts = self.table.parts.get(node.id)
-        if parts is None:
+        if parts is None or not parts.has_extent:
             return [childless(node, node.id, node.kind)]
         groups = _cds_groups(parts.cds)
         drafts = []

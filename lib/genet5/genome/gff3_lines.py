@@ -70,6 +70,11 @@ class Parts:
     recoded: bool = False
     """A child feature says that a stop codon is read as an amino acid."""
 
+    @property
+    def has_extent(self) -> bool:
+        """Whether they say where the parent lies; stop codons alone do not."""
+        return bool(self.exons or self.utrs or self.cds)
+
 
 @dataclass(slots=True)
 class Node:

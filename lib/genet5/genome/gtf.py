@@ -292,7 +292,7 @@ class _Builder(Assembler):
 
     def _draft(self, name: str, transcript: _Transcript) -> Draft | None:
         node, parts = transcript.node, transcript.parts
-        if not (parts.exons or parts.utrs or parts.cds):
+        if not parts.has_extent:
             return childless(node, name, _type(node)) if node is not None else None
         parts.cds.sort(key=lambda piece: piece.start)
         draft = self.draft(name, "mRNA" if parts.cds else "transcript", node, parts, parts.cds)

@@ -374,6 +374,15 @@ c AUGUSTUS stop_codon 88 90 . + 0 Parent=g1.t1
     assert gene == Gene(id="g1", contig="c", strand=1, transcripts=(best,), score=0.94)
 
 
+@pytest.mark.parametrize("part", ["stop_codon", "stop_codon_redefined_as_selenocysteine"])
+@pytest.mark.parametrize("kind", ["gene", "mRNA"])
+def test_a_stop_codon_alone_does_not_say_where_its_gene_lies(
+    tmp_path: Path, kind: str, part: str
+) -> None:
+    gene = _one(tmp_path, f"c s {kind} 1 15 . + . ID=a\nc s {part} 4 6 . + 0 Parent=a")
+    assert [t.exons for t in gene.transcripts] == [(Exon(0, 15),)]
+
+
 def test_other_formats_are_recognised(tmp_path: Path) -> None:
     path = tmp_path / "x.gff3"
     path.write_text('c1\t.\texon\t1\t9\t.\t+\t.\tgene_id "a"; transcript_id "b";\n')
