@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.genome.codes import codon_table, genetic_code
-from genet5.genome.sequence import Bases, codon_index, encode_bases, reverse_complement
+from genet5.genome.sequence import BASE_INDEX, Bases, codon_index, reverse_complement
 from genet5.tokens.grammar import GrammarOptions
 from genet5.tokens.window import Frame, Part, WindowGene, WindowTranscript
 
@@ -42,6 +42,8 @@ _FROM = np.array(
     ]
 )
 """States from which "no gene" and the codon positions are reached, in the order of the candidates; a start codon is one step."""
+_LETTERS = "ACGT"
+"""Letters by their index (`BASE_INDEX`)."""
 _LOWEST = np.float32(-1e9)
 _LEAST_CODING_BP = 60
 
@@ -160,8 +162,8 @@ def _reading(
     states, edges = state_logits[:length, row], boundary_logits[:length, row::2]
     if strand < 0:
         bases, states, edges = reverse_complement(bases), states[::-1], edges[::-1]
-    read = _upper(bases)
-    codons = codon_index(read)  # of the codon that begins at each base
+    read = BASE_INDEX[bases]
+    codons = codon_index(bases)  # of the codon that begins at each base
     known = codons >= 0
     is_start = known & codon_table(options.start_codons)[codons]
     stops_here = np.zeros(length, dtype=bool)
@@ -181,12 +183,6 @@ def _reading(
     )
 
 
-def _upper(bases: Bases) -> Bases:
-    """Capital letters, U as T."""
-    upper = bases & 0xDF
-    return np.where(upper == ord("U"), np.uint8(ord("T")), upper).astype(np.uint8)
-
-
 def _state_scores(logits: Float) -> Float:
     """(L, 10) log-probability of each path state; UTR counts as outside."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
@@ -195,31 +191,26 @@ def _state_scores(logits: Float) -> Float:
     return np.concatenate((outside[:, None], logp[:, 1:7]), axis=1)[:, _HEAD].astype(np.float32)
 
 
-def _at(bases: Bases, shift: int) -> Bases:
-    """The base `shift` to the right of each base; 0 beyond the ends."""
-    moved = np.zeros_like(bases)
-    if abs(shift) >= len(bases):
-        return moved
-    if shift >= 0:
-        moved[: len(bases) - shift] = bases[shift:]
-    else:
-        moved[-shift:] = bases[:shift]
-    return moved
+def _at(read: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:
+    """The base `shift` to the right of each base; none of the four beyond the ends."""
+    padded = np.pad(read, 2, constant_values=len(_LETTERS))
+    return padded[2 + shift : 2 + shift + len(read)]
 
 
-def _is(bases: Bases, letters: str) -> NDArray[np.bool_]:
-    return np.isin(bases, encode_bases(letters))
+def _is(read: NDArray[np.uint8], letter: str) -> NDArray[np.bool_]:
+    return np.equal(read, _LETTERS.index(letter))
 
 
-def _donors(read: Bases, logits: Float) -> Float:
-    legal = _is(_at(read, 1), "G") & _is(_at(read, 2), "TC")
+def _donors(read: NDArray[np.uint8], logits: Float) -> Float:
+    second = _at(read, 2)
+    legal = _is(_at(read, 1), "G") & (_is(second, "T") | _is(second, "C"))
     last_t, before_t = _is(read, "T"), _is(_at(read, -1), "T")
     ta, tg = before_t & _is(read, "A"), before_t & _is(read, "G")
     kinds = (np.ones_like(legal), ~last_t, last_t, ~(ta | tg), ta, tg)
     return np.stack([np.where(legal & kind, logits, _LOWEST) for kind in kinds], axis=1)
 
 
-def _acceptors(read: Bases, logits: Float, code: int) -> Float:
+def _acceptors(read: NDArray[np.uint8], logits: Float, code: int) -> Float:
     legal = _is(_at(read, -2), "A") & _is(_at(read, -1), "G")
     nexts = (read, _at(read, 1))
     free = np.ones_like(legal)
@@ -234,7 +225,7 @@ def _acceptors(read: Bases, logits: Float, code: int) -> Float:
     return np.stack([np.where(legal & kind, logits, _LOWEST) for kind in kinds], axis=1)  # fmt: skip
 
 
-def _stops(code: int, begun: str, nexts: tuple[Bases, Bases]) -> NDArray[np.bool_]:
+def _stops(code: int, begun: str, nexts: Sequence[NDArray[np.uint8]]) -> NDArray[np.bool_]:
     """Where a codon begun before an intron would become a stop codon by the bases behind it."""
     stop = np.zeros(len(nexts[0]), dtype=bool)
     for codon in genetic_code(code).stops:
@@ -296,6 +287,7 @@ class _Steps:
         candidates = np.full((4, 5, count), _LOWEST, dtype=np.float32)
         outside = np.full((3, count), _LOWEST, dtype=np.float32)
         introns = np.full((2, 6, count), _LOWEST, dtype=np.float32)
+        ends = {int(p): np.flatnonzero(lengths == p) for p in np.unique(lengths)}
         for p in range(longest):
             if p:
                 self._candidates(p, score, outside[p % 3], candidates)
@@ -314,7 +306,7 @@ class _Steps:
             # not straight from an acceptor: a codon over three exons would need its own memory
             slot[3:] = candidates[2, 0] + self.states[p, _C1] if p else score[_C1]
             slot += self.donor[p]
-            for row in np.flatnonzero(lengths == p + 1):
+            for row in ends.get(p + 1, ()):
                 last[row], behind[row] = self._end(p, score, entered, sums, row)
         return choice, last, behind
 
@@ -348,36 +340,63 @@ def _genes(
     choice: NDArray[np.int8], state: int, behind: int, length: int, lag: int
 ) -> Iterator[_Found]:
     """Follow a path back; yield its genes, the last one first."""
+    turns = _Turns(choice)
     parts: list[tuple[int, int]] = []
     last = state if state != _OUT else None
-    part_end, p, spliced = length - 1, length - 1, False
+    part_end, p = length - 1, length - 1
     if behind >= 0:
-        p, part_end, state, spliced = behind, behind, _BEFORE[state], True
+        part_end = behind
+        p, state = _before_intron(behind, state)
     while p > 0:
-        chosen = 0 if spliced and state == _C1 else int(choice[p, state])
-        spliced = False
-        if state >= _FIRST_INTRON:
-            if chosen:  # the intron began `lag` bases ago
-                p -= lag
-                part_end, state, spliced = p, _BEFORE[state], True
-            else:
-                p -= 1
+        p, state = turns.latest(p, state)
+        if p == 0:
+            break
+        chosen = int(choice[p, state])
+        if state >= _FIRST_INTRON:  # the intron began `lag` bases ago
+            part_end = p - lag
+            p, state = _before_intron(part_end, state)
             continue
         former = int(_FROM[state, chosen])
-        if state == _OUT and former == _C2:
+        if state == _OUT:
             parts, last, part_end = [], None, p - 1
-        elif state != _OUT and former == _OUT:
+        elif former == _OUT:
             p -= 2  # a start codon is one step
             parts.append((p, part_end))
             yield from _worthy(_Found(tuple(parts[::-1]), None, last))
             parts, last = [], None
-        elif state != _OUT and former >= _FIRST_INTRON:
+        else:
             parts.append((p, part_end))
         state, p = former, p - 1
     if state != _OUT:
         if state < _FIRST_INTRON:
             parts.append((0, part_end))
         yield _Found(tuple(parts[::-1]), state, last)
+
+
+def _before_intron(p: int, state: int) -> tuple[int, int]:
+    """Where the path is at the last base before an intron; a codon's second base there follows its first (see `run`)."""
+    coding = _BEFORE[state]
+    return (p - 1, _C0) if coding == _C1 and p > 0 else (p, coding)
+
+
+class _Turns:
+    """Where one row's path does anything but stay outside, stay in its intron, or go on to the next codon position."""
+
+    def __init__(self, choice: NDArray[np.int8]) -> None:
+        places = np.arange(len(choice))
+        self._alone = {s: np.flatnonzero(choice[:, s]) for s in (_OUT, *_BEFORE)}
+        self._coding = [
+            np.flatnonzero(choice[places, _C0 + (places - frame) % 3]) for frame in range(3)
+        ]
+
+    def latest(self, p: int, state: int) -> tuple[int, int]:
+        """The last turn at or before base `p` of a path that is in `state` there, with the state it is in then; base 0 if none."""
+        is_coding = _C0 <= state <= _C2
+        frame = (p - (state - _C0)) % 3
+        turns = self._coding[frame] if is_coding else self._alone[state]
+        index = int(np.searchsorted(turns, p, side="right"))
+        turn = int(turns[index - 1]) if index else 0
+        return turn, _C0 + (turn - frame) % 3 if is_coding else state
 
 
 def _worthy(gene: _Found) -> Iterator[_Found]:
