@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -33,7 +33,7 @@ class TaskProgress:
     """
 
     def __init__(
-        self, name: str, *columns: ProgressColumn, total: float | None = None, **fields: str
+        self, name: str, *columns: ProgressColumn, total: float | None = None, **fields: Any
     ) -> None:
         self._last = time.monotonic()
         self._bar: Progress | None = None
@@ -61,7 +61,7 @@ class TaskProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def _show(self, done: float, total: float | None, line: str, **fields: str) -> None:
+    def _show(self, done: float, total: float | None, line: str, **fields: Any) -> None:
         """Move the bar, or log the line if the last one was long ago."""
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total, **fields)
