@@ -126,9 +126,7 @@ def _table(
         others = [gene for gene in genes if places[id(gene)] != block]
         rest = tuple(gene for gene in truth.genes if places[id(gene)] != block)
         if not any(gene.is_coding for gene in rest):
-            whole_truth = (
-                block  # the scorer wants a true gene: this block gets what the others leave
-            )
+            whole_truth = block  # gets what the others leave: the scorer wants a true gene
             continue
         for level, counts in _counts(others, replace(truth, genes=rest)).items():
             table[level][block] = total[level] - counts

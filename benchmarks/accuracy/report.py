@@ -150,8 +150,8 @@ def _lines(table: Table) -> list[str]:
     ]
     for genome in table.genomes:
         here = [result for result in table.results if result.entry.genome == genome]
-        for first, result in zip([True] + [False] * len(here), here, strict=False):
-            title = _title(result) if first else ""
+        for number, result in enumerate(here):
+            title = "" if number else _title(result)
             lines.append(_result_line(table, result, title))
         for peer in table.peers:
             if genome in table.common(peer):
