@@ -19,24 +19,22 @@ python=${PYTHON:-python3}
 
 # Validation contigs as files of their own: names of contigs repeat from genome to genome.
 "$python" - "$data" "$work/valid" <<'PY'
-import csv
 import pathlib
 import sys
 
-sys.path.insert(0, "lib")
-from genet5.genome.fasta import read_fasta, write_fasta
+sys.path[:0] = ["lib", "benchmarks/accuracy"]
+from testset import contigs_of, find_entries
+
+from genet5.genome.fasta import write_fasta
+from genet5.genome.sequence import decode_bases
 
 data, out = map(pathlib.Path, sys.argv[1:])
 out.mkdir(parents=True, exist_ok=True)
-with (data / "splits.tsv").open(newline="") as table:
-    rows = [row for row in csv.DictReader(table, delimiter="\t") if row["split"] == "valid"]
-for row in rows:
-    if row["taxon"] != "prokaryotes":
-        wanted = row["contigs"].split(",")
-        contigs = read_fasta(data / "raw" / row["taxon"] / row["genome"] / "genome.fa.gz")
-        records = [(c.name, c.bases.tobytes().decode()) for c in contigs if wanted == ["*"] or c.name in wanted]
-        with (out / f"{row['taxon']}.{row['genome']}.fa").open("w") as fasta:
-            write_fasta(fasta, records)
+table = data / "splits.tsv"
+for entry in find_entries(table, "valid", taxa=["unicellular", "invertebrates", "plants", "vertebrates"]):
+    genome = data / "raw" / entry.taxon / entry.genome / "genome.fa.gz"
+    contigs = contigs_of(entry, table, genome, "valid")
+    write_fasta(out / f"{entry.taxon}.{entry.genome}.fa", ((c.name, decode_bases(c.bases)) for c in contigs))
 PY
 genomes=() references=()
 for fasta in "$work"/valid/*.fa; do
