@@ -7,7 +7,8 @@ Errors show a URL without its query, which may hold a key.
 Example:
     client = Client()
     words = client.read("https://ftp.ncbi.nlm.nih.gov/robots.txt", bytes.decode)
-    client.download("https://ftp.ncbi.nlm.nih.gov/genomes/README.txt", Path("README.part"), NoMeter())
+    with DownloadProgress("README.txt") as meter:
+        client.download("https://ftp.ncbi.nlm.nih.gov/genomes/README.txt", Path("README.part"), meter)
 """
 
 from __future__ import annotations
@@ -58,13 +59,6 @@ class Meter(Protocol):
 
     def at(self, done: int, total: int | None) -> None:
         """So many bytes are there."""
-
-
-class NoMeter:
-    """Tells nobody."""
-
-    def at(self, done: int, total: int | None) -> None:
-        """Do nothing."""
 
 
 @dataclass

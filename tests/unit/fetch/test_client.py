@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 
 from genet5.errors import DataError, ServerError
-from genet5.fetch.client import Busy, Client, NoMeter, Throttle, plain
+from genet5.fetch.client import Busy, Client, Throttle, plain
 
 BODY = bytes(range(256)) * 1000
+
+
+class NoMeter:
+    """Tells nobody."""
+
+    def at(self, done: int, total: int | None) -> None:
+        """Do nothing."""
 
 
 @pytest.fixture
