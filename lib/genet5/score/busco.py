@@ -31,6 +31,7 @@ MAX_SIGMAS = 2
 """A match within this many standard deviations of the expected length is complete."""
 BEST_SHARE = 0.85
 """A match that scores less than this share of the group's best is no copy of the gene."""
+FETCH_REMEDY = "Fetch and unpack a lineage from https://busco-data.ezlab.org/v5/data/lineages"
 
 
 class Cutoff(NamedTuple):
@@ -82,18 +83,23 @@ class Lineage:
         if not (path / "hmms").is_dir():
             raise FormatError(
                 "no lineage", expected="a folder with hmms/, scores_cutoff and lengths_cutoff", path=path,
-                remedy="Fetch and unpack one from https://busco-data.ezlab.org/v5/data/lineages",
+                remedy=FETCH_REMEDY,
             )  # fmt: skip
         scores = _read_columns(path / "scores_cutoff", lambda words: float(words[1]))
         lengths = _read_columns(
             path / "lengths_cutoff", lambda words: (float(words[2]) or 1.0, float(words[3]))
         )
         if scores.keys() != lengths.keys():
-            odd = sorted(scores.keys() ^ lengths.keys())[0]
-            raise FormatError(f'group "{odd}" in one cut-off file only', path=path)
+            odd = min(scores.keys() ^ lengths.keys())
+            lacking = "lengths_cutoff" if odd in scores else "scores_cutoff"
+            raise FormatError(
+                f'no group "{odd}"', expected="the same groups in scores_cutoff and lengths_cutoff",
+                path=path / lacking, remedy=FETCH_REMEDY,
+            )  # fmt: skip
         for group in scores:
-            if not (path / "hmms" / f"{group}.hmm").is_file():
-                raise FormatError("file not found", path=path / "hmms" / f"{group}.hmm")
+            hmm = path / "hmms" / f"{group}.hmm"
+            if not hmm.is_file():
+                raise FormatError("file not found", path=hmm, remedy=FETCH_REMEDY)
         cutoffs = {group: Cutoff(score, *lengths[group]) for group, score in sorted(scores.items())}
         return cls(path, path.resolve().name, cutoffs)
 
@@ -231,7 +237,7 @@ def _result(group: str, matches: list[Match], *, is_fragment: bool) -> Result:
 
 def _read_columns(path: Path, value: Callable[[list[str]], Value]) -> dict[str, Value]:
     if not path.is_file():
-        raise FormatError("file not found", path=path)
+        raise FormatError("file not found", path=path, remedy=FETCH_REMEDY)
     found: dict[str, Value] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if words := line.split():
@@ -239,8 +245,11 @@ def _read_columns(path: Path, value: Callable[[list[str]], Value]) -> dict[str, 
                 found[words[0]] = value(words)
             except (ValueError, IndexError):
                 raise FormatError(
-                    f"line {line[:80]!r}", expected="a group's name and its cut-offs", path=path, line=number
+                    f"line {line[:80]!r}", expected="a group's name and its cut-offs", path=path, line=number,
+                    remedy=FETCH_REMEDY,
                 ) from None  # fmt: skip
     if not found:
-        raise FormatError("empty file", expected="one line per group", path=path)
+        raise FormatError(
+            "empty file", expected="one line per group", path=path, remedy=FETCH_REMEDY
+        )
     return found

@@ -22,7 +22,7 @@ from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
 from genet5.genome.fasta import read_fasta, write_fasta
 from genet5.genome.gene import Gene
-from genet5.score.busco import BuscoReport, Lineage, Match, Result, Status, classify
+from genet5.score.busco import FETCH_REMEDY, BuscoReport, Lineage, Match, Result, Status, classify
 
 if TYPE_CHECKING:
     from pyhmmer.plan7 import HMM, TopHits
@@ -163,9 +163,9 @@ def _read_hmms(lineage: Lineage) -> Iterator[HMM[Any]]:
             with HMMFile(path) as profiles:
                 hmm = profiles.read()
         except (ValueError, OSError, EOFError) as error:
-            raise DataError(f"no HMM ({error})", path=path) from error
+            raise DataError(f"no HMM ({error})", path=path, remedy=FETCH_REMEDY) from error
         if hmm is None:
-            raise DataError("no HMM", path=path)
+            raise DataError("no HMM", path=path, remedy=FETCH_REMEDY)
         yield hmm
 
 

@@ -208,6 +208,9 @@ def test_a_wrong_lineage_names_the_file(lineage: Lineage, tmp_path: Path) -> Non
     with pytest.raises(FormatError, match="scores_cutoff:1"):
         Lineage.read(tmp_path)
     (tmp_path / "scores_cutoff").write_text("f1\t50\n")
+    (tmp_path / "lengths_cutoff").write_text("f2\t0\t0\t9\n")
+    with pytest.raises(FormatError, match=r'lengths_cutoff: no group "f1"; expected .* Fetch'):
+        Lineage.read(tmp_path)
     (tmp_path / "lengths_cutoff").write_text("f1\t0\t0\t9\n")
     with pytest.raises(FormatError, match=r"f1\.hmm"):
         Lineage.read(tmp_path)
