@@ -62,7 +62,7 @@ def _study(settings: StudySettings) -> int:
     model, tokenizer = GeneT5.from_pretrained(settings.model).eval(), load_tokenizer(settings.model)
     known = load_settings(settings.model, model.config.max_window_bp)
     (bases,) = (c.bases for c in read_fasta(settings.genome) if c.name == settings.contig)
-    genes = read_annotation(settings.reference, skip_bad=True).genes
+    genes = read_annotation(settings.reference).genes
     index = GeneIndex([g for g in genes if g.contig == settings.contig and g.is_regular])
     size = known.window_bp
     starts = range(0, min(settings.windows * size, len(bases) - size), size)

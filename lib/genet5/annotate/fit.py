@@ -68,8 +68,9 @@ def fit_model(settings: FitSettings) -> AnnotateSettings:
     """Fit scores and threshold; return what was written to the model's annotate.json.
 
     Raises:
-        ConfigError: No contig is left, or there are not both right and wrong candidates.
-        DataError: A reference has no complete coding gene on the contigs at hand.
+        ConfigError: No contig is left.
+        DataError: A reference has no complete coding gene on the contigs at hand, or there are not both right and wrong
+            candidates.
     """
     base = _base_settings(settings)
     save_settings(base, settings.model)
@@ -143,8 +144,10 @@ def annotate_and_label(settings: FitSettings, index: int) -> tuple[list[Sample],
 
 def _config(settings: FitSettings, index: int) -> tuple[AnnotateConfig, Sequence[Gene]]:
     genome = settings.genomes[index]
-    reference = read_annotation(settings.references[index], skip_bad=True).genes
-    codes = Counter(g.genetic_code for g in reference if g.genetic_code)
+    annotation = read_annotation(settings.references[index], skip_bad=settings.skip_bad)
+    for cause, count in annotation.skipped.items():
+        log.warning("%s: skipped %d: %s", settings.references[index], count, cause)
+    codes = Counter(g.genetic_code for g in annotation.genes if g.genetic_code)
     settings.work.mkdir(parents=True, exist_ok=True)
     config = AnnotateConfig(
         genome=genome,
@@ -154,7 +157,7 @@ def _config(settings: FitSettings, index: int) -> tuple[AnnotateConfig, Sequence
         batch_size=settings.batch_size,
         both_strands=settings.both_strands,
     )
-    return config, reference
+    return config, annotation.genes
 
 
 def _stem(genome: Path) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from genet5.annotate.merge import Call
-from genet5.errors import ConfigError
+from genet5.errors import ConfigError, DataError
 
 FEATURES = (
     "type_logp",
@@ -163,12 +163,15 @@ def fit_scoring(
         steps: Most Newton steps.
 
     Raises:
-        ConfigError: Not both right and wrong candidates are there.
+        DataError: Not both right and wrong candidates are there.
     """
     table = np.asarray(candidates, dtype=np.float64).reshape(-1, len(FEATURES))
     right = np.asarray(labels, dtype=np.float64)
     if not 0 < right.sum() < len(right):
-        raise ConfigError("labels", f"{int(right.sum())} right of {len(right)}", "must hold both")
+        raise DataError(
+            f"{int(right.sum())} of {len(right)} candidate genes are right",
+            expected="both right and wrong ones", remedy="Fit on more or longer genomes",
+        )  # fmt: skip
     known = ~np.isnan(table)
     counts = np.maximum(known.sum(axis=0), 1)
     filled = np.where(known, table, 0.0)

@@ -23,6 +23,8 @@ class FitSettings:
     """Their annotations (GFF3, GTF or GenBank), in the same order."""
     work: Path
     """Folder for decoded windows; with it a second fit is quick."""
+    skip_bad: bool = False
+    """Leave bad records of the references out and count them, instead of stopping."""
     contigs: tuple[str, ...] = ()
     """Contigs to fit on; by default all."""
     max_bp: int | None = None

@@ -93,3 +93,14 @@ def test_a_training_file_tells_how_its_model_annotates(
     assert ("GTG" in settings.grammar.start_codons) == (not introns)
     save_settings(settings, tmp_path)
     assert load_settings(tmp_path, 8192) == settings
+
+
+def test_a_bad_record_stops_the_fit_unless_told_otherwise(
+    model: Path, genome: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.gff3"
+    text = (genome / "annotation.gff3").read_text(encoding="utf-8")
+    bad.write_text(text + "1\t2\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"bad\.gff3:\d+"):
+        fit_model(settings_of(model, genome, references=(bad,)))
+    fit_model(settings_of(model, genome, references=(bad,), skip_bad=True))

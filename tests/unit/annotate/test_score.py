@@ -16,7 +16,7 @@ from genet5.annotate.score import (
     probability,
 )
 from genet5.annotate.settings import AnnotateSettings, load_settings, save_settings
-from genet5.errors import ConfigError, FormatError
+from genet5.errors import DataError, FormatError
 
 
 def call(evidence: Evidence, support: float = 1.0, length: int = 900) -> Call:
@@ -63,7 +63,7 @@ def test_separable_data_do_not_break_the_fit() -> None:
     table[5:, 0] = 1
     fitted = fit_scoring(table, np.arange(10) >= 5)
     assert np.isfinite(list(fitted.weights.values())).all()
-    with pytest.raises(ConfigError, match="must hold both"):
+    with pytest.raises(DataError, match="10 of 10 candidate genes are right"):
         fit_scoring(table, np.ones(10))
 
 
