@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 
 from genet5.cli.parse import run
 from genet5.config.busco import BuscoSettings
@@ -15,11 +14,9 @@ from genet5.errors import DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.formats import read_annotation
 from genet5.score.busco import Lineage
-from genet5.score.busco_search import Progress, choose_scorer, extract_proteins, run_busco
+from genet5.score.busco_search import choose_scorer, extract_proteins, run_busco
 
 log = logging.getLogger(__name__)
-
-_LINE_EVERY_S = 10.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _score(settings: BuscoSettings) -> int:
+    from genet5.cli.progress import CountProgress
+
     choose_scorer(settings.scorer)  # fail before the work
     genetic_code(settings.genetic_code)
     lineage = Lineage.read(settings.lineage)
@@ -48,13 +47,13 @@ def _score(settings: BuscoSettings) -> int:
     )
     if not proteins:
         raise DataError("no coding gene", expected="genes with CDS", path=settings.predictions)
-    with _progress() as progress:
+    with CountProgress("groups") as progress:
         report = run_busco(
             proteins,
             lineage,
             scorer=settings.scorer,
             threads=settings.threads,
-            progress=progress,
+            progress=partial(progress.show, settings.lineage.name),
         )
     what = "isoforms" if settings.all_isoforms else "genes, the longest isoform of each"
     sys.stdout.write(
@@ -65,24 +64,3 @@ def _score(settings: BuscoSettings) -> int:
         isoforms = {"isoforms": "all" if settings.all_isoforms else "longest"}
         save_json(settings.json, {**files, **isoforms, **report.to_dict()})
     return 0
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A line on stderr that renews itself on a terminal, and a log line now and then elsewhere."""
-    last, on_terminal = time.monotonic(), sys.stderr.isatty()
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        if on_terminal:
-            sys.stderr.write(f"\r{done} of {total} groups ({100 * done // total} %)")
-            sys.stderr.flush()
-        elif time.monotonic() - last > _LINE_EVERY_S:
-            last = time.monotonic()
-            log.info("%d of %d groups (%d %%)", done, total, 100 * done // total)
-
-    try:
-        yield show
-    finally:
-        if on_terminal:
-            sys.stderr.write("\r\x1b[K")

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from genet5.cli.parse import run
 from genet5.config.subset_packed import SubsetSettings
-
-log = logging.getLogger(__name__)
-
-_SAY_EVERY_S = 5.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,29 +21,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _subset(settings: SubsetSettings) -> int:
+    from genet5.cli.progress import CountProgress
     from genet5.dataset.subset import subset_packed
 
-    header = subset_packed(
-        settings.source,
-        settings.target,
-        settings.fraction,
-        seed=settings.seed,
-        overwrite=settings.overwrite,
-        progress=_progress(),
-    )
+    with CountProgress("rows") as progress:
+        header = subset_packed(
+            settings.source,
+            settings.target,
+            settings.fraction,
+            seed=settings.seed,
+            overwrite=settings.overwrite,
+            progress=progress.show,
+        )
     counts = ", ".join(f"{number:,} {name}" for name, number in header.counts.items())
     sys.stdout.write(f"{settings.target}: {counts}\n")
     return 0
-
-
-def _progress() -> Callable[[str, int, int], None]:
-    """A line on stderr every few seconds."""
-    said = time.monotonic()
-
-    def show(stage: str, done: int, total: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= _SAY_EVERY_S:
-            said = time.monotonic()
-            log.info("%s | %s/%s rows (%.1f%%)", stage, f"{done:,}", f"{total:,}", 100 * done / total)  # fmt: skip
-
-    return show
