@@ -145,7 +145,10 @@ class LineFile(AnnotationFile):
 
     def _refuse_other_formats(self, line: bytes, number: int) -> None:
         if number == 1 and line.startswith((b"LOCUS ", b"ID   ")):
-            raise DataError("a GenBank or EMBL file", expected="GFF3", path=self.path)
+            raise DataError(
+                "a GenBank or EMBL file", expected="GFF3 or GTF", path=self.path, line=number,
+                remedy="Is it the right file?",
+            )  # fmt: skip
 
 
 def in_memory(lines: Iterable[str]) -> BinaryIO:
