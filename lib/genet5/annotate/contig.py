@@ -71,7 +71,7 @@ class ContigRun:
             on_path = [p for p in pieces if not p.decoded and self.spliced]
             merger.add_sightings(window, pieces, reading)
             merger.add_candidates(joiners[reading][0].add(window, written))
-            merger.add_paths(joiners[reading][1].add(window, on_path))
+            merger.add_candidates(joiners[reading][1].add(window, on_path), on_paths=True)
         return merger.calls()
 
 

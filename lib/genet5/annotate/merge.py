@@ -98,25 +98,22 @@ class Merger:
         self._longer: dict[tuple[int, int], list[tuple[int, float]]] = defaultdict(list)
         self._passes: list[Window] = []
 
-    def add_candidates(self, candidates: Iterable[Candidate]) -> None:
-        """Take whole candidates that decoders wrote, or that only the per-base heads see."""
-        for candidate in candidates:
-            window = self._axis.windows[candidate.window]
-            weight = view_weight(window, candidate.stop_base, self._axis)
-            past_origin = candidate.start >= self._axis.contig_bp
-            kept = candidate.moved(-self._axis.contig_bp) if past_origin else candidate
-            self._groups[candidate_key(kept, self._axis)].append((kept, weight))
+    def add_candidates(self, candidates: Iterable[Candidate], *, on_paths: bool = False) -> None:
+        """Take whole candidates that decoders wrote, or that only the per-base heads see.
 
-    def add_paths(self, candidates: Sequence[Candidate]) -> None:
-        """Take whole candidates on best paths; they vote for their 5' ends as the windows of decoded ones do."""
-        self.add_candidates(candidates)
+        Args:
+            candidates: From windows or chains of windows.
+            on_paths: They lie on best paths, and vote for their 5' ends as the windows of decoded ones do.
+        """
         size = self._axis.contig_bp
         for candidate in candidates:
             window = self._axis.windows[candidate.window]
             weight = view_weight(window, candidate.stop_base, self._axis)
             kept = candidate.moved(-size) if candidate.start >= size else candidate
-            self._paths[kept.strand, kept.parts] += weight
-            self._starts[kept.strand, _five(kept.parts, kept.strand) % size] += weight
+            self._groups[candidate_key(kept, self._axis)].append((kept, weight))
+            if on_paths:
+                self._paths[kept.strand, kept.parts] += weight
+                self._starts[kept.strand, _five(kept.parts, kept.strand) % size] += weight
 
     def add_sightings(self, window: Window, pieces: Iterable[Piece], reading: int = 0) -> None:
         """Note which ends a window shows, of whole genes and of cut ones; every window must be told of.
@@ -175,9 +172,8 @@ class Merger:
     ) -> list[tuple[Parts, float]]:
         """Rank the structures by votes; return each with its share of them."""
         strand, stop = key[1], key[2]
-        shapes: dict[Parts, float] = defaultdict(
-            float
-        )  # how sure the windows are of all but the 5' end
+        # how sure the windows are of all but the 5' end
+        shapes: dict[Parts, float] = defaultdict(float)
         for candidate, weight in members:
             for parts in _structures(candidate):
                 shapes[parts] += _CHAIN_WEIGHT if candidate.chained else weight

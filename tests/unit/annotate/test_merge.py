@@ -26,7 +26,7 @@ def calls_of(decoded: list[Piece], on_path: list[Piece], *, spliced: bool) -> li
     window = axis.windows[0]
     merger.add_sightings(window, [*decoded, *on_path])
     merger.add_candidates(Joiner(axis).add(window, decoded))
-    merger.add_paths(Joiner(axis).add(window, on_path))
+    merger.add_candidates(Joiner(axis).add(window, on_path), on_paths=True)
     return merger.calls()
 
 
