@@ -1,4 +1,4 @@
-"""Cut sequences out of a contig: exons, introns, CDS, proteins; and write proteins and CDS as FASTA.
+"""Cut sequences out of a contig: exons, introns, CDS, proteins; and the FASTA records of proteins and CDS.
 
 All functions give bases in reading direction (5' to 3' of the gene's strand) and join the pieces, so that a codon split
 by an intron is whole again. A gene whose end lies beyond the contig continues at the contig's first base (circular).
@@ -19,17 +19,14 @@ Example:
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from Bio.Data import CodonTable
 
 from genet5.errors import DataError
 from genet5.genome.codes import GeneticCode, genetic_code
-from genet5.genome.fasta import write_fasta
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.sequence import Bases, decode_bases, reverse_complement
 
@@ -142,43 +139,6 @@ def protein_records(
         yield _header(gene, transcript), protein(contig_bases, gene, transcript, code)
 
 
-def write_cds_fasta(
-    out: Path | TextIO,
-    contigs: Mapping[str, Bases],
-    genes: Iterable[Gene],
-    *,
-    canonical_only: bool = False,
-) -> None:
-    """Write each coding transcript's CDS; the header names id, contig:start-end(strand), gene and partial ends."""
-    write_fasta(
-        out,
-        (
-            record
-            for bases, some in _by_contig(contigs, genes)
-            for record in cds_records(bases, some, canonical_only=canonical_only)
-        ),
-    )
-
-
-def write_protein_fasta(
-    out: Path | TextIO,
-    contigs: Mapping[str, Bases],
-    genes: Iterable[Gene],
-    default_code: int = 1,
-    *,
-    canonical_only: bool = False,
-) -> None:
-    """Write each coding transcript's protein; headers as in `write_cds_fasta`."""
-    write_fasta(
-        out,
-        (
-            record
-            for bases, some in _by_contig(contigs, genes)
-            for record in protein_records(bases, some, default_code, canonical_only=canonical_only)
-        ),
-    )
-
-
 def _joined(contig_bases: Bases, pieces: tuple[Exon | Cds, ...], strand: int) -> Bases:
     found = [span_bases(contig_bases, piece.start, piece.end) for piece in pieces]
     if not found:
@@ -197,18 +157,6 @@ def _coding(genes: Iterable[Gene], canonical_only: bool) -> Iterator[tuple[Gene,
         if gene.is_coding:
             chosen = (gene.canonical,) if canonical_only else gene.transcripts
             yield from ((gene, transcript) for transcript in chosen if transcript.cds)
-
-
-def _by_contig(
-    contigs: Mapping[str, Bases], genes: Iterable[Gene]
-) -> Iterator[tuple[Bases, list[Gene]]]:
-    for gene in genes:
-        if gene.contig not in contigs:
-            raise DataError(
-                f'gene "{gene.id}" on contig "{gene.contig}"', expected="a contig of the genome",
-                remedy="Do the annotation and the genome belong together?",
-            )  # fmt: skip
-        yield contigs[gene.contig], [gene]
 
 
 def _header(gene: Gene, transcript: Transcript) -> str:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import numpy as np
@@ -12,14 +11,14 @@ from genet5.errors import DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import (
     cds_bases,
+    cds_records,
     coding_phase,
     exon_bases,
     intron_bases,
     introns,
     protein,
+    protein_records,
     span_bases,
-    write_cds_fasta,
-    write_protein_fasta,
 )
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
@@ -120,23 +119,17 @@ def test_fasta_headers_and_choice_of_genes() -> None:
     short = replace(SPLICED, id="t2", cds=(Cds(2, 5, 0),), partial_3=True)
     isoforms = replace(GENE, transcripts=(SPLICED, short))
     pseudo = replace(GENE, id="p", pseudo=True)
-    contigs = {"c": FORWARD}
-    out = io.StringIO()
-    write_cds_fasta(out, contigs, [isoforms, pseudo])
-    assert out.getvalue() == (
-        ">t c:2-19(+) gene=g partial=none\nATGGTTTAA\n>t2 c:2-5(+) gene=g partial=3'\nATG\n"
-    )
-    out = io.StringIO()
-    write_protein_fasta(out, contigs, [isoforms], canonical_only=True)
-    assert out.getvalue() == ">t c:2-19(+) gene=g partial=none\nMV\n"
-    with pytest.raises(DataError, match='gene "g" on contig "c"; expected a contig of the genome'):
-        write_protein_fasta(out, {}, [GENE])
+    assert list(cds_records(FORWARD, [isoforms, pseudo])) == [
+        ("t c:2-19(+) gene=g partial=none", "ATGGTTTAA"),
+        ("t2 c:2-5(+) gene=g partial=3'", "ATG"),
+    ]
+    proteins = list(protein_records(FORWARD, [isoforms], canonical_only=True))
+    assert proteins == [("t c:2-19(+) gene=g partial=none", "MV")]
 
 
 def test_own_genetic_code_wins_over_the_default() -> None:
     bases = encode_bases("ATGTGATAA")
     whole = Transcript(id="t", exons=(Exon(0, 9),), cds=(Cds(0, 9, 0),))
     gene = Gene(id="g", contig="c", strand=1, transcripts=(whole,))
-    out = io.StringIO()
-    write_protein_fasta(out, {"c": bases}, [gene, replace(gene, genetic_code=4)], default_code=11)
-    assert out.getvalue().splitlines()[1::2] == ["M*", "MW"]
+    genes = [gene, replace(gene, genetic_code=4)]
+    assert [text for _, text in protein_records(bases, genes, 11)] == ["M*", "MW"]
