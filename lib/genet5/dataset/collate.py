@@ -1,6 +1,7 @@
-"""Windows to padded tensors: `collate` for training, `make_inputs` for annotation; both pad alike.
+"""Windows to padded tensors: `collate` for training, `make_inputs` for annotation.
 
-Per-base targets are made here, from the labels: a window of 6 kb costs well under a millisecond, and storing them would
+Training pads tokens and labels to lengths of few values (`dataset.buckets`), annotation no further than the longest window;
+no result depends on padding. Per-base targets are made here, from the labels: a window of 6 kb costs well under a millisecond, and storing them would
 make baked files four times as large.
 
 Example:
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets
+from genet5.dataset.buckets import bucket
 from genet5.dataset.per_base import NUM_BOUNDARIES, base_targets
 from genet5.dataset.windows import Window
 from genet5.genome.sequence import Bases
@@ -42,12 +44,15 @@ def make_inputs(
 
 
 def pad_inputs(
-    bases_list: Sequence[Bases], encoded: Sequence[_ENCODED], genetic_codes: Sequence[int]
+    bases_list: Sequence[Bases],
+    encoded: Sequence[_ENCODED],
+    genetic_codes: Sequence[int],
+    num_tokens: int = 0,
 ) -> Inputs:
-    """Pad windows that are tokenized already, (ids, token_start_bp) each."""
+    """Pad windows that are tokenized already, (ids, token_start_bp) each, to `num_tokens` tokens or the longest's."""
     num_bases = [len(bases) for bases in bases_list]
-    ids = _padded([ids for ids, _ in encoded], 0, np.int64)
-    starts = _padded([starts for _, starts in encoded], num_bases, np.int64)
+    ids = _padded([ids for ids, _ in encoded], 0, np.int64, num_tokens)
+    starts = _padded([starts for _, starts in encoded], num_bases, np.int64, num_tokens)
     return Inputs(
         input_ids=torch.from_numpy(ids),
         token_start_bp=torch.from_numpy(starts),
@@ -59,7 +64,10 @@ def pad_inputs(
 
 
 def collate(windows: Sequence[Window], vocabulary: StructureVocabulary | None = None) -> Batch:
-    """Make one micro-batch, padded to its longest window.
+    """Make one micro-batch, padded to its longest window and on to the next of few lengths.
+
+    The decoder reads one label less than there are, so T - 1 is such a length. Bases, which no compiled layer sees, are padded
+    to the longest window: rounded up, they might exceed what the model takes.
 
     Args:
         windows: At least one.
@@ -70,11 +78,13 @@ def collate(windows: Sequence[Window], vocabulary: StructureVocabulary | None = 
         [window.bases for window in windows],
         [(window.input_ids, window.token_start_bp) for window in windows],
         [window.genetic_code for window in windows],
+        bucket(max(len(window.input_ids) for window in windows)),
     )
+    steps = bucket(max(len(window.labels) for window in windows) - 1) + 1
     states, boundaries = _per_base(windows, vocabulary, inputs.bases.shape[1])
     targets = Targets(
-        labels=_tensor([window.labels for window in windows], vocabulary.pad, np.int64),
-        label_weights=_tensor([window.label_weights for window in windows], 0, np.float32),
+        labels=_tensor([window.labels for window in windows], vocabulary.pad, np.int64, steps),
+        label_weights=_tensor([window.label_weights for window in windows], 0, np.float32, steps),
         states=states,
         boundaries=boundaries,
     )
@@ -106,15 +116,20 @@ def _per_base(
     return torch.from_numpy(states), torch.from_numpy(boundaries)
 
 
-def _tensor(rows: Sequence[NDArray[Any]], fill: int, dtype: type[np.generic]) -> Tensor:
-    return torch.from_numpy(_padded(rows, fill, dtype))
+def _tensor(
+    rows: Sequence[NDArray[Any]], fill: int, dtype: type[np.generic], length: int
+) -> Tensor:
+    return torch.from_numpy(_padded(rows, fill, dtype, length))
 
 
 def _padded(
-    rows: Sequence[NDArray[Any]], fill: int | Sequence[int], dtype: type[np.generic]
+    rows: Sequence[NDArray[Any]],
+    fill: int | Sequence[int],
+    dtype: type[np.generic],
+    length: int = 0,
 ) -> NDArray[Any]:
-    """Stack rows of unequal length; `fill` is one value, or one for each row."""
-    array = np.empty((len(rows), max(map(len, rows), default=0)), dtype=dtype)
+    """Stack rows of unequal length, to `length` or the longest; `fill` is one value, or one for each row."""
+    array = np.empty((len(rows), max(length, *map(len, rows), 0)), dtype=dtype)
     array[:] = fill if isinstance(fill, int) else np.asarray(fill, dtype=dtype)[:, None]
     for index, row in enumerate(rows):
         array[index, : len(row)] = row

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from genet5.dataset.buckets import bucket
 from genet5.dataset.packed import RowSizes
 from genet5.errors import ConfigError, DataError
 
@@ -155,7 +156,7 @@ def _cost(rows: NDArray[np.int64], sizes: RowSizes) -> tuple[int, int]:
     """Padded tokens and padded labels of some rows in one micro-batch."""
     windows = int(sizes.num_windows[rows].sum())
     tokens, labels = sizes.longest_tokens[rows].max(), sizes.longest_labels[rows].max()
-    return windows * int(tokens), windows * int(labels)
+    return windows * bucket(int(tokens)), windows * bucket(int(labels))
 
 
 def over_budget(sizes: RowSizes, limits: BatchLimits) -> int:
@@ -188,8 +189,11 @@ def _fill(order: NDArray[np.int64], sizes: RowSizes, limits: BatchLimits) -> lis
         new_labels = max(labels, int(sizes.longest_labels[row]))
         fits = len(rows) < limits.min_batch_size or (
             len(rows) < limits.max_batch_size
-            and new_windows * new_tokens <= limits.token_budget
-            and (limits.label_budget is None or new_windows * new_labels <= limits.label_budget)
+            and new_windows * bucket(new_tokens) <= limits.token_budget
+            and (
+                limits.label_budget is None
+                or new_windows * bucket(new_labels) <= limits.label_budget
+            )
         )
         if rows and not fits:
             batches.append(MicroBatch(tuple(rows)))

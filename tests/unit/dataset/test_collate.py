@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from genet5.dataset.batch import IGNORE
+from genet5.dataset.buckets import bucket
 from genet5.dataset.collate import collate, make_inputs, silence
 from genet5.dataset.per_base import base_targets
 from genet5.genome.sequence import encode_bases
@@ -49,14 +50,31 @@ def test_a_batch_holds_each_window_and_nothing_behind_it(packed_rows) -> None:
         assert np.array_equal(targets.boundaries[index, :, :size], boundaries)
 
 
-def test_training_and_annotation_pad_alike(packed_rows) -> None:
+def test_training_and_annotation_differ_in_padding_alone(packed_rows) -> None:
     windows = packed_rows[0] + packed_rows[1]
     made = make_inputs(
         [w.bases for w in windows], [w.genetic_code for w in windows], KmerTokenizer(3)
     )
     trained = collate(windows).inputs
-    for name in ("input_ids", "token_start_bp", "num_tokens", "bases", "num_bases", "genetic_code"):
+    for name in ("num_tokens", "bases", "num_bases", "genetic_code"):
         assert torch.equal(getattr(made, name), getattr(trained, name)), name
+    length = made.input_ids.shape[1]
+    assert torch.equal(trained.input_ids[:, :length], made.input_ids)
+    assert torch.equal(trained.token_start_bp[:, :length], made.token_start_bp)
+    behind = trained.token_start_bp[:, length:]
+    assert torch.equal(behind, trained.num_bases[:, None].expand_as(behind))
+    assert not trained.input_ids[:, length:].any()
+
+
+def test_tokens_and_labels_have_lengths_of_few_values(packed_rows) -> None:
+    shapes = set()
+    for row in packed_rows:
+        batch = collate(row)
+        tokens, steps = batch.inputs.input_ids.shape[1], batch.targets.labels.shape[1] - 1
+        assert tokens == bucket(max(len(window.input_ids) for window in row))
+        assert steps == bucket(max(len(window.labels) for window in row) - 1)
+        shapes.add((tokens, steps))
+    assert all(size % 8 == 0 for shape in shapes for size in shape)
 
 
 def test_a_silent_batch_has_no_target(packed_rows) -> None:
