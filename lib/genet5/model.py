@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -235,25 +236,36 @@ class GeneT5(nn.Module):
         """Recompute every `every`-th layer in the backward pass instead of keeping its activations."""
         self.encoder.recompute_every = self.decoder.recompute_every = every
 
+    def blocks(self) -> list[nn.Module]:
+        """Return the layers, in the order of the forward pass."""
+        return [*self.encoder.layers, *self.compressor.layers, *self.decoder.layers]
+
     def compile_blocks(self) -> None:
         """Compile each layer with torch.compile; the names of the weights stay as they are."""
-        for layer in (*self.encoder.layers, *self.compressor.layers, *self.decoder.layers):
+        for layer in self.blocks():
             layer.compile()
 
-    def save_pretrained(self, path: Path, *, dtype: torch.dtype | None = None) -> None:
+    def save_pretrained(
+        self,
+        path: Path,
+        *,
+        dtype: torch.dtype | None = None,
+        tensors: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Write config.json and model.safetensors into the folder `path`, each by temporary file and rename.
 
         Args:
             path: Made if it is not there.
             dtype: Type that the weights are stored in, such as torch.float16 for half the size; None = as they are.
+            tensors: Weights to write instead of the model's own, named as `stored` names them.
         """
         path.mkdir(parents=True, exist_ok=True)
         save_json(path / CONFIG_FILE, settings_to_dict(self.config))
-        tensors = {name: tensor.to(dtype).contiguous() for name, tensor in self._stored().items()}
-        save_weights(path, tensors)
+        found = self.stored() if tensors is None else tensors
+        save_weights(path, {name: tensor.to(dtype).contiguous() for name, tensor in found.items()})
 
-    def _stored(self) -> dict[str, Tensor]:
-        """Tensors that a file holds: tied weights once."""
+    def stored(self) -> dict[str, Tensor]:
+        """Return the tensors that a file holds: tied weights once."""
         state = self.state_dict()
         if self.config.tie_weights:
             del state["token_head.weight"]
@@ -271,9 +283,8 @@ class GeneT5(nn.Module):
         folder = model_folder(path_or_id)
         config = load_config(folder)
         with torch.device("meta"):
-            model = cls(config)
+            expected = cls(config).stored()
         state = load_weights(folder, device)
-        expected = model._stored()
         wrong = [
             n for n in expected.keys() | state.keys() if _shape(expected, n) != _shape(state, n)
         ]
@@ -283,12 +294,23 @@ class GeneT5(nn.Module):
                 f"{folder / WEIGHTS_FILE}: {len(wrong)} tensors do not fit {CONFIG_FILE}, first {name}:"
                 f" found {_shape(state, name)}, expected {_shape(expected, name)}"
             )
-        state = {name: tensor.float() for name, tensor in state.items()}
+        return cls._with(config, state)
+
+    def rebuilt(self, tensors: Mapping[str, Tensor]) -> GeneT5:
+        """Return another model of this shape that has `tensors`, named as `stored` names them, as fp32 weights."""
+        return self._with(self.config, tensors)
+
+    @classmethod
+    def _with(cls, config: ModelConfig, tensors: Mapping[str, Tensor]) -> GeneT5:
+        with torch.device("meta"):
+            model = cls(config)
+        state = {name: tensor.float() for name, tensor in tensors.items()}
         if config.tie_weights:
             state["token_head.weight"] = state["label_embedding.weight"]
         model.load_state_dict(state, assign=True)
         if config.tie_weights:
             model.token_head.weight = model.label_embedding.weight
+        device = model.label_embedding.weight.device
         model.stem.features = type(model.stem.features)().to(device)
         return model.requires_grad_(True)
 

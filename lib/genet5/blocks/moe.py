@@ -29,12 +29,22 @@ BIAS_STEP = 0.001
 class RouterLoss:
     """Sums over the tokens that were routed; divide by their number."""
 
-    balance: Tensor
-    """Switch's load-balance loss, 1 when experts share evenly."""
+    probabilities: Tensor
+    """(E,) the router's probabilities; without gradient where a bias balances."""
     z: Tensor
-    """Mean squared log-sum-exp of the router's logits."""
+    """Squared log-sum-exp of the router's logits."""
     tokens_per_expert: Tensor
     """(E,) counts."""
+
+    def balance(self, tokens_per_expert: Tensor | None = None) -> Tensor:
+        """Switch's load-balance loss, 1 a token when experts share evenly.
+
+        Args:
+            tokens_per_expert: Counts to judge by, such as those of all ranks; None = its own. They take no gradient.
+        """
+        counts = self.tokens_per_expert if tokens_per_expert is None else tokens_per_expert
+        shares = counts / counts.sum().clamp_min(1)
+        return len(counts) * (shares * self.probabilities).sum()
 
 
 class MixtureOfExperts(nn.Module):
@@ -117,13 +127,11 @@ class MixtureOfExperts(nn.Module):
             real = torch.ones(len(logits), device=logits.device)
         else:
             real = real_BT.reshape(-1).float()
-        count, counts = real.sum().clamp_min(1), real @ uses
-        shares = counts / (count * self.top_k)
-        balance = self.num_experts * (shares * (real @ probabilities)).sum()
+        summed = real @ probabilities
         if self.choice_bias is not None:
-            balance = balance.detach()  # told, not minimised
+            summed = summed.detach()  # told, not minimised
         z = (logits.logsumexp(dim=-1).square() * real).sum()
-        return RouterLoss(balance=balance, z=z, tokens_per_expert=counts)
+        return RouterLoss(probabilities=summed, z=z, tokens_per_expert=real @ uses)
 
     def count(self, loss: RouterLoss) -> None:
         """Add a training pass's tokens per expert to `routed`; outside the layer, so that recomputing it adds nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -46,8 +47,20 @@ class LossTerm:
     """Share in the total loss."""
 
 
-def loss_sums(output: Output, batch: Batch, weights: LossWeights) -> dict[str, LossTerm]:
-    """Losses by head: token and position in nats a label, state in nats a base, boundary in nats a true boundary."""
+def loss_sums(
+    output: Output,
+    batch: Batch,
+    weights: LossWeights,
+    over_ranks: Callable[[Tensor], Tensor] = lambda counts: counts,
+) -> dict[str, LossTerm]:
+    """Losses by head: token and position in nats a label, state in nats a base, boundary in nats a true boundary.
+
+    Args:
+        output: Of the model.
+        batch: What the model read.
+        weights: Shares of the heads.
+        over_ranks: Adds tokens per expert over the ranks, so that experts are balanced over the whole micro-batch.
+    """
     targets = batch.targets
     terms = {
         "token": _token(output, targets.labels, targets.label_weights, weights),
@@ -59,10 +72,10 @@ def loss_sums(output: Output, batch: Batch, weights: LossWeights) -> dict[str, L
     }
     if losses := output.router_losses:
         count = (targets.label_weights[:, 1:] > 0).sum() * len(losses)
-        terms["balance"], terms["router_z"] = _router(losses, count, weights)
+        terms["balance"], terms["router_z"] = _router(losses, count, weights, over_ranks)
     if losses := output.encoder_router_losses:
         count = routed_tokens(batch) * len(losses)
-        balance, z = _router(losses, count, weights)
+        balance, z = _router(losses, count, weights, over_ranks)
         terms["encoder_balance"], terms["encoder_router_z"] = balance, z
     return terms
 
@@ -74,11 +87,16 @@ def routed_tokens(batch: Batch) -> Tensor:
 
 
 def _router(
-    losses: list[RouterLoss], count: Tensor, weights: LossWeights
+    losses: list[RouterLoss],
+    count: Tensor,
+    weights: LossWeights,
+    over_ranks: Callable[[Tensor], Tensor],
 ) -> tuple[LossTerm, LossTerm]:
     """Load-balance and z-loss of all layers; nothing of a silenced batch."""
     told = count > 0
-    balance = torch.stack([loss.balance for loss in losses]).sum() * told
+    counts = over_ranks(torch.stack([loss.tokens_per_expert.detach() for loss in losses]) * told)
+    pairs = zip(losses, counts, strict=True)
+    balance = torch.stack([loss.balance(routed) for loss, routed in pairs]).sum() * told
     z = torch.stack([loss.z for loss in losses]).sum() * told
     total = count.float()
     return LossTerm(balance, total, weights.balance), LossTerm(z, total, weights.router_z)

@@ -46,13 +46,17 @@ class Objective:
     """Batch -> the counts of these terms."""
 
 
-def gene_objective(model: nn.Module, weights: LossWeights) -> Objective:
-    """Return GeneT5's objective; `model` tells how many layers of decoder and encoder have a router."""
+def gene_objective(model: nn.Module, weights: LossWeights, ranks: Ranks | None = None) -> Objective:
+    """Return GeneT5's objective; `model` tells how many layers of decoder and encoder have a router.
+
+    With `ranks`, every rank evaluates the losses of each micro-batch: they balance experts together.
+    """
+    over_ranks = (ranks or Ranks()).sum
     named = [n for n, module in model.named_modules() if isinstance(module, MixtureOfExperts)]
     in_encoder = sum(name.startswith("encoder.") for name in named)
     routers = len(named) - in_encoder
     return Objective(
-        sums=lambda output, batch: loss_sums(output, batch, weights),
+        sums=lambda output, batch: loss_sums(output, batch, weights, over_ranks),
         counts=lambda batch: target_counts(batch, routers, in_encoder),
     )
 

@@ -129,7 +129,7 @@ def build_trainer(
     return Trainer(
         config=config,
         model=model,
-        objective=gene_objective(model, weights),
+        objective=gene_objective(model, weights, ranks),
         source=source,
         horizon=horizon,
         ranks=ranks,

@@ -73,7 +73,7 @@ def test_balance_is_one_when_experts_share_evenly_and_padding_does_not_count():
     real = torch.tensor([[True, True, True, True, False, False]])
     _, loss = moe(x, real)
     assert loss.tokens_per_expert.sum() == 8
-    torch.testing.assert_close(loss.balance / 4, torch.tensor(1.0))
+    torch.testing.assert_close(loss.balance() / 4, torch.tensor(1.0))
     torch.testing.assert_close(loss.z / 4, torch.log(torch.tensor(4.0)) ** 2)
 
 
@@ -151,7 +151,7 @@ def test_nothing_waits_for_the_device_forward_or_backward():
     with FakeTensorMode(), torch.autocast("cpu", torch.bfloat16):
         moe, x = make_experts(), torch.randn(2, 7, 16, requires_grad=True)
         mixed, loss = moe(x, torch.ones(2, 7, dtype=torch.bool))
-        (mixed.sum() + loss.balance + loss.z).backward()
+        (mixed.sum() + loss.balance() + loss.z).backward()
         moe.count(loss)
         moe.rebalance(moe.take_routed())
     assert x.grad.shape == x.shape
@@ -201,7 +201,7 @@ def test_bias_evens_the_load_without_any_loss():
     after = load_after(moe, 60, x)
     assert before.max() > 1.8 * before.mean()
     assert after.max() < 1.2 * after.mean()
-    assert not moe(x)[1].balance.requires_grad
+    assert not moe(x)[1].balance().requires_grad
     assert moe(x)[1].z.requires_grad
 
 
@@ -245,7 +245,7 @@ def test_step_on_cuda_does_not_synchronise():
     torch.cuda.set_sync_debug_mode("error")
     try:
         mixed, loss = moe(x)
-        (mixed.float().sum() + loss.balance + loss.z).backward()
+        (mixed.float().sum() + loss.balance() + loss.z).backward()
         moe.count(loss)
         moe.rebalance(moe.take_routed())
     finally:
