@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from genet5.config.model import ModelConfig
 from genet5.config.train import TrainConfig
 from genet5.dataset.batch import Batch
 from genet5.errors import DataError
@@ -41,7 +42,7 @@ from genet5.train.finite import require_finite
 from genet5.train.horizon import Horizon, Outcome
 from genet5.train.logging import Metrics, ProgressLine, drop_rows_after
 from genet5.train.memwatch import read_memory
-from genet5.train.meter import Meter
+from genet5.train.meter import Meter, device_peak
 from genet5.train.objective import Objective, step_counts
 from genet5.train.optim import WeightAverage, build_optimizer, make_schedule, set_learning_rate
 from genet5.train.signals import StopSignals
@@ -75,6 +76,7 @@ class Trainer:
         judge: Called on rank 0 with the model in evaluation mode; returns further validation figures (gene F1).
         save_beside: Called with each directory that gets a model, to put the tokenizer there.
         record: Plain values for each checkpoint (settings, hashes).
+        shape: The model's, to count its FLOPs by; None = no MFU is told.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Trainer:
         judge: Callable[[nn.Module], dict[str, float]] | None = None,
         save_beside: Callable[[Path], None] = lambda path: None,
         record: dict[str, Any] | None = None,
+        shape: ModelConfig | None = None,
     ) -> None:
         self.config, self.horizon, self.ranks = config, horizon, ranks
         self._objective, self._source, self._metrics = objective, source, metrics
@@ -106,7 +109,8 @@ class Trainer:
         )
         self._schedule = make_schedule(config.optim, horizon.total_steps)
         self._best = BestModel(config.out, self._write_model)
-        self._meter = Meter(ranks)
+        peak = device_peak(ranks.device, config.compute.precision)
+        self._meter = Meter(ranks, shape=shape, peak=peak)
         self._signals = StopSignals()
         self._saved_step: int | None = None
         self._saved_at = self._clock = time.perf_counter()
@@ -242,7 +246,7 @@ class Trainer:
             lr=self.config.optim.lr * self._schedule(progress.step - 1),
             tokens_per_s=reading.tokens_per_s,
             padding_pct=reading.padding_pct,
-            mfu_pct=None,
+            mfu_pct=reading.mfu_pct,
             memory_gib=memory.used_gib,
             memory_total_gib=memory.total_gib,
             eta_s=self._seconds_left(reading.seconds_per_step),
@@ -257,6 +261,7 @@ class Trainer:
             "tokens_per_s": reading.tokens_per_s,
             "bp_per_s": reading.bp_per_s,
             "padding_pct": reading.padding_pct,
+            **({} if reading.mfu_pct is None else {"mfu_pct": reading.mfu_pct}),
             "rss_gib": memory.rss_gib,
             "cuda_active_peak_gib": memory.cuda_active_peak_gib,
             "cuda_reserved_peak_gib": memory.cuda_reserved_peak_gib,

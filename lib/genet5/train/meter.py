@@ -1,6 +1,7 @@
 """Sums between two progress lines: losses stay on the device until they are read, so that counting never waits.
 
 The sums are part of a checkpoint: a resumed run's next line shows what an uninterrupted run's would. Speed is not.
+Sizes are read from batches before they move to the device, so that reading them never waits for it either.
 """
 
 from __future__ import annotations
@@ -8,12 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from genet5.config.model import ModelConfig
 from genet5.dataset.batch import Batch
+from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.train.dist import Ranks
+from genet5.train.flops import WindowSizes, batch_flops, peak_flops, training_flops
 
 _STEPS = "steps"
 
@@ -32,6 +37,31 @@ class Reading:
     """Padding among the sequence tokens."""
     seconds_per_step: float
     """Without validation and saving."""
+    mfu_pct: float | None
+    """Model FLOPs utilisation (`train.flops`), padding not counted; None = the device's peak is not known."""
+
+
+def window_sizes(batch: Batch) -> list[WindowSizes]:
+    """Return the sizes of each window of a batch on the CPU, without padding."""
+    labels = batch.targets.labels
+    rows = zip(
+        batch.inputs.num_tokens.tolist(),
+        batch.inputs.num_bases.tolist(),
+        (labels != StructureVocabulary.pad).sum(dim=1).tolist(),
+        (labels < 0).sum(dim=1).tolist(),
+        strict=True,
+    )
+    return [
+        WindowSizes(tokens=tokens, bases=bases, labels=count, positions=positions)
+        for tokens, bases, count, positions in rows
+    ]
+
+
+def device_peak(device: torch.device, precision: Literal["bf16", "fp32"]) -> float | None:
+    """Return the FLOP/s that a device could do at most, or None where that is not known (CPUs among others)."""
+    if device.type != "cuda":
+        return None
+    return peak_flops(torch.cuda.get_device_name(device), precision)
 
 
 class Meter:
@@ -39,10 +69,14 @@ class Meter:
 
     Args:
         ranks: This process among the run's.
+        shape: The model's, to count useful FLOPs by.
+        peak: FLOP/s that one rank's device could do at most; MFU needs it and `shape`.
     """
 
-    def __init__(self, ranks: Ranks) -> None:
-        self._ranks = ranks
+    def __init__(
+        self, ranks: Ranks, *, shape: ModelConfig | None = None, peak: float | None = None
+    ) -> None:
+        self._ranks, self._shape, self._peak = ranks, shape, peak
         self._sums: dict[str, Tensor] = {}
         self._clear_speed()
 
@@ -56,12 +90,15 @@ class Meter:
         self.add(name, value / self._ranks.world_size)
 
     def count_step(self, batches: Sequence[Batch]) -> tuple[int, int]:
-        """Count a step's micro-batches; return this rank's tokens and bases."""
+        """Count a step's micro-batches, as they were on the CPU; return this rank's tokens and bases."""
         tokens = sum(int(batch.inputs.num_tokens.sum()) for batch in batches)
         bases = sum(int(batch.inputs.num_bases.sum()) for batch in batches)
         self._tokens += tokens
         self._bases += bases
         self._padded += sum(batch.inputs.input_ids.numel() for batch in batches)
+        if self._shape is not None and self._peak is not None:
+            windows = (size for batch in batches for size in window_sizes(batch))
+            self._flops += training_flops(batch_flops(self._shape, windows)).total
         self._steps += 1
         self.add_shared(_STEPS, torch.ones((), device=self._ranks.device))
         return tokens, bases
@@ -92,8 +129,8 @@ class Meter:
         totals = self._ranks.sum(torch.stack([self._sums[name] for name in names])).tolist()
         sums = dict(zip(names, totals, strict=True))
         steps = sums.pop(_STEPS)
-        counted = torch.tensor([self._tokens, self._bases, self._padded])
-        tokens, bases, padded = self._ranks.sum(counted).tolist()
+        counted = torch.tensor([self._tokens, self._bases, self._padded, self._flops])
+        tokens, bases, padded, flops = self._ranks.sum(counted).tolist()
         seconds = max(time.perf_counter() - self._started, 1e-9)
         reading = Reading(
             means={name: total / steps for name, total in sums.items()},
@@ -101,11 +138,17 @@ class Meter:
             bp_per_s=bases / seconds,
             padding_pct=100 * (1 - tokens / max(1, padded)),
             seconds_per_step=seconds / max(1, self._steps),
+            mfu_pct=self._utilisation(flops / seconds),
         )
         self._sums = {}
         self._clear_speed()
         return reading
 
+    def _utilisation(self, flops_per_s: float) -> float | None:
+        if self._shape is None or self._peak is None:
+            return None
+        return 100 * flops_per_s / (self._peak * self._ranks.world_size)
+
     def _clear_speed(self) -> None:
-        self._steps = self._tokens = self._bases = self._padded = 0
+        self._steps = self._tokens = self._bases = self._padded = self._flops = 0
         self.restart_clock()

@@ -142,6 +142,7 @@ def build_trainer(
             "tokenizer": tokenizer_hash(load_tokenizer(config.base)),
             "training_data": source.header.checksum,
         },
+        shape=model.config,
     )
 
 
