@@ -31,6 +31,9 @@ from genet5.errors import CheckpointError, DataError
 
 log = logging.getLogger(__name__)
 
+STATE_FORMAT = 2
+"""Changes with the order that a plan gives: a state names a place in it."""
+
 
 class Loader:
     """Yields the micro-batches of a packed file.
@@ -127,7 +130,12 @@ class Loader:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values that `load_state_dict` takes."""
-        return {"format": 1, "epoch": self._epoch, "step": self._step, **self._identity()}
+        return {
+            "format": STATE_FORMAT,
+            "epoch": self._epoch,
+            "step": self._step,
+            **self._identity(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where another loader of the same data, limits, seed and world size stood.
@@ -135,11 +143,11 @@ class Loader:
         Raises:
             CheckpointError: The state belongs to other data or settings.
         """
-        for name, value in {"format": 1, **self._identity()}.items():
+        for name, value in {"format": STATE_FORMAT, **self._identity()}.items():
             if state.get(name) != value:
                 raise CheckpointError(
                     f"loader state has {name} {state.get(name)!r}, this loader has {value!r}: "
-                    "resume with the same data and settings"
+                    "resume with the same data and settings, and the version that saved it"
                 )
         self.start_epoch(int(state["epoch"]))
         self._step = int(state["step"])

@@ -1,11 +1,15 @@
 """Planning: windows into rows (when baking), rows into micro-batches (when loading). Pure functions on sizes.
 
 `pack` is first-fit-decreasing with a tree over the rows' free space: n log n steps. `plan_batches` shuffles the rows by
-(seed, epoch), sorts them by their longest window within pools of many micro-batches so that windows of a micro-batch
-are of one size and little is padded, fills micro-batches up to the budget, and shuffles these. The plan is global; rank
-r takes every world_size-th micro-batch from r on. All ranks have the same number of steps by construction: micro-batches
-are halved until their number is a multiple of the world size, and where single rows are left, the missing ones are
-filled with *silent* repeats, which the loader strips of all targets.
+(seed, epoch), sorts them by the length that their longest window is padded to (`dataset.buckets`) within pools of many
+micro-batches, cuts that order where it costs least, and shuffles the micro-batches. Rows that are padded to one length
+stay in random order, so that other rows meet in each epoch. Every other pool ascends, so that no cut at a pool's end pads
+short windows to long ones. The cut is the best one there is by padded tokens and number of micro-batches (a shortest path,
+a microsecond a row): filling each up to the budget would mix the longest windows of one size with those of the next.
+
+The plan is global; rank r takes every world_size-th micro-batch from r on. All ranks have the same number of steps by
+construction: micro-batches are halved until their number is a multiple of the world size, and where single rows are left,
+the missing ones are filled with *silent* repeats, which the loader strips of all targets.
 
 Example:
     >>> pack([3, 5, 2, 4], target=7, hard_limit=9)
@@ -14,8 +18,9 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +29,8 @@ from genet5.dataset.buckets import bucket
 from genet5.dataset.packed import RowSizes
 from genet5.errors import ConfigError, DataError
 
-_POOL_BATCHES = 64  # micro-batches whose rows are sorted together: little padding, much shuffling
+_POOL_BATCHES = 256  # micro-batches whose rows are sorted together: little padding, much shuffling
+_PRICES_PER_BUDGET = 50  # one more micro-batch is worth it if it saves 1/50 of a token budget
 
 
 def pack(sizes: Sequence[int], *, target: int, hard_limit: int) -> list[list[int]]:
@@ -93,7 +99,7 @@ class BatchLimits:
     """How large a micro-batch may be."""
 
     token_budget: int = 36_400
-    """Most padded encoder tokens: windows times the tokens of the longest."""
+    """Most padded encoder tokens: windows times the length that the longest is padded to."""
     max_batch_size: int = 8
     """Most rows."""
     min_batch_size: int = 1
@@ -134,75 +140,114 @@ def plan_batches(
     """
     if not 0 <= rank < world_size:
         raise ConfigError("rank", rank, f"must be in 0..{world_size - 1}")
-    number = len(sizes.num_windows)
-    order = np.arange(number)
+    order = np.arange(len(sizes.num_windows))
+    padded = _Padded.of(sizes)
     generator = np.random.default_rng([seed, epoch, 0x9A77])
     if shuffle:
-        order = _pooled(generator.permutation(number), sizes, limits)
-    batches = _fill(order, sizes, limits)
+        order = _pooled(generator.permutation(order), padded, limits)
+    batches = _cut(order, padded, limits)
     if shuffle:
         batches = [batches[index] for index in generator.permutation(len(batches))]
     return _even(batches, world_size)[rank::world_size]
 
 
 def padding_share(batches: Sequence[MicroBatch], sizes: RowSizes) -> float:
-    """Share of a plan's encoder tokens that are padding."""
-    padded = sum(_cost(np.array(batch.rows), sizes)[0] for batch in batches)
-    real = sum(int(sizes.num_tokens[list(batch.rows)].sum()) for batch in batches)
+    """Share of a plan's encoder tokens that are padding, as micro-batches are padded when they are loaded."""
+    tokens = _Padded.of(sizes).tokens
+    rows = [list(batch.rows) for batch in batches]
+    padded = sum(int(sizes.num_windows[index].sum() * tokens[index].max()) for index in rows)
+    real = sum(int(sizes.num_tokens[index].sum()) for index in rows)
     return 1 - real / padded if padded else 0.0
-
-
-def _cost(rows: NDArray[np.int64], sizes: RowSizes) -> tuple[int, int]:
-    """Padded tokens and padded labels of some rows in one micro-batch."""
-    windows = int(sizes.num_windows[rows].sum())
-    tokens, labels = sizes.longest_tokens[rows].max(), sizes.longest_labels[rows].max()
-    return windows * bucket(int(tokens)), windows * bucket(int(labels))
 
 
 def over_budget(sizes: RowSizes, limits: BatchLimits) -> int:
     """How many rows exceed a budget when they are a micro-batch alone."""
-    over = sizes.num_windows * sizes.longest_tokens > limits.token_budget
+    padded = _Padded.of(sizes)
+    over = padded.windows * padded.tokens > limits.token_budget
     if limits.label_budget is not None:
-        over |= sizes.num_windows * sizes.longest_labels > limits.label_budget
+        over |= padded.windows * padded.labels > limits.label_budget
     return int(over.sum())
 
 
-def _pooled(order: NDArray[np.int64], sizes: RowSizes, limits: BatchLimits) -> NDArray[np.int64]:
-    """Sort by longest window within pools of rows."""
-    rows_per_batch = limits.max_batch_size
-    if len(order):
-        mean = float((sizes.num_windows * sizes.longest_tokens).mean())
-        rows_per_batch = max(1, min(rows_per_batch, int(limits.token_budget / mean)))
-    pool = _POOL_BATCHES * rows_per_batch
-    pieces = [order[begin : begin + pool] for begin in range(0, len(order), pool)]
-    pieces = [piece[np.argsort(-sizes.longest_tokens[piece], kind="stable")] for piece in pieces]
-    return np.concatenate(pieces) if pieces else order
+@dataclass(frozen=True, slots=True)
+class _Padded:
+    """Sizes of rows as they are padded; one entry a row."""
 
+    windows: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    """Length that the tokens of the row's longest window are padded to."""
+    labels: NDArray[np.int64]
+    """Length that the labels of the row's longest window are padded to."""
 
-def _fill(order: NDArray[np.int64], sizes: RowSizes, limits: BatchLimits) -> list[MicroBatch]:
-    batches: list[MicroBatch] = []
-    rows: list[int] = []
-    windows = tokens = labels = 0
-    for row in order.tolist():
-        new_windows = windows + int(sizes.num_windows[row])
-        new_tokens = max(tokens, int(sizes.longest_tokens[row]))
-        new_labels = max(labels, int(sizes.longest_labels[row]))
-        fits = len(rows) < limits.min_batch_size or (
-            len(rows) < limits.max_batch_size
-            and new_windows * bucket(new_tokens) <= limits.token_budget
-            and (
-                limits.label_budget is None
-                or new_windows * bucket(new_labels) <= limits.label_budget
-            )
+    @classmethod
+    def of(cls, sizes: RowSizes) -> _Padded:
+        return cls(
+            sizes.num_windows,
+            _each(sizes.longest_tokens, bucket),
+            _each(sizes.longest_labels, lambda labels: bucket(labels - 1) + 1),
         )
-        if rows and not fits:
-            batches.append(MicroBatch(tuple(rows)))
-            rows = []
-            new_windows, new_tokens = int(sizes.num_windows[row]), int(sizes.longest_tokens[row])
-            new_labels = int(sizes.longest_labels[row])
-        rows.append(row)
-        windows, tokens, labels = new_windows, new_tokens, new_labels
-    return [*batches, MicroBatch(tuple(rows))] if rows else batches
+
+
+def _each(values: NDArray[np.int64], rule: Callable[[int], int]) -> NDArray[np.int64]:
+    """Apply a rule once to each of the few values there are."""
+    distinct, index = np.unique(values, return_inverse=True)
+    return np.array([rule(value) for value in distinct.tolist()], dtype=np.int64)[index]
+
+
+def _pooled(order: NDArray[np.int64], padded: _Padded, limits: BatchLimits) -> NDArray[np.int64]:
+    """Sort by padded length within pools of rows, in turn falling and rising."""
+    if not len(order):
+        return order
+    mean = float((padded.windows * padded.tokens).mean())
+    rows_per_batch = max(1, min(limits.max_batch_size, int(limits.token_budget / mean)))
+    size = _POOL_BATCHES * rows_per_batch
+    pools = [order[begin : begin + size] for begin in range(0, len(order), size)]
+    signs = [1 if number % 2 else -1 for number in range(len(pools))]
+    return np.concatenate(
+        [
+            pool[np.argsort(sign * padded.tokens[pool], kind="stable")]
+            for pool, sign in zip(pools, signs, strict=True)
+        ]
+    )
+
+
+def _cut(order: NDArray[np.int64], padded: _Padded, limits: BatchLimits) -> list[MicroBatch]:
+    """Cut an order of rows into micro-batches at the least cost: padded tokens, and a price for each."""
+    columns = (padded.windows, padded.tokens, padded.labels)
+    begins = _best_begins([column[order].tolist() for column in columns], limits)
+    cuts = [len(order)]
+    while cuts[-1]:
+        cuts.append(begins[cuts[-1]])
+    cuts.reverse()
+    rows = order.tolist()
+    return [MicroBatch(tuple(rows[begin:end])) for begin, end in pairwise(cuts)]
+
+
+def _best_begins(columns: Sequence[list[int]], limits: BatchLimits) -> list[int]:
+    """For each end, where the last micro-batch of the cheapest cut of all rows before that end begins.
+
+    Args:
+        columns: Windows, padded tokens and padded labels of the rows in their order.
+        limits: Largest micro-batch. One of `min_batch_size` rows is taken whatever its size.
+    """
+    windows, tokens, labels = columns
+    number, fewest, label_budget = len(windows), limits.min_batch_size, limits.label_budget
+    price = limits.token_budget // _PRICES_PER_BUDGET
+    costs, begins = [0] + number * [1 << 100], (number + 1) * [0]
+    for end in range(1, number + 1):
+        all_windows = longest = most_labels = 0
+        for begin in range(end - 1, max(end - limits.max_batch_size, 0) - 1, -1):
+            all_windows += windows[begin]
+            longest, most_labels = max(longest, tokens[begin]), max(most_labels, labels[begin])
+            is_over = all_windows * longest > limits.token_budget or (
+                label_budget is not None and all_windows * most_labels > label_budget
+            )
+            if is_over and end - begin > fewest:
+                break
+            cost = costs[begin] + all_windows * longest + price
+            if cost <= costs[end] and (end - begin >= fewest or end == number):
+                costs[end], begins[end] = cost, begin
+    return begins
 
 
 def _even(batches: list[MicroBatch], world_size: int) -> list[MicroBatch]:

@@ -112,3 +112,17 @@ def test_padding_stays_within_the_budget(packed_file) -> None:
 def test_an_empty_file_is_refused(make_packed) -> None:
     with pytest.raises(DataError, match="no windows"):
         Loader(make_packed([]))
+
+
+def test_padding_of_a_plan_is_that_of_the_tensors(packed_file) -> None:
+    loader = Loader(packed_file, **SMALL)
+    share = loader.padding_share()
+    shapes = [(batch.inputs.input_ids.numel(), batch.inputs.num_tokens.sum()) for batch in loader]
+    padded, real = (float(sum(column)) for column in zip(*shapes, strict=True))
+    assert share == pytest.approx(1 - real / padded)
+
+
+def test_a_place_in_an_earlier_versions_order_is_refused(packed_file) -> None:
+    loader = Loader(packed_file, **SMALL)
+    with pytest.raises(CheckpointError, match="format 1"):
+        loader.load_state_dict(loader.state_dict() | {"format": 1})

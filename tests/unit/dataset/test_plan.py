@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import combinations, pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genet5.dataset.buckets import bucket
 from genet5.dataset.packed import RowSizes
 from genet5.dataset.plan import (
     BatchLimits,
@@ -76,8 +79,8 @@ def test_ranks_share_an_epoch_in_equally_many_steps(
         windows = int(sizes.num_windows[index].sum())
         assert 1 <= len(index) <= most
         if len(index) > 1:
-            assert windows * int(sizes.longest_tokens[index].max()) <= 120
             assert labels is None or windows * int(sizes.longest_labels[index].max()) <= labels
+            assert windows * bucket(int(sizes.longest_tokens[index].max())) <= 120
 
 
 def many(number: int) -> RowSizes:
@@ -103,6 +106,88 @@ def test_rows_of_a_length_go_together() -> None:
     assert padding_share(plan, sizes) < 0.03
     starts = [batch.rows[0] for batch in plan]
     assert np.corrcoef(starts, np.arange(len(starts)))[0, 1] < 0.2
+
+
+def like_five_taxa(number: int) -> RowSizes:
+    """Rows of windows of five lengths, some shorter, as a gene-centric bake with k-mers gives them."""
+    rng = np.random.default_rng(1)
+    tokens = rng.choice([1500, 2500, 4167, 4168, 5000], number, p=[0.4, 0.3, 0.1, 0.1, 0.1])
+    is_short = rng.random(number) < 0.1
+    tokens = np.where(is_short, rng.integers(300, 1500, number), tokens)
+    windows = np.maximum(1, 4500 // tokens)
+    return RowSizes(windows, tokens, tokens // 20, windows * tokens)
+
+
+def floor_of(sizes: RowSizes) -> float:
+    """Padding of rows that are loaded one by one."""
+    alone = sizes.num_windows * [bucket(n) for n in sizes.longest_tokens.tolist()]
+    return 1 - sizes.num_tokens.sum() / alone.sum()
+
+
+@pytest.mark.parametrize("number", [60, 1200, 9000])
+def test_windows_of_unlike_lengths_are_hardly_ever_mixed(number: int) -> None:
+    sizes, limits = like_five_taxa(number), BatchLimits()
+    plan = plan_batches(sizes, limits)
+    assert padding_share(plan, sizes) < floor_of(sizes) + 0.01
+    tokens = [bucket(n) for n in sizes.longest_tokens.tolist()]
+    fewest = sum(windows * tokens[row] for row, windows in enumerate(sizes.num_windows)) / 36_400
+    assert len(plan) < 1.15 * max(fewest, number / 8) + 5
+
+
+def test_padding_counts_the_length_that_collate_pads_to() -> None:
+    sizes = RowSizes(*(np.array(v) for v in ([2], [300], [9], [550])))
+    plan = plan_batches(sizes, BatchLimits())
+    assert padding_share(plan, sizes) == pytest.approx(1 - 550 / (2 * bucket(300)))
+
+
+@st.composite
+def short_orders(draw: st.DrawFn) -> RowSizes:
+    rows = draw(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 60)), min_size=1, max_size=7))
+    table = np.array(rows, dtype=np.int64)
+    return RowSizes(table[:, 0], table[:, 1], np.ones(len(rows), np.int64), table.prod(axis=1))
+
+
+@settings(deadline=None)
+@given(short_orders(), st.integers(1, 3), st.integers(3, 4))
+def test_no_other_cut_costs_less(sizes: RowSizes, fewest: int, most: int) -> None:
+    limits = BatchLimits(token_budget=250, min_batch_size=fewest, max_batch_size=most)
+    windows, number = sizes.num_windows, len(sizes.num_windows)
+    tokens = np.array([bucket(n) for n in sizes.longest_tokens.tolist()])
+
+    def cost(begin: int, end: int) -> float:
+        padded = int(windows[begin:end].sum() * tokens[begin:end].max())
+        rows = end - begin
+        too_few = rows < fewest and end < number
+        too_many = rows > most or (rows > fewest and padded > 250)
+        return float("inf") if too_few or too_many else padded + 250 // 50
+
+    def total(cuts: list[int]) -> float:
+        return sum(cost(begin, end) for begin, end in pairwise(cuts))
+
+    inner = [
+        [i + 1 for i in range(number - 1) if bits >> i & 1] for bits in range(2 ** (number - 1))
+    ]
+    best = min(total([0, *cuts, number]) for cuts in inner)
+    plan = plan_batches(sizes, limits, shuffle=False)
+    assert [row for batch in plan for row in batch.rows] == list(range(number))
+    assert total(np.cumsum([0, *(len(batch.rows) for batch in plan)]).tolist()) == best
+
+
+def test_other_rows_meet_in_each_epoch() -> None:
+    sizes = many(2000)
+    pairs = [
+        {pair for batch in plan_batches(sizes, BatchLimits(), epoch=epoch) for pair in combinations(sorted(batch.rows), 2)}
+        for epoch in range(2)
+    ]  # fmt: skip
+    assert len(pairs[0] & pairs[1]) < 0.25 * len(pairs[0])
+
+
+def test_long_and_short_windows_are_spread_over_the_epoch() -> None:
+    sizes = like_five_taxa(4000)
+    plan = plan_batches(sizes, BatchLimits(), seed=4)
+    longest = [int(sizes.longest_tokens[list(batch.rows)].max()) for batch in plan]
+    quarters = [np.mean(part) for part in np.array_split(longest, 4)]
+    assert max(quarters) < 1.15 * min(quarters)
 
 
 def test_a_row_over_the_budget_stands_alone_and_is_reported() -> None:
