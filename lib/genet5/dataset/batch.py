@@ -33,7 +33,11 @@ class Inputs:
 
     def to(self, device: torch.device | str) -> Inputs:
         """Return a copy on `device`."""
-        return Inputs(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        return Inputs(**_moved(self, device))
+
+    def pin_memory(self) -> Inputs:
+        """Return a copy in page-locked memory, from which a GPU copies while it computes."""
+        return Inputs(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,11 @@ class Targets:
 
     def to(self, device: torch.device | str) -> Targets:
         """Return a copy on `device`."""
-        return Targets(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        return Targets(**_moved(self, device))
+
+    def pin_memory(self) -> Targets:
+        """Return a copy in page-locked memory, from which a GPU copies while it computes."""
+        return Targets(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +74,14 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """Return a copy on `device`."""
         return Batch(self.inputs.to(device), self.targets.to(device), self.window_ids)
+
+    def pin_memory(self) -> Batch:
+        """Return a copy in page-locked memory; a `DataLoader` calls it."""
+        return Batch(self.inputs.pin_memory(), self.targets.pin_memory(), self.window_ids)
+
+
+def _moved(part: Inputs | Targets, device: torch.device | str) -> dict[str, Tensor]:
+    """All tensors on `device`. Nothing waits for a copy to a GPU, whose later work comes behind it in any case."""
+    is_gpu = torch.device(device).type == "cuda"
+    names = [field.name for field in fields(part)]
+    return {name: getattr(part, name).to(device, non_blocking=is_gpu) for name in names}

@@ -49,6 +49,7 @@ class Loader:
         rank: This process among `world_size`; the ranks share an epoch and have equally many steps.
         world_size: Processes.
         num_workers: Processes that make micro-batches ahead; 0 = none, in this process.
+        pin_memory: Give the workers' micro-batches in page-locked memory, for a GPU.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Loader:
         rank: int = 0,
         world_size: int = 1,
         num_workers: int = 0,
+        pin_memory: bool = False,
     ) -> None:
         self._reader = PackedReader(Path(path))
         if not len(self._reader):
@@ -82,7 +84,7 @@ class Loader:
             )
         self._seed, self._shuffle = seed, shuffle
         self._rank, self._world_size = rank, world_size
-        self._num_workers = num_workers
+        self._num_workers, self._pin_memory = num_workers, pin_memory
         self._epoch: int = 0
         self._step: int = 0
         self._plan: list[MicroBatch] = []
@@ -191,6 +193,7 @@ class Loader:
                 batch_size=None,
                 num_workers=self._num_workers,
                 collate_fn=_same,
+                pin_memory=self._pin_memory,
                 generator=generator,
                 worker_init_fn=_leave_signals_to_the_trainer,
             )

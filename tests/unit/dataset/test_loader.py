@@ -126,3 +126,24 @@ def test_a_place_in_an_earlier_versions_order_is_refused(packed_file) -> None:
     loader = Loader(packed_file, **SMALL)
     with pytest.raises(CheckpointError, match="format 1"):
         loader.load_state_dict(loader.state_dict() | {"format": 1})
+
+
+def test_micro_batches_can_be_pinned_for_a_gpu(packed_file, monkeypatch) -> None:
+    batch = next(iter(Loader(packed_file, **SMALL)))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor + 1)
+    pinned = batch.pin_memory()
+    assert torch.equal(pinned.inputs.input_ids, batch.inputs.input_ids + 1)
+    assert torch.equal(pinned.targets.labels, batch.targets.labels + 1)
+    assert pinned.window_ids == batch.window_ids
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_pinned_micro_batches_reach_the_gpu_whole(packed_file) -> None:
+    plain = list(Loader(packed_file, **SMALL))
+    for one, other in zip(
+        plain, Loader(packed_file, **SMALL, num_workers=1, pin_memory=True), strict=True
+    ):
+        assert other.inputs.input_ids.is_pinned()
+        assert torch.equal(one.inputs.input_ids, other.to("cuda").inputs.input_ids.cpu())
+        assert torch.equal(one.targets.states, other.to("cuda").targets.states.cpu())
