@@ -18,12 +18,18 @@ for bin/distributed.sh, which then runs in the container; without it, a shell st
 TRAIN, VAL, OUT and BASE are paths in the container, such as /workspace/baked/training.packed.
 
 options:
-  --nnodes N        number of machines
-  --node-rank R     number of this machine, from 0
-  --master ADDRESS  address of machine 0, as the others see it
-  --port P          free port on machine 0 (default: 29500)
-  --help            show this text
-All options of start-gt5.sh are taken too (--data, --image, --gpus, --cpu, --dry_run).
+  --nnodes N         number of machines
+  --node-rank R      number of this machine, from 0
+  --master ADDRESS   address of machine 0, as the others see it
+  --port P           free port on machine 0 (default: 29500)
+  --max-restarts N   when a process dies, all go on from the last checkpoint, up to N times (default: 0)
+  --grace SECONDS    after SIGTERM, time to save before processes are killed (default: 30)
+  --interface NAMES  network interfaces of NCCL and gloo
+  --hca NAMES        RoCE or InfiniBand devices of NCCL
+  --socket           TCP in place of RoCE and InfiniBand
+  --help             show this text
+bin/distributed.sh --help says more about these. All options of start-gt5.sh are taken too (--data, --image, --gpus,
+--cpu, --dry_run).
 HELP
 }
 
@@ -32,16 +38,24 @@ wrong_usage() {
     exit 2
 }
 
+# Both --node-rank 1 and --node_rank=1.
 while [ $# -gt 0 ]; do
-    case $1 in
-        --nnodes | --node-rank | --node_rank | --master | --port | --data | --image | --gpus)
-            [ $# -ge 2 ] || wrong_usage "$1 needs a value."
-            case $1 in
-                --data | --image | --gpus) options+=("$1" "$2") ;;
-                *) nodes+=("${1//_/-}" "$2") ;;
+    flag=${1%%=*} flag=${flag//_/-}
+    case $flag in
+        --nnodes | --node-rank | --master | --port | --max-restarts | --grace | --interface | --hca | --data | --image | --gpus)
+            if [[ $1 == *=* ]]; then
+                value=${1#*=}
+            else
+                [ $# -ge 2 ] || wrong_usage "$1 needs a value."
+                value=$2
+                shift
+            fi
+            case $flag in
+                --data | --image | --gpus) options+=("$flag" "$value") ;;
+                *) nodes+=("$flag" "$value") ;;
             esac
-            shift
             ;;
+        --socket) nodes+=("$1") ;;
         --help | -h) usage && exit 0 ;;
         --) shift && break ;;
         *) options+=("$1") ;;
@@ -55,5 +69,7 @@ if [ $# -gt 0 ]; then
         [[ " ${nodes[*]} " == *" $flag "* ]] || wrong_usage "training on several machines needs $flag."
     done
     command=(-- bin/distributed.sh "$@" "${nodes[@]}")
+elif [ ${#nodes[@]} -gt 0 ]; then
+    echo "start-gt5-multi.sh: a shell starts; give ${nodes[*]} to bin/distributed.sh in it" >&2
 fi
 exec "$code/start-gt5.sh" --host_network "${options[@]}" "${command[@]}"

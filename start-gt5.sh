@@ -27,6 +27,7 @@ options:
   --host_network    use this machine's network and InfiniBand devices (for several machines)
   --dry_run         print the docker command and stop
   --help            show this text
+Environment variables that begin with NCCL_ or GLOO_ hold in the container, too.
 HELP
 }
 
@@ -70,6 +71,9 @@ for folder in raw baked model logs; do
 done
 [ ! -t 0 ] || run+=(--tty)
 [ -z "$gpus" ] || run+=(--gpus "$gpus")
+for name in $(compgen -e NCCL_) $(compgen -e GLOO_); do
+    run+=(--env "$name=${!name}")
+done
 if [ -n "$host_network" ]; then
     run+=(--network host --cap-add IPC_LOCK)
     [ ! -e /dev/infiniband ] || run+=(--device /dev/infiniband)

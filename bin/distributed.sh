@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Train with torchrun, on one machine or several; see --help.
+# Train with torchrun, on one machine or several; see --help and docs/distributed.md.
 set -euo pipefail
 
 bin=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-nnodes=1 node_rank=0 master='' port=29500 nproc='' dry_run='' finet=()
+nnodes=1 node_rank=0 master='' port=29500 nproc='' restarts=0 grace='' interface='' hca='' socket='' script='' dry_run=''
+finet=()
 
 usage() {
     cat <<HELP
@@ -19,6 +20,13 @@ options:
   --master ADDRESS    address of machine 0; needed with --nnodes 2 and more
   --port P            free port on machine 0 (default: 29500)
   --nproc-per-node P  processes on this machine (default: its number of GPUs, or 1)
+  --max-restarts N    when a process dies, start all processes again up to N times; they go on from the last
+                      checkpoint (default: 0 = end with the reason). Same N on all machines
+  --grace SECONDS     after SIGTERM, time to save before processes are killed (default: 30, torchrun's own)
+  --interface NAMES   network interfaces of NCCL and gloo, such as enp1s0f0np0
+  --hca NAMES         RoCE or InfiniBand devices of NCCL, such as rocep1s0f0,roceP2p1s0f0
+  --socket            TCP in place of RoCE and InfiniBand (slower; works on every network)
+  --script FILE       run this Python program in place of bin/finet; then all other words go to it
   --dry_run           print the command and stop
   --help              show this text
 Everything else goes to bin/finet; see bin/finet --help. PYTHON names the interpreter (default: python3).
@@ -30,10 +38,11 @@ wrong_usage() {
     exit 2
 }
 
+# Both --node-rank 1 and --node_rank=1.
 while [ $# -gt 0 ]; do
     flag=${1%%=*}
     case ${flag//_/-} in
-        --nnodes | --node-rank | --master | --port | --nproc-per-node)
+        --nnodes | --node-rank | --master | --port | --nproc-per-node | --max-restarts | --grace | --interface | --hca | --script)
             if [[ $1 == *=* ]]; then
                 value=${1#*=}
             else
@@ -47,8 +56,14 @@ while [ $# -gt 0 ]; do
                 --master) master=$value ;;
                 --port) port=$value ;;
                 --nproc-per-node) nproc=$value ;;
+                --max-restarts) restarts=$value ;;
+                --grace) grace=$value ;;
+                --interface) interface=$value ;;
+                --hca) hca=$value ;;
+                --script) script=$value ;;
             esac
             ;;
+        --socket) socket=yes ;;
         --dry-run) dry_run=yes ;;
         --help | -h) usage && exit 0 ;;
         *) finet+=("$1") ;;
@@ -56,24 +71,65 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-[ ${#finet[@]} -ge 4 ] || wrong_usage "TRAIN VAL OUT BASE are needed."
-for number in "$nnodes" "$node_rank" "$port" "${nproc:-1}"; do
-    [[ $number =~ ^[0-9]+$ ]] || wrong_usage "$number is no whole number."
+[ -n "$script" ] || [ ${#finet[@]} -ge 4 ] || wrong_usage "TRAIN VAL OUT BASE are needed."
+for number in "$nnodes" "$node_rank" "$port" "${nproc:-1}" "$restarts" "${grace:-0}"; do
+    [[ $number =~ ^[0-9]{1,9}$ ]] || wrong_usage "$number is no whole number."
 done
 [ "$node_rank" -lt "$nnodes" ] || wrong_usage "--node-rank $node_rank: must be less than --nnodes $nnodes."
 [ "$nnodes" = 1 ] || [ -n "$master" ] || wrong_usage "--nnodes $nnodes needs --master ADDRESS."
+[[ -z $master || $master =~ ^[A-Za-z0-9_][A-Za-z0-9_.:-]*$ ]] || wrong_usage "--master $master is no address."
+names='^[A-Za-z0-9_][A-Za-z0-9_.@-]*(:[0-9]+)?(,[A-Za-z0-9_][A-Za-z0-9_.@-]*(:[0-9]+)?)*$'
+for list in "$interface" "$hca"; do
+    [[ -z $list || $list =~ $names ]] || wrong_usage "$list: names with commas between them are needed."
+done
+[ -z "$socket" ] || [ -z "$hca" ] || wrong_usage "--socket uses no RoCE or InfiniBand device: leave out --hca."
 if [ -z "$nproc" ]; then
     nproc=$(nvidia-smi --list-gpus 2>/dev/null | grep -c '^GPU' || true)
     [ "${nproc:-0}" -gt 0 ] || nproc=1
 fi
 
+settings=()
+# NCCL takes names as beginnings of names, unless "=" stands before them.
+[ -z "$interface" ] || settings+=("NCCL_SOCKET_IFNAME==$interface" "GLOO_SOCKET_IFNAME=$interface")
+[ -z "$hca" ] || settings+=("NCCL_IB_HCA==$hca")
+[ -z "$socket" ] || settings+=(NCCL_IB_DISABLE=1)
+[ -z "$grace" ] || settings+=("TORCH_ELASTIC_SHUTDOWN_TIMEOUT=$grace")
+# With the agents' store, processes that start again would find each other's old addresses (PyTorch issue 135712).
+[ "$restarts" = 0 ] || settings+=(TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1)
+
 run=("${PYTHON:-python3}" -m torch.distributed.run --nnodes "$nnodes" --nproc-per-node "$nproc")
+[ "$restarts" = 0 ] || run+=(--max-restarts "$restarts")
+[ ${#settings[@]} = 0 ] || run=(env "${settings[@]}" "${run[@]}")
 if [ "$nnodes" = 1 ] && [ -z "$master" ]; then
     run+=(--standalone)
-else
+elif [ "$restarts" = 0 ]; then
     run+=(--node-rank "$node_rank" --master-addr "$master" --master-port "$port")
+else
+    # Only a c10d rendezvous tells the other machines to start again. It numbers machines by the order of their names:
+    # machine 0 has its address, which processes connect to, and the others' names sort behind it by number.
+    name=$master is_host=1 endpoint=$master:$port
+    [ "$node_rank" = 0 ] || name=$(printf '~%05d' "$node_rank") is_host=0
+    [[ $master != *:* ]] || endpoint="[$master]:$port"
+    run+=(--rdzv-backend c10d --rdzv-endpoint "$endpoint" --rdzv-id genet5 --rdzv-conf "is_host=$is_host"
+        --local-addr "$name")
 fi
-run+=("$bin/finet" "${finet[@]}")
+run+=("${script:-$bin/finet}" "${finet[@]}")
 
 printf '%q ' "${run[@]}" && echo
-[ -n "$dry_run" ] || exec "${run[@]}"
+[ -z "$dry_run" ] || exit 0
+
+for name in ${interface//,/ }; do
+    [ -e "/sys/class/net/${name%%:*}" ] || {
+        here=(/sys/class/net/*)
+        echo "distributed.sh: there is no network interface ${name%%:*}; this machine has: ${here[*]##*/}" >&2
+        exit 1
+    }
+done
+if [[ " ${run[*]} " == *" is_host=0 "* ]]; then # torchrun itself would wait for machine 0 for one minute only
+    for ((tries = 0; tries < 300; tries++)); do
+        ! (exec 3<>"/dev/tcp/$master/$port") 2>/dev/null || break
+        [ "$tries" != 1 ] || echo "distributed.sh: waiting for $master, port $port ..." >&2
+        sleep 2
+    done
+fi
+exec "${run[@]}"

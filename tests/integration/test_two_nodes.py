@@ -1,0 +1,108 @@
+"""Two network namespaces as two machines: bin/distributed.sh trains over them, restarts, and ends when the cable is cut."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+PATIENCE_S = 200
+
+# Rank 1 of the first attempt kills itself; whoever runs joins a sum over both.
+WORKER = """
+import os, pathlib, signal, sys, torch, torch.distributed as dist
+dist.init_process_group("gloo")
+rank, seen = dist.get_rank(), pathlib.Path(sys.argv[1])
+is_first = not (seen / "killed").exists()
+one = torch.ones(1)
+dist.all_reduce(one)
+(seen / f"{'first' if is_first else 'second'}-{os.environ['NODE']}").write_text(f"{rank} {os.environ['MASTER_ADDR']}")
+dist.barrier()
+if is_first and rank == 1:
+    (seen / "killed").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+dist.all_reduce(one)
+dist.destroy_process_group()
+"""
+
+
+@pytest.fixture(scope="module")
+def two_nodes(root: Path) -> list[str]:
+    """The command that runs another one on both nodes."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make network namespaces")
+    if shutil.which("ip") is None:
+        pytest.skip("needs the program ip (iproute2)")
+    command = [str(root / "tests/integration/two_nodes.sh")]
+    tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"no network namespaces here: {tried.stderr.strip()[-200:]}")
+    return command
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}  # fmt: skip
+
+
+def run(command: list[str]) -> str:
+    """Run a command that must succeed; return what it said."""
+    done = subprocess.run(
+        command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return done.stdout + done.stderr
+
+
+def training(root: Path, toy_run: Path, out: Path, *flags: str) -> list[str]:
+    """Return the words of a short run on a CPU in fp32."""
+    files = [toy_run / "training.packed", toy_run / "validation.packed", out, toy_run / "base"]
+    settings = "--max_steps 3 --batch_size 2 --lr 1e-2 --precision fp32 --device cpu --eval_windows 0 --eval_batches 1"
+    logged = "--log_every_steps 1 --num_workers 0"
+    return [
+        str(root / "bin/distributed.sh"),
+        *map(str, files),
+        *f"{settings} {logged}".split(),
+        *flags,
+    ]
+
+
+def losses(out: Path) -> list[dict[str, Any]]:
+    rows = map(json.loads, (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    return [{k: row.get(k) for k in ("kind", "step", "loss", "grad_norm")} for row in rows]
+
+
+def test_two_nodes_train_as_two_processes_of_one_machine(
+    root: Path, toy_run: Path, tmp_path: Path, two_nodes: list[str]
+) -> None:
+    run(training(root, toy_run, tmp_path / "one", "--nproc-per-node", "2"))
+    apart = "--nnodes 2 --node-rank {node} --nproc-per-node 1 --master 192.168.100.10 --interface eth0 --socket"
+    said = run([*two_nodes, *training(root, toy_run, tmp_path / "two", *apart.split())])
+    assert len(re.findall("GLOO_SOCKET_IFNAME=eth0", said)) == 2
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert [row["step"] for row in two if row["kind"] == "train"] == [1, 2, 3]
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_both_nodes_start_again_and_keep_their_numbers(
+    root: Path, tmp_path: Path, two_nodes: list[str]
+) -> None:
+    (tmp_path / "worker.py").write_text(WORKER)
+    # Machine 0 is the node whose address sorts last: numbers are the user's, not those of the addresses' order.
+    line = (
+        f"exec {root / 'bin/distributed.sh'} --script {tmp_path / 'worker.py'} {tmp_path} --nproc-per-node 1 --nnodes 2 "
+        "--node-rank $((1 - NODE)) --master 192.168.100.11 --interface eth0 --max-restarts 2"
+    )
+    run([*two_nodes, "bash", "-c", line])
+    for attempt in ("first", "second"):
+        found = {node: (tmp_path / f"{attempt}-{node}").read_text().split() for node in (0, 1)}
+        assert found == {1: ["0", "192.168.100.11"], 0: ["1", "192.168.100.11"]}
