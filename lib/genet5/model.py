@@ -229,8 +229,8 @@ class GeneT5(nn.Module):
         return torch.where((labels_NT < 0)[..., None], pointed.to(tokens.dtype), tokens)
 
     def use_attention(self, name: AttentionName) -> None:
-        """Set what computes the encoder's windowed attention; "auto" until then."""
-        self.encoder.attention = name
+        """Set what computes attention within windows; "auto" until then."""
+        self.encoder.attention = self.compressor.attention = name
 
     def enable_gradient_checkpointing(self, every: int = 1) -> None:
         """Recompute every `every`-th layer in the backward pass instead of keeping its activations."""

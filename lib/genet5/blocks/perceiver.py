@@ -1,7 +1,7 @@
 """Perceiver compressor (Jaegle et al. 2021, arXiv:2103.03206) whose latents are anchored along the window.
 
-Latent i sits at base (i + 0.5) * bin_bp. It reads the tokens around its anchor (RoPE in base pairs plus a distance bias
-without gradient), then latents read each other (RoPE on their index).
+Latent i sits at base (i + 0.5) * bin_bp. It reads the tokens around its anchor (`anchored`; RoPE in base pairs plus a
+distance bias without gradient), then latents read each other (RoPE on their index).
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from genet5.blocks.anchored import Reading, attend_anchored, choose_reading, see_anchored
 from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
 from genet5.blocks.feedforward import GatedFeedForward
 from genet5.blocks.rope import rope_table, rotate
-from genet5.config.model import ModelConfig
+from genet5.config.model import AttentionName, ModelConfig
 
 _BIAS_PER_BIN = 0.1  # score lost for each bin of distance between a latent's anchor and a token
 
@@ -34,7 +35,7 @@ class PerceiverLayer(nn.Module):
         self,
         latents_BMD: Tensor,
         tokens_BSD: Tensor,
-        bias_BMS: Tensor,
+        reading: Reading,
         num_latents_B: Tensor,
         ropes: tuple[tuple[Tensor, Tensor], ...],
     ) -> Tensor:
@@ -43,14 +44,14 @@ class PerceiverLayer(nn.Module):
         Args:
             latents_BMD: Latents.
             tokens_BSD: Encoder states.
-            bias_BMS: Score of each token for each latent by distance; -inf = not seen.
+            reading: Which tokens each latent sees.
             num_latents_B: Latents of each row; the rest is padding.
             ropes: RoPE tables of anchors (bp), tokens (bp) and latents (index).
         """
         anchor_rope, token_rope, index_rope = ropes
         q = rotate(self.cross.queries(self.norm_cross(latents_BMD)), anchor_rope)
         k, v = self.cross.keys_values(tokens_BSD)
-        read = attend(q, rotate(k, token_rope), v, bias=bias_BMS[:, None])
+        read = attend_anchored(q, rotate(k, token_rope), v, reading)
         latents_BMD = latents_BMD + self.cross.merge(read)
         q, k, v = self.attention.split(self.norm_self(latents_BMD), index_rope)
         seen = attend(q, k, v, bias=key_mask(num_latents_B, q.shape[2]))
@@ -67,6 +68,7 @@ class Compressor(nn.Module):
         self.latents = nn.Parameter(torch.zeros(config.compressor.num_latents, config.width))
         self.layers = nn.ModuleList(PerceiverLayer(config) for _ in range(config.compressor.layers))
         self.norm = nn.LayerNorm(config.width)
+        self.attention: AttentionName = "auto"
 
     def forward(
         self,
@@ -106,21 +108,23 @@ class Compressor(nn.Module):
             rope_table(start_bp_BS / scale, head_width),
             rope_table(index, head_width),
         )
-        bias = self._distance_bias(anchor, start_bp_BS, num_tokens_B).to(tokens_BSD.dtype)
+        reading = self._read(start_bp_BS, num_tokens_B, count)
         num_latents = -(-num_bases_B // shape.bin_bp)
         x = self.latents[:count].expand(len(tokens_BSD), -1, -1)
         for layer in self.layers:
-            x = layer(x, tokens_BSD, bias, num_latents, ropes)
+            x = layer(x, tokens_BSD, reading, num_latents, ropes)
         return self.norm(x)
 
-    @torch.no_grad()
-    def _distance_bias(self, anchor_M: Tensor, start_bp_BS: Tensor, num_tokens_B: Tensor) -> Tensor:
-        """(B, M, S) fp32."""
-        shape = self.config.compressor
-        middle = start_bp_BS + self.config.bp_per_token / 2
-        distance = (anchor_M[None, :, None] - middle[:, None]).abs()
-        far = distance > shape.window_bp
-        # A latent that no token is near (padding, or a very long token) sees all tokens instead of none.
-        far &= ~far.all(dim=-1, keepdim=True)
-        unseen = far | ~key_mask(num_tokens_B, start_bp_BS.shape[1])[:, 0]
-        return (-_BIAS_PER_BIN / shape.bin_bp * distance).masked_fill(unseen, float("-inf"))
+    def _read(self, start_bp_BS: Tensor, num_tokens_B: Tensor, num_latents: int) -> Reading:
+        shape, device, dtype = self.config.compressor, start_bp_BS.device, self.latents.dtype
+        if torch.is_autocast_enabled(device.type):
+            dtype = torch.get_autocast_dtype(device.type)
+        return see_anchored(
+            choose_reading(self.attention, device, dtype),
+            start_bp_BS + self.config.bp_per_token / 2,
+            num_tokens_B,
+            num_latents,
+            bin_bp=shape.bin_bp,
+            window_bp=shape.window_bp,
+            loss_per_bin=_BIAS_PER_BIN,
+        )

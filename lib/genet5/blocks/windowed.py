@@ -223,9 +223,6 @@ def _block_bias(half: int, blocks: int, num_keys_B: Tensor, slopes_H: Tensor | N
 
 
 def _attend_flex(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, sight: Sight) -> Tensor:
-    if q_BHSK.device.type == "cpu" and torch.is_grad_enabled() and q_BHSK.requires_grad:
-        rule = "has no backward pass on the CPU; use auto or sdpa to train there"
-        raise ConfigError("attention", "flex", rule)
     slopes = sight.slopes_H
 
     def add_alibi(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
@@ -233,7 +230,26 @@ def _attend_flex(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, sight: Sight) -
         return score - slopes[head] * (query - key).abs()
 
     score = None if slopes is None else add_alibi
-    return _flex()(q_BHSK, k_BHSK, v_BHSK, score_mod=score, block_mask=sight.blocks)
+    return attend_flex(q_BHSK, k_BHSK, v_BHSK, score, sight.blocks)
+
+
+def attend_flex(
+    q_BHTK: Tensor,
+    k_BGSK: Tensor,
+    v_BGSK: Tensor,
+    score: Callable[..., Tensor] | None,
+    blocks: BlockMask | None,
+) -> Tensor:
+    """Attend with compiled FlexAttention; G key-value heads serve H / G query heads each.
+
+    Raises:
+        ConfigError: A gradient is wanted on a CPU.
+    """
+    if q_BHTK.device.type == "cpu" and torch.is_grad_enabled() and q_BHTK.requires_grad:
+        rule = "has no backward pass on the CPU; use auto or sdpa to train there"
+        raise ConfigError("attention", "flex", rule)
+    grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
+    return _flex()(q_BHTK, k_BGSK, v_BGSK, score_mod=score, block_mask=blocks, enable_gqa=grouped)
 
 
 @cache
@@ -261,15 +277,15 @@ def _block_mask(num_keys_B: Tensor, length: int, half: int) -> BlockMask:
         return is_near | (query == key)
 
     return BlockMask.from_kv_blocks(
-        *_ordered(part[:, None]),
-        *_ordered(full[:, None]),
+        *ordered_blocks(part[:, None]),
+        *ordered_blocks(full[:, None]),
         BLOCK_SIZE=FLEX_BLOCK,
         mask_mod=seen,
         seq_lengths=(length, length),
     )
 
 
-def _ordered(blocks: Tensor) -> tuple[Tensor, Tensor]:
+def ordered_blocks(blocks: Tensor) -> tuple[Tensor, Tensor]:
     """Number of blocks that are True in each row, and all blocks' indices with those first, int32."""
     order = blocks.int().argsort(dim=-1, descending=True, stable=True)
     return blocks.sum(dim=-1).int(), order.int()

@@ -1,0 +1,228 @@
+"""Attention of anchored latents to the tokens around them: `blocks.windowed`'s counterpart between two streams.
+
+Latent i sits at a base, its anchor, and sees the tokens whose middle lies at most `window_bp` away; a latent that no token
+is so near to (padding, or inside a very long token) sees its nearest token, or both where two are equally near. Tokens
+lose score by distance. `see_anchored` says once per batch who sees whom; `attend_anchored` then serves every layer. M
+latents cost O(M w): the tokens that neighbouring latents see lie next to each other in the row, whatever their lengths.
+
+- `sdpa`: latents in blocks, each with one slice of the row's tokens. Where slices would hold most of the row anyway, all
+  latents see the whole row through a mask, which is cheaper there.
+- `flex`: FlexAttention with a mask of 128 x 128 blocks found by search in the sorted starts. For CUDA, as in `windowed`;
+  with flash-attn, too, which has no bias by base pairs.
+
+Example:
+    >>> start, tokens = torch.arange(0, 90, 3)[None], torch.tensor([30])
+    >>> reading = see_anchored("sdpa", start + 1.5, tokens, 6, bin_bp=16, window_bp=16, loss_per_bin=0.1)
+    >>> q, k = torch.ones(1, 2, 6, 4), torch.ones(1, 1, 30, 4)
+    >>> attend_anchored(q, k, k, reading).shape
+    torch.Size([1, 2, 6, 4])
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.attention.flex_attention import BlockMask
+
+from genet5.blocks.attention import attend, key_mask
+from genet5.blocks.windowed import FLEX_BLOCK, attend_flex, choose_backend, ordered_blocks
+from genet5.config.model import AttentionName
+
+Backend = Literal["sdpa", "flex"]
+
+_BEYOND_BP = 1e9  # where padding tokens lie: finite, so that no score becomes NaN
+_SLACK_BP = (
+    1.0  # slices are cut this much wider, so that rounding cannot lose a token; the mask decides
+)
+_ROUND = 64  # slices have a multiple of this many tokens: few shapes, few compilations
+_WORTH = 0.75  # share of all latent-token pairs above which slices do not pay
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Which tokens each latent of a batch sees, as a backend wants it."""
+
+    backend: Backend
+    size: int = 0
+    """For `sdpa`: latents of a block; 0 = all see the whole row."""
+    index_BNW: Tensor | None = None
+    """For `sdpa` in N blocks: place of each token of a block's slice among the batch's B * S tokens."""
+    bias: Tensor | None = None
+    """For `sdpa`: (B * N, 1, size, W), or (B, 1, M, S); -inf = not seen."""
+    middle_BS: Tensor | None = None
+    """For `flex`: middle of each token, bp."""
+    anchor_M: Tensor | None = None
+    """For `flex`: bp."""
+    loss_per_bp: float = 0.0
+    """For `flex`: score lost per bp of distance."""
+    blocks: BlockMask | None = None
+    """For `flex`."""
+
+
+def choose_reading(wanted: AttentionName, device: torch.device, dtype: torch.dtype) -> Backend:
+    """Say which backend serves a model whose windowed attention is set to `wanted`.
+
+    Raises:
+        ConfigError: What is wanted cannot run here.
+    """
+    return "sdpa" if choose_backend(wanted, device, dtype) == "sdpa" else "flex"
+
+
+@torch.no_grad()
+def see_anchored(
+    backend: Backend,
+    middle_BS: Tensor,
+    num_tokens_B: Tensor,
+    num_latents: int,
+    *,
+    bin_bp: int,
+    window_bp: int,
+    loss_per_bin: float,
+) -> Reading:
+    """Prepare a batch; nothing waits for the device, if that is not the CPU.
+
+    Args:
+        backend: From `choose_reading`.
+        middle_BS: Middle of each token in bp; tokens start at least 1 bp apart, in ascending order.
+        num_tokens_B: Tokens of each row, at least 1; later ones are padding and never seen.
+        num_latents: M.
+        bin_bp: Latent i sits at (i + 0.5) * bin_bp.
+        window_bp: How far a latent sees on either side.
+        loss_per_bin: Score that a token loses for each bin of distance.
+    """
+    length = middle_BS.shape[1]
+    is_padding = ~key_mask(num_tokens_B.clamp_min(1), length)[:, 0, 0]
+    middle = middle_BS.float().masked_fill(is_padding, _BEYOND_BP)
+    anchor = (torch.arange(num_latents, device=middle.device) + 0.5) * bin_bp
+    reach = _nearest(middle, anchor).clamp_min(window_bp)
+    first = torch.searchsorted(middle, anchor - reach - _SLACK_BP)
+    last = torch.searchsorted(middle, anchor + reach + _SLACK_BP, right=True)
+    loss_per_bp = loss_per_bin / bin_bp
+    if backend == "flex":
+        blocks = _block_mask(middle, anchor, reach, first, last)
+        return Reading(
+            backend, middle_BS=middle, anchor_M=anchor, loss_per_bp=loss_per_bp, blocks=blocks
+        )
+    size = max(
+        1, window_bp // bin_bp
+    )  # so a slice is 3 windows wide: 2 are the least, for one latent
+    count = -(-num_latents // size)
+    low = _by_block(first, size, count).amin(dim=-1)
+    widest = _by_block(last, size, count).amax(dim=-1) - low
+    width = _slice_width(widest, (size - 1) * bin_bp + 2 * window_bp)
+    if count * size * width > _WORTH * num_latents * length:
+        bias = _bias(anchor[None, :, None], middle[:, None], reach[..., None], loss_per_bp)
+        return Reading(backend, bias=bias[:, None])
+    index = low[..., None] + torch.arange(width, device=low.device)
+    sliced = F.pad(middle, (0, width), value=_BEYOND_BP).gather(1, index.flatten(1))
+    bias = _bias(
+        _by_block(anchor.expand_as(reach), size, count)[..., None],
+        sliced.view_as(index)[:, :, None],
+        _by_block(reach, size, count)[..., None],
+        loss_per_bp,
+    )
+    row = torch.arange(len(index), device=index.device)[:, None, None] * length
+    index = index.clamp_max(length - 1) + row
+    return Reading(backend, size, index_BNW=index, bias=bias.flatten(0, 1)[:, None])
+
+
+def attend_anchored(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, reading: Reading) -> Tensor:
+    """Let latents read the tokens around their anchors.
+
+    Args:
+        q_BHMK: Queries of the latents.
+        k_BGSK: Keys of the tokens; G key-value heads serve H / G query heads each.
+        v_BGSK: Values.
+        reading: From `see_anchored`.
+
+    Returns:
+        (B, H, M, K).
+    """
+    if reading.backend == "flex":
+        return _attend_flex(q_BHMK, k_BGSK, v_BGSK, reading)
+    if reading.index_BNW is None:
+        return attend(q_BHMK, k_BGSK, v_BGSK, bias=reading.bias)
+    batch, _, num_latents, head_width = q_BHMK.shape
+    _, count, width = reading.index_BNW.shape
+    q = F.pad(q_BHMK, (0, 0, 0, count * reading.size - num_latents))
+    q = q.unflatten(2, (count, reading.size)).transpose(1, 2).flatten(0, 1)
+    # One gather for keys and values; an embedding's backward pass adds up in a fixed order.
+    pairs = torch.cat((k_BGSK, v_BGSK), dim=-1).transpose(1, 2)
+    sliced = F.embedding(reading.index_BNW, pairs.flatten(2).flatten(0, 1))
+    sliced = sliced.view(batch * count, width, -1, 2 * head_width).transpose(1, 2)
+    k, v = sliced.chunk(2, dim=-1)
+    out = attend(q, k, v, bias=reading.bias).unflatten(0, (batch, count))
+    return out.transpose(1, 2).flatten(2, 3)[:, :, :num_latents]
+
+
+def _nearest(middle_BS: Tensor, anchor_M: Tensor) -> Tensor:
+    """(B, M) distance from each anchor to its row's nearest token."""
+    anchor = anchor_M.expand(len(middle_BS), -1).contiguous()
+    right = torch.searchsorted(middle_BS, anchor)
+    beside = torch.stack((right - 1, right)).clamp(0, middle_BS.shape[1] - 1)
+    return torch.stack([(middle_BS.gather(1, i) - anchor).abs() for i in beside]).amin(dim=0)
+
+
+def _by_block(x_BM: Tensor, size: int, count: int) -> Tensor:
+    """(B, count, size); the last column is repeated where latents lack."""
+    short = count * size - x_BM.shape[1]
+    x_BM = torch.cat((x_BM, x_BM[:, -1:].expand(-1, short)), dim=1)
+    return x_BM.unflatten(1, (count, size))
+
+
+def _slice_width(widest_BN: Tensor, span_bp: int) -> int:
+    """Tokens that a slice must hold: the most of any block, known at once on a CPU; elsewhere the most that there can be.
+
+    There are no more tokens within `span_bp` than bases, and beyond it no more than a latent's nearest ones.
+    """
+    most = int(widest_BN.max()) if widest_BN.device.type == "cpu" else span_bp + 8
+    return -(-most // _ROUND) * _ROUND
+
+
+def _bias(anchor: Tensor, middle: Tensor, reach: Tensor, loss_per_bp: float) -> Tensor:
+    """Score by distance, broadcast; -inf beyond reach."""
+    distance = (anchor - middle).abs()
+    return (-loss_per_bp * distance).masked_fill_(distance > reach, float("-inf"))
+
+
+# ---- flex ------------------------------------------------------------------------------------------------------------
+
+
+def _attend_flex(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, reading: Reading) -> Tensor:
+    middle, anchor, loss_per_bp = reading.middle_BS, reading.anchor_M, reading.loss_per_bp
+    assert middle is not None
+    assert anchor is not None
+
+    def lose(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return score - loss_per_bp * (anchor[query] - middle[batch, key]).abs()
+
+    return attend_flex(q_BHMK, k_BGSK, v_BGSK, lose, reading.blocks)
+
+
+def _block_mask(
+    middle_BS: Tensor, anchor_M: Tensor, reach_BM: Tensor, first_BM: Tensor, last_BM: Tensor
+) -> BlockMask:
+    """Mask by blocks: those from the first to the last token that any latent of a block sees.
+
+    None is called full: 128 latents together are wider than what one of them sees.
+    """
+    length, num_latents = middle_BS.shape[1], len(anchor_M)
+    rows = -(-num_latents // FLEX_BLOCK)
+    low = _by_block(first_BM, FLEX_BLOCK, rows).amin(dim=-1)[:, None, :, None]
+    high = _by_block(last_BM, FLEX_BLOCK, rows).amax(dim=-1)[:, None, :, None]
+    start = torch.arange(-(-length // FLEX_BLOCK), device=middle_BS.device) * FLEX_BLOCK
+    part = (start < high) & (start + FLEX_BLOCK > low)
+
+    def seen(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (anchor_M[query] - middle_BS[batch, key]).abs() <= reach_BM[batch, query]
+
+    return BlockMask.from_kv_blocks(
+        *ordered_blocks(part),
+        BLOCK_SIZE=FLEX_BLOCK,
+        mask_mod=seen,
+        seq_lengths=(num_latents, length),
+    )
