@@ -12,16 +12,19 @@ Example:
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
+import torch.distributed.checkpoint as dcp
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 
 from genet5.blocks.bases import BaseStem, BaseUpsampler, base_slots
 from genet5.blocks.decoder import Cache, Decoder
@@ -34,7 +37,12 @@ from genet5.config.model import AttentionName, ModelConfig
 from genet5.dataset.batch import Batch, Inputs
 from genet5.errors import CheckpointError
 
+# Checkpoints of one process are no accident.
+warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+SHARDS_FOLDER, SHARED_PREFIX = "state", "model/"
+"""Of a training checkpoint: its tensors in shards, and how the names of the model's begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,15 +352,30 @@ def load_config(folder: Path) -> ModelConfig:
 
 
 def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
-    """Read a model folder's tensors, in the type that they are stored in.
+    """Read the tensors of a model folder or of a training checkpoint, in the type that they are stored in.
 
     Raises:
-        CheckpointError: There are none, or the file is damaged.
+        CheckpointError: There are none, or a file is damaged.
     """
+    path = folder / WEIGHTS_FILE
     try:
-        return load_file(folder / WEIGHTS_FILE, device=str(device))
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder / WEIGHTS_FILE}: {error}") from error
+        if not path.exists() and (folder / SHARDS_FOLDER).is_dir():
+            path = folder / SHARDS_FOLDER
+            return {name: tensor.to(device) for name, tensor in _load_shards(path).items()}
+        return load_file(path, device=str(device))
+    except (OSError, SafetensorError, CheckpointException) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _load_shards(folder: Path) -> dict[str, Tensor]:
+    reader = dcp.HuggingFaceStorageReader(str(folder))
+    found = {
+        name: torch.empty(saved.size, dtype=saved.properties.dtype)
+        for name, saved in reader.read_metadata().state_dict_metadata.items()
+        if name.startswith(SHARED_PREFIX)
+    }
+    dcp.load(found, storage_reader=reader, no_dist=True)
+    return {name.removeprefix(SHARED_PREFIX): tensor for name, tensor in found.items()}
 
 
 def save_weights(folder: Path, tensors: dict[str, Tensor]) -> None:

@@ -17,6 +17,8 @@ from genet5.config.model import AttentionName
 
 FORMAT = 1
 ScheduleName = Literal["cosine", "wsd", "constant"]
+ParallelName = Literal["ddp", "fsdp"]
+"""What the ranks of a run share: the data alone, or the model, too (`train.parallel`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,6 +191,9 @@ class ComputeConfig:
     """Device; auto = CUDA where there is one."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """bf16 = autocast with fp32 weights; fp32 = plain."""
+    parallel: ParallelName = "ddp"
+    """With several processes: ddp = each holds the whole model; fsdp = each holds a share of it (FSDP2), for models
+    that one GPU cannot hold."""
     compile: bool = False
     """Compile each block of the model (slow first steps, faster afterwards)."""
     gradient_checkpointing: bool = False
@@ -288,3 +293,11 @@ class TrainConfig:
     log: Annotated[LogConfig, tyro.conf.arg(name="")] = field(default_factory=LogConfig)
     format: Annotated[int, tyro.conf.Suppress] = FORMAT
     """Version of this record's format."""
+
+    def __post_init__(self) -> None:
+        require(
+            not (self.optim.optim_8bit and self.compute.parallel == "fsdp"),
+            "optim_8bit",
+            True,
+            "cannot be combined with parallel = fsdp, whose shares already divide the moments by the number of ranks",
+        )

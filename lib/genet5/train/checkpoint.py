@@ -2,14 +2,15 @@
 
 A checkpoint is a directory `step-00001200/`, which is also a model directory:
 
-    config.json model.safetensors (tokenizer.json)   the model in training
-    optimizer.safetensors                            "<parameter>/<moment>"
-    ema.safetensors                                  moving average of the weights, if there is one
+    config.json (tokenizer.json)
+    state/shard-*.safetensors                        weights, moments, moving average: each rank writes its part
     rank-00000.safetensors, rank-00000.json          random state and data position of each rank
     trainer.json                                     step, best loss, settings; written last
 
-It is written under a temporary name and renamed when complete, so a killed run leaves no half checkpoint. The price is
-one write of the weights and two moments (12 bytes per parameter, 16 with a moving average).
+Tensors are written by `torch.distributed.checkpoint` in the background while the run goes on, from a copy in the host's
+memory (12 bytes per parameter over all ranks, 16 with a moving average). The directory has a temporary name until all of
+it is there, so a killed run leaves no half checkpoint. Any number of ranks can read it, whether they share the model or
+not.
 """
 
 from __future__ import annotations
@@ -18,73 +19,33 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import torch
-from safetensors.torch import load_file, load_model, save_file
-from torch import Tensor, nn
+import torch.distributed.checkpoint as dcp
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 
 from genet5.config.files import load_json, save_json
 from genet5.config.train import TrainConfig
 from genet5.errors import CheckpointError, FormatError
+from genet5.model import SHARDS_FOLDER, SHARED_PREFIX
 from genet5.train.dist import Ranks
-from genet5.train.optim import WeightAverage, set_learning_rate
 from genet5.train.seed import capture_random_state, restore_random_state
+from genet5.train.state import Progress, RunState, materialise, state_tensors
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 _NAME = re.compile(r"step-(\d{8,})")
 _OF_ONE_START = ("resume", "checkpoint", "overwrite", "dry_run")
 """Settings of one start of a run, not of the run."""
-
-
-class Stateful(Protocol):
-    """A source of batches that knows where it is."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position as plain JSON values."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to a position."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a run is; plain JSON values."""
-
-    step: int = 0
-    """Optimizer steps done."""
-    micro_batches: int = 0
-    """Micro-batches of each rank."""
-    tokens: int = 0
-    """Sequence tokens seen by this rank, without padding."""
-    bases: int = 0
-    """Bases seen by this rank."""
-    elapsed_s: float = 0.0
-    """Training time, earlier parts of a resumed run counted in."""
-    best_loss: float | None = None
-    """Lowest validation loss."""
-    best_step: int | None = None
-    """Step of the lowest validation loss."""
-    evaluations_since_best: int = 0
-    """Evaluations after it."""
-    interval: dict[str, float] = field(default_factory=dict)
-    """Sums since the last progress line on this rank."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunState:
-    """The parts of a run that change with each step."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    source: Stateful
-    progress: Progress
-    average: WeightAverage | None = None
 
 
 def checkpoint_name(step: int) -> str:
@@ -119,45 +80,101 @@ def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
     ]
 
 
-def save_checkpoint(
-    directory: Path,
-    state: RunState,
-    ranks: Ranks,
-    *,
-    record: dict[str, Any],
-    keep_last: int = 2,
-) -> Path:
-    """Write the checkpoint of the present step and delete old ones; every rank calls it.
+class CheckpointWriter:
+    """Writes a run's checkpoints, one at a time, while the run goes on; every rank makes the same calls.
 
     Args:
-        directory: Holds all checkpoints of the run.
-        state: What to save.
+        directory: Holds all checkpoints of the run; the same one for all ranks.
         ranks: This process among the run's.
         record: Further plain values for `trainer.json` (settings, hashes).
+        save_beside: Puts the model's other files (config.json, tokenizer.json) into a directory.
         keep_last: Checkpoints to keep.
-
-    Returns:
-        The checkpoint's directory.
     """
-    final = directory / checkpoint_name(state.progress.step)
-    scratch = directory / f".{final.name}.tmp"
-    if ranks.is_first:
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-    ranks.barrier()
-    _save_rank(scratch, state, ranks.rank)
-    if ranks.is_first:
-        _save_shared(scratch, state)
-    ranks.barrier()
-    if ranks.is_first:
-        values = {"format": FORMAT, "world_size": ranks.world_size}
-        save_json(scratch / "trainer.json", {**values, **record})
+
+    def __init__(
+        self,
+        directory: Path,
+        ranks: Ranks,
+        *,
+        record: dict[str, Any] | None = None,
+        save_beside: Callable[[Path], None] = lambda path: None,
+        keep_last: int = 2,
+    ) -> None:
+        self._directory, self._ranks, self._keep_last = directory, ranks, keep_last
+        self._record, self._save_beside = record or {}, save_beside
+        self._finisher = ThreadPoolExecutor(1, "checkpoint")
+        self._pending: Future[Any] | None = None
+
+    def save(self, state: RunState) -> None:
+        """Begin to write the checkpoint of the present step; the state may change as soon as this returns.
+
+        Raises:
+            CheckpointError: The checkpoint before could not be written, or not all ranks see the directory.
+        """
+        self.wait()
+        start, step = time.perf_counter(), state.progress.step
+        final = self._directory / checkpoint_name(step)
+        scratch = self._directory / f".{final.name}.tmp"
+        self._make(scratch)
+        _save_rank(scratch, state, self._ranks.rank)
+        written: Future[Any] = dcp.async_save(
+            state_tensors(state),
+            storage_writer=_writer(scratch / SHARDS_FOLDER),
+            process_group=self._ranks.background,
+            no_dist=self._ranks.world_size == 1,
+        )
+        self._pending = written
+        if self._ranks.is_first:
+            self._pending = self._finisher.submit(
+                self._finish, written, scratch, final, step, start
+            )
+
+    def wait(self) -> None:
+        """Wait until the checkpoint that was begun is complete; on rank 0 it then has its name.
+
+        Raises:
+            CheckpointError: It could not be written.
+        """
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        try:
+            pending.result()
+        except (CheckpointException, OSError, SafetensorError, RuntimeError) as error:
+            raise CheckpointError(
+                f"no checkpoint could be written to {self._directory}: {_first_line(error)}"
+            ) from error
+
+    def _make(self, scratch: Path) -> None:
+        error = None
+        if self._ranks.is_first:
+            try:
+                shutil.rmtree(scratch, ignore_errors=True)
+                (scratch / SHARDS_FOLDER).mkdir(parents=True)
+            except OSError as caught:
+                error = f"no checkpoint could be written to {self._directory}: {caught}"
+        if problem := self._ranks.gather(error)[0]:
+            raise CheckpointError(problem)
+        for rank, sees in enumerate(self._ranks.gather(scratch.is_dir())):
+            if not sees:
+                raise CheckpointError(
+                    f"rank {rank} does not see {scratch}, which rank 0 made; OUT must lie on a file system that all"
+                    " machines share"
+                )
+
+    def _finish(
+        self, written: Future[Any], scratch: Path, final: Path, step: int, start: float
+    ) -> None:
+        """Name a checkpoint whose parts are all there, and delete old ones; runs beside the training on rank 0."""
+        written.result()
+        self._save_beside(scratch)
+        values = {"format": FORMAT, "world_size": self._ranks.world_size, "step": step}
+        save_json(scratch / "trainer.json", {**values, **self._record})
         _sync(scratch)
         shutil.rmtree(final, ignore_errors=True)
         scratch.replace(final)
-        _delete_old(directory, keep_last)
-    ranks.barrier()
-    return final
+        _delete_old(self._directory, self._keep_last)
+        log.info("saved %s (%.1f s)", final, time.perf_counter() - start)
 
 
 def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]:
@@ -179,41 +196,52 @@ def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]
     if record.get("format") != FORMAT:
         raise CheckpointError(f"{path}: format {record.get('format')!r}; expected {FORMAT}")
     try:
-        _load_shared(path, state)
+        _load_tensors(path / SHARDS_FOLDER, state, ranks)
         _load_rank(path, state, ranks, int(record["world_size"]))
-    except (FileNotFoundError, KeyError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path} does not fit this run: {error}") from error
+    except (
+        OSError,
+        KeyError,
+        RuntimeError,
+        ValueError,
+        SafetensorError,
+        CheckpointException,
+    ) as error:
+        raise CheckpointError(f"{path} does not fit this run: {_first_line(error)}") from error
     return record
 
 
-def _save_shared(path: Path, state: RunState) -> None:
-    state.model.save_pretrained(path)  # type: ignore[operator]
-    save_file(
-        dict(_optimizer_tensors(state.model, state.optimizer)), path / "optimizer.safetensors"
-    )
-    if state.average is not None:
-        average = {**state.average.average, "ema_steps": torch.tensor(state.average.steps)}
-        save_file(average, path / "ema.safetensors")
+def _writer(folder: Path) -> dcp.StorageWriter:
+    return dcp.HuggingFaceStorageWriter(str(folder), save_distributed=True)
 
 
-def _load_shared(path: Path, state: RunState) -> None:
-    saved = load_file(path / "optimizer.safetensors")
-    used = {name.split("/", 1)[0] for name in saved}
-    _materialise([p for name, p in state.model.named_parameters() if name in used], state.optimizer)
-    expected = dict(_optimizer_tensors(state.model, state.optimizer, contiguous=False))
-    _require_same_names(saved, expected, "optimizer.safetensors")
-    for name, tensor in expected.items():
-        tensor.copy_(saved[name])
-    load_model(state.model, path / "model.safetensors", strict=True)
-    average_file = path / "ema.safetensors"
-    if state.average is None and average_file.exists():
+def _load_tensors(folder: Path, state: RunState, ranks: Ranks) -> None:
+    reader = dcp.HuggingFaceStorageReader(str(folder))
+    saved = reader.read_metadata().state_dict_metadata
+    if not saved:
+        raise CheckpointError(f"{folder} holds no shard")
+    if state.average is None and any(name.startswith("average/") for name in saved):
         log.warning("the checkpoint's moving average of the weights is dropped: ema_decay is off")
-    elif state.average is not None:
-        average = load_file(average_file)
-        state.average.steps = int(average.pop("ema_steps"))
-        _require_same_names(average, state.average.average, "ema.safetensors")
-        for name, tensor in state.average.average.items():
-            tensor.copy_(average[name])
+        saved = {name: value for name, value in saved.items() if not name.startswith("average/")}
+    materialise(state, set(saved))
+    tensors = state_tensors(state)
+    _require_fit({name: tuple(value.size) for name, value in saved.items()}, tensors, folder)
+    dcp.load(
+        tensors,
+        storage_reader=reader,
+        process_group=ranks.background,
+        no_dist=ranks.world_size == 1,
+    )
+
+
+def _require_fit(saved: dict[str, tuple[int, ...]], wanted: dict[str, Tensor], where: Path) -> None:
+    shapes = {name: tuple(tensor.shape) for name, tensor in wanted.items()}
+    odd = sorted(n for n in saved.keys() | shapes.keys() if saved.get(n) != shapes.get(n))
+    if odd:
+        name = odd[0]
+        raise CheckpointError(
+            f"{where} and the model differ in {len(odd)} tensors, the first is {name.removeprefix(SHARED_PREFIX)}:"
+            f" found {saved.get(name)}, expected {shapes.get(name)}"
+        )
 
 
 def _save_rank(path: Path, state: RunState, rank: int) -> None:
@@ -225,6 +253,7 @@ def _save_rank(path: Path, state: RunState, rank: int) -> None:
             "progress": asdict(state.progress),
             "source": state.source.state_dict(),
             "random": random_values,
+            "average_steps": 0 if state.average is None else state.average.steps,
         },
     )
 
@@ -235,6 +264,8 @@ def _load_rank(path: Path, state: RunState, ranks: Ranks, world_size: int) -> No
     values = load_json(path / f"rank-{rank:05d}.json")
     for each in fields(Progress):
         setattr(state.progress, each.name, values["progress"][each.name])
+    if state.average is not None:
+        state.average.steps = int(values["average_steps"])
     if is_same:
         state.source.load_state_dict(values["source"])
         tensors = load_file(path / f"rank-{rank:05d}.safetensors")
@@ -246,58 +277,28 @@ def _load_rank(path: Path, state: RunState, ranks: Ranks, world_size: int) -> No
         world_size,
         ranks.world_size,
     )
-    source = values["source"]
+    source, progress = values["source"], state.progress
     done = source["step"] * world_size // ranks.world_size
     state.source.load_state_dict({**source, "world_size": ranks.world_size, "step": done})
-    state.progress.interval = {}
+    progress.interval = {}
+    before = [load_json(path / f"rank-{rank:05d}.json")["progress"] for rank in range(world_size)]
+    for name in ("micro_batches", "tokens", "bases"):  # shared out anew, so that their sums stay
+        each, rest = divmod(sum(one[name] for one in before), ranks.world_size)
+        setattr(progress, name, each + (ranks.rank < rest))
 
 
-def _optimizer_tensors(
-    model: nn.Module, optimizer: torch.optim.Optimizer, *, contiguous: bool = True
-) -> Iterator[tuple[str, Tensor]]:
-    """Yield the optimizer's tensors with stable names, "<parameter>/<moment>"."""
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    for parameter, moments in optimizer.state.items():
-        for key, value in moments.items():
-            if isinstance(value, Tensor):
-                for suffix, plain in _plain_parts(value):
-                    tensor = plain.contiguous() if contiguous else plain
-                    yield f"{names[id(parameter)]}/{key}{suffix}", tensor
-
-
-def _plain_parts(tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Yield the plain tensors that a quantised tensor consists of; a plain one is its own only part."""
-    if type(tensor) is Tensor or not hasattr(tensor, "__tensor_flatten__"):
-        yield "", tensor.detach()
-        return
-    for name in tensor.__tensor_flatten__()[0]:
-        for suffix, plain in _plain_parts(getattr(tensor, name)):
-            yield f"/{name}{suffix}", plain
-
-
-def _materialise(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
-    """Make the optimizer's lazy state exist: one step with learning rate 0 and gradients 0 changes no weight."""
-    rates = [group["lr"] for group in optimizer.param_groups]
-    optimizer.zero_grad(set_to_none=True)
-    set_learning_rate(optimizer, 0.0)
-    for parameter in parameters:
-        parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
-
-
-def _require_same_names(saved: dict[str, Tensor], expected: dict[str, Tensor], where: str) -> None:
-    if odd := sorted(saved.keys() ^ expected.keys()):
-        raise CheckpointError(
-            f"{where} and the model differ in {len(odd)} tensors, the first is {odd[0]}"
-        )
+def _first_line(error: BaseException) -> str:
+    """The innermost reason: what distributed checkpoints raise wraps the errors of all ranks."""
+    failures = getattr(error, "failures", None)
+    if failures:
+        rank, (reason, _) = next(iter(failures.items()))
+        return f"rank {rank}: {_first_line(reason)}"
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _sync(directory: Path) -> None:
     """Write through to the disk, so that a power failure after the rename finds whole files."""
-    for path in [*directory.iterdir(), directory]:
+    for path in [*directory.rglob("*"), directory]:
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,17 +1,16 @@
-"""Several processes as one run: who am I, sums over all ranks, and gradients as one long vector.
+"""Several processes as one run: who am I, which device is mine, sums over all ranks.
 
-Gradients are summed, not averaged: every rank divides its loss by the global counts, so the sum of the ranks'
-gradients is the gradient of the global mean. All ranks therefore hold equal weights after each step. Works without
-torchrun (world size 1), where every call returns at once. Only this module reads RANK, WORLD_SIZE and LOCAL_RANK.
+Works without torchrun (world size 1), where every call returns at once. Only this module reads RANK, WORLD_SIZE,
+LOCAL_RANK and TORCHELASTIC_RESTART_COUNT.
 
     with distributed("auto") as ranks:
-        ranks.sum_gradients(model.parameters())
+        total = ranks.sum(torch.tensor([1.0]))
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,8 +22,6 @@ from torch import Tensor
 
 from genet5.errors import ConfigError
 
-BUCKET_BYTES = 64 * 2**20
-"""Gradients travel in pieces of this size: long enough for full bandwidth, short enough to copy."""
 TIMEOUT = timedelta(hours=2)
 """Rank 0 decodes validation windows while the others wait."""
 
@@ -36,6 +33,10 @@ class Ranks:
     rank: int = 0
     world_size: int = 1
     device: torch.device = torch.device("cpu")  # noqa: RUF009
+    restarts: int = 0
+    """How often torchrun has started this run again (`--max-restarts`)."""
+    background: dist.ProcessGroup | None = None
+    """All ranks, over gloo, for what runs beside the training (checkpoints); None = alone."""
 
     @property
     def is_first(self) -> bool:
@@ -50,21 +51,6 @@ class Ranks:
         dist.all_reduce(moved)
         return moved.to(values.device)
 
-    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Replace each gradient by its sum over all ranks; a parameter without gradient on this rank counts as 0."""
-        if self.world_size == 1:
-            return
-        for bucket in _buckets([p for p in parameters if p.requires_grad]):
-            for parameter in bucket:
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-            grads = [p.grad for p in bucket if p.grad is not None]
-            flat = torch.cat([grad.reshape(-1) for grad in grads])
-            dist.all_reduce(flat)
-            pieces = torch.split(flat, [grad.numel() for grad in grads])
-            for grad, piece in zip(grads, pieces, strict=True):
-                grad.copy_(piece.view_as(grad))
-
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks (any picklable value), in order of rank, on every rank."""
         if self.world_size == 1:
@@ -77,21 +63,6 @@ class Ranks:
         """Wait for all ranks."""
         if self.world_size > 1:
             dist.barrier()
-
-
-def _buckets(parameters: list[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:
-    """Cut the list into runs of one dtype of at most BUCKET_BYTES (a longer parameter stands alone)."""
-    bucket: list[torch.nn.Parameter] = []
-    size = 0
-    for parameter in parameters:
-        num_bytes = parameter.numel() * parameter.element_size()
-        if bucket and (size + num_bytes > BUCKET_BYTES or parameter.dtype != bucket[0].dtype):
-            yield bucket
-            bucket, size = [], 0
-        bucket.append(parameter)
-        size += num_bytes
-    if bucket:
-        yield bucket
 
 
 def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
@@ -118,17 +89,19 @@ def _number(name: str, default: int) -> int:
 
 @contextmanager
 def distributed(device: str = "auto") -> Iterator[Ranks]:
-    """Join the run that torchrun (or whoever set RANK and WORLD_SIZE) started; alone otherwise."""
+    """Join the run that torchrun (or whoever set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT) started; alone otherwise."""
     rank, world_size = _number("RANK", 0), _number("WORLD_SIZE", 1)
     chosen = choose_device(device, _number("LOCAL_RANK", 0))
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
+    restarts = _number("TORCHELASTIC_RESTART_COUNT", 0)
     if world_size == 1:
-        yield Ranks(0, 1, chosen)
+        yield Ranks(0, 1, chosen, restarts)
         return
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, rank=rank, world_size=world_size, timeout=TIMEOUT)
     try:
-        yield Ranks(rank, world_size, chosen)
+        background = dist.new_group(backend="gloo", timeout=TIMEOUT)
+        yield Ranks(rank, world_size, chosen, restarts, background)
     finally:
         dist.destroy_process_group()

@@ -1,7 +1,7 @@
 """Model directories of a run: OUT itself and OUT/best, whose files are replaced whole, one by one.
 
 `BestModel` keeps the weights of the lowest validation loss. Its checkpoint is saved first, so a kill while OUT/best is
-written loses nothing: after a resume, `agree` writes it again.
+written loses nothing: after a resume, `compare` says that it is to be written again.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from genet5.config.files import load_json, save_json
-from genet5.train.checkpoint import Progress
+from genet5.train.state import Progress
 
 log = logging.getLogger(__name__)
 
 _RECORD = "best.json"
+Found = Literal["same", "present", "lost"]
 
 
 def write_model(directory: Path, write: Callable[[Path], None]) -> None:
@@ -35,36 +37,36 @@ class BestModel:
 
     Args:
         out: Directory of the run.
-        write: Writes the present model into a directory.
     """
 
-    def __init__(self, out: Path, write: Callable[[Path], None]) -> None:
-        self._out, self._directory, self._write = out, out / "best", write
+    def __init__(self, out: Path) -> None:
+        self._out, self._directory = out, out / "best"
 
-    def save(self, progress: Progress) -> None:
-        """Keep the present weights."""
-        write_model(self._directory, self._write)
+    def save(self, progress: Progress, write: Callable[[Path], None]) -> None:
+        """Keep the present weights, which `write` puts into a directory."""
+        write_model(self._directory, write)
         record = {"step": progress.best_step, "loss": progress.best_loss}
         save_json(self._directory / _RECORD, record)
 
-    def agree(self, progress: Progress) -> bool:
-        """Make OUT/best what a checkpoint says; return whether it could.
+    def compare(self, progress: Progress) -> Found:
+        """Say how OUT/best and a checkpoint's progress agree.
 
-        The best model of another branch of the run steps aside.
+        Returns:
+            same = OUT/best is what the checkpoint says; present = the weights in hand are the best and are to be
+            saved; lost = the best model of this branch of the run is gone. That of another branch steps aside.
         """
         path = self._directory / _RECORD
         step = load_json(path).get("step") if path.exists() else None
         if step == progress.best_step:
-            return True
+            return "same"
         if progress.best_step == progress.step:
-            self.save(progress)
-            return True
+            return "present"
         if self._directory.exists():
             aside = self._out / f"best-{step or 'unknown'}"
             shutil.rmtree(aside, ignore_errors=True)
             self._directory.rename(aside)
             log.warning("the best model so far is not of this branch: it is now %s", aside)
-        return False
+        return "lost"
 
     def export(self) -> bool:
         """Copy the model into OUT; return whether there is one."""

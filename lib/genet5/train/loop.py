@@ -28,13 +28,7 @@ from genet5.config.model import ModelConfig
 from genet5.config.train import TrainConfig
 from genet5.dataset.batch import Batch
 from genet5.errors import DataError
-from genet5.train.checkpoint import (
-    Progress,
-    RunState,
-    Stateful,
-    load_checkpoint,
-    save_checkpoint,
-)
+from genet5.train.checkpoint import CheckpointWriter, load_checkpoint
 from genet5.train.dist import Ranks
 from genet5.train.experts import update_experts
 from genet5.train.export import BestModel, write_model
@@ -45,7 +39,9 @@ from genet5.train.memwatch import read_memory
 from genet5.train.meter import Meter, device_peak
 from genet5.train.objective import Objective, step_counts
 from genet5.train.optim import WeightAverage, build_optimizer, make_schedule, set_learning_rate
+from genet5.train.parallel import Parallel, whole
 from genet5.train.signals import StopSignals
+from genet5.train.state import Progress, RunState, Stateful
 from genet5.train.validate import validation_losses
 
 log = logging.getLogger(__name__)
@@ -66,7 +62,7 @@ class Trainer:
 
     Args:
         config: Settings.
-        model: On its device, with `save_pretrained(path)`.
+        model: On its device, the same on all ranks; a `parallel.Model`. With FSDP2 this rank keeps its share alone.
         objective: What to minimise.
         source: This rank's training batches.
         horizon: Length of the run.
@@ -74,7 +70,7 @@ class Trainer:
         metrics: Where rows of numbers go.
         validation: Gives this rank's validation batches, the same ones at each call; None = no validation.
         judge: Called on rank 0 with the model in evaluation mode; returns further validation figures (gene F1).
-        save_beside: Called with each directory that gets a model, to put the tokenizer there.
+        save_beside: Called with each directory that gets a model, to put config.json and tokenizer.json there.
         record: Plain values for each checkpoint (settings, hashes).
         shape: The model's, to count its FLOPs by; None = no MFU is told.
     """
@@ -98,7 +94,9 @@ class Trainer:
         self.config, self.horizon, self.ranks = config, horizon, ranks
         self._objective, self._source, self._metrics = objective, source, metrics
         self._validation, self._judge, self._save_beside = validation, judge, save_beside
-        self._record = record or {}
+        self._parallel = Parallel(
+            model, ranks, config.compute.parallel, use_bf16=config.compute.precision == "bf16"
+        )
         decay = config.optim.ema_decay
         self.state = RunState(
             model=model,
@@ -108,7 +106,14 @@ class Trainer:
             average=None if decay is None else WeightAverage(model, decay),
         )
         self._schedule = make_schedule(config.optim, horizon.total_steps)
-        self._best = BestModel(config.out, self._write_model)
+        self._checkpoints = CheckpointWriter(
+            config.out / "checkpoints",
+            ranks,
+            record=record,
+            save_beside=save_beside,
+            keep_last=config.checkpoints.keep_last,
+        )
+        self._best = BestModel(config.out)
         peak = device_peak(ranks.device, config.compute.precision)
         self._meter = Meter(ranks, shape=shape, peak=peak)
         self._signals = StopSignals()
@@ -123,11 +128,14 @@ class Trainer:
         progress = self.state.progress
         self._meter.load_state(progress.interval)
         self._saved_step = progress.step
-        has_best = True
+        found = "same"
         if self.ranks.is_first:
             drop_rows_after(self.config.out, progress.step)
-            has_best = self._best.agree(progress)
-        if not all(self.ranks.gather(has_best)):
+            found = self._best.compare(progress)
+        found = self.ranks.gather(found)[0]
+        if found == "present":
+            self._save_best()
+        elif found == "lost":
             progress.best_loss = progress.best_step = None
         log.info("resumed from %s", checkpoint)
 
@@ -153,17 +161,17 @@ class Trainer:
                     reason = stop
                     break
             self._save()
+            self._checkpoints.wait()
         return Outcome(
             reason, progress.step, progress.best_step, progress.best_loss, progress.elapsed_s
         )
 
     def export(self) -> None:
         """Write the trained model into OUT: the best weights, or the last (averaged) ones."""
-        if not self.ranks.is_first:
+        has_best = self.config.validation.export == "best" and self.ranks.is_first
+        if self.ranks.gather(has_best and self._best.export())[0]:
             return
-        if self.config.validation.export == "best" and self._best.export():
-            return
-        write_model(self.config.out, self._write_model)
+        self._give_writer(lambda write: write_model(self.config.out, write))
 
     def _batches(self) -> Iterator[Batch]:
         """Yield batches epoch after epoch."""
@@ -185,9 +193,11 @@ class Trainer:
         """
         model, optimizer, progress = self.state.model, self.state.optimizer, self.state.progress
         counts = step_counts(self._objective, batches, self.ranks)
-        losses = [self._forward_backward(batch, counts) for batch in batches]
-        self.ranks.sum_gradients(model.parameters())
-        norm = nn.utils.clip_grad_norm_(model.parameters(), self.config.optim.max_grad_norm)
+        losses = []
+        for number, batch in enumerate(batches, 1):
+            with self._parallel.accumulate(is_last=number == len(batches)):
+                losses.append(self._forward_backward(batch, counts))
+        norm = whole(nn.utils.clip_grad_norm_(model.parameters(), self.config.optim.max_grad_norm))
         require_finite(
             torch.stack(losses), norm, batches, self.ranks, step=progress.step + 1, out=self.config.out
         )  # fmt: skip
@@ -210,14 +220,14 @@ class Trainer:
         """Add the gradient of one micro-batch; return its part of the step's loss."""
         moved = batch.to(self.ranks.device)
         with self._autocast():
-            output = self.state.model(moved)
+            output = self._parallel.call(moved)
         parts = []
         for head, term in self._objective.sums(output, moved).items():
             mean = term.sum / counts[head]
             self._meter.add(f"loss_{head}", mean.detach())
             parts.append(term.weight * mean)
         loss = torch.stack(parts).sum()
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss * self.ranks.world_size)  # gradients are averaged over ranks
         self._meter.add("loss", loss.detach())
         return loss.detach()
 
@@ -287,9 +297,7 @@ class Trainer:
         """Measure validation losses and the judge's figures with the averaged weights; keep the best model."""
         start, progress = time.perf_counter(), self.state.progress
         with self._weights_in_use():
-            values = self._validate()
-            if self._judge is not None and self.ranks.is_first:
-                values.update(self._ask_judge(self._judge))
+            values = {**self._validate(), **self._ask_judge()}
         is_best = progress.best_loss is None or values["loss"] < progress.best_loss
         if is_best:
             progress.best_loss, progress.best_step = values["loss"], progress.step
@@ -301,12 +309,12 @@ class Trainer:
         self._meter.pause(seconds)
         if is_best:
             self._save()
-            if self.ranks.is_first:
-                self._best.save(progress)
+            self._checkpoints.wait()  # a kill while the best model is written must find its checkpoint
+            self._save_best()
 
     def _validate(self) -> dict[str, float]:
         return validation_losses(
-            self.state.model,
+            self._parallel.call,
             () if self._validation is None else self._validation(),
             self._objective,
             self.ranks,
@@ -314,12 +322,16 @@ class Trainer:
             max_batches=self.config.validation.eval_batches,
         )
 
-    def _ask_judge(self, judge: Callable[[nn.Module], dict[str, float]]) -> dict[str, float]:
-        """Call the judge without touching the run's random state."""
-        model, device = self.state.model, self.ranks.device
+    def _ask_judge(self) -> dict[str, float]:
+        """Let the judge see the whole model on rank 0, without touching the run's random state."""
+        if not any(self.ranks.gather(self._judge is not None)):
+            return {}
+        model, device = self._parallel.undivided(), self.ranks.device
+        if model is None or self._judge is None:
+            return {}
         model.eval()
         with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
-            values = judge(model)
+            values = self._judge(model)
         model.train()
         return values
 
@@ -359,26 +371,27 @@ class Trainer:
         return "", bool(has_save) or by_step or self.horizon.ends_epoch(progress.step)
 
     def _save(self) -> None:
-        """Save a checkpoint of the present step, unless there is one."""
+        """Begin to save a checkpoint of the present step, unless there is one."""
         progress = self.state.progress
         if self._saved_step == progress.step:
             return
         self._tick()
         start, progress.interval = time.perf_counter(), self._meter.state()
-        path = save_checkpoint(
-            self.config.out / "checkpoints",
-            self.state,
-            self.ranks,
-            record={**self._record, "step": progress.step},
-            keep_last=self.config.checkpoints.keep_last,
-        )
-        if self.ranks.is_first:
-            self._save_beside(path)
+        self._checkpoints.save(self.state)
         self._saved_step, self._saved_at = progress.step, time.perf_counter()
         self._meter.pause(self._saved_at - start)
-        log.info("saved %s (%.1f s)", path, self._saved_at - start)
 
-    def _write_model(self, directory: Path) -> None:
+    def _save_best(self) -> None:
+        self._give_writer(lambda write: self._best.save(self.state.progress, write))
+
+    def _give_writer(self, use: Callable[[Callable[[Path], None]], None]) -> None:
+        """Give `use` on rank 0 what writes the present (averaged) weights into a directory; every rank calls it."""
         with self._weights_in_use():
-            self.state.model.save_pretrained(directory)  # type: ignore[operator]
-        self._save_beside(directory)
+            weights = self._parallel.weights()
+
+            def write(directory: Path) -> None:
+                self.state.model.save_pretrained(directory, tensors=weights)  # type: ignore[operator]
+                self._save_beside(directory)
+
+            if self.ranks.is_first:
+                use(write)

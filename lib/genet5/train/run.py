@@ -25,7 +25,7 @@ from genet5.dataset.batch import Batch
 from genet5.dataset.loader import Loader
 from genet5.dataset.packed import Header
 from genet5.errors import CheckpointError, ConfigError, DataError
-from genet5.model import GeneT5, count_parameters
+from genet5.model import CONFIG_FILE, GeneT5, count_parameters
 from genet5.resize import require_fit
 from genet5.tokens.files import Tokenizer, load_tokenizer, tokenizer_hash
 from genet5.train.checkpoint import changed_settings, find_checkpoint, list_checkpoints
@@ -136,7 +136,7 @@ def build_trainer(
         metrics=stack.enter_context(Metrics(_sinks(config) if ranks.is_first else [])),
         validation=lambda: _from_the_start(validation),
         judge=judge,
-        save_beside=lambda path: _copy_tokenizer(config.base, path),
+        save_beside=lambda path: _copy_beside(config.base, path),
         record={
             "settings": settings,
             "tokenizer": tokenizer_hash(load_tokenizer(config.base)),
@@ -300,8 +300,9 @@ def _from_the_start(loader: Loader) -> Iterator[Batch]:
     return iter(loader)
 
 
-def _copy_tokenizer(base: Path, directory: Path) -> None:
-    shutil.copyfile(base / _TOKENIZER, directory / _TOKENIZER)
+def _copy_beside(base: Path, directory: Path) -> None:
+    for name in (CONFIG_FILE, _TOKENIZER):
+        shutil.copyfile(base / name, directory / name)
 
 
 def _sinks(config: TrainConfig) -> list[MetricSink]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_model
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from genet5.config.train import (
@@ -57,10 +57,23 @@ class ToyModel(nn.Module):
         x = self.embedding(batch.inputs.input_ids)
         return self.head(self.dropout(torch.relu(self.linear(self.norm(x))))).float()
 
-    def save_pretrained(self, path: Path) -> None:
+    def blocks(self) -> list[nn.Module]:
+        return [self.linear]
+
+    def stored(self) -> dict[str, Tensor]:
+        state = self.state_dict()
+        del state["head.weight"]
+        return state
+
+    def save_pretrained(self, path: Path, *, tensors: Mapping[str, Tensor] | None = None) -> None:
         path.mkdir(parents=True, exist_ok=True)
         (path / "config.json").write_text("{}", encoding="utf-8")
-        save_model(self, str(path / "model.safetensors"))
+        save_file(dict(self.stored() if tensors is None else tensors), path / "model.safetensors")
+
+    def rebuilt(self, tensors: Mapping[str, Tensor]) -> ToyModel:
+        model = ToyModel()
+        model.load_state_dict({**tensors, "head.weight": tensors["embedding.weight"]})
+        return model
 
 
 def toy_sums(output: Tensor, batch: Batch) -> dict[str, ToyTerm]:

@@ -1,4 +1,4 @@
-"""One rank of a toy run, started by `test_dist.py` as torchrun would: python rank_worker.py OUT ACCUM [STOP_AT]."""
+"""One rank of a toy run, started by `test_dist.py` as torchrun would: python rank_worker.py OUT ACCUM [STOP_AT [MODE]]."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from genet5.train.checkpoint import find_checkpoint
 from genet5.train.dist import distributed
+from genet5.train.parallel import whole
 
 
 def load_stand_ins() -> Any:
@@ -25,14 +26,20 @@ def load_stand_ins() -> Any:
     return toys
 
 
-def main(out: Path, accum: int, stop_at: int = 0) -> None:
+def main(out: Path, accum: int, stop_at: int = 0, mode: str = "ddp") -> None:
     toys = load_stand_ins()
     torch.manual_seed(0)  # all ranks begin with equal weights, as they do when they load BASE
     torch.set_num_threads(1)
     with distributed("cpu") as ranks:
         config = toys.toy_config(out, max_steps=6, grad_accum=accum, validation={"eval_steps": 3})
-        config = replace(config, checkpoints=replace(config.checkpoints, resume=True))
-        trainer = toys.toy_trainer(config, ranks=ranks, model=toys.ToyModel(dropout=0.0))
+        config = replace(
+            config,
+            checkpoints=replace(config.checkpoints, resume=True),
+            compute=replace(config.compute, parallel=mode),
+        )
+        model = toys.ToyModel(dropout=0.0)
+        model.unused.requires_grad_(False)  # DDP waits for the gradient of each parameter
+        trainer = toys.toy_trainer(config, ranks=ranks, model=model)
         if (checkpoint := find_checkpoint(config)) is not None:
             trainer.resume(checkpoint)
         if stop_at:
@@ -40,9 +47,11 @@ def main(out: Path, accum: int, stop_at: int = 0) -> None:
                 ("killed", True) if trainer.state.progress.step == stop_at else ("", False)
             )
         trainer.run()
-        weights = {name: weight.detach() for name, weight in trainer.state.model.named_parameters()}
+        trainer.export()
+        named = trainer.state.model.named_parameters()
+        weights = {name: whole(weight.detach()).contiguous() for name, weight in named}
         save_file(weights, out / f"weights-{ranks.rank}.safetensors")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:4]), *sys.argv[4:])

@@ -13,15 +13,10 @@ import torch
 
 from genet5.config.train import OptimConfig
 from genet5.errors import CheckpointError
-from genet5.train.checkpoint import (
-    Progress,
-    RunState,
-    list_checkpoints,
-    load_checkpoint,
-    save_checkpoint,
-)
+from genet5.train.checkpoint import CheckpointWriter, list_checkpoints, load_checkpoint
 from genet5.train.dist import Ranks
 from genet5.train.optim import WeightAverage, build_optimizer
+from genet5.train.state import Progress, RunState
 
 
 def make_state(toy: Any, seed: int, steps: int, **optim: Any) -> RunState:
@@ -38,11 +33,18 @@ def make_state(toy: Any, seed: int, steps: int, **optim: Any) -> RunState:
     return RunState(model, optimizer, toy.Source(), Progress(step=steps), average)
 
 
+def save(directory: Path, state: RunState, **settings: Any) -> Path:
+    writer = CheckpointWriter(directory, Ranks(), **settings)
+    writer.save(state)
+    writer.wait()
+    return list_checkpoints(directory)[-1]
+
+
 def test_everything_comes_back_to_the_bit(toy: Any, tmp_path: Path) -> None:
     saved = make_state(toy, 1, 3)
     saved.source.load_state_dict({"epoch": 2, "done": 5})
     saved.progress.best_loss, saved.progress.interval = 0.1 + 0.2, {"loss": 1 / 3}
-    path = save_checkpoint(tmp_path, saved, Ranks(), record={"settings": {"lr": 1}})
+    path = save(tmp_path, saved, record={"settings": {"lr": 1}})
     drawn = torch.rand(3), random.random(), np.random.random()  # noqa: NPY002
     found = make_state(toy, 2, 0)
     record = load_checkpoint(path, found, Ranks())
@@ -67,10 +69,26 @@ def test_everything_comes_back_to_the_bit(toy: Any, tmp_path: Path) -> None:
     assert all(torch.equal(found.average.average[n], w) for n, w in saved.average.average.items())
 
 
-def test_a_checkpoint_holds_no_pickle_and_is_a_model_directory(toy: Any, tmp_path: Path) -> None:
-    path = save_checkpoint(tmp_path, make_state(toy, 1, 1), Ranks(), record={})
-    assert {file.suffix for file in path.iterdir()} == {".json", ".safetensors"}
+def test_a_checkpoint_holds_no_pickle_and_what_is_put_beside_it(toy: Any, tmp_path: Path) -> None:
+    path = save(
+        tmp_path, make_state(toy, 1, 1), save_beside=lambda path: (path / "config.json").touch()
+    )
+    assert {file.suffix for file in path.rglob("*") if file.is_file()} == {".json", ".safetensors"}
     assert (path / "config.json").exists()
+
+
+def test_the_state_may_change_while_it_is_written(toy: Any, tmp_path: Path) -> None:
+    state = make_state(toy, 1, 1)
+    before = {name: weight.detach().clone() for name, weight in state.model.named_parameters()}
+    writer = CheckpointWriter(tmp_path, Ranks())
+    writer.save(state)
+    with torch.no_grad():
+        for weight in state.model.parameters():
+            weight.fill_(7.0)
+    writer.wait()
+    found = make_state(toy, 2, 0)
+    load_checkpoint(list_checkpoints(tmp_path)[-1], found, Ranks())
+    assert all(torch.equal(weight, before[name]) for name, weight in found.model.named_parameters())
 
 
 def test_the_last_ones_are_kept_and_leftovers_go(toy: Any, tmp_path: Path) -> None:
@@ -78,7 +96,7 @@ def test_the_last_ones_are_kept_and_leftovers_go(toy: Any, tmp_path: Path) -> No
     state = make_state(toy, 1, 1)
     for step in (1, 5, 3, 1000):
         state.progress.step = step
-        save_checkpoint(tmp_path, state, Ranks(), record={}, keep_last=2)
+        save(tmp_path, state, keep_last=2)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000005", "step-00001000"]
     assert not list(tmp_path.glob(".step*"))
 
@@ -86,25 +104,23 @@ def test_the_last_ones_are_kept_and_leftovers_go(toy: Any, tmp_path: Path) -> No
 def test_a_write_that_fails_leaves_no_checkpoint(
     toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = make_state(toy, 1, 1)
-
-    def fail(path: Path) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(state.model, "save_pretrained", fail)
-    with pytest.raises(OSError, match="disk full"):
-        save_checkpoint(tmp_path, state, Ranks(), record={})
+    monkeypatch.setattr("torch.distributed.checkpoint.HuggingFaceStorageWriter.write_data", fail)
+    with pytest.raises(CheckpointError, match=r"no checkpoint could be written.*disk full"):
+        save(tmp_path, make_state(toy, 1, 1))
     assert list_checkpoints(tmp_path) == []
 
 
 def test_another_model_or_an_incomplete_checkpoint_is_refused(toy: Any, tmp_path: Path) -> None:
-    path = save_checkpoint(tmp_path, make_state(toy, 1, 1), Ranks(), record={})
+    path = save(tmp_path, make_state(toy, 1, 1))
     other = make_state(toy, 1, 0)
     other.model.linear = torch.nn.Linear(16, 4)
-    with pytest.raises(CheckpointError, match=r"differ in 6 tensors, the first is linear\.bias"):
+    with pytest.raises(CheckpointError, match=r"differ in 8 tensors, the first is linear\.bias"):
         load_checkpoint(path, other, Ranks())
-    (path / "optimizer.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="does not fit"):
+    next((path / "state").iterdir()).unlink()
+    with pytest.raises(CheckpointError, match="holds no shard"):
         load_checkpoint(path, make_state(toy, 1, 0), Ranks())
     (path / "trainer.json").unlink()
     with pytest.raises(CheckpointError, match="no checkpoint"):
@@ -112,7 +128,7 @@ def test_another_model_or_an_incomplete_checkpoint_is_refused(toy: Any, tmp_path
 
 
 def test_another_format_is_refused(toy: Any, tmp_path: Path) -> None:
-    path = save_checkpoint(tmp_path, make_state(toy, 1, 1), Ranks(), record={})
+    path = save(tmp_path, make_state(toy, 1, 1))
     record = json.loads((path / "trainer.json").read_text())
     (path / "trainer.json").write_text(json.dumps({**record, "format": 99}))
     with pytest.raises(CheckpointError, match="format 99"):
@@ -124,7 +140,7 @@ def test_another_number_of_ranks_goes_on_at_the_same_place(
 ) -> None:
     state = make_state(toy, 1, 1)
     state.source.state_dict = lambda: {"epoch": 1, "step": 6, "world_size": 1}
-    path = save_checkpoint(tmp_path, state, Ranks(), record={})
+    path = save(tmp_path, state)
     found = make_state(toy, 1, 0)
     seen: dict[str, Any] = {}
     found.source.load_state_dict = seen.update

@@ -1,4 +1,4 @@
-"""Two ranks are one rank with twice the accumulation: same losses, gradients and weights."""
+"""Several ranks are one rank with as many times the accumulation: same losses, gradients and weights; and resume so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import load_file
 
 from genet5.errors import ConfigError
-from genet5.train import dist
 from genet5.train.dist import Ranks, choose_device, distributed
 
 WORKER = Path(__file__).with_name("rank_worker.py")
@@ -59,26 +58,41 @@ def rows(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+KEPT = ("kind", "step", "loss", "loss_token", "loss_position", "grad_norm")
+
+
+def told(out: Path) -> list[list[Any]]:
+    return [[row.get(name) for name in KEPT] for row in rows(out)]
+
+
 @pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("two")
-    run_distributed(2, out, 1)
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One rank, two micro-batches a step."""
+    out = tmp_path_factory.mktemp("alone")
+    run_distributed(1, out, 2)
     return out
 
 
-def test_two_ranks_equal_one_rank_with_twice_the_accumulation(
-    two_ranks: Path, tmp_path: Path
-) -> None:
-    run_distributed(1, tmp_path, 2)
-    for ours, theirs in zip(rows(two_ranks), rows(tmp_path), strict=True):
+@pytest.fixture(scope="module", params=["ddp", "fsdp"])
+def two_ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two ranks, one micro-batch each."""
+    out = tmp_path_factory.mktemp("two") / request.param
+    run_distributed(2, out, 1, 0, request.param)
+    return out
+
+
+def assert_close(ours: Path, theirs: Path) -> None:
+    """The sums of fp32 gradients are taken in another order."""
+    for mine, other in zip(rows(ours), rows(theirs), strict=True):
         for name in ("step", "loss", "loss_token", "loss_position", "grad_norm", "tokens"):
-            # the sums of fp32 gradients are taken in another order
-            assert ours.get(name, 0) == pytest.approx(theirs.get(name, 0), rel=1e-4)
-    alone = load_file(tmp_path / "weights-0.safetensors")
-    for rank in (0, 1):
-        weights = load_file(two_ranks / f"weights-{rank}.safetensors")
-        for name, weight in weights.items():
-            torch.testing.assert_close(weight, alone[name], rtol=1e-3, atol=1e-5)
+            assert mine.get(name, 0) == pytest.approx(other.get(name, 0), rel=1e-4)
+    mine, other = (load_file(out / "model.safetensors") for out in (ours, theirs))
+    for name, weight in other.items():
+        torch.testing.assert_close(mine[name], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_two_ranks_equal_one_rank_with_twice_the_accumulation(two_ranks: Path, alone: Path) -> None:
+    assert_close(two_ranks, alone)
 
 
 def test_all_ranks_hold_equal_weights(two_ranks: Path) -> None:
@@ -87,13 +101,12 @@ def test_all_ranks_hold_equal_weights(two_ranks: Path) -> None:
 
 
 def test_two_ranks_resume_to_the_bit(two_ranks: Path, tmp_path: Path) -> None:
-    run_distributed(2, tmp_path, 1, 4)
-    run_distributed(2, tmp_path, 1)
-    kept = ("kind", "step", "loss", "loss_token", "loss_position", "grad_norm")
-    resumed, whole = (
-        [[row.get(name) for name in kept] for row in rows(out)] for out in (tmp_path, two_ranks)
-    )
-    assert resumed == whole
+    mode = two_ranks.name
+    run_distributed(2, tmp_path, 1, 4, mode)
+    run_distributed(2, tmp_path, 1, 0, mode)
+    assert told(tmp_path) == told(two_ranks)
+    ours, theirs = (load_file(out / "model.safetensors") for out in (tmp_path, two_ranks))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_alone_every_call_returns_at_once() -> None:
@@ -119,11 +132,3 @@ def test_a_wrong_environment_or_device_is_named(monkeypatch: pytest.MonkeyPatch)
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="device"):
             choose_device("cuda")
-
-
-def test_gradients_travel_in_pieces_of_one_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dist, "BUCKET_BYTES", 40)
-    sizes = [(4, torch.float32), (4, torch.float32), (100, torch.float32), (2, torch.float64)]
-    parameters = [torch.nn.Parameter(torch.zeros(n, dtype=dtype)) for n, dtype in sizes]
-    buckets = [[p.numel() for p in bucket] for bucket in dist._buckets(parameters)]
-    assert buckets == [[4, 4], [100], [2]]

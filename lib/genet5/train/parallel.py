@@ -1,0 +1,125 @@
+"""One model on several ranks: DDP keeps all of it on each, FSDP2 a share of every tensor, gathered layer by layer.
+
+Both average gradients over the ranks during the backward pass. The loop wants their sum (every rank divides its loss by
+global counts), so it minimises `world_size` times the loss. Alone, nothing is wrapped.
+
+With FSDP2 and bf16, layers are gathered as bf16 and their gradients summed in fp32; embeddings and heads stay in fp32.
+
+    parallel = Parallel(model, ranks, "fsdp", use_bf16=True)     # before the optimizer is made: parameters change
+    with parallel.accumulate(is_last=True):
+        loss(parallel.call(batch)).backward()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+
+from genet5.config.train import ParallelName
+from genet5.train.dist import Ranks
+
+
+class Model(Protocol):
+    """What a model must offer besides being a module."""
+
+    def blocks(self) -> list[nn.Module]:
+        """Return the layers, each of which is gathered as one."""
+
+    def stored(self) -> dict[str, Tensor]:
+        """Return the tensors that a file holds, tied weights once."""
+
+    def save_pretrained(self, path: Path, *, tensors: Mapping[str, Tensor] | None = None) -> None:
+        """Write the model's files, with these tensors instead of its own."""
+
+    def rebuilt(self, tensors: Mapping[str, Tensor]) -> nn.Module:
+        """Return another model of this shape with these tensors."""
+
+
+class Parallel:
+    """A model as the ranks share it.
+
+    Args:
+        model: On this rank's device, with equal weights on all ranks; a `Model`.
+        ranks: This process among the run's.
+        mode: ddp or fsdp.
+        use_bf16: Gather layers in bf16 (fsdp).
+    """
+
+    def __init__(
+        self, model: nn.Module, ranks: Ranks, mode: ParallelName, *, use_bf16: bool
+    ) -> None:
+        self.model: Any = model
+        self.ranks = ranks
+        self.call: nn.Module = model
+        """What a training or validation pass calls; of `model` only names, tensors and mode are used."""
+        self.is_sharded = ranks.world_size > 1 and mode == "fsdp"
+        if self.is_sharded:
+            _shard(self.model, ranks, use_bf16=use_bf16)
+        elif ranks.world_size > 1:
+            self.call = DistributedDataParallel(
+                model, broadcast_buffers=False, gradient_as_bucket_view=True
+            )
+
+    def accumulate(self, *, is_last: bool) -> AbstractContextManager[None]:
+        """Surround one micro-batch's passes; DDP sums gradients over ranks with the last one only.
+
+        FSDP2 sums with each: whole gradients would take the memory that the shares save.
+        """
+        if isinstance(self.call, DistributedDataParallel) and not is_last:
+            return self.call.no_sync()
+        return nullcontext()
+
+    @torch.no_grad()
+    def weights(self) -> dict[str, Tensor]:
+        """Return all of the model's tensors, whole, on rank 0, and nothing elsewhere; every rank calls it."""
+        tensors = self.model.stored()
+        if not self.is_sharded:
+            return tensors if self.ranks.is_first else {}
+        found = {}
+        for name, tensor in tensors.items():
+            gathered = whole(tensor)
+            if self.ranks.is_first:
+                found[name] = gathered.cpu()
+        return found
+
+    def undivided(self) -> nn.Module | None:
+        """Return a model that rank 0 can use without the others, None elsewhere; every rank calls it."""
+        weights = self.weights()
+        if not self.ranks.is_first:
+            return None
+        if not self.is_sharded:
+            return self.model
+        copy: nn.Module = self.model.rebuilt(weights)
+        return copy.to(self.ranks.device)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return all of a tensor of which this rank may hold a share; every rank calls it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def _shard(model: Any, ranks: Ranks, *, use_bf16: bool) -> None:
+    """Give this rank its share of each parameter, in place.
+
+    The root is dropped after its forward pass like the layers: kept, it would miss weights that are exchanged between
+    two passes (a moving average during validation).
+    """
+    mesh = init_device_mesh(ranks.device.type, (ranks.world_size,))
+    policy = MixedPrecisionPolicy(cast_forward_inputs=False)
+    if use_bf16:
+        in_bf16 = {"param_dtype": torch.bfloat16, "reduce_dtype": torch.float32}
+        layer_policy = MixedPrecisionPolicy(**in_bf16, cast_forward_inputs=False)
+    else:
+        layer_policy = policy
+    for layer in model.blocks():
+        fully_shard(layer, mesh=mesh, mp_policy=layer_policy, reshard_after_forward=True)
+    fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
