@@ -4,7 +4,7 @@ PYTHON  ?= python3
 WORKERS ?= 2
 BIN     := .venv/bin
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
-SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh .ci/run benchmarks/accuracy/train_nano.sh benchmarks/accuracy/train_pombe.sh benchmarks/accuracy/train_eukaryotes.sh
+SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh .ci/run benchmarks/accuracy/train_nano.sh benchmarks/accuracy/train_pombe.sh benchmarks/accuracy/train_eukaryotes.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-data check golden clean
@@ -28,12 +28,13 @@ test: .venv/installed-dev ## run all tests
 test-data: .venv/installed-dev ## sweep over the real genomes in ../shared (minutes)
 	$(BIN)/python -m pytest -q -m data
 
-check: .venv/installed-dev ## lint, formatting, types, import contracts, shell scripts
+check: .venv/installed-dev ## lint, formatting, types, import contracts, shell scripts, Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck $(SCRIPTS)
+	$(BIN)/hadolint Dockerfile
 
 golden: .venv/installed-dev ## rewrite the stored expectations in tests/golden; review the diff
 	$(BIN)/python -m pytest -q -m golden --update-golden

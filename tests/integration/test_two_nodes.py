@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -75,9 +74,11 @@ def training(root: Path, toy_run: Path, out: Path, *flags: str) -> list[str]:
     ]
 
 
-def losses(out: Path) -> list[dict[str, Any]]:
-    rows = map(json.loads, (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [{k: row.get(k) for k in ("kind", "step", "loss", "grad_norm")} for row in rows]
+def steps(out: Path) -> tuple[list[tuple[str, int]], list[float]]:
+    """Return the kind and step of each row of metrics, and their losses and gradients' norms."""
+    rows = [json.loads(x) for x in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    figures = [row[key] for row in rows for key in ("loss", "grad_norm") if row.get(key)]
+    return [(row["kind"], row["step"]) for row in rows], figures
 
 
 def test_two_nodes_train_as_two_processes_of_one_machine(
@@ -87,10 +88,10 @@ def test_two_nodes_train_as_two_processes_of_one_machine(
     apart = "--nnodes 2 --node-rank {node} --nproc-per-node 1 --master 192.168.100.10 --interface eth0 --socket"
     said = run([*two_nodes, *training(root, toy_run, tmp_path / "two", *apart.split())])
     assert len(re.findall("GLOO_SOCKET_IFNAME=eth0", said)) == 2
-    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
-    assert [row["step"] for row in two if row["kind"] == "train"] == [1, 2, 3]
-    for ours, theirs in zip(two, one, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-5)
+    (rows, ours), (expected_rows, theirs) = steps(tmp_path / "two"), steps(tmp_path / "one")
+    assert rows == expected_rows == [("train", 1), ("train", 2), ("train", 3), ("validation", 3)]
+    assert len(ours) == 7
+    assert ours == pytest.approx(theirs, rel=1e-5)
 
 
 def test_both_nodes_start_again_and_keep_their_numbers(
