@@ -81,6 +81,19 @@ class ExternalToolError(GeneT5Error):
     """A program outside this package is missing or failed."""
 
 
+class RankError(GeneT5Error):
+    """Another process of a run of several failed, died or is silent.
+
+    Args:
+        text: All of the message.
+        rank: Which process it is; None where only a broken connection is known.
+    """
+
+    def __init__(self, text: str, rank: int | None = None) -> None:
+        super().__init__(text)
+        self.rank = rank
+
+
 class ServerError(GeneT5Error):
     """A server cannot be reached, or does not answer as it should.
 

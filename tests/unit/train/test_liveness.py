@@ -1,0 +1,219 @@
+"""When a rank dies, fails or falls silent the others end soon and say why; a clean end alarms nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed as dist
+
+from genet5.errors import ConfigError, RankError
+from genet5.train import liveness
+from genet5.train.liveness import Stillness, run_store, watch_ranks
+
+WORKER = Path(__file__).with_name("watch_worker.py")
+HOST = socket.gethostname()
+LIMIT_S = 2.0
+"""As in the worker."""
+SOON_S = 20.0
+"""Far above the limit: the machine may be busy; far below torch's timeout in the worker."""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+class Scene:
+    """A toy run: its ranks' process ids, logs and exit codes."""
+
+    def __init__(self, nursery: subprocess.Popen[str], name: str, size: int, logs: Path) -> None:
+        self.logs, self.size = logs, size
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        assert nursery.stdin is not None
+        self.nursery = nursery
+        nursery.stdin.write(f"{name} {size} {port} {logs}\n")
+        nursery.stdin.flush()
+        self.pids: list[int] = self.answer()
+
+    def answer(self) -> Any:
+        assert self.nursery.stdout is not None
+        return json.loads(self.nursery.stdout.readline())
+
+    def log(self, rank: int) -> str:
+        path = self.logs / str(rank)
+        return path.read_text() if path.exists() else ""
+
+    def hit(self, rank: int, number: signal.Signals) -> None:
+        """Send a signal to a rank once all are in the block."""
+        end = time.monotonic() + SOON_S
+        while not all("ready" in self.log(r) for r in range(self.size)):
+            assert time.monotonic() < end, [self.log(r) for r in range(self.size)]
+            time.sleep(0.02)
+        os.kill(self.pids[rank], number)
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(WORKER)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+def test_a_killed_rank_ends_those_that_wait_for_it_and_those_that_do_not(
+    nursery: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    scene = Scene(nursery, "wait_for_victim", 3, tmp_path)
+    scene.hit(2, signal.SIGKILL)
+    before = time.monotonic()
+    assert scene.answer() == [1, 1, -signal.SIGKILL]
+    assert time.monotonic() - before < SOON_S
+    line = f"rank 2 on host {HOST} has not been heard of for"
+    assert line in scene.log(0)  # its main thread slept all the time
+    assert f"RankError: {line}" in scene.log(1)  # its main thread was told by gloo
+    assert "--resume" in scene.log(0)
+
+
+def test_a_stopped_rank_ends_the_others(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
+    scene = Scene(nursery, "wait_for_victim", 2, tmp_path)
+    scene.hit(1, signal.SIGSTOP)
+    before = time.monotonic()
+    while "not been heard of" not in scene.log(0):
+        assert time.monotonic() - before < SOON_S, scene.log(0)
+        time.sleep(0.02)
+    assert time.monotonic() - before > LIMIT_S / 2
+    assert f"rank 1 on host {HOST} has not been heard of for 2 s" in scene.log(0)
+    os.kill(scene.pids[1], signal.SIGCONT)
+    assert scene.answer() == [1, 1]  # awake again, it learns that the run is over
+
+
+def test_a_store_that_does_not_answer_ends_the_others(
+    nursery: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    scene = Scene(nursery, "wait_for_first", 2, tmp_path)
+    scene.hit(0, signal.SIGSTOP)
+    before = time.monotonic()
+    while "not been heard of" not in scene.log(1):
+        assert time.monotonic() - before < SOON_S, scene.log(1)
+        time.sleep(0.02)
+    os.kill(scene.pids[0], signal.SIGKILL)
+    assert scene.answer() == [-signal.SIGKILL, 1]
+    assert f"rank 0 on host {HOST} has not been heard of: the run's store at 127" in scene.log(1)
+
+
+def test_a_killed_rank_0_takes_the_store_along(
+    nursery: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    scene = Scene(nursery, "wait_for_first", 2, tmp_path)
+    scene.hit(0, signal.SIGKILL)
+    assert scene.answer() == [-signal.SIGKILL, 1]
+    assert f"rank 0 on host {HOST} has not been heard of" in scene.log(1)
+
+
+def test_the_others_learn_why_a_rank_failed(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
+    scene = Scene(nursery, "wrong_data", 2, tmp_path)
+    assert scene.answer() == [1, 1]
+    assert f"rank 1 on host {HOST} failed: DataError: x.arrow: no genes; go on" in scene.log(0)
+    assert "RankError" not in scene.log(1)
+
+
+def test_an_error_of_this_rank_passes_unchanged(
+    nursery: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    scene = Scene(nursery, "no_memory", 2, tmp_path)
+    assert scene.answer() == [1, 1]
+    assert "\nRuntimeError: CUDA out of memory\n" in scene.log(0)
+    assert "RankError" not in scene.log(0)
+    assert f"rank 0 on host {HOST} failed: RuntimeError: CUDA out of memory; go" in scene.log(1)
+
+
+def test_a_broken_connection_between_living_ranks_is_named(
+    nursery: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    scene = Scene(nursery, "hang_up", 2, tmp_path)
+    assert scene.answer() == [1, 1]
+    assert "RankError: rank 0 lost the connection to another rank: [" in scene.log(0)
+    assert "rank 0 lost the connection" in scene.log(1)
+
+
+def test_ranks_may_end_at_different_times(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
+    scene = Scene(nursery, "finish", 3, tmp_path)
+    assert scene.answer() == [0, 0, 0]
+    for rank in range(3):
+        assert "done" in scene.log(rank)
+        assert "rank" not in scene.log(rank)  # no alarm
+
+
+def test_a_restart_by_torchrun_sees_nothing_of_the_first_attempt(tmp_path: Path) -> None:
+    options = ["--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
+    command = [sys.executable, "-m", "torch.distributed.run", *options, str(WORKER), str(tmp_path)]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["2.0", "2.0"]
+    assert done.stderr.count("ready") == 4
+
+
+def test_attempts_on_one_store_do_not_see_each_other() -> None:
+    root = dist.HashStore()
+    names = [meet(root), meet(root)]
+    assert len(set(names[0])) == len(set(names[1])) == 1
+    assert names[0][0] != names[1][0]
+
+
+def meet(root: dist.Store) -> list[str]:
+    """Let two ranks meet, rank 1 first: it must wait for the new attempt rather than take the old one."""
+    end = time.monotonic() + SOON_S
+    entered: list[dist.Store] = []
+    late = threading.Thread(target=lambda: entered.append(liveness._enter(root, 1, end)))
+    late.start()
+    time.sleep(0.2)
+    opened = liveness._open_attempt(root, 2, end)
+    late.join()
+    opened.set("name", os.urandom(8).hex())
+    return [store.get("name").decode() for store in (opened, entered[0])]
+
+
+def test_a_rank_that_does_not_come_is_named() -> None:
+    with pytest.raises(RankError, match=r"waited in vain for rank 1, 2 of 3") as caught:
+        liveness._open_attempt(dist.HashStore(), 3, 0.0)
+    assert caught.value.rank == 1
+    with pytest.raises(RankError, match="rank 0 did not admit it"):
+        liveness._enter(dist.HashStore(), 1, 0.0)
+
+
+def test_a_missing_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(ConfigError, match="MASTER_ADDR"):
+        run_store(1, 2, timeout=timedelta(seconds=1))
+
+
+def test_a_single_rank_is_not_watched() -> None:
+    threads = threading.active_count()
+    store = run_store(0, 1, timeout=timedelta(seconds=1))
+    with watch_ranks(store, 0, 1):
+        assert threading.active_count() == threads
+
+
+def test_stillness_counts_only_while_someone_looks() -> None:
+    stillness = Stillness(2, longest_step_s=10)
+    assert stillness.look([5, 5], 100.0) == [0, 0]
+    assert stillness.look([5, 6], 104.0) == [4, 0]
+    assert stillness.look([5, 6], 1000.0) == [14, 10]  # the watcher was suspended
+    assert stillness.look([6, 6], 1001.0) == [0, 11]
