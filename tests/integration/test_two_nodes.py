@@ -107,3 +107,22 @@ def test_both_nodes_start_again_and_keep_their_numbers(
     for attempt in ("first", "second"):
         found = {node: (tmp_path / f"{attempt}-{node}").read_text().split() for node in (0, 1)}
         assert found == {1: ["0", "192.168.100.11"], 0: ["1", "192.168.100.11"]}
+
+
+def test_the_network_is_checked_and_measured(
+    root: Path, tmp_path: Path, two_nodes: list[str]
+) -> None:
+    line = (
+        f"sleep 0.5; exec {root / 'bin/check_network.sh'} 192.168.100.1$((1 - NODE)) --socket "
+        "--bandwidth 0.0001 --node-rank $NODE -- --sizes_mib 1 --rounds 2 --device cpu"
+    )
+    said = run(["env", f"TMPDIR={tmp_path}", *two_nodes, "bash", "-c", line])
+    assert said.count("eth0 has 9000") == said.count("at least 0.0001 GB/s") == 2
+    if shutil.which("ping"):
+        assert said.count("packets of 9000 bytes reach") == 2
+    (found,) = tmp_path.glob("genet5_allreduce_*.json")
+    record = json.loads(found.read_text())
+    assert (record["backend"], record["ranks"]) == ("gloo", 2)
+    (row,) = record["results"]
+    assert row["algorithm_gb_s"] == pytest.approx(2**20 / 1e6 / row["median_ms"], rel=1e-2)
+    assert row["bus_gb_s"] == row["algorithm_gb_s"]  # 2 (n - 1) / n = 1 for two
