@@ -7,6 +7,7 @@ rounds with quartiles.
 from __future__ import annotations
 
 import gc
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -36,7 +37,18 @@ def result_path(device: torch.device, what: str) -> Path:
     """Return benchmarks/results/DATE_DEVICE_WHAT.json."""
     if device.type != "cuda":
         return machine.result_path(what)
-    return machine.result_path(what, torch.cuda.get_device_name(device).split()[-1].lower())
+    return machine.result_path(what, device_label(torch.cuda.get_device_name(device)))
+
+
+def device_label(name: str) -> str:
+    """Return a GPU's short name, as result files have it.
+
+    Example:
+        >>> [device_label(name) for name in ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "NVIDIA GeForce RTX 4090")]
+        ['h100', 'h200', '4090']
+    """
+    words = name.lower().replace("-", " ").split()
+    return next((word for word in words if re.match(r"[a-z]+\d", word)), words[-1])
 
 
 def synchronize(device: torch.device) -> None:

@@ -157,11 +157,12 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
             path,
             token_budget=UNLIMITED_TOKENS if batch.batch_size else batch.token_budget,
             max_batch_size=batch.batch_size or batch.max_batch_size,
-            min_batch_size=batch.min_batch_size,
+            min_batch_size=batch.batch_size or batch.min_batch_size,
             seed=derive_seed(config.seed, path_purpose),
             rank=ranks.rank,
             world_size=ranks.world_size,
             num_workers=batch.num_workers,
+            pin_memory=ranks.device.type == "cuda",
         )
         for path, path_purpose in ((config.train, "training order"), (config.val, "validation"))
     ]

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from machine import ROOT, environment, result_path, run_measured
+from measure import device_label
 
 from genet5.errors import ExternalToolError
 
@@ -47,3 +48,16 @@ def test_a_record_names_machine_code_and_versions() -> None:
     assert found["device"].endswith("cores")
     where = ROOT / "benchmarks" / "results"
     assert result_path("x", "h100") == where / f"{found['date']}_h100_x.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("NVIDIA H100 80GB HBM3", "h100"),
+        ("NVIDIA H200", "h200"),
+        ("NVIDIA A100-SXM4-80GB", "a100"),
+        ("NVIDIA GeForce RTX 4090", "4090"),
+    ],
+)
+def test_result_files_name_a_gpu_shortly(name: str, label: str) -> None:
+    assert device_label(name) == label
