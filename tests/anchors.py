@@ -5,7 +5,9 @@ import torch
 from genet5.blocks.attention import key_mask
 
 
-def dense_bias(middle_BS, num_tokens_B, num_latents, *, bin_bp, window_bp, loss_per_bin):
+def dense_bias(
+    middle_BS, num_tokens_B, num_latents, *, bin_bp, window_bp, loss_per_bin, dtype=torch.float32
+):
     """(B, M, S) score of each token for each latent, -inf = not seen, as it was before there were blocks.
 
     One rule differs: a latent that no token is near saw all tokens of its row then; here it sees the nearest.
@@ -16,7 +18,8 @@ def dense_bias(middle_BS, num_tokens_B, num_latents, *, bin_bp, window_bp, loss_
     far = distance > window_bp
     nearest = distance.masked_fill(padding, float("inf")).amin(dim=-1, keepdim=True)
     far = torch.where((far | padding).all(dim=-1, keepdim=True), distance > nearest, far)
-    return (-loss_per_bin / bin_bp * distance).masked_fill(far | padding, float("-inf"))
+    bias = (-loss_per_bin / bin_bp * distance).masked_fill(far | padding, float("-inf"))
+    return bias.to(dtype)
 
 
 def dense_read(q, k, v, bias_BMS):

@@ -11,9 +11,10 @@ latents cost O(M w): the tokens that neighbouring latents see lie next to each o
   with flash-attn, too, which has no bias by base pairs.
 
 Example:
-    >>> start, tokens = torch.arange(0, 90, 3)[None], torch.tensor([30])
-    >>> reading = see_anchored("sdpa", start + 1.5, tokens, 6, bin_bp=16, window_bp=16, loss_per_bin=0.1)
     >>> q, k = torch.ones(1, 2, 6, 4), torch.ones(1, 1, 30, 4)
+    >>> middle, tokens = torch.arange(0, 90, 3)[None] + 1.5, torch.tensor([30])
+    >>> shape = {"bin_bp": 16, "window_bp": 16, "loss_per_bin": 0.1, "dtype": q.dtype}
+    >>> reading = see_anchored("sdpa", middle, tokens, num_latents=6, **shape)
     >>> attend_anchored(q, k, k, reading).shape
     torch.Size([1, 2, 6, 4])
 """
@@ -82,6 +83,7 @@ def see_anchored(
     bin_bp: int,
     window_bp: int,
     loss_per_bin: float,
+    dtype: torch.dtype,
 ) -> Reading:
     """Prepare a batch; nothing waits for the device, if that is not the CPU.
 
@@ -93,6 +95,7 @@ def see_anchored(
         bin_bp: Latent i sits at (i + 0.5) * bin_bp.
         window_bp: How far a latent sees on either side.
         loss_per_bin: Score that a token loses for each bin of distance.
+        dtype: Of queries, keys and values.
     """
     length = middle_BS.shape[1]
     is_padding = ~key_mask(num_tokens_B.clamp_min(1), length)[:, 0, 0]
@@ -107,27 +110,18 @@ def see_anchored(
         return Reading(
             backend, middle_BS=middle, anchor_M=anchor, loss_per_bp=loss_per_bp, blocks=blocks
         )
-    size = max(
-        1, window_bp // bin_bp
-    )  # so a slice is 3 windows wide: 2 are the least, for one latent
-    count = -(-num_latents // size)
-    low = _by_block(first, size, count).amin(dim=-1)
-    widest = _by_block(last, size, count).amax(dim=-1) - low
-    width = _slice_width(widest, (size - 1) * bin_bp + 2 * window_bp)
+    size = max(1, window_bp // bin_bp)  # slices are 3 windows wide then; 2 would serve one latent
+    index = _slices(first, last, size, (size - 1) * bin_bp + 2 * window_bp)
+    _, count, width = index.shape
     if count * size * width > _WORTH * num_latents * length:
-        bias = _bias(anchor[None, :, None], middle[:, None], reach[..., None], loss_per_bp)
-        return Reading(backend, bias=bias[:, None])
-    index = low[..., None] + torch.arange(width, device=low.device)
+        bias = _bias(anchor[:, None], middle[:, None], reach[..., None], loss_per_bp)
+        return Reading(backend, bias=bias[:, None].to(dtype))
+    anchor, reach = (_by_block(x, size, count)[..., None] for x in (anchor[None], reach))
     sliced = F.pad(middle, (0, width), value=_BEYOND_BP).gather(1, index.flatten(1))
-    bias = _bias(
-        _by_block(anchor.expand_as(reach), size, count)[..., None],
-        sliced.view_as(index)[:, :, None],
-        _by_block(reach, size, count)[..., None],
-        loss_per_bp,
-    )
+    bias = _bias(anchor, sliced.view_as(index)[:, :, None], reach, loss_per_bp)
     row = torch.arange(len(index), device=index.device)[:, None, None] * length
     index = index.clamp_max(length - 1) + row
-    return Reading(backend, size, index_BNW=index, bias=bias.flatten(0, 1)[:, None])
+    return Reading(backend, size, index_BNW=index, bias=bias.flatten(0, 1)[:, None].to(dtype))
 
 
 def attend_anchored(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, reading: Reading) -> Tensor:
@@ -174,13 +168,19 @@ def _by_block(x_BM: Tensor, size: int, count: int) -> Tensor:
     return x_BM.unflatten(1, (count, size))
 
 
-def _slice_width(widest_BN: Tensor, span_bp: int) -> int:
-    """Tokens that a slice must hold: the most of any block, known at once on a CPU; elsewhere the most that there can be.
+def _slices(first_BM: Tensor, last_BM: Tensor, size: int, span_bp: int) -> Tensor:
+    """(B, N, W) tokens that the latents of each block see among them, from the first on; they may run over the row's end.
 
-    There are no more tokens within `span_bp` than bases, and beyond it no more than a latent's nearest ones.
+    W holds the most that any block needs, known at once on a CPU. Elsewhere it holds the most that there can be: no more
+    tokens than bases lie within `span_bp`, and beyond it a latent sees no more than its nearest ones.
     """
-    most = int(widest_BN.max()) if widest_BN.device.type == "cpu" else span_bp + 8
-    return -(-most // _ROUND) * _ROUND
+    count = -(-first_BM.shape[1] // size)
+    low = _by_block(first_BM, size, count).amin(dim=-1)
+    most = span_bp + 8
+    if low.device.type == "cpu":
+        most = int((_by_block(last_BM, size, count).amax(dim=-1) - low).max())
+    width = -(-most // _ROUND) * _ROUND
+    return low[..., None] + torch.arange(width, device=low.device)
 
 
 def _bias(anchor: Tensor, middle: Tensor, reach: Tensor, loss_per_bp: float) -> Tensor:

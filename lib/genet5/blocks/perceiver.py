@@ -127,4 +127,5 @@ class Compressor(nn.Module):
             bin_bp=shape.bin_bp,
             window_bp=shape.window_bp,
             loss_per_bin=_BIAS_PER_BIN,
+            dtype=dtype,
         )

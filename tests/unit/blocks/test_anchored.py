@@ -13,7 +13,7 @@ from genet5.blocks.anchored import Reading, attend_anchored, choose_reading, see
 from genet5.errors import ConfigError
 
 TOLERANCE = 2e-6  # fp32 sums of a few hundred terms in another order
-SHAPE = {"bin_bp": 16, "window_bp": 64, "loss_per_bin": 0.1}
+SHAPE = {"bin_bp": 16, "window_bp": 64, "loss_per_bin": 0.1, "dtype": torch.float32}
 HEADS, GROUPS, WIDTH = 4, 2, 8
 
 
@@ -119,28 +119,25 @@ def test_whatever_the_tokens_blocks_equal_the_dense_evaluation(lengths, bp_per_t
 @settings(max_examples=60, deadline=None)
 @given(token_lengths)
 def test_slices_where_nothing_may_wait_are_wide_enough_for_any_tokens(lengths):
-    """Off the CPU the width comes from shapes alone; it must hold what the CPU finds by looking."""
+    """Off the CPU the width comes from shapes alone; it must hold what a look at the tokens finds."""
     middle, counts = rows(starts_of(lengths))
-    anywhere = torch.empty(1, 1, device="meta")
-    widths = []
-
-    def both(widest, span_bp):
-        widths.append((int(widest.max()), anchored_width(anywhere, span_bp)))
-        return anchored_width(widest, span_bp)
-
-    anchored_width = anchored._slice_width
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(anchored, "_slice_width", both)
-        see_anchored("sdpa", middle, counts, 40, **SHAPE)
-    assert all(most <= bound for most, bound in widths)
-    assert len(widths) == 1
+    seen = torch.isfinite(dense_bias(middle, counts, 40, **SHAPE)[0])
+    size = SHAPE["window_bp"] // SHAPE["bin_bp"]
+    tokens = torch.arange(seen.shape[1])
+    most = 0
+    for block in seen.split(size):
+        near = tokens[block.any(dim=0)]
+        most = max(most, int(near[-1] - near[0]) + 1)
+    nowhere = torch.empty(1, 40, device="meta", dtype=torch.int64)
+    span_bp = (size - 1) * SHAPE["bin_bp"] + 2 * SHAPE["window_bp"]
+    assert most + 2 <= anchored._slices(nowhere, nowhere, size, span_bp).shape[2]
 
 
-def test_wider_slices_than_needed_change_nothing(monkeypatch):
+def test_slices_that_hold_more_than_needed_change_nothing(monkeypatch):
     middle, counts = INPUTS["bpe"]
     qkv = make_qkv(middle, 125)
     expected = attend_anchored(*qkv, see_anchored("sdpa", middle, counts, 125, **SHAPE))
-    monkeypatch.setattr(anchored, "_slice_width", lambda *_: 192)
+    monkeypatch.setattr(anchored, "_ROUND", 192)
     reading = see_anchored("sdpa", middle, counts, 125, **SHAPE)
     assert reading.index_BNW.shape[2] == 192
     torch.testing.assert_close(attend_anchored(*qkv, reading), expected, atol=TOLERANCE, rtol=0)

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""Time and memory of the compressor against the window's length, beside the same with a dense mask.
+
+Two parts: `compressor`, whole, from token states to latents; and `reading`, its cross-attention alone (queries, keys and
+values given), which says how the cost grows once the window is long. The peer holds a mask of all latents with all tokens,
+as the compressor did at first. Tokens have 1 to 2 n - 1 bp, n = the preset's mean. Both take turns in one
+process for each case; memory is measured in another, as the growth of the peak over what the inputs take (resident on a
+CPU, where freed blocks go back at once; allocated on CUDA).
+
+Example:
+    python benchmarks/bench_compressor.py --threads 1 --rounds 3
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import measure
+import torch
+from torch import Tensor
+
+from genet5.blocks.anchored import Reading, attend_anchored
+from genet5.blocks.attention import key_mask
+from genet5.blocks.perceiver import Compressor
+from genet5.cli.parse import run
+from genet5.config.files import save_json
+from genet5.config.model import ModelConfig, preset
+
+LENGTHS = {
+    ("nano", "compressor"): (6144, 24_576),
+    ("base", "compressor"): (6144, 32_768),
+    ("nano", "reading"): (6144, 12_288, 24_576, 49_152),
+    ("base", "reading"): (8192, 16_384, 32_768, 65_536),
+}
+"""Windows in bp; the latents are enough for each."""
+PASSES = ("inference", "forward and backward")
+GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "1048576"}
+"""Lets glibc return what is freed, or the second contender would find the memory of the first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchSettings:
+    """What to measure and how often."""
+
+    batches: tuple[int, ...] = (1, 8)
+    """Windows of a batch, for the whole compressor; the reading alone is measured with one."""
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    """bf16 = autocast."""
+    rounds: int = 5
+    """Measured rounds."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device; auto = CUDA where there is one."""
+    threads: int | None = None
+    """Threads on a CPU; None = as PyTorch has it. One is best on a machine that has other work."""
+    note: str = ""
+    """What the result file says about the machine, such as: shared, other jobs ran."""
+    out: Path | None = None
+    """JSON file; by default benchmarks/results/DATE_DEVICE_compressor.json."""
+    one: str | None = None
+    """Measure this case only (JSON), and print JSON; the script calls itself so."""
+    memory: bool = False
+    """With `one`: its memory instead of its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the table."""
+
+    part: str
+    preset: str
+    window_bp: int
+    batch: int
+    does: str
+
+
+class DenseCompressor(Compressor):
+    """Reads through a mask of all latents with all tokens."""
+
+    def _read(self, start_bp_BS: Tensor, num_tokens_B: Tensor, num_latents: int) -> Reading:
+        shape = self.config.compressor
+        anchor = (torch.arange(num_latents, device=start_bp_BS.device) + 0.5) * shape.bin_bp
+        distance = (anchor[:, None] - start_bp_BS[:, None] - self.config.bp_per_token / 2).abs()
+        unseen = (distance > shape.window_bp) | ~key_mask(num_tokens_B, start_bp_BS.shape[1])[:, 0]
+        bias = (-0.1 / shape.bin_bp * distance).masked_fill(unseen, float("-inf"))
+        dtype = self.latents.dtype
+        if torch.is_autocast_enabled(bias.device.type):
+            dtype = torch.get_autocast_dtype(bias.device.type)
+        return Reading("sdpa", bias=bias[:, None].to(dtype))
+
+
+def cases(settings: BenchSettings) -> Iterator[Case]:
+    """Yield all cases in the table's order."""
+    for (name, part), lengths in LENGTHS.items():
+        batches = settings.batches if part == "compressor" else (1,)
+        passes = PASSES if part == "compressor" else PASSES[1:]
+        for length, batch, does in itertools.product(lengths, batches, passes):
+            yield Case(part, name, length, batch, does)
+
+
+def shape_of(case: Case) -> ModelConfig:
+    """Return the preset with latents for the window."""
+    config = preset(case.preset)  # type: ignore[arg-type]
+    count = max(config.compressor.num_latents, -(-case.window_bp // config.compressor.bin_bp))
+    return replace(config, compressor=replace(config.compressor, num_latents=count))
+
+
+def token_starts(case: Case, mean_bp: float) -> tuple[Tensor, Tensor]:
+    """Return starts (B, S) and the number of tokens of each row."""
+    draw = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 2 * int(mean_bp), (case.batch, case.window_bp), generator=draw)
+    starts = lengths.cumsum(dim=1) - lengths[:, :1]
+    counts = (starts < case.window_bp).sum(dim=1)
+    return starts[:, : int(counts.max())].clamp_max(case.window_bp).contiguous(), counts
+
+
+def steps(case: Case, device: torch.device) -> dict[str, Callable[[], Any]]:
+    """Return what is measured: a step of each contender."""
+    torch.manual_seed(0)
+    config = shape_of(case)
+    starts, counts = (x.to(device) for x in token_starts(case, config.bp_per_token))
+    bases = torch.full_like(counts, case.window_bp)
+    ours, dense = (kind(config).to(device) for kind in (Compressor, DenseCompressor))
+    for weight in ours.parameters():
+        torch.nn.init.normal_(weight, std=0.05)
+    dense.load_state_dict(ours.state_dict())
+    states = torch.randn(*starts.shape, config.width, device=device)
+    shape, latents = config.compressor, -(-case.window_bp // config.compressor.bin_bp)
+    width = config.width // shape.heads
+    sizes = ((shape.heads, latents), *2 * ((shape.kv_heads, starts.shape[1]),))
+    qkv = [torch.randn(case.batch, *size, width, device=device) for size in sizes]
+
+    def whole(compressor: Compressor) -> Callable[..., Tensor]:
+        return lambda x: compressor(x, starts, counts, bases, case.window_bp)
+
+    def reading(compressor: Compressor) -> Callable[..., Tensor]:
+        return lambda *x: attend_anchored(*x, compressor._read(starts, counts, latents))
+
+    make, given = (whole, [states]) if case.part == "compressor" else (reading, qkv)
+    kinds = {"blocks": make(ours), "dense mask": make(dense)}
+    return {name: in_pass(case.does, evaluate, given) for name, evaluate in kinds.items()}
+
+
+def in_pass(
+    does: str, evaluate: Callable[..., Tensor], given: list[Tensor]
+) -> Callable[[], Tensor | None]:
+    """Return a step that evaluates, with its backward pass if asked for."""
+
+    def step() -> Tensor | None:
+        if does == "inference":
+            with torch.inference_mode():
+                return evaluate(*given)
+        evaluate(*(x.detach().requires_grad_() for x in given)).sum().backward()
+        return None
+
+    return step
+
+
+def measure_one(settings: BenchSettings) -> int:
+    """Measure one case and print the figures as JSON."""
+    assert settings.one is not None
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device, case = measure.choose_device(settings.device), Case(**json.loads(settings.one))
+    found: dict[str, Any]
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.dtype == "bf16"):
+        for step in steps(replace(case, window_bp=1024, batch=1), device).values():
+            step()  # what libraries take once is no cost of either
+        both = steps(case, device)
+        if settings.memory:
+            found = {name: {"peak_mib": peak_mib(step, device)} for name, step in both.items()}
+        else:
+            found = measure.time_in_turn(both, device, rounds=settings.rounds, warmup=0)
+    print(json.dumps(found))
+    return 0
+
+
+def peak_mib(step: Callable[[], Any], device: torch.device) -> float:
+    """Return the growth of the peak memory in one step."""
+    peak = measure.PeakMemory(device)
+    step()
+    return round(peak.growth_mib(), 1)
+
+
+def ask(settings: BenchSettings, case: Case) -> dict[str, dict[str, float]]:
+    """Measure one case, time and memory in a process each."""
+    flags = [f"--{key}={getattr(settings, key)}" for key in ("dtype", "rounds", "device")]
+    flags += [f"--threads={settings.threads}"] if settings.threads else []
+    command = [sys.executable, __file__, "--one", json.dumps(asdict(case)), *flags]
+    found: dict[str, dict[str, float]] = {}
+    for more, changes in (([], {}), (["--memory"], GIVE_BACK)):
+        result = subprocess.run(
+            [*command, *more], capture_output=True, text=True, env=os.environ | changes
+        )
+        if result.returncode:
+            reason = (result.stderr.strip().splitlines() or ["killed"])[-1]
+            raise RuntimeError(f"{case}: {reason}")
+        for name, row in json.loads(result.stdout.strip().splitlines()[-1]).items():
+            found.setdefault(name, {}).update(row)
+    return found
+
+
+def bench(settings: BenchSettings) -> int:
+    """Measure everything, print a table and write JSON."""
+    if settings.one is not None:
+        return measure_one(settings)
+    device = measure.choose_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    out = settings.out or measure.result_path(device, "compressor")
+    record: dict[str, Any] = {
+        "what": "compressor, and its cross-attention alone, against the window's length",
+        **measure.environment(device),
+        "note": settings.note,
+        "dtype": settings.dtype,
+        "results": [],
+    }
+    print("| part | preset | window bp | batch | pass | ms | dense ms | times | MiB | dense MiB |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for case in cases(settings):
+        row = ask(settings, case)
+        pair = [row[name] for name in ("blocks", "dense mask")]
+        ms, dense_ms = (its.get("cpu_ms", its["median_ms"]) for its in pair)
+        cells = (*asdict(case).values(), ms, dense_ms, round(dense_ms / ms, 2))
+        print(
+            "|", " | ".join(map(str, (*cells, *(its["peak_mib"] for its in pair)))), "|", flush=True
+        )
+        record["results"].append({**asdict(case), **row})
+        save_json(out, record)
+    print(f"\nwritten: {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(bench, BenchSettings, None, name="bench_compressor", description=__doc__ or ""))
