@@ -152,7 +152,7 @@ def make_ours(
         figures=figures,
         more={
             "active_parameters": active_parameters(model),
-            "padded_tflop": round(padded_flops(config, batches).total / 1e12, 4),
+            "padded_tflop": round(padded_flops(config, batches).total / 1e12, 6),
         },
     )
 

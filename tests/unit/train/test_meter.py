@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,3 +91,21 @@ def test_without_shape_or_peak_there_is_no_utilisation(batch: Batch, known: Any)
 
 def test_the_peak_of_a_cpu_is_not_guessed() -> None:
     assert device_peak(torch.device("cpu"), "bf16") is None
+
+
+def test_a_run_tells_its_utilisation_in_the_line_and_the_metrics_where_the_peak_is_known(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "genet5")
+    toy.trainer(toy.config(tmp_path / "unknown", max_steps=1), shape=preset("nano")).run()
+    monkeypatch.setattr("genet5.train.loop.device_peak", lambda device, precision: 1e9)
+    assert "| mfu" not in caplog.text
+    toy.trainer(toy.config(tmp_path / "known", max_steps=1), shape=preset("nano")).run()
+    assert "| mfu" in caplog.text
+    for name, is_told in (("unknown", False), ("known", True)):
+        (row,) = [
+            row
+            for row in map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
+            if row["kind"] == "train"
+        ]
+        assert (row.get("mfu_pct", 0) > 0) is is_told

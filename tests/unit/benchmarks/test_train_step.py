@@ -1,0 +1,192 @@
+"""The benchmark of a training step: what it counts, what it searches, and that its peers are as large as it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import bench_train_step
+import gene_batches
+import peer_seq2seq
+import pytest
+import sweep_train_step
+import torch
+import train_step
+from live_bytes import LiveBytes
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from genet5.config.model import ModelConfig, preset
+from genet5.model import GeneT5
+from genet5.train.flops import Flops, batch_flops, training_flops
+from genet5.train.meter import window_sizes
+
+CPU = torch.device("cpu")
+SETTINGS = train_step.BenchSettings(precision="fp32")
+
+
+def tiny(experts: int = 0) -> ModelConfig:
+    part = {"layers": 2, "heads": 2, "ff_dim": 32}
+    nano = preset("nano")
+    return replace(
+        nano,
+        width=32,
+        base_channels=8,
+        sequence_vocab=gene_batches.VOCABULARY,
+        encoder=replace(nano.encoder, **part),
+        compressor=replace(nano.compressor, **part),
+        decoder=replace(
+            nano.decoder,
+            cross_kv_heads=2,
+            num_experts=experts,
+            moe_top_k=min(2, experts) or 1,
+            **part,
+        ),
+    )
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 7, 8, 9, 30, 57, 64, 100, 127, 128])
+def test_the_search_comes_within_an_eighth_of_what_fits(most: int) -> None:
+    tried = []
+
+    def fits(number: int) -> bool:
+        tried.append(number)
+        return number <= most
+
+    found = bench_train_step.largest(fits, 128)
+    assert found <= most
+    assert most - found <= max(0, most // 8)
+    assert len(tried) < 12
+    assert max(tried) <= 128
+
+
+def test_the_search_says_when_nothing_fits_and_stops_at_the_limit() -> None:
+    assert bench_train_step.largest(lambda number: False, 128) == 0
+    assert bench_train_step.largest(lambda number: True, 100) == 100
+    assert bench_train_step.largest(lambda number: True, 1) == 1
+
+
+def test_windows_hold_genes_and_micro_batches_have_no_padding_among_tokens() -> None:
+    windows = gene_batches.gene_windows(3072, 5)
+    batches = gene_batches.micro_batches(windows, 2)
+    assert [len(batch.window_ids) for batch in batches] == [2, 2]
+    sizes = [size for batch in batches for size in window_sizes(batch)]
+    assert {(size.tokens, size.bases) for size in sizes} == {(512, 3072)}
+    assert all(size.positions >= 2 for size in sizes)
+    assert batches[0].inputs.input_ids.shape == (2, 512)
+
+
+def test_the_loop_trains_the_benchmarks_model_and_tells_its_experts_load() -> None:
+    batches = gene_batches.micro_batches(gene_batches.gene_windows(1536, 2), 1)
+    ours = train_step.make_ours(tiny(experts=4), SETTINGS, CPU, batches)
+    before = ours.model.decoder.layers[0].feedforward.up.detach().clone()
+    ours.step()
+    ours.step()
+    assert not torch.equal(ours.model.decoder.layers[0].feedforward.up, before)
+    assert ours.figures()["expert_load_max"] >= 1
+    each = [training_flops(batch_flops(tiny(experts=4), window_sizes(b))).total for b in batches]
+    assert ours.flops.total == pytest.approx(sum(each) / 2, rel=1e-6)
+    assert 1e12 * ours.more["padded_tflop"] >= 0.9 * ours.flops.total
+
+
+def test_active_weights_leave_out_experts_that_a_token_does_not_use() -> None:
+    dense, four = (GeneT5(tiny(experts)) for experts in (0, 4))
+    router = 2 * 4 * 32
+    bigger = sum(w.numel() for w in four.parameters()) - sum(w.numel() for w in dense.parameters())
+    layer = 3 * 32 * 32
+    assert bigger == 2 * 3 * layer + router
+    assert train_step.active_parameters(dense) == sum(w.numel() for w in dense.parameters())
+    assert train_step.active_parameters(four) == train_step.active_parameters(dense) + 2 * layer + router  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["nano", "small", "dense300m", "base"])
+def test_shapes_have_the_size_they_are_named_for(name: train_step.ShapeName) -> None:
+    with torch.device("meta"):
+        model = GeneT5(train_step.shape(name))
+    wanted = {"nano": 6.6e6, "small": 63e6, "dense300m": 300e6, "base": 1.55e9}[name]
+    assert sum(w.numel() for w in model.parameters()) == pytest.approx(wanted, rel=0.04)
+
+
+@pytest.mark.parametrize("peer", ["t5", "bart"])
+@pytest.mark.parametrize("name", ["nano", "dense300m"])
+def test_peers_have_as_many_weights_within_three_percent(
+    peer: peer_seq2seq.PeerName, name: train_step.ShapeName
+) -> None:
+    pytest.importorskip("transformers", reason="needs the extra bench")
+    config = train_step.shape(name)
+    with torch.device("meta"):
+        active = train_step.active_parameters(GeneT5(config))
+        shape = peer_seq2seq.peer_shape(peer, config, active, 1024)
+        found = sum(w.numel() for w in peer_seq2seq.make_peer(peer, shape).parameters())
+    assert found == pytest.approx(active, rel=0.03)
+
+
+def test_a_width_is_found_on_a_straight_line() -> None:
+    assert peer_seq2seq.fit_ff_dim(lambda ff: 1000 + 6 * ff, 1000 + 6 * 320) == 320
+    assert peer_seq2seq.fit_ff_dim(lambda ff: 1000 + 6 * ff, 10) == 64
+
+
+@pytest.mark.parametrize("peer", ["t5", "bart"])
+def test_peers_flops_are_torchs_count_but_for_the_labels_behind(
+    peer: peer_seq2seq.PeerName,
+) -> None:
+    pytest.importorskip("transformers", reason="needs the extra bench")
+    config = tiny()
+    (batch,) = gene_batches.micro_batches(gene_batches.gene_windows(600, 1), 1)
+    shape = peer_seq2seq.peer_shape(peer, config, 300_000, 200)
+    model = peer_seq2seq.make_peer(peer, shape)
+    given = peer_seq2seq.peer_inputs(batch, shape.vocab, CPU)
+    source, target = given["input_ids"].shape[1], given["labels"].shape[1]
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(**given)
+    sizes = replace(window_sizes(batch)[0], tokens=source, labels=target + 1)
+    ours = peer_seq2seq.peer_flops(peer, shape, [sizes])
+    unseen = 4 * (target * (target - 1) // 2) * shape.width * shape.decoder_layers
+    assert isinstance(ours, Flops)
+    assert counter.get_total_flops() == ours.total + unseen
+
+
+def test_a_peer_learns_from_its_step() -> None:
+    pytest.importorskip("transformers", reason="needs the extra bench")
+    (batch,) = gene_batches.micro_batches(gene_batches.gene_windows(600, 1), 1)
+    contender = train_step.make_peer("t5", tiny(), SETTINGS, CPU, [batch], 300_000)
+    before = contender.model.shared.weight.detach().clone()
+    contender.step()
+    assert not torch.equal(contender.model.shared.weight, before)
+
+
+def test_live_bytes_follow_tensors_until_they_are_freed() -> None:
+    weight = torch.ones(100, 100, requires_grad=True)
+    with LiveBytes() as live:
+        x = torch.ones(100, 100)
+        kept = (x @ weight).relu()
+        part = kept[:50]
+        del kept
+        assert live.now == 2 * 40_000  # x and the base of `part`; the product is freed
+        del x, part
+    assert live.now == 0
+    assert live.peak == 3 * 40_000
+
+
+def test_a_row_tells_speed_from_processor_time_on_a_cpu() -> None:
+    batches = gene_batches.micro_batches(gene_batches.gene_windows(600, 2), 1)
+    ours = train_step.make_ours(tiny(), SETTINGS, CPU, batches)
+    ours.step()
+    found = train_step.row(ours, {"median_ms": 900.0, "cpu_ms": 500.0}, CPU)
+    assert found["tokens_per_s"] == 200
+    assert found["bp_per_s"] == 1200
+    assert found["padding_pct"] == pytest.approx(100 * 4 / 104, abs=0.01)
+    assert found["tflop_per_s"] == pytest.approx(ours.flops.total / 0.5e12, abs=1e-4)
+    other = {**found, "tokens_per_s": 100.0}
+    bench_train_step.relate([found, other], 1e12, 2e12)
+    assert (found["genet5_is_faster_by"], other["genet5_is_faster_by"]) == (1, 2)
+    assert found["mfu_pct"] == pytest.approx(found["tflop_per_s"] * 100, abs=0.01)
+
+
+def test_every_sweep_changes_one_thing_and_keeps_the_bases() -> None:
+    cases = sweep_train_step.cases()
+    assert {case.question for case in cases} == {"window_bp", "latents", "experts"}
+    for case in cases:
+        assert sweep_train_step.BASES % case.window_bp == 0
+        assert case.window_bp <= case.config.max_window_bp
+    counts = [-(-6144 // c.config.compressor.bin_bp) for c in cases if c.question == "latents"]
+    assert counts == [c.value for c in cases if c.question == "latents"] == [96, 192, 384, 768]
