@@ -337,6 +337,7 @@ def bench(settings: BenchSettings) -> int:
         "note": settings.note,
         "data": str(settings.raw_dir.name) if settings.raw_dir else "artificial",
         "rounds": settings.rounds,
+        "device_type": device.type,
         "results": [],
     }
     with tempfile.TemporaryDirectory() as name:
@@ -351,7 +352,10 @@ def bench(settings: BenchSettings) -> int:
         )
         for preset_name in names:
             packed = packed_for(preset_name, settings, base, raw, folder)
-            row = train(settings, preset_name, packed, device)
+            try:
+                row = train(settings, preset_name, packed, device)
+            except torch.OutOfMemoryError:
+                row = {"preset": preset_name, "skipped": "out of memory; lower --token_budget"}
             record["results"].append(row)
             show_steps(row, "compiled" if settings.compile else "eager")
             gc.collect()
@@ -396,6 +400,9 @@ def show_alone(found: dict[str, Any]) -> None:
 
 def show_steps(row: dict[str, Any], how: str) -> None:
     """Print one model's figures."""
+    if "skipped" in row:
+        print(f"| {row['preset']} | left out: {row['skipped']} |", flush=True)
+        return
     print(
         f"| {row['preset']} | {row['padded_tokens']} | {how} | {row['loader']['step_ms']} |"
         f" {row['synthetic']['step_ms']} | {row['ratio']:.3f} | {row['cpu_ratio']:.3f} |",
