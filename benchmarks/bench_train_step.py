@@ -6,10 +6,10 @@ finite numbers. Micro-batches of artificial gene windows are made once and take 
 mathematics needs (`genet5.train.flops`), padding left out, encoder and decoder apart; MFU relates them to the device's
 peak where that is known, and `of_matmul_pct` to the fastest large matrix product of the same run. A peer has as many
 weights as GeneT5 uses for a token (experts: the active ones) in layers of the same width, dense attention by SDPA, no
-dropout; compiled layer by layer as ours where --compile is given.
+dropout. --compile compiles our layers, --compile_peers theirs (minutes: each of their layers is compiled anew).
 
-With --micro_batch auto (on CUDA the default) a step is tried with more and more windows until memory ends. On CUDA each
-model runs alone; on a CPU those of a preset take turns, or run alone where they are large, and the processor time counts.
+With --micro_batch auto (on CUDA the default for base) a step is tried with more and more windows until memory ends. On
+CUDA each model runs alone, on a CPU those of a preset take turns where they are small, and the processor time counts.
 --sweep measures small shapes instead: step time and memory against window length, latents and experts (docs/scaling.md).
 
 Example:
@@ -22,9 +22,9 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import gene_batches
 import measure
@@ -46,10 +46,18 @@ from genet5.cli.parse import run
 from genet5.config.files import save_json
 from genet5.config.model import ModelConfig
 from genet5.dataset.batch import Batch
+from genet5.errors import ConfigError
 from genet5.model import GeneT5
 from genet5.train.meter import device_peak
 
-CPU_WINDOWS = {"nano": 8, "small": 4, "dense300m": 2, "base": 1}
+CUDA_WINDOWS: dict[str, int | Literal["auto"]] = {
+    "nano": 128,
+    "small": 128,
+    "dense300m": 64,
+    "base": "auto",
+}
+"""Micro-batch on CUDA, in windows."""
+CPU_WINDOWS: dict[str, int | Literal["auto"]] = {"nano": 8, "small": 4, "dense300m": 2, "base": 1}
 """Micro-batch on a CPU, in windows."""
 STATE_BYTES = 16
 """Weight, gradient and AdamW's two moments in fp32."""
@@ -81,38 +89,43 @@ def largest(fits: Callable[[int], bool], limit: int, start: int = 8) -> int:
     return good
 
 
-def choose_micro_batch(
-    name: ShapeName, config: ModelConfig, settings: BenchSettings, device: torch.device
-) -> int:
-    """Return the number of windows of a micro-batch."""
+def choose_micro_batch(name: ShapeName, settings: BenchSettings, device: torch.device) -> int:
+    """Return the number of windows of a micro-batch; 0 = not even one fits."""
     wanted = settings.micro_batch
     if wanted is None:
-        wanted = "auto" if device.type == "cuda" else CPU_WINDOWS[name]
-    if isinstance(wanted, int):
+        wanted = (CUDA_WINDOWS if device.type == "cuda" else CPU_WINDOWS)[name]
+    if wanted != "auto":
         return wanted
-    windows = gene_batches.gene_windows(settings.window_bp, settings.max_micro_batch)
-    plain = replace(settings, compile=False)
-
-    def fits(number: int) -> bool:
-        batches = gene_batches.micro_batches(windows[:number], number)
-        contender = make_ours(config, plain, device, batches)
-        return runs(contender.step)
-
-    found = largest(fits, settings.max_micro_batch)
+    if device.type != "cuda":
+        raise ConfigError("micro_batch", wanted, "needs CUDA; give a number of windows")
+    found = largest_micro_batch(name, settings, device)
+    free()
     torch.compiler.reset()  # what was compiled for several sizes would serve any size, more slowly
     return found
 
 
-def runs(step: Callable[[], Any]) -> bool:
-    """Whether a step fits into CUDA's memory; only then it has an effect."""
-    try:
-        step()
-        torch.cuda.synchronize()
-    except torch.OutOfMemoryError:
-        return False
-    finally:
-        free()
-    return True
+def largest_micro_batch(name: ShapeName, settings: BenchSettings, device: torch.device) -> int:
+    """Try steps on CUDA until memory ends, not compiled: compiled layers need no more."""
+    windows = gene_batches.gene_windows(settings.window_bp, settings.max_micro_batch)
+    batches = gene_batches.micro_batches(windows[:1], 1)
+    contender = make_ours(shape(name), replace(settings, compile=False), device, batches)
+
+    def fits(number: int) -> bool:
+        batches[:] = gene_batches.micro_batches(windows[:number], number)
+        try:
+            contender.step()
+            torch.cuda.synchronize()
+        except torch.OutOfMemoryError:
+            return False
+        finally:
+            contender.model.zero_grad(set_to_none=True)
+            free()
+        return True
+
+    fits(
+        1
+    )  # AdamW makes its moments in the first step: they must be there when larger ones are tried
+    return largest(fits, settings.max_micro_batch)
 
 
 def free() -> None:
@@ -141,33 +154,82 @@ def matmul_flops_per_s(device: torch.device, precision: str) -> float:
     return 2 * size**3 / best
 
 
-def relate(rows: Sequence[dict[str, Any]], peak: float | None, matmul: float) -> None:
-    """Add to each row what share of the device it used, and how ours compares."""
-    for found in rows:
-        per_s = found["tflop_per_s"] * 1e12
-        found["mfu_pct"] = None if peak is None else round(100 * per_s / peak, 2)
-        found["of_matmul_pct"] = round(100 * per_s / matmul, 2)
-        ratio = rows[0]["tokens_per_s"] / found["tokens_per_s"]
-        found["genet5_is_faster_by"] = round(ratio, 3)
+def relate(found: dict[str, Any], ours: dict[str, Any], peak: float | None, matmul: float) -> None:
+    """Add to a row what share of the device it used, and how many times as fast ours is."""
+    per_s = found["tflop_per_s"] * 1e12
+    found["mfu_pct"] = None if peak is None else round(100 * per_s / peak, 2)
+    found["of_matmul_pct"] = round(100 * per_s / matmul, 2)
+    found["genet5_is_faster_by"] = round(ours["tokens_per_s"] / found["tokens_per_s"], 3)
 
 
-def measure_preset(
-    name: ShapeName, settings: BenchSettings, device: torch.device, until: float
-) -> list[dict[str, Any]]:
-    """Measure one shape and its peers; models that memory or time do not take are rows with a reason."""
-    config = shape(name)
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Models of one shape that take turns."""
+
+    preset: ShapeName
+    models: tuple[str, ...]
+
+
+def plan(settings: BenchSettings, device: torch.device) -> list[Job]:
+    """Return the jobs in order.
+
+    On CUDA every model runs alone, ours of all shapes before any peer: time may end. On a CPU, small models take turns.
+    """
+    models = ("genet5", *settings.peers)
+    if device.type == "cuda":
+        return [Job(name, (model,)) for model in models for name in settings.presets]
+    jobs = []
+    for name in settings.presets:
+        weights, active = sizes(shape(name))
+        together = STATE_BYTES * (weights + active * len(settings.peers)) < TOGETHER_BYTES
+        jobs += [Job(name, models)] if together else [Job(name, (model,)) for model in models]
+    return jobs
+
+
+def sizes(config: ModelConfig) -> tuple[int, int]:
+    """Return a shape's weights: all, and those that a token uses."""
     with torch.device("meta"):
-        weights = GeneT5(config)
-    active = active_parameters(weights)
-    if device.type == "cpu":
-        needed = STATE_BYTES * sum(weight.numel() for weight in weights.parameters())
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if needed > 0.6 * memory:
-            reason = f"weights, gradients and AdamW take {needed / 1e9:.0f} of this machine's {memory / 1e9:.0f} GB"
-            return [{"preset": name, "model": "genet5", "skipped": reason}]
-    number = choose_micro_batch(name, config, settings, device)
-    if not number:
-        return [{"preset": name, "model": "genet5", "skipped": "not even one window fits"}]
+        model = GeneT5(config)
+    return sum(weight.numel() for weight in model.parameters()), active_parameters(model)
+
+
+def obstacle(name: ShapeName, device: torch.device) -> str | None:
+    """Say why a shape cannot be trained on this machine's CPU, if so."""
+    needed = STATE_BYTES * sizes(shape(name))[0]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if device.type == "cuda" or needed < 0.6 * memory:
+        return None
+    return f"weights, gradients and AdamW take {needed / 1e9:.0f} of this machine's {memory / 1e9:.0f} GB"
+
+
+def measured(
+    settings: BenchSettings, device: torch.device, until: float
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each model; what memory or time does not take is a row with the reason."""
+    numbers: dict[str, int] = {}
+    for job in plan(settings, device):
+        name = job.preset
+        reason = obstacle(name, device)
+        if reason is None and time.perf_counter() > until:
+            reason = "--limit_s was over"
+        if reason is None and name not in numbers:
+            numbers[name] = choose_micro_batch(name, settings, device)
+        if reason is None and not numbers[name]:
+            reason = "not even one window fits"
+        if reason is not None:
+            yield from ({"preset": name, "model": model, "skipped": reason} for model in job.models)
+        else:
+            rows = measure_job(job, numbers[name], settings, device)
+            numbers[name] = rows[0].get("micro_batch", numbers[name])
+            yield from rows
+
+
+def measure_job(
+    job: Job, number: int, settings: BenchSettings, device: torch.device
+) -> list[dict[str, Any]]:
+    """Measure a job's models with micro-batches of `number` windows."""
+    config = shape(job.preset)
+    active = sizes(config)[1]
     windows = gene_batches.gene_windows(settings.window_bp, number * settings.batches)
     makers: dict[str, Callable[[list[Batch]], Contender]] = {
         "genet5": lambda batches: make_ours(config, settings, device, batches)
@@ -176,15 +238,9 @@ def measure_preset(
         makers[peer] = lambda batches, peer=peer: make_peer(
             peer, config, settings, device, batches, active
         )
-    together = device.type == "cpu" and STATE_BYTES * active * len(makers) < TOGETHER_BYTES
-    groups = [list(makers)] if together else [[model] for model in makers]
-    rows: list[dict[str, Any]] = []
-    for group in groups:
-        if time.perf_counter() > until:
-            rows += [{"model": model, "skipped": "--limit_s was over"} for model in group]
-            continue
-        rows += measure_group({model: makers[model] for model in group}, windows, number, settings, device)  # fmt: skip
-    return [{"preset": name, **found} for found in rows]
+    chosen = {model: makers[model] for model in job.models}
+    rows = measure_group(chosen, windows, number, settings, device)
+    return [{"preset": job.preset, **found} for found in rows]
 
 
 def measure_group(
@@ -274,13 +330,12 @@ def bench(settings: BenchSettings) -> int:
         "results": [],
     }  # fmt: skip
     print(_HEAD)
-    for name in settings.presets:
-        rows = measure_preset(name, settings, device, until)
-        done = [found for found in rows if "skipped" not in found]
-        relate(done, peak, matmul)
-        for found in rows:
-            print(line(found, device), flush=True)
-        record["results"] += rows
+    for found in measured(settings, device, until):
+        if "skipped" not in found:
+            ours = next((row for row in record["results"] if row["preset"] == found["preset"]), found)  # fmt: skip
+            relate(found, ours, peak, matmul)
+        record["results"].append(found)
+        print(line(found, device), flush=True)
     record["seconds"] = round(time.perf_counter() - begin, 1)
     out = settings.out or measure.result_path(device, "train_step")
     save_json(out, record)

@@ -47,7 +47,8 @@ class BenchSettings:
     peers: tuple[peer_seq2seq.PeerName, ...] = ("t5", "bart")
     """Models of transformers to measure beside each."""
     micro_batch: int | Literal["auto"] | None = None
-    """Windows of a micro-batch; auto = as many as memory takes (CUDA); None = auto on CUDA, few on a CPU."""
+    """Windows of a micro-batch; auto = as many as memory takes (CUDA); None = auto for base on CUDA, else as
+    many as use the device well."""
     max_micro_batch: int = 128
     """Most windows that auto tries."""
     window_bp: int = 6144
@@ -57,7 +58,9 @@ class BenchSettings:
     rounds: int = 10
     """Measured rounds."""
     compile: bool = False
-    """Compile each layer of all models."""
+    """Compile each of our layers."""
+    compile_peers: bool = False
+    """Compile each of the peers' layers."""
     attention: AttentionName = "auto"
     """What computes the encoder's windowed attention."""
     gradient_checkpointing: bool = False
@@ -151,6 +154,7 @@ def make_ours(
         flops=mean_flops([batch_flops(config, windows) for windows in sizes]),
         figures=figures,
         more={
+            "compiled": settings.compile,
             "active_parameters": active_parameters(model),
             "padded_tflop": round(padded_flops(config, batches).total / 1e12, 6),
         },
@@ -222,7 +226,7 @@ def make_peer(
     with device:
         model = peer_seq2seq.make_peer(name, found)
     model = model.to(device).train()
-    if settings.compile:
+    if settings.compile_peers:
         peer_seq2seq.compile_layers(model)
     inputs = [peer_seq2seq.peer_inputs(batch, found.vocab, device) for batch in batches]
     optimizer = build_optimizer(model, OptimConfig())
@@ -236,7 +240,7 @@ def make_peer(
         parameters=sum(weight.numel() for weight in model.parameters()),
         batches=batches,
         flops=mean_flops(each),
-        more={"ff_dim": found.ff_dim},
+        more={"ff_dim": found.ff_dim, "compiled": settings.compile_peers},
     )
 
 

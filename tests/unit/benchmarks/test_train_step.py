@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from genet5.config.model import ModelConfig, preset
+from genet5.errors import ConfigError
 from genet5.model import GeneT5
 from genet5.train.flops import Flops, batch_flops, training_flops
 from genet5.train.meter import window_sizes
@@ -177,9 +178,38 @@ def test_a_row_tells_speed_from_processor_time_on_a_cpu() -> None:
     assert found["padding_pct"] == pytest.approx(100 * 4 / 104, abs=0.01)
     assert found["tflop_per_s"] == pytest.approx(ours.flops.total / 0.5e12, abs=1e-4)
     other = {**found, "tokens_per_s": 100.0}
-    bench_train_step.relate([found, other], 1e12, 2e12)
+    for each in (found, other):
+        bench_train_step.relate(each, found, 1e12, 2e12)
     assert (found["genet5_is_faster_by"], other["genet5_is_faster_by"]) == (1, 2)
     assert found["mfu_pct"] == pytest.approx(found["tflop_per_s"] * 100, abs=0.01)
+
+
+def test_on_a_gpu_our_models_come_before_any_peer_and_on_a_cpu_small_ones_take_turns() -> None:
+    settings = train_step.BenchSettings(presets=("nano", "dense300m"), peers=("t5",))
+    jobs = [
+        (job.preset, job.models) for job in bench_train_step.plan(settings, torch.device("cuda"))
+    ]
+    assert jobs == [("nano", ("genet5",)), ("dense300m", ("genet5",)), ("nano", ("t5",)), ("dense300m", ("t5",))]  # fmt: skip
+    jobs = [(job.preset, job.models) for job in bench_train_step.plan(settings, CPU)]
+    assert jobs == [("nano", ("genet5", "t5")), ("dense300m", ("genet5",)), ("dense300m", ("t5",))]
+
+
+def test_auto_needs_a_device_whose_memory_ends() -> None:
+    settings = train_step.BenchSettings(micro_batch="auto")
+    with pytest.raises(ConfigError, match="needs CUDA; give a number of windows"):
+        bench_train_step.choose_micro_batch("nano", settings, CPU)
+
+
+def test_what_memory_or_time_does_not_take_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_train_step.os, "sysconf", lambda name: 100_000)  # 10 GB
+    settings = train_step.BenchSettings(presets=("base", "nano"), peers=("t5",))
+    rows = list(bench_train_step.measured(settings, CPU, until=0.0))
+    assert [(row["preset"], row["model"]) for row in rows] == [
+        ("base", "genet5"), ("base", "t5"), ("nano", "genet5"), ("nano", "t5"),
+    ]  # fmt: skip
+    assert rows[0]["skipped"] == "weights, gradients and AdamW take 25 of this machine's 10 GB"
+    assert rows[2]["skipped"] == "--limit_s was over"
+    assert bench_train_step.line(rows[2], CPU).startswith("| nano | genet5 | left out: --limit_s")
 
 
 def test_every_sweep_changes_one_thing_and_keeps_the_bases() -> None:
