@@ -4,8 +4,8 @@
 Two parts: `compressor`, whole, from token states to latents; and `reading`, its cross-attention alone (queries, keys and
 values given), which says how the cost grows once the window is long. The peer holds a mask of all latents with all tokens,
 as the compressor did at first. Tokens have 1 to 2 n - 1 bp, n = the preset's mean. Both take turns in one
-process for each case; memory is measured in another, as the growth of the peak over what the inputs take (resident on a
-CPU, where freed blocks go back at once; allocated on CUDA).
+process for each case; their memory is measured in one each, as the growth of the peak over what the inputs take (resident
+on a CPU, allocated on CUDA).
 
 Example:
     python benchmarks/bench_compressor.py --threads 1 --rounds 3
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -42,8 +41,7 @@ LENGTHS = {
 }
 """Windows in bp; the latents are enough for each."""
 PASSES = ("inference", "forward and backward")
-GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "1048576"}
-"""Lets glibc return what is freed, or the second contender would find the memory of the first."""
+CONTENDERS = ("blocks", "dense mask")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +50,8 @@ class BenchSettings:
 
     batches: tuple[int, ...] = (1, 8)
     """Windows of a batch, for the whole compressor; the reading alone is measured with one."""
+    most_bp: int = 200_000
+    """Leave out batches of more bases."""
     dtype: Literal["fp32", "bf16"] = "fp32"
     """bf16 = autocast."""
     rounds: int = 5
@@ -66,8 +66,8 @@ class BenchSettings:
     """JSON file; by default benchmarks/results/DATE_DEVICE_compressor.json."""
     one: str | None = None
     """Measure this case only (JSON), and print JSON; the script calls itself so."""
-    memory: bool = False
-    """With `one`: its memory instead of its time."""
+    memory: str | None = None
+    """With `one`: the memory of this contender instead of the time of both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,8 @@ def cases(settings: BenchSettings) -> Iterator[Case]:
         batches = settings.batches if part == "compressor" else (1,)
         passes = PASSES if part == "compressor" else PASSES[1:]
         for length, batch, does in itertools.product(lengths, batches, passes):
-            yield Case(part, name, length, batch, does)
+            if length * batch <= settings.most_bp:
+                yield Case(part, name, length, batch, does)
 
 
 def shape_of(case: Case) -> ModelConfig:
@@ -144,7 +145,7 @@ def steps(case: Case, device: torch.device) -> dict[str, Callable[[], Any]]:
         return lambda *x: attend_anchored(*x, compressor._read(starts, counts, latents))
 
     make, given = (whole, [states]) if case.part == "compressor" else (reading, qkv)
-    kinds = {"blocks": make(ours), "dense mask": make(dense)}
+    kinds = dict(zip(CONTENDERS, (make(ours), make(dense)), strict=True))
     return {name: in_pass(case.does, evaluate, given) for name, evaluate in kinds.items()}
 
 
@@ -175,7 +176,7 @@ def measure_one(settings: BenchSettings) -> int:
             step()  # what libraries take once is no cost of either
         both = steps(case, device)
         if settings.memory:
-            found = {name: {"peak_mib": peak_mib(step, device)} for name, step in both.items()}
+            found = {settings.memory: {"peak_mib": peak_mib(both[settings.memory], device)}}
         else:
             found = measure.time_in_turn(both, device, rounds=settings.rounds, warmup=0)
     print(json.dumps(found))
@@ -190,15 +191,13 @@ def peak_mib(step: Callable[[], Any], device: torch.device) -> float:
 
 
 def ask(settings: BenchSettings, case: Case) -> dict[str, dict[str, float]]:
-    """Measure one case, time and memory in a process each."""
+    """Measure one case: the time of both in one process, the memory of each in one of its own."""
     flags = [f"--{key}={getattr(settings, key)}" for key in ("dtype", "rounds", "device")]
     flags += [f"--threads={settings.threads}"] if settings.threads else []
     command = [sys.executable, __file__, "--one", json.dumps(asdict(case)), *flags]
     found: dict[str, dict[str, float]] = {}
-    for more, changes in (([], {}), (["--memory"], GIVE_BACK)):
-        result = subprocess.run(
-            [*command, *more], capture_output=True, text=True, env=os.environ | changes
-        )
+    for more in ([], *(["--memory", name] for name in CONTENDERS)):
+        result = subprocess.run([*command, *more], capture_output=True, text=True)
         if result.returncode:
             reason = (result.stderr.strip().splitlines() or ["killed"])[-1]
             raise RuntimeError(f"{case}: {reason}")
@@ -226,7 +225,7 @@ def bench(settings: BenchSettings) -> int:
     print("|---|---|---|---|---|---|---|---|---|---|")
     for case in cases(settings):
         row = ask(settings, case)
-        pair = [row[name] for name in ("blocks", "dense mask")]
+        pair = [row[name] for name in CONTENDERS]
         ms, dense_ms = (its.get("cpu_ms", its["median_ms"]) for its in pair)
         cells = (*asdict(case).values(), ms, dense_ms, round(dense_ms / ms, 2))
         print(
