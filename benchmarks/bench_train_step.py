@@ -22,7 +22,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -46,6 +46,7 @@ from genet5.cli.parse import run
 from genet5.config.files import save_json
 from genet5.config.model import ModelConfig
 from genet5.dataset.batch import Batch
+from genet5.dataset.windows import Window
 from genet5.errors import ConfigError
 from genet5.model import GeneT5
 from genet5.train.meter import device_peak
@@ -61,6 +62,7 @@ CPU_WINDOWS: dict[str, int | Literal["auto"]] = {"nano": 8, "small": 4, "dense30
 """Micro-batch on a CPU, in windows."""
 STATE_BYTES = 16
 """Weight, gradient and AdamW's two moments in fp32."""
+Maker = Callable[[list[Batch]], Contender]
 TOGETHER_BYTES = 4e9
 """On a CPU the models of a preset take turns if their states are smaller than this."""
 
@@ -122,9 +124,7 @@ def largest_micro_batch(name: ShapeName, settings: BenchSettings, device: torch.
             free()
         return True
 
-    fits(
-        1
-    )  # AdamW makes its moments in the first step: they must be there when larger ones are tried
+    fits(1)  # the first step makes AdamW's moments, which must be there when larger ones are tried
     return largest(fits, settings.max_micro_batch)
 
 
@@ -231,7 +231,7 @@ def measure_job(
     config = shape(job.preset)
     active = sizes(config)[1]
     windows = gene_batches.gene_windows(settings.window_bp, number * settings.batches)
-    makers: dict[str, Callable[[list[Batch]], Contender]] = {
+    makers: dict[str, Maker] = {
         "genet5": lambda batches: make_ours(config, settings, device, batches)
     }
     for peer in settings.peers:
@@ -244,37 +244,45 @@ def measure_job(
 
 
 def measure_group(
-    makers: dict[str, Callable[[list[Batch]], Contender]],
-    windows: Sequence[Any],
+    makers: Mapping[str, Maker],
+    windows: Sequence[Window],
     number: int,
     settings: BenchSettings,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """Measure models that take turns; on CUDA one that runs out of memory gets three quarters of its windows."""
-    while True:
-        batches = gene_batches.micro_batches(windows, number)[: settings.batches]
-        if device.type == "cuda":
-            batches = [batch.pin_memory() for batch in batches]  # as the loader gives them
-        contenders: dict[str, Contender] = {}
+    """Measure models that take turns; what runs out of CUDA's memory gets three quarters of its windows."""
+    while number:
         try:
-            contenders = {name: make(batches) for name, make in makers.items()}
-            steps = {name: contender.step for name, contender in contenders.items()}
-            times = measure.time_in_turn(steps, device, rounds=settings.rounds, warmup=3)
-            if device.type == "cpu" and not settings.compile:
-                for name, contender in contenders.items():
-                    times[name]["peak_mib"] = tensor_peak_mib(contender)
-            return [
-                {"model": name, **row(contender, times[name], device)}
-                for name, contender in contenders.items()
-            ]
+            return measure_once(makers, windows, number, settings, device)
         except torch.OutOfMemoryError:
-            if number == 1:
-                return [{"model": name, "skipped": "not even one window fits"} for name in makers]
-            number = max(1, 3 * number // 4)
+            number = 3 * number // 4
         finally:
-            contenders.clear()
             torch.compiler.reset()
             free()
+    return [{"model": name, "skipped": "not even one window fits"} for name in makers]
+
+
+def measure_once(
+    makers: Mapping[str, Maker],
+    windows: Sequence[Window],
+    number: int,
+    settings: BenchSettings,
+    device: torch.device,
+) -> list[dict[str, Any]]:
+    """Measure models that take turns, with micro-batches of `number` windows."""
+    batches = gene_batches.micro_batches(windows, number)[: settings.batches]
+    if device.type == "cuda":
+        batches = [batch.pin_memory() for batch in batches]  # as the loader gives them
+    contenders = {name: make(batches) for name, make in makers.items()}
+    steps = {name: contender.step for name, contender in contenders.items()}
+    times = measure.time_in_turn(steps, device, rounds=settings.rounds, warmup=3)
+    if device.type == "cpu" and not settings.compile:
+        for name, contender in contenders.items():
+            times[name]["peak_mib"] = tensor_peak_mib(contender)
+    return [
+        {"model": name, **row(contender, times[name], device)}
+        for name, contender in contenders.items()
+    ]
 
 
 def tensor_peak_mib(contender: Contender) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import bench_train_step
 import gene_batches
@@ -192,6 +193,21 @@ def test_on_a_gpu_our_models_come_before_any_peer_and_on_a_cpu_small_ones_take_t
     assert jobs == [("nano", ("genet5",)), ("dense300m", ("genet5",)), ("nano", ("t5",)), ("dense300m", ("t5",))]  # fmt: skip
     jobs = [(job.preset, job.models) for job in bench_train_step.plan(settings, CPU)]
     assert jobs == [("nano", ("genet5", "t5")), ("dense300m", ("genet5",)), ("dense300m", ("t5",))]
+
+
+def test_what_runs_out_of_memory_gets_fewer_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def once(makers: Any, windows: Any, number: int, settings: Any, device: Any) -> Any:
+        tried.append(number)
+        if number > 9:
+            raise torch.OutOfMemoryError("too large")
+        return [{"model": name, "micro_batch": number} for name in makers]
+
+    monkeypatch.setattr(bench_train_step, "measure_once", once)
+    found = bench_train_step.measure_group({"t5": None}, [], 20, SETTINGS, CPU)
+    assert tried == [20, 15, 11, 8]
+    assert found == [{"model": "t5", "micro_batch": 8}]
 
 
 def test_auto_needs_a_device_whose_memory_ends() -> None:
