@@ -6,14 +6,17 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.slow
 PATIENCE_S = 200
+LIB = Path(__file__).resolve().parents[2] / "lib/genet5"
 
 # Rank 1 of the first attempt kills itself; whoever runs joins a sum over both.
 WORKER = """
@@ -126,3 +129,49 @@ def test_the_network_is_checked_and_measured(
     (row,) = record["results"]
     assert row["algorithm_gb_s"] == pytest.approx(2**20 / 1e6 / row["median_ms"], rel=1e-2)
     assert row["bus_gb_s"] == row["algorithm_gb_s"]  # 2 (n - 1) / n = 1 for two
+
+
+# The command itself, with less patience than 45 s.
+IMPATIENT = """
+import sys
+from genet5.train import liveness
+liveness.watch_ranks.__wrapped__.__kwdefaults__.update(limit_s=4.0, interval_s=0.5)
+from genet5.cli.finet import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(
+    "watch_ranks" not in (LIB / "train/dist.py").read_text(encoding="utf-8"),
+    reason="ranks do not watch each other yet",
+)
+def test_a_cut_cable_ends_both_nodes_with_the_reason(
+    root: Path, toy_run: Path, tmp_path: Path, two_nodes: list[str]
+) -> None:
+    (tmp_path / "finet.py").write_text(IMPATIENT)
+    apart = (
+        "--max_steps 1000000 --nnodes 2 --node-rank {node} --nproc-per-node 1 --master 192.168.100.10 --interface eth0 "
+        f"--script {tmp_path / 'finet.py'}"
+    )
+    command = [*two_nodes, *training(root, toy_run, tmp_path / "out", *apart.split())]
+    metrics, deadline = tmp_path / "out/metrics.jsonl", time.monotonic() + PATIENCE_S
+    with (tmp_path / "log").open("w+") as log:
+        process = subprocess.Popen(
+            command, env=environment() | {"PYTHONPATH": str(LIB.parent)}, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            while not (metrics.exists() and metrics.stat().st_size):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            process.send_signal(signal.SIGUSR1)
+            code = process.wait(PATIENCE_S)
+        finally:
+            process.terminate()
+            process.wait()
+        log.seek(0)
+        said = log.read()
+    assert code == 1, said[-3000:]
+    for here, there in ((0, 1), (1, 0)):
+        assert re.search(rf"\[rank {here}\] rank {there} on host .* has not been heard of", said), said[-3000:]  # fmt: skip
