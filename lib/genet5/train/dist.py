@@ -9,7 +9,9 @@ LOCAL_RANK and TORCHELASTIC_RESTART_COUNT.
 
 from __future__ import annotations
 
+import gc
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from genet5.errors import ConfigError
 
 TIMEOUT = timedelta(hours=2)
 """Rank 0 decodes validation windows while the others wait."""
+_QUIET_SLICES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +107,16 @@ def distributed(device: str = "auto") -> Iterator[Ranks]:
         background = dist.new_group(backend="gloo", timeout=TIMEOUT)
         yield Ranks(rank, world_size, chosen, restarts, background)
     finally:
+        _let_threads_finish()
         dist.destroy_process_group()
+
+
+def _let_threads_finish() -> None:
+    """Give gloo's threads the interpreter lock a last time.
+
+    Behind each collective they drop its tensors, for which torch 2.13 takes the lock. A main thread that keeps it while
+    it destroys the group, or ends the interpreter, then waits for them forever, or aborts.
+    """
+    gc.collect()  # a model wrapped for DDP holds the group
+    for _ in range(_QUIET_SLICES):
+        time.sleep(0.05)

@@ -12,6 +12,8 @@ With FSDP2 and bf16, layers are gathered as bf16 and their gradients summed in f
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -65,9 +67,7 @@ class Parallel:
         if self.is_sharded:
             _shard(self.model, ranks, use_bf16=use_bf16)
         elif ranks.world_size > 1:
-            self.call = DistributedDataParallel(
-                model, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+            self.call = _replicate(model)
 
     def accumulate(self, *, is_last: bool) -> AbstractContextManager[None]:
         """Surround one micro-batch's passes; DDP sums gradients over ranks with the last one only.
@@ -107,12 +107,42 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+class _Replica(nn.Module):
+    """A model and one number that no pass uses."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.idle = nn.Parameter(next(model.parameters()).new_zeros(1))
+
+    def forward(self, batch: Any) -> Any:
+        return self.model(batch)
+
+
+def _replicate(model: nn.Module) -> DistributedDataParallel:
+    """Wrap a model that all ranks hold; buffers stay each rank's own (`experts.update_experts` moves them alike).
+
+    DDP regroups gradients after its first step, unless parameters may be unused. Sums over more than two ranks depend on
+    the groups, so a resumed run would not be equal to the bit. It warns when none is unused: hence `idle`.
+    """
+    names = inspect.signature(DistributedDataParallel).parameters
+    no_sync = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+    return DistributedDataParallel(
+        _Replica(model),
+        gradient_as_bucket_view=True,
+        find_unused_parameters=True,
+        **{no_sync: False},
+    )
+
+
 def _shard(model: Any, ranks: Ranks, *, use_bf16: bool) -> None:
     """Give this rank its share of each parameter, in place.
 
     The root is dropped after its forward pass like the layers: kept, it would miss weights that are exchanged between
     two passes (a moving average during validation).
     """
+    # It fears that someone writes into a layer's output; nobody does.
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor", UserWarning)
     mesh = init_device_mesh(ranks.device.type, (ranks.world_size,))
     policy = MixedPrecisionPolicy(cast_forward_inputs=False)
     if use_bf16:

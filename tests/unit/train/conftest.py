@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from genet5.config.model import BalanceName, preset
 from genet5.config.train import (
     BatchConfig,
     CheckpointConfig,
@@ -23,7 +24,8 @@ from genet5.config.train import (
     TrainConfig,
     ValidationConfig,
 )
-from genet5.dataset.batch import Batch, Inputs, Targets
+from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets
+from genet5.model import GeneT5
 from genet5.train.dist import Ranks
 from genet5.train.horizon import Horizon
 from genet5.train.logging import CsvSink, JsonlSink, Metrics
@@ -114,27 +116,72 @@ def toy_batch(seed: int, num_windows: int = 3) -> Batch:
     return Batch(inputs, targets, tuple(f"toy/{seed}:{row}" for row in range(num_windows)))
 
 
+def gene_batch(seed: int = 1) -> Batch:
+    """Random targets for GeneT5: positions, weights between 0 and 1, unknown bases."""
+    draw = torch.Generator().manual_seed(seed + 2)
+    batch = toy_batch(seed)
+    shape = batch.targets.labels.shape
+    labels = torch.randint(-10, 9, shape, generator=draw)
+    labels = labels.clamp(min=-int(batch.inputs.num_bases.min()))
+    states = torch.randint(0, 8, batch.targets.states.shape, generator=draw).to(torch.int8)
+    states[torch.rand(states.shape, generator=draw) < 0.3] = IGNORE
+    boundaries = torch.rand(batch.targets.boundaries.shape, generator=draw) < 0.2
+    weights = (torch.rand(shape, generator=draw) * 2).clamp(max=1.0).round(decimals=1)
+    targets = replace(
+        batch.targets, labels=labels, label_weights=weights, states=states, boundaries=boundaries
+    )
+    return replace(batch, targets=targets)
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """All windows of some batches of one length as one batch."""
+    parts = []
+    for part in ("inputs", "targets"):
+        each = [getattr(batch, part) for batch in batches]
+        names = each[0].__dataclass_fields__
+        parts.append(type(each[0])(**{n: torch.cat([getattr(e, n) for e in each]) for n in names}))
+    return Batch(*parts, tuple(name for batch in batches for name in batch.window_ids))
+
+
+def tiny_gene_model(num_experts: int = 0, balance: BalanceName = "loss") -> GeneT5:
+    """A GeneT5 of some thousand parameters, with experts in encoder and decoder if wanted."""
+    shape = preset("nano")
+    experts = {"num_experts": num_experts, "moe_top_k": 1, "moe_balance": balance}
+    shape = replace(
+        shape,
+        width=16,
+        sequence_vocab=32,
+        structure_vocab=16,
+        encoder=replace(shape.encoder, layers=2, ff_dim=16, **experts),
+        compressor=replace(shape.compressor, ff_dim=16),
+        decoder=replace(shape.decoder, ff_dim=16, **experts),
+    )
+    model = GeneT5(shape)
+    model.init_weights(0)
+    return model
+
+
 class ToySource:
     """Batches of an epoch in an order that depends on the epoch; every rank takes its share."""
 
     def __init__(self, num_batches: int = 6, rank: int = 0, world_size: int = 1) -> None:
         self.num_batches, self.rank, self.world_size = num_batches, rank, world_size
-        self.epoch = self.done = 0
+        self.epoch = self.step = 0
 
     def __iter__(self) -> Iterator[Batch]:
         order = torch.randperm(
             self.num_batches, generator=torch.Generator().manual_seed(self.epoch)
         ).tolist()[self.rank :: self.world_size]
-        while self.done < len(order):
-            self.done += 1
-            yield toy_batch(order[self.done - 1])
-        self.epoch, self.done = self.epoch + 1, 0
+        while self.step < len(order):
+            self.step += 1
+            yield toy_batch(order[self.step - 1])
+        self.epoch, self.step = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "done": self.done}
+        return {"epoch": self.epoch, "step": self.step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch, self.done = state["epoch"], state["done"]
+        self.epoch, self.step = state["epoch"], state["step"]
 
 
 def toy_config(out: Path, **parts: Any) -> TrainConfig:
@@ -183,6 +230,9 @@ def toy() -> SimpleNamespace:
         Model=ToyModel,
         Source=ToySource,
         batch=toy_batch,
+        gene_batch=gene_batch,
+        joined=joined,
+        tiny_gene_model=tiny_gene_model,
         sums=toy_sums,
         counts=toy_counts,
         config=toy_config,

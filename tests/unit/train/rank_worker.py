@@ -1,8 +1,14 @@
-"""One rank of a toy run, started by `test_dist.py` as torchrun would: python rank_worker.py OUT ACCUM [STOP_AT [MODE]]."""
+"""One rank of some toy runs, started by `test_dist.py`: python rank_worker.py OUT MODE...
+
+For each MODE (ddp, fsdp) OUT/MODE/whole is a run, and OUT/MODE/resumed one that stopped at step 4 of 6 and went on.
+OUT/MODE/stopped is the latter before it went on. With OTHER=FOLDER,MODE a run in that folder goes on here. A step of all
+ranks has four micro-batches.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +18,10 @@ import torch
 from safetensors.torch import save_file
 
 from genet5.train.checkpoint import find_checkpoint
-from genet5.train.dist import distributed
+from genet5.train.dist import Ranks, distributed
 from genet5.train.parallel import whole
+
+GLOBAL_BATCHES = 4
 
 
 def load_stand_ins() -> Any:
@@ -26,32 +34,59 @@ def load_stand_ins() -> Any:
     return toys
 
 
-def main(out: Path, accum: int, stop_at: int = 0, mode: str = "ddp") -> None:
-    toys = load_stand_ins()
+def run(toys: Any, ranks: Ranks, out: Path, mode: str, stop_at: int = 0) -> None:
+    """Start a run, or go on with it."""
     torch.manual_seed(0)  # all ranks begin with equal weights, as they do when they load BASE
-    torch.set_num_threads(1)
-    with distributed("cpu") as ranks:
-        config = toys.toy_config(out, max_steps=6, grad_accum=accum, validation={"eval_steps": 3})
-        config = replace(
-            config,
-            checkpoints=replace(config.checkpoints, resume=True),
-            compute=replace(config.compute, parallel=mode),
+    config = toys.toy_config(
+        out,
+        max_steps=6,
+        grad_accum=GLOBAL_BATCHES // ranks.world_size,
+        validation={"eval_steps": 3},
+    )
+    config = replace(
+        config,
+        checkpoints=replace(config.checkpoints, resume=True),
+        compute=replace(config.compute, parallel=mode),
+    )
+    model = toys.ToyModel(dropout=0.0)
+    source = toys.ToySource(3 * GLOBAL_BATCHES, ranks.rank, ranks.world_size)
+    trainer = toys.toy_trainer(config, ranks=ranks, model=model, source=source)
+    if (checkpoint := find_checkpoint(config)) is not None:
+        trainer.resume(checkpoint)
+    if stop_at:
+        trainer._vote = lambda: (
+            ("killed", True) if trainer.state.progress.step == stop_at else ("", False)
         )
-        model = toys.ToyModel(dropout=0.0)
-        model.unused.requires_grad_(False)  # DDP waits for the gradient of each parameter
-        trainer = toys.toy_trainer(config, ranks=ranks, model=model)
-        if (checkpoint := find_checkpoint(config)) is not None:
-            trainer.resume(checkpoint)
-        if stop_at:
-            trainer._vote = lambda: (
-                ("killed", True) if trainer.state.progress.step == stop_at else ("", False)
-            )
-        trainer.run()
+    trainer.run()
+    ranks.barrier()
+    if not stop_at:
         trainer.export()
         named = trainer.state.model.named_parameters()
         weights = {name: whole(weight.detach()).contiguous() for name, weight in named}
         save_file(weights, out / f"weights-{ranks.rank}.safetensors")
 
 
+def copy(source: Path, target: Path, ranks: Ranks) -> None:
+    if ranks.is_first:
+        shutil.copytree(source, target)
+    ranks.barrier()
+
+
+def main(out: Path, *modes: str) -> None:
+    toys = load_stand_ins()
+    torch.set_num_threads(1)
+    with distributed("cpu") as ranks:
+        for mode in modes:
+            if mode.startswith("OTHER="):
+                folder, _, mode = mode.removeprefix("OTHER=").partition(",")
+                copy(Path(folder), out, ranks)
+                run(toys, ranks, out, mode)
+                continue
+            run(toys, ranks, out / mode / "whole", mode)
+            run(toys, ranks, out / mode / "stopped", mode, stop_at=4)
+            copy(out / mode / "stopped", out / mode / "resumed", ranks)
+            run(toys, ranks, out / mode / "resumed", mode)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:4]), *sys.argv[4:])
+    main(Path(sys.argv[1]), *sys.argv[2:])

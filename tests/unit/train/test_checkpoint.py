@@ -42,7 +42,7 @@ def save(directory: Path, state: RunState, **settings: Any) -> Path:
 
 def test_everything_comes_back_to_the_bit(toy: Any, tmp_path: Path) -> None:
     saved = make_state(toy, 1, 3)
-    saved.source.load_state_dict({"epoch": 2, "done": 5})
+    saved.source.load_state_dict({"epoch": 2, "step": 5})
     saved.progress.best_loss, saved.progress.interval = 0.1 + 0.2, {"loss": 1 / 3}
     path = save(tmp_path, saved, record={"settings": {"lr": 1}})
     drawn = torch.rand(3), random.random(), np.random.random()  # noqa: NPY002
@@ -52,7 +52,7 @@ def test_everything_comes_back_to_the_bit(toy: Any, tmp_path: Path) -> None:
     assert (random.random(), np.random.random()) == drawn[1:]  # noqa: NPY002
     assert record["settings"] == {"lr": 1}
     assert found.progress == saved.progress
-    assert found.source.state_dict() == {"epoch": 2, "done": 5}
+    assert found.source.state_dict() == {"epoch": 2, "step": 5}
     pairs = zip(found.model.parameters(), saved.model.parameters(), strict=True)
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
     assert found.model.head.weight is found.model.embedding.weight

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,41 +12,9 @@ from safetensors.torch import load_file
 
 from genet5.errors import ConfigError
 from genet5.train.dist import Ranks, choose_device, distributed
+from ranks import run_ranks
 
 WORKER = Path(__file__).with_name("rank_worker.py")
-PATIENCE_S = 240
-
-
-def run_distributed(world_size: int, *arguments: object) -> None:
-    """Run the worker as that many processes with what torchrun puts into the environment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {
-        **os.environ,
-        "WORLD_SIZE": str(world_size),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    command = [sys.executable, str(WORKER), *map(str, arguments)]
-    ranks = [
-        subprocess.Popen(
-            command,
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(world_size)
-    ]
-    try:
-        texts = [rank.communicate(timeout=PATIENCE_S)[0] for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    assert [rank.returncode for rank in ranks] == [0] * world_size, "\n".join(texts)
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -67,18 +31,30 @@ def told(out: Path) -> list[list[Any]]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One rank, two micro-batches a step."""
+    """One rank, four micro-batches a step."""
     out = tmp_path_factory.mktemp("alone")
-    run_distributed(1, out, 2)
+    run_ranks(1, WORKER, out, "ddp")
+    return out / "ddp"
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two ranks, two micro-batches each."""
+    out = tmp_path_factory.mktemp("two")
+    run_ranks(2, WORKER, out, "ddp", "fsdp")
     return out
 
 
-@pytest.fixture(scope="module", params=["ddp", "fsdp"])
-def two_ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two ranks, one micro-batch each."""
-    out = tmp_path_factory.mktemp("two") / request.param
-    run_distributed(2, out, 1, 0, request.param)
+@pytest.fixture(scope="module")
+def four_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four ranks, one micro-batch each."""
+    out = tmp_path_factory.mktemp("four")
+    run_ranks(4, WORKER, out, "ddp", "fsdp")
     return out
+
+
+RUNS = pytest.mark.parametrize("name", ["two_ranks", "four_ranks"])
+MODES = pytest.mark.parametrize("mode", ["ddp", "fsdp"])
 
 
 def assert_close(ours: Path, theirs: Path) -> None:
@@ -91,22 +67,43 @@ def assert_close(ours: Path, theirs: Path) -> None:
         torch.testing.assert_close(mine[name], weight, rtol=1e-3, atol=1e-5)
 
 
-def test_two_ranks_equal_one_rank_with_twice_the_accumulation(two_ranks: Path, alone: Path) -> None:
-    assert_close(two_ranks, alone)
+@RUNS
+@MODES
+def test_several_ranks_equal_one_with_more_accumulation(
+    request: pytest.FixtureRequest, alone: Path, name: str, mode: str
+) -> None:
+    assert_close(request.getfixturevalue(name) / mode / "whole", alone / "whole")
 
 
-def test_all_ranks_hold_equal_weights(two_ranks: Path) -> None:
-    first, second = (load_file(two_ranks / f"weights-{rank}.safetensors") for rank in (0, 1))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+@MODES
+def test_all_ranks_hold_equal_weights(four_ranks: Path, mode: str) -> None:
+    first, *others = (
+        load_file(four_ranks / mode / "whole" / f"weights-{rank}.safetensors") for rank in range(4)
+    )
+    assert all(torch.equal(first[name], other[name]) for name in first for other in others)
 
 
-def test_two_ranks_resume_to_the_bit(two_ranks: Path, tmp_path: Path) -> None:
-    mode = two_ranks.name
-    run_distributed(2, tmp_path, 1, 4, mode)
-    run_distributed(2, tmp_path, 1, 0, mode)
-    assert told(tmp_path) == told(two_ranks)
-    ours, theirs = (load_file(out / "model.safetensors") for out in (tmp_path, two_ranks))
+@RUNS
+@MODES
+def test_several_ranks_resume_to_the_bit(
+    request: pytest.FixtureRequest, name: str, mode: str
+) -> None:
+    runs = request.getfixturevalue(name) / mode
+    assert told(runs / "resumed") == told(runs / "whole")
+    ours, theirs = (load_file(runs / run / "model.safetensors") for run in ("resumed", "whole"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_one_rank_goes_on_with_the_run_of_two_that_shared_the_model(
+    two_ranks: Path, alone: Path, tmp_path: Path
+) -> None:
+    run_ranks(1, WORKER, tmp_path / "out", f"OTHER={two_ranks / 'fsdp' / 'stopped'},ddp")
+    assert_close(tmp_path / "out", alone / "whole")
+
+
+def test_two_ranks_share_the_model_of_a_run_of_one(alone: Path, tmp_path: Path) -> None:
+    run_ranks(2, WORKER, tmp_path / "out", f"OTHER={alone / 'stopped'},fsdp")
+    assert_close(tmp_path / "out", alone / "whole")
 
 
 def test_alone_every_call_returns_at_once() -> None:

@@ -14,7 +14,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from genet5.dataset.batch import Batch
 from genet5.train.checkpoint import changed_settings, find_checkpoint, list_checkpoints
 from genet5.train.finite import NonFiniteLossError
 from genet5.train.horizon import Horizon
@@ -46,21 +45,9 @@ def test_a_run_learns_and_writes_model_and_metrics(toy: Any, tmp_path: Path) -> 
     } <= {path.name for path in tmp_path.iterdir()}
 
 
-def joined(parts: list[Any]) -> Any:
-    """Put records of tensors together, field by field."""
-    names = parts[0].__dataclass_fields__
-    return type(parts[0])(
-        **{name: torch.cat([getattr(part, name) for part in parts]) for name in names}
-    )
-
-
 def test_accumulated_micro_batches_give_the_gradient_of_one_batch(toy: Any, tmp_path: Path) -> None:
     batches = [toy.batch(1), toy.batch(2)]
-    one = Batch(
-        joined([batch.inputs for batch in batches]),
-        joined([batch.targets for batch in batches]),
-        (),
-    )
+    one = toy.joined(batches)
     weights = []
     for name, step in (("apart", batches), ("together", [one])):
         torch.manual_seed(0)

@@ -8,47 +8,17 @@ from typing import Any
 import pytest
 import torch
 
-from genet5.config.model import preset
-from genet5.dataset.batch import IGNORE, Batch
-from genet5.model import GeneT5
+from genet5.dataset.batch import IGNORE
 from genet5.train.dist import Ranks
 from genet5.train.loss import LossWeights
 from genet5.train.objective import Objective, gene_objective, step_counts, target_counts
 from genet5.train.validate import validation_losses
 
 
-def gene_batch(toy: Any) -> Batch:
-    """Return random targets: positions, weights between 0 and 1, unknown bases."""
-    draw = torch.Generator().manual_seed(3)
-    batch = toy.batch(1)
-    shape = batch.targets.labels.shape
-    labels = torch.randint(-10, 9, shape, generator=draw)
-    labels = labels.clamp(min=-int(batch.inputs.num_bases.min()))
-    states = torch.randint(0, 8, batch.targets.states.shape, generator=draw).to(torch.int8)
-    states[torch.rand(states.shape, generator=draw) < 0.3] = IGNORE
-    boundaries = torch.rand(batch.targets.boundaries.shape, generator=draw) < 0.2
-    weights = (torch.rand(shape, generator=draw) * 2).clamp(max=1.0).round(decimals=1)
-    targets = replace(
-        batch.targets, labels=labels, label_weights=weights, states=states, boundaries=boundaries
-    )
-    return replace(batch, targets=targets)
-
-
 @pytest.mark.parametrize("num_experts", [0, 4])
 def test_counts_from_targets_equal_counts_of_the_losses(toy: Any, num_experts: int) -> None:
-    shape = preset("nano")
-    shape = replace(
-        shape,
-        width=16,
-        sequence_vocab=32,
-        structure_vocab=16,
-        encoder=replace(shape.encoder, layers=1, ff_dim=16),
-        compressor=replace(shape.compressor, ff_dim=16),
-        decoder=replace(shape.decoder, ff_dim=16, num_experts=num_experts),
-    )
-    model = GeneT5(shape)
-    model.init_weights(0)
-    objective, batch = gene_objective(model, LossWeights()), gene_batch(toy)
+    model = toy.tiny_gene_model(num_experts)
+    objective, batch = gene_objective(model, LossWeights()), toy.gene_batch()
     terms = objective.sums(model(batch), batch)
     counts = objective.counts(batch)
     assert counts.keys() == terms.keys()

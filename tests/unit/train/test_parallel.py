@@ -1,0 +1,49 @@
+"""Gradients of several ranks, which hold the model whole (DDP) or in shares (FSDP2), are those of one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ranks import run_ranks
+
+WORKER = Path(__file__).with_name("gradient_worker.py")
+CASES = ("dense", "balanced by a loss", "loss off", "balanced by a bias")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("alone")
+    run_ranks(1, WORKER, out)
+    return out / "ddp"
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def several(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("several")
+    run_ranks(request.param, WORKER, out)
+    return out
+
+
+@pytest.mark.parametrize("mode", ["ddp", "fsdp"])
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_and_figures_equal_those_of_one_process(
+    several: Path, alone: Path, mode: str, case: str
+) -> None:
+    ours, theirs = (load_file(out / f"{case}.safetensors") for out in (several / mode, alone))
+    assert ours.keys() == theirs.keys()
+    norm = float(theirs["told/grad_norm"])
+    for name, gradient in theirs.items():
+        atol = max(2e-5 * float(gradient.abs().max()), 1e-7 * norm)
+        torch.testing.assert_close(ours[name], gradient, rtol=2e-5, atol=atol, msg=name)
+
+
+def test_the_balance_loss_has_a_gradient_and_a_bias_has_none(alone: Path) -> None:
+    on, off, bias = (load_file(alone / f"{case}.safetensors") for case in CASES[1:])
+    router = "decoder.layers.0.feedforward.router.weight"
+    assert (on[router] - off[router]).abs().max() > 1e-3 * off[router].abs().max()
+    torch.testing.assert_close(bias[router], off[router], rtol=1e-4, atol=1e-7)
+    assert on["told/tokens_per_expert"] > 0
