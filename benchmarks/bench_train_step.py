@@ -58,7 +58,12 @@ CUDA_WINDOWS: dict[str, int | Literal["auto"]] = {
     "base": "auto",
 }
 """Micro-batch on CUDA, in windows."""
-CPU_WINDOWS: dict[str, int | Literal["auto"]] = {"nano": 8, "small": 4, "dense300m": 2, "base": 1}
+CPU_WINDOWS: dict[str, int | Literal["auto"]] = {
+    "nano": 4,
+    "small": 2,
+    "dense300m": 1,
+    "base": 1,
+}
 """Micro-batch on a CPU, in windows."""
 STATE_BYTES = 16
 """Weight, gradient and AdamW's two moments in fp32."""
@@ -275,7 +280,8 @@ def measure_once(
         batches = [batch.pin_memory() for batch in batches]  # as the loader gives them
     contenders = {name: make(batches) for name, make in makers.items()}
     steps = {name: contender.step for name, contender in contenders.items()}
-    times = measure.time_in_turn(steps, device, rounds=settings.rounds, warmup=3)
+    warmup = 3 if device.type == "cuda" or settings.compile else 1
+    times = measure.time_in_turn(steps, device, rounds=settings.rounds, warmup=warmup)
     if device.type == "cpu" and not settings.compile:
         for name, contender in contenders.items():
             times[name]["peak_mib"] = tensor_peak_mib(contender)
@@ -337,16 +343,16 @@ def bench(settings: BenchSettings) -> int:
         "matmul_tflop_per_s": round(matmul / 1e12, 3),
         "results": [],
     }  # fmt: skip
+    out = settings.out or measure.result_path(device, "train_step")
     print(_HEAD)
     for found in measured(settings, device, until):
         if "skipped" not in found:
             ours = next((row for row in record["results"] if row["preset"] == found["preset"]), found)  # fmt: skip
             relate(found, ours, peak, matmul)
         record["results"].append(found)
+        record["seconds"] = round(time.perf_counter() - begin, 1)
+        save_json(out, record)  # now: whoever ends the run keeps what is done
         print(line(found, device), flush=True)
-    record["seconds"] = round(time.perf_counter() - begin, 1)
-    out = settings.out or measure.result_path(device, "train_step")
-    save_json(out, record)
     print(f"\nwritten: {out} ({record['seconds']} s)")
     return 0
 

@@ -205,6 +205,7 @@ def test_what_runs_out_of_memory_gets_fewer_windows(monkeypatch: pytest.MonkeyPa
         return [{"model": name, "micro_batch": number} for name in makers]
 
     monkeypatch.setattr(bench_train_step, "measure_once", once)
+    monkeypatch.setattr(torch.compiler, "reset", lambda: None)  # would import all of the compiler
     found = bench_train_step.measure_group({"t5": None}, [], 20, SETTINGS, CPU)
     assert tried == [20, 15, 11, 8]
     assert found == [{"model": "t5", "micro_batch": 8}]
