@@ -24,9 +24,9 @@ from genet5.train.liveness import Stillness, run_store, watch_ranks
 
 WORKER = Path(__file__).with_name("watch_worker.py")
 HOST = socket.gethostname()
-LIMIT_S = 2.0
+LIMIT_S = 3.0
 """As in the worker."""
-SOON_S = 20.0
+SOON_S = 60.0
 """Far above the limit: the machine may be busy; far below torch's timeout in the worker."""
 
 
@@ -72,7 +72,7 @@ def nursery() -> Iterator[subprocess.Popen[str]]:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     ) as process:
         yield process
-        process.stdin.close()
+        process.kill()
 
 
 def test_a_killed_rank_ends_those_that_wait_for_it_and_those_that_do_not(
@@ -97,7 +97,7 @@ def test_a_stopped_rank_ends_the_others(nursery: subprocess.Popen[str], tmp_path
         assert time.monotonic() - before < SOON_S, scene.log(0)
         time.sleep(0.02)
     assert time.monotonic() - before > LIMIT_S / 2
-    assert f"rank 1 on host {HOST} has not been heard of for 2 s" in scene.log(0)
+    assert f"rank 1 on host {HOST} has not been heard of for {LIMIT_S:.0f} s" in scene.log(0)
     os.kill(scene.pids[1], signal.SIGCONT)
     assert scene.answer() == [1, 1]  # awake again, it learns that the run is over
 
@@ -159,15 +159,13 @@ def test_ranks_may_end_at_different_times(nursery: subprocess.Popen[str], tmp_pa
         assert "rank" not in scene.log(rank)  # no alarm
 
 
-def test_a_restart_by_torchrun_sees_nothing_of_the_first_attempt(tmp_path: Path) -> None:
-    options = ["--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
-    command = [sys.executable, "-m", "torch.distributed.run", *options, str(WORKER), str(tmp_path)]
-    done = subprocess.run(
-        command, env=environment(), capture_output=True, text=True, timeout=90, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["2.0", "2.0"]
-    assert done.stderr.count("ready") == 4
+def test_a_restart_by_torchrun_sees_nothing_of_the_first_attempt(
+    nursery: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    scene = Scene(nursery, "restart", 1, tmp_path)
+    assert scene.answer() == [0], scene.log(0)
+    assert "totals [(0, 2.0), (1, 2.0)]" in scene.log(0)
+    assert scene.log(0).count("ready") == 4
 
 
 def test_attempts_on_one_store_do_not_see_each_other() -> None:

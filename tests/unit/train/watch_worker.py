@@ -1,8 +1,7 @@
 """Ranks of toy runs for `test_liveness.py`.
 
-Without arguments: reads `SCENE WORLD_SIZE PORT LOGS` from standard input, forks the ranks (torch is imported once), and
-answers with their process ids and, when all have ended, with their exit codes. Rank r logs to LOGS/r.
-With a directory: one rank under torchrun, whose rank 1 dies in the first attempt.
+Reads `SCENE WORLD_SIZE PORT LOGS` from standard input, forks the ranks (torch is imported once), and answers with their
+process ids and, when all have ended, with their exit codes. Rank r logs to LOGS/r.
 """
 
 from __future__ import annotations
@@ -19,12 +18,13 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from genet5.errors import DataError
 from genet5.train.liveness import run_store, watch_ranks
 
-LIMIT_S, INTERVAL_S = 2.0, 0.2
-PATIENCE_S = 60.0
+LIMIT_S, INTERVAL_S = 3.0, 0.2
+PATIENCE_S = 120.0
 TIMEOUT = timedelta(seconds=600)
 
 
@@ -86,13 +86,41 @@ def hang_up(rank: int, world_size: int) -> None:
 def finish(rank: int, world_size: int) -> None:
     """Ranks 0 and 1 end long before rank 2."""
     with joined(rank, world_size):
-        time.sleep(0 if rank < 2 else 1.5 * LIMIT_S)
+        time.sleep(0 if rank < 2 else 1.2 * LIMIT_S)
     say("done")
+
+
+def restart(rank: int, world_size: int) -> None:
+    """What torchrun does, in this process: start two ranks, and both again when one dies."""
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        max_restarts=1,
+        monitor_interval=0.1,
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        start_method="fork",
+    )
+    totals = elastic_launch(config, run_twice)()
+    say(f"totals {sorted(totals.items())}")
+
+
+def run_twice() -> float:
+    """One rank of two; rank 1 dies in the first attempt."""
+    is_first = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+    rank, total = int(os.environ["RANK"]), torch.ones(1)
+    with joined(rank, 2):
+        if is_first and rank == 1:
+            os.kill(os.getpid(), 9)
+        dist.all_reduce(total)
+        time.sleep(1.2 * LIMIT_S)  # a stale beat or verdict would end the second attempt meanwhile
+    return total.item()
 
 
 SCENES: dict[str, Callable[[int, int], None]] = {
     scene.__name__: scene
-    for scene in (wait_for_victim, wait_for_first, wrong_data, no_memory, hang_up, finish)
+    for scene in (wait_for_victim, wait_for_first, wrong_data, no_memory, hang_up, finish, restart)
 }
 
 
@@ -138,23 +166,6 @@ def serve() -> None:
         sys.stdout.flush()
 
 
-def run_twice(out: Path) -> None:
-    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    is_first = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
-    with joined(rank, world_size):
-        if is_first and rank == 1:
-            os.kill(os.getpid(), 9)
-        total = torch.ones(1)
-        dist.all_reduce(total)
-        if is_first:
-            time.sleep(600)
-        time.sleep(1.5 * LIMIT_S)  # a stale beat or verdict would end the run meanwhile
-        (out / str(rank)).write_text(str(total.item()))
-
-
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    if sys.argv[1:]:
-        run_twice(Path(sys.argv[1]))
-    else:
-        serve()
+    serve()
