@@ -160,6 +160,13 @@ def test_a_window_earns_what_is_seen_while_its_blocks_compute_more() -> None:
     assert more > 0
 
 
+def test_latents_earn_the_tokens_near_them_while_slices_or_masks_compute_more() -> None:
+    everything = narrow("small")
+    near = replace(everything, compressor=replace(everything.compressor, window_bp=24))
+    useful = expected(near)["compressor"]
+    assert useful < counted(near)["compressor"] <= expected(everything)["compressor"]
+
+
 def test_a_backward_pass_is_two_forward_passes_but_for_what_takes_no_gradient() -> None:
     config = narrow("small")
     forward, both = counted(config), counted(config, backward=True)
