@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -27,11 +28,13 @@ from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
 
 from genet5.blocks.bases import BaseStem, BaseUpsampler, base_slots
+from genet5.blocks.compiled import compile_layer
 from genet5.blocks.decoder import Cache, Decoder
 from genet5.blocks.encoder import Encoder
 from genet5.blocks.heads import BaseHeads, Pointer
 from genet5.blocks.moe import MixtureOfExperts, RouterLoss
 from genet5.blocks.perceiver import Compressor
+from genet5.blocks.recompute import KeepName
 from genet5.config.files import load_json, save_json, settings_from_dict, settings_to_dict
 from genet5.config.model import AttentionName, ModelConfig
 from genet5.dataset.batch import Batch, Inputs
@@ -240,18 +243,30 @@ class GeneT5(nn.Module):
         """Set what computes attention within windows; "auto" until then."""
         self.encoder.attention = self.compressor.attention = name
 
-    def enable_gradient_checkpointing(self, every: int = 1) -> None:
-        """Recompute every `every`-th layer in the backward pass instead of keeping its activations."""
-        self.encoder.recompute_every = self.decoder.recompute_every = every
+    def enable_gradient_checkpointing(self, every: int = 1, keep: KeepName = "nothing") -> None:
+        """Recompute every `every`-th layer of encoder and decoder in the backward pass.
+
+        Args:
+            every: Layers from one that is recomputed to the next.
+            keep: nothing = only a layer's input is kept; products = matrix products and attention, too, so that only cheap
+                operations are recomputed (`blocks.recompute`).
+        """
+        for stack in (self.encoder.layers, self.decoder.layers):
+            for index, layer in enumerate(stack):
+                layer.keep = keep if index % every == 0 else None
 
     def blocks(self) -> list[nn.Module]:
         """Return the layers, in the order of the forward pass."""
         return [*self.encoder.layers, *self.compressor.layers, *self.decoder.layers]
 
-    def compile_blocks(self) -> None:
-        """Compile each layer with torch.compile; the names of the weights stay as they are."""
+    def compile_blocks(self, backend: str | Callable[..., Any] = "inductor") -> None:
+        """Compile each layer, after checkpointing is set; the names of the weights stay as they are.
+
+        Args:
+            backend: Of torch.compile.
+        """
         for layer in self.blocks():
-            layer.compile()
+            compile_layer(layer, backend)
 
     def save_pretrained(
         self,

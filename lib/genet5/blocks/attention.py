@@ -48,10 +48,10 @@ def attend(
     """
     if bias is not None and bias.dtype != torch.bool:
         bias = bias.to(q_BHTK.dtype)
-    grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
-    return F.scaled_dot_product_attention(
-        q_BHTK, k_BGSK, v_BGSK, attn_mask=bias, is_causal=causal, enable_gqa=grouped
-    )
+    options = {"attn_mask": bias, "is_causal": causal}
+    if q_BHTK.shape[1] != k_BGSK.shape[1]:  # a branch: under the compiler the sizes may be symbols
+        options["enable_gqa"] = True
+    return F.scaled_dot_product_attention(q_BHTK, k_BGSK, v_BGSK, **options)
 
 
 def attend_plain(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, *, bias: Tensor) -> Tensor:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
 from genet5.blocks.moe import RouterLoss, feed, make_feedforward
+from genet5.blocks.recompute import KeepName, run_layer
 from genet5.blocks.rope import rope_table, rotate
 from genet5.config.model import ModelConfig
 
@@ -63,6 +63,8 @@ class DecoderLayer(nn.Module):
         self.norm_cross = nn.LayerNorm(width)
         self.norm_ff = nn.LayerNorm(width)
         self.dropout = nn.Dropout(shape.dropout)
+        self.keep: KeepName | None = None
+        """What to keep of a training pass for the backward pass, which recomputes the rest; None = everything."""
 
     def forward(
         self,
@@ -81,6 +83,17 @@ class DecoderLayer(nn.Module):
             ropes: RoPE tables of steps (index), steps (place) and latents (anchor).
             real_BT: True = a label, False = padding.
         """
+        keep = self.keep if self.training else None
+        return run_layer(keep, self._forward, x_BTD, latents_BMD, latent_mask, ropes, real_BT)
+
+    def _forward(
+        self,
+        x_BTD: Tensor,
+        latents_BMD: Tensor,
+        latent_mask: Tensor,
+        ropes: tuple[tuple[Tensor, Tensor], ...],
+        real_BT: Tensor | None,
+    ) -> tuple[Tensor, RouterLoss | None]:
         step_rope, place_rope, anchor_rope = ropes
         q, k, v = self.attention.split(self.norm_self(x_BTD), step_rope)
         x_BTD = x_BTD + self.dropout(self.attention.merge(attend(q, k, v, causal=True)))
@@ -135,7 +148,6 @@ class Decoder(nn.Module):
         self.config = config
         self.layers = nn.ModuleList(DecoderLayer(config, i) for i in range(config.decoder.layers))
         self.norm = nn.LayerNorm(config.width)
-        self.recompute_every = 0
 
     def _rope(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         return rope_table(positions, self.config.width // self.config.decoder.heads)
@@ -168,13 +180,8 @@ class Decoder(nn.Module):
         ropes = (self._rope(steps), self._rope(place), self._anchor_rope(latents_BMD))
         mask = key_mask(num_latents_B, latents_BMD.shape[1])
         losses = []
-        for index, layer in enumerate(self.layers):
-            if self.training and self.recompute_every and index % self.recompute_every == 0:
-                x_BTD, loss = checkpoint(
-                    layer, x_BTD, latents_BMD, mask, ropes, real_BT, use_reentrant=False
-                )
-            else:
-                x_BTD, loss = layer(x_BTD, latents_BMD, mask, ropes, real_BT)
+        for layer in self.layers:
+            x_BTD, loss = layer(x_BTD, latents_BMD, mask, ropes, real_BT)
             if loss is not None:
                 layer.feedforward.count(loss)
                 losses.append(loss)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from genet5.blocks.attention import SelfAttention, alibi_slopes, key_mask
 from genet5.blocks.moe import RouterLoss, feed, make_feedforward
+from genet5.blocks.recompute import KeepName, run_layer
 from genet5.blocks.rope import rope_table
 from genet5.blocks.windowed import Sight, attend_window, choose_backend, see
 from genet5.config.model import AttentionName, ModelConfig
@@ -27,6 +27,8 @@ class EncoderLayer(nn.Module):
         self.norm1 = nn.LayerNorm(config.width, eps=_NORM_EPS)
         self.norm2 = nn.LayerNorm(config.width, eps=_NORM_EPS)
         self.dropout = nn.Dropout(shape.dropout)
+        self.keep: KeepName | None = None
+        """What to keep of a training pass for the backward pass, which recomputes the rest; None = everything."""
 
     def forward(
         self,
@@ -43,6 +45,16 @@ class EncoderLayer(nn.Module):
             rope: RoPE table of the tokens, or None.
             real_BS: True = a token, False = padding; None = all are tokens. For the experts' losses alone.
         """
+        keep = self.keep if self.training else None
+        return run_layer(keep, self._forward, x_BSD, sight, rope, real_BS)
+
+    def _forward(
+        self,
+        x_BSD: Tensor,
+        sight: Sight,
+        rope: tuple[Tensor, Tensor] | None,
+        real_BS: Tensor | None,
+    ) -> tuple[Tensor, RouterLoss | None]:
         if self.norm_first:
             x_BSD = x_BSD + self._attend(self.norm1(x_BSD), sight, rope)
             fed, loss = feed(self.feedforward, self.norm2(x_BSD), real_BS)
@@ -72,7 +84,6 @@ class Encoder(nn.Module):
         )
         self.last_norm = last
         self.attention: AttentionName = "auto"
-        self.recompute_every = 0
 
     def forward(
         self,
@@ -104,11 +115,8 @@ class Encoder(nn.Module):
             slopes = alibi_slopes(shape.heads).to(x.device)
         sight = self._see(x, num_tokens_B, slopes)
         real = key_mask(num_tokens_B, x.shape[1])[:, 0, 0] if shape.num_experts else None
-        for index, layer in enumerate(self.layers):
-            if self.training and self.recompute_every and index % self.recompute_every == 0:
-                x, loss = checkpoint(layer, x, sight, rope, real, use_reentrant=False)
-            else:
-                x, loss = layer(x, sight, rope, real)
+        for layer in self.layers:
+            x, loss = layer(x, sight, rope, real)
             if loss is not None:
                 layer.feedforward.count(loss)
                 if router_losses is not None:

@@ -100,7 +100,8 @@ class MixtureOfExperts(nn.Module):
             else x.dtype
         )
         rows = _Dispatch.apply(x.to(kind), token, place)
-        product = F.grouped_mm if kind == torch.bfloat16 else _grouped_mm_uncompiled
+        known = kind == torch.bfloat16 or not torch.compiler.is_compiling()
+        product = F.grouped_mm if known else _grouped_mm
         both = product(rows, self.up.to(kind).transpose(1, 2), offs=ends)
         out = product(_GatedGelu.apply(both), self.down.to(kind).transpose(1, 2), offs=ends)
         mixed = _Combine.apply(out, shares, token, place, x.dtype)
@@ -124,14 +125,14 @@ class MixtureOfExperts(nn.Module):
         experts = torch.arange(self.num_experts, device=logits.device)
         uses = (chosen[:, :, None] == experts).sum(dim=1).float()
         if real_BT is None:
-            real = torch.ones(len(logits), device=logits.device)
+            real = torch.ones(1, len(logits), device=logits.device)
         else:
-            real = real_BT.reshape(-1).float()
-        summed = real @ probabilities
+            real = real_BT.reshape(1, -1).float()
+        summed = (real @ probabilities)[0]
         if self.choice_bias is not None:
             summed = summed.detach()  # told, not minimised
-        z = (logits.logsumexp(dim=-1).square() * real).sum()
-        return RouterLoss(probabilities=summed, z=z, tokens_per_expert=real @ uses)
+        z = (logits.logsumexp(dim=-1).square() * real[0]).sum()
+        return RouterLoss(probabilities=summed, z=z, tokens_per_expert=(real @ uses)[0])
 
     def count(self, loss: RouterLoss) -> None:
         """Add a training pass's tokens per expert to `routed`; outside the layer, so that recomputing it adds nothing."""
@@ -192,10 +193,37 @@ def _sort(chosen_NK: Tensor, num_experts: int) -> tuple[Tensor, Tensor, Tensor]:
     return order // top_k, place.view_as(chosen_NK), ends
 
 
-@torch.compiler.disable
-def _grouped_mm_uncompiled(rows: Tensor, weights: Tensor, offs: Tensor) -> Tensor:
-    """`grouped_mm` that the compiler leaves alone: torch 2.13's knows it in bf16 only."""
+@torch.library.custom_op("genet5::grouped_mm", mutates_args=())
+def _grouped_mm(rows: Tensor, weights: Tensor, offs: Tensor) -> Tensor:
+    """`grouped_mm` as an operator that the compiler does not look into: torch 2.13's knows it in bf16 only.
+
+    Args:
+        rows: (R, I) rows sorted by group, or (I, R).
+        weights: (E, I, O), or (R, O).
+        offs: Each group's end, (E,) int32.
+
+    Returns:
+        (R, O), or (E, I, O) of two matrices.
+    """
     return F.grouped_mm(rows, weights, offs=offs)
+
+
+@_grouped_mm.register_fake
+def _(rows: Tensor, weights: Tensor, offs: Tensor) -> Tensor:
+    groups = offs.shape if weights.dim() == 2 else ()
+    return rows.new_empty(*groups, rows.shape[0], weights.shape[-1])
+
+
+def _grouped_mm_backward(ctx: Any, grad_RO: Tensor) -> tuple[Tensor, Tensor, None]:
+    rows, weights, offs = ctx.saved_tensors
+    grad_RO = grad_RO.contiguous()
+    to_rows = _grouped_mm(grad_RO, weights.transpose(1, 2), offs)
+    return to_rows, _grouped_mm(rows.t(), grad_RO, offs), None
+
+
+_grouped_mm.register_autograd(
+    _grouped_mm_backward, setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs)
+)
 
 
 class _Dispatch(torch.autograd.Function):

@@ -110,7 +110,7 @@ class Compressor(nn.Module):
         )
         reading = self._read(start_bp_BS, num_tokens_B, count)
         num_latents = -(-num_bases_B // shape.bin_bp)
-        x = self.latents[:count].expand(len(tokens_BSD), -1, -1)
+        x = self.latents[:count].expand(len(tokens_BSD), -1, -1).contiguous()
         for layer in self.layers:
             x = layer(x, tokens_BSD, reading, num_latents, ropes)
         return self.norm(x)
