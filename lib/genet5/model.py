@@ -34,9 +34,9 @@ from genet5.blocks.encoder import Encoder
 from genet5.blocks.heads import BaseHeads, Pointer
 from genet5.blocks.moe import MixtureOfExperts, RouterLoss
 from genet5.blocks.perceiver import Compressor
-from genet5.blocks.recompute import KeepName
 from genet5.config.files import load_json, save_json, settings_from_dict, settings_to_dict
 from genet5.config.model import AttentionName, ModelConfig
+from genet5.config.train import KeepName
 from genet5.dataset.batch import Batch, Inputs
 from genet5.errors import CheckpointError
 

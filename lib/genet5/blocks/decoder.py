@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
 from genet5.blocks.moe import RouterLoss, feed, make_feedforward
-from genet5.blocks.recompute import KeepName, run_layer
+from genet5.blocks.recompute import run_layer
 from genet5.blocks.rope import rope_table, rotate
 from genet5.config.model import ModelConfig
+from genet5.config.train import KeepName
 
 
 @dataclass(slots=True)

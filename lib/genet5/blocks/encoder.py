@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from genet5.blocks.attention import SelfAttention, alibi_slopes, key_mask
 from genet5.blocks.moe import RouterLoss, feed, make_feedforward
-from genet5.blocks.recompute import KeepName, run_layer
+from genet5.blocks.recompute import run_layer
 from genet5.blocks.rope import rope_table
 from genet5.blocks.windowed import Sight, attend_window, choose_backend, see
 from genet5.config.model import AttentionName, ModelConfig
+from genet5.config.train import KeepName
 
 _NORM_EPS = 1e-12  # DNABERT-2's
 

@@ -11,7 +11,7 @@ around a layer (FSDP2's) see one forward pass.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.checkpoint import (
@@ -20,8 +20,8 @@ from torch.utils.checkpoint import (
     create_selective_checkpoint_contexts,
 )
 
-KeepName = Literal["nothing", "products"]
-"""What a recomputed layer keeps of its forward pass besides its input."""
+from genet5.config.train import KeepName
+
 _Result = TypeVar("_Result")
 
 _aten = torch.ops.aten

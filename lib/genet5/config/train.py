@@ -17,6 +17,8 @@ from genet5.config.model import AttentionName
 
 FORMAT = 1
 ScheduleName = Literal["cosine", "wsd", "constant"]
+KeepName = Literal["nothing", "products"]
+"""What a layer that is recomputed in the backward pass keeps of its forward pass (`blocks.recompute`)."""
 ParallelName = Literal["ddp", "fsdp"]
 """What the ranks of a run share: the data alone, or the model, too (`train.parallel`)."""
 
@@ -200,6 +202,9 @@ class ComputeConfig:
     """Recompute activations in the backward pass: less memory, about a third more time."""
     checkpoint_every: int = 1
     """With gradient_checkpointing: recompute every so many layers, and keep the activations of the others."""
+    checkpoint_keep: KeepName = "nothing"
+    """What recomputed layers keep: nothing but their input, or products = results of matrix products and attention,
+    too, so that only cheap operations are recomputed."""
     attention: AttentionName = "auto"
     """What computes the encoder's windowed attention: flash = FlashAttention-2 (CUDA, bf16, needs flash-attn), flex =
     FlexAttention (CUDA), sdpa = everywhere; auto = the first of them that runs."""
