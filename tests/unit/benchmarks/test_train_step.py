@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import bench_train_step
@@ -209,6 +210,30 @@ def test_what_runs_out_of_memory_gets_fewer_windows(monkeypatch: pytest.MonkeyPa
     found = bench_train_step.measure_group({"t5": None}, [], 20, SETTINGS, CPU)
     assert tried == [20, 15, 11, 8]
     assert found == [{"model": "t5", "micro_batch": 8}]
+
+
+def test_auto_grows_the_micro_batch_of_one_model_until_memory_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, tried = [], []
+
+    def fake(config: Any, settings: Any, device: Any, batches: Any) -> Any:
+        def step() -> None:
+            tried.append(len(batches[0].window_ids))
+            if tried[-1] > 13:
+                raise torch.OutOfMemoryError("too large")
+
+        made.append(settings.compile)
+        return SimpleNamespace(step=step, model=torch.nn.Linear(1, 1))
+
+    monkeypatch.setattr(bench_train_step, "make_ours", fake)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.compiler, "reset", lambda: None)
+    settings = train_step.BenchSettings(micro_batch="auto", window_bp=600, compile=True)
+    cuda = torch.device("cuda")
+    assert bench_train_step.choose_micro_batch("base", settings, cuda) == 13
+    assert tried[:3] == [1, 8, 16]
+    assert made == [False]
 
 
 def test_auto_needs_a_device_whose_memory_ends() -> None:
