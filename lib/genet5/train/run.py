@@ -224,7 +224,8 @@ def load_model(config: TrainConfig, device: torch.device) -> GeneT5:
     """Return BASE's model on its device, with checkpointing and compilation as the settings say."""
     model = GeneT5.from_pretrained(config.base, device=device)
     if config.compute.gradient_checkpointing:
-        model.enable_gradient_checkpointing(config.compute.checkpoint_every)
+        keep = config.compute.checkpoint_keep
+        model.enable_gradient_checkpointing(config.compute.checkpoint_every, keep)
     dtype = torch.bfloat16 if config.compute.precision == "bf16" else torch.float32
     choose_backend(
         config.compute.attention, device, dtype
