@@ -67,7 +67,7 @@ class BenchSettings:
     """Data, models and length of the measurement."""
 
     presets: tuple[PresetName, ...] | None = None
-    """Models that are trained; None = nano on a CPU, all on CUDA."""
+    """Models that are trained, or none; None = nano on a CPU, all on CUDA."""
     token_budget: int | None = None
     """Padded tokens of a micro-batch in training; None = 36400 on CUDA, 6000 on a CPU."""
     steps: int = 12
@@ -330,7 +330,9 @@ def bench(settings: BenchSettings) -> int:
     device = measure.choose_device(settings.device)
     if device.type == "cpu":
         torch.set_num_threads(settings.threads)
-    names = settings.presets or (("nano",) if device.type == "cpu" else ("nano", "small", "base"))
+    names = settings.presets
+    if names is None:
+        names = ("nano",) if device.type == "cpu" else ("nano", "small", "base")
     record: dict[str, Any] = {
         "what": "loading: padding, the loader alone, training steps fed and synthetic",
         **measure.environment(device, "pyfaidx", "pyarrow"),
