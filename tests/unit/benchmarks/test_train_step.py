@@ -196,6 +196,12 @@ def test_on_a_gpu_our_models_come_before_any_peer_and_on_a_cpu_small_ones_take_t
     assert jobs == [("nano", ("genet5", "t5")), ("dense300m", ("genet5",)), ("dense300m", ("t5",))]
 
 
+def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes seconds and matters on a GPU only: the compiler's import, and collecting garbage."""
+    monkeypatch.setattr(torch.compiler, "reset", lambda: None)
+    monkeypatch.setattr(bench_train_step, "free", lambda: None)
+
+
 def test_what_runs_out_of_memory_gets_fewer_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 
@@ -206,7 +212,7 @@ def test_what_runs_out_of_memory_gets_fewer_windows(monkeypatch: pytest.MonkeyPa
         return [{"model": name, "micro_batch": number} for name in makers]
 
     monkeypatch.setattr(bench_train_step, "measure_once", once)
-    monkeypatch.setattr(torch.compiler, "reset", lambda: None)  # would import all of the compiler
+    quicken(monkeypatch)
     found = bench_train_step.measure_group({"t5": None}, [], 20, SETTINGS, CPU)
     assert tried == [20, 15, 11, 8]
     assert found == [{"model": "t5", "micro_batch": 8}]
@@ -228,7 +234,7 @@ def test_auto_grows_the_micro_batch_of_one_model_until_memory_ends(
 
     monkeypatch.setattr(bench_train_step, "make_ours", fake)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr(torch.compiler, "reset", lambda: None)
+    quicken(monkeypatch)
     settings = train_step.BenchSettings(micro_batch="auto", window_bp=600, compile=True)
     cuda = torch.device("cuda")
     assert bench_train_step.choose_micro_batch("base", settings, cuda) == 13
