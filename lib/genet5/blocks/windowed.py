@@ -249,7 +249,9 @@ def attend_flex(
         rule = "has no backward pass on the CPU; use auto or sdpa to train there"
         raise ConfigError("attention", "flex", rule)
     grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
-    return _flex()(q_BHTK, k_BGSK, v_BGSK, score_mod=score, block_mask=blocks, enable_gqa=grouped)
+    # A layer that is compiled as a whole compiles this, too.
+    flex = flex_attention if torch.compiler.is_compiling() else _flex()
+    return flex(q_BHTK, k_BGSK, v_BGSK, score_mod=score, block_mask=blocks, enable_gqa=grouped)
 
 
 @cache

@@ -12,6 +12,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
 
 from genet5.blocks import compiled
+from genet5.blocks.windowed import see
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.dataset.collate import collate
 from genet5.dataset.windows import Window
@@ -153,6 +154,27 @@ def test_a_compiled_layer_keeps_the_names_of_its_weights_and_hooks_outside(count
     assert list(layer.state_dict()) == names
     assert seen == [False]
     assert counter.frame_count == 1
+
+
+@torch.no_grad()
+def test_flex_attention_lies_in_the_layers_graph(counter):
+    """Its masks refer to tensors whose sizes change, too; forward only, as it is on a CPU."""
+    layer = make_model().encoder.layers[0]
+    sights = []
+    for windows, tokens in ((2, 200), (3, 304), (5, 264)):
+        x, number = torch.randn(windows, tokens, 32), torch.full((windows,), tokens - 3)
+        sights.append((x, [_sight(name, number, tokens) for name in ("flex", "sdpa")]))
+    expected = [layer(x, plain, None)[0] for x, (_, plain) in sights]
+    compiled.compile_layer(layer, counter)
+    for (x, (flex, _)), wanted in zip(sights, expected, strict=True):
+        found, _ = layer(x, flex, None)
+        torch.testing.assert_close(found[:, :-3], wanted[:, :-3], rtol=1e-4, atol=1e-4)
+    assert counter.frame_count <= 2
+    assert not counters["graph_break"]
+
+
+def _sight(backend, number, tokens):
+    return see(backend, number, tokens, window=16, slopes_H=None, dtype=torch.float32)
 
 
 @torch.no_grad()
