@@ -35,10 +35,6 @@ class Inputs:
         """Return a copy on `device`."""
         return Inputs(**_moved(self, device))
 
-    def pin_memory(self) -> Inputs:
-        """Return a copy in page-locked memory, from which a GPU copies while it computes."""
-        return Inputs(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
-
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -57,10 +53,6 @@ class Targets:
         """Return a copy on `device`."""
         return Targets(**_moved(self, device))
 
-    def pin_memory(self) -> Targets:
-        """Return a copy in page-locked memory, from which a GPU copies while it computes."""
-        return Targets(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -74,10 +66,6 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """Return a copy on `device`."""
         return Batch(self.inputs.to(device), self.targets.to(device), self.window_ids)
-
-    def pin_memory(self) -> Batch:
-        """Return a copy in page-locked memory; a `DataLoader` calls it."""
-        return Batch(self.inputs.pin_memory(), self.targets.pin_memory(), self.window_ids)
 
 
 def _moved(part: Inputs | Targets, device: torch.device | str) -> dict[str, Tensor]:

@@ -15,7 +15,9 @@ Example:
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from genet5.dataset.batch import Batch
 from genet5.dataset.collate import collate, silence
 from genet5.dataset.packed import Header, PackedReader
+from genet5.dataset.parcel import Parcel, pack, unpack
 from genet5.dataset.plan import BatchLimits, MicroBatch, over_budget, padding_share, plan_batches
 from genet5.errors import CheckpointError, DataError
 
@@ -187,17 +190,16 @@ class Loader:
         generator = (
             torch.Generator()
         )  # DataLoader would draw from the global one and change the run
-        return iter(
-            DataLoader(
-                batches,
-                batch_size=None,
-                num_workers=self._num_workers,
-                collate_fn=_same,
-                pin_memory=self._pin_memory,
-                generator=generator,
-                worker_init_fn=_leave_signals_to_the_trainer,
-            )
+        parcels = DataLoader(
+            _Parcels(batches),
+            batch_size=None,
+            num_workers=self._num_workers,
+            collate_fn=_same,
+            pin_memory=self._pin_memory,
+            generator=generator,
+            worker_init_fn=_heed_the_trainer_alone,
         )
+        return map(unpack, parcels)
 
 
 class _Batches(Dataset[Batch]):
@@ -217,11 +219,34 @@ class _Batches(Dataset[Batch]):
         return silence(batch) if micro.silent else batch
 
 
+class _Parcels(Dataset[Parcel]):
+    """The same, packed for the way out of a worker."""
+
+    def __init__(self, batches: _Batches) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> Parcel:
+        return pack(self._batches[index])
+
+
 def _same(batch: Any) -> Any:
     return batch
 
 
-def _leave_signals_to_the_trainer(_: int) -> None:
-    """Schedulers and terminals signal the whole process group; the trainer must live to save, and needs its workers."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+def _heed_the_trainer_alone(_: int) -> None:
+    """Schedulers and terminals signal the whole process group; the trainer must live to save, and needs its workers.
+
+    A SIGTERM of the trainer itself ends a worker: Python sends it at exit to workers that are still there, and waits.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_end_when_told, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_when_told(trainer: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != trainer:
+        continue
+    os._exit(0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from itertools import islice
 
 import pytest
@@ -128,15 +131,6 @@ def test_a_place_in_an_earlier_versions_order_is_refused(packed_file) -> None:
         loader.load_state_dict(loader.state_dict() | {"format": 1})
 
 
-def test_micro_batches_can_be_pinned_for_a_gpu(packed_file, monkeypatch) -> None:
-    batch = next(iter(Loader(packed_file, **SMALL)))
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor + 1)
-    pinned = batch.pin_memory()
-    assert torch.equal(pinned.inputs.input_ids, batch.inputs.input_ids + 1)
-    assert torch.equal(pinned.targets.labels, batch.targets.labels + 1)
-    assert pinned.window_ids == batch.window_ids
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_pinned_micro_batches_reach_the_gpu_whole(packed_file) -> None:
@@ -147,3 +141,23 @@ def test_pinned_micro_batches_reach_the_gpu_whole(packed_file) -> None:
         assert other.inputs.input_ids.is_pinned()
         assert torch.equal(one.inputs.input_ids, other.to("cuda").inputs.input_ids.cpu())
         assert torch.equal(one.targets.states, other.to("cuda").targets.states.cpu())
+
+
+@pytest.mark.slow
+def test_a_process_ends_though_an_epoch_was_left_unfinished(packed_file) -> None:
+    text = (
+        "import subprocess, sys\n"
+        "from multiprocessing import active_children\n"
+        "from genet5.dataset.loader import Loader\n"
+        "batches = iter(Loader(sys.argv[1], token_budget=200, num_workers=1))\n"
+        "next(batches)\n"
+        "worker = str(active_children()[0].pid)\n"
+        "subprocess.run(['kill', '-TERM', worker], check=True)\n"  # as a scheduler would
+        "print(sum(1 for _ in zip(range(6), batches)))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", text, str(packed_file)],
+        capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert (result.returncode, result.stdout, result.stderr) == (0, "6\n", "")
