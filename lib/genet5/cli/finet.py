@@ -20,7 +20,12 @@ DESCRIPTION = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; return 130 when a signal ended the run early."""
-    return run(_finet, TrainConfig, argv, name="finet", description=DESCRIPTION)
+    code = run(_finet, TrainConfig, argv, name="finet", description=DESCRIPTION)
+    if code == 1:
+        from genet5.train.dist import abandon
+
+        abandon(code)
+    return code
 
 
 def _finet(config: TrainConfig) -> int:

@@ -10,7 +10,9 @@ LOCAL_RANK and TORCHELASTIC_RESTART_COUNT.
 from __future__ import annotations
 
 import gc
+import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from genet5.errors import ConfigError
+from genet5.train.liveness import run_store, watch_ranks
 
 TIMEOUT = timedelta(hours=2)
 """Rank 0 decodes validation windows while the others wait."""
@@ -92,7 +95,11 @@ def _number(name: str, default: int) -> int:
 
 @contextmanager
 def distributed(device: str = "auto") -> Iterator[Ranks]:
-    """Join the run that torchrun (or whoever set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT) started; alone otherwise."""
+    """Join the run that torchrun (or whoever set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT) started; alone otherwise.
+
+    Raises:
+        RankError: Another rank failed or died.
+    """
     rank, world_size = _number("RANK", 0), _number("WORLD_SIZE", 1)
     chosen = choose_device(device, _number("LOCAL_RANK", 0))
     if chosen.type == "cuda":
@@ -102,13 +109,24 @@ def distributed(device: str = "auto") -> Iterator[Ranks]:
         yield Ranks(0, 1, chosen, restarts)
         return
     backend = "nccl" if chosen.type == "cuda" else "gloo"
-    dist.init_process_group(backend, rank=rank, world_size=world_size, timeout=TIMEOUT)
-    try:
+    store = run_store(rank, world_size, timeout=TIMEOUT)
+    with watch_ranks(store, rank, world_size):
+        dist.init_process_group(
+            backend, store=store, rank=rank, world_size=world_size, timeout=TIMEOUT
+        )
         background = dist.new_group(backend="gloo", timeout=TIMEOUT)
         yield Ranks(rank, world_size, chosen, restarts, background)
-    finally:
         _let_threads_finish()
-        dist.destroy_process_group()
+        dist.destroy_process_group()  # not after an error: it might wait for the dead
+
+
+def abandon(code: int) -> None:
+    """End a failed process at once if it is one of several: its threads may wait for dead ranks, and Python for them."""
+    if _number("WORLD_SIZE", 1) > 1:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _let_threads_finish() -> None:

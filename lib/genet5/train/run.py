@@ -11,7 +11,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,8 @@ def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> O
         DataError: A file does not fit the model.
         CheckpointError: BASE or the checkpoint cannot be used.
     """
+    if max(ranks.gather(ranks.restarts)):  # torchrun's agents may count differently
+        config = after_restart(config)
     require_model(config.base)
     source, validation = open_data(config, ranks)
     model = load_model(config, ranks.device)
@@ -81,7 +83,7 @@ def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> O
         handler = setup_logging(ranks.rank, ranks.world_size, config.out / "finet.log")
         stack.callback(close_logging, handler)
         trainer = build_trainer(config, ranks, stack, model, source, validation, judge)
-        if checkpoint := find_checkpoint(config):
+        if checkpoint := ranks.gather(find_checkpoint(config))[0]:
             for change in changed_settings(checkpoint, settings_to_dict(config)):
                 log.warning("differs from the checkpoint's settings: %s", change)
             trainer.resume(checkpoint)
@@ -96,6 +98,17 @@ def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> O
             end_record(config.out / "run.json", asdict(outcome))
         log.info("%s at step %d; the run is in %s", outcome.reason, outcome.step, config.out)
     return outcome
+
+
+def after_restart(config: TrainConfig) -> TrainConfig:
+    """Return the settings with which a run that torchrun has started again goes on from its newest checkpoint.
+
+    Before its first checkpoint it begins as it was told to, in the same OUT.
+    """
+    has_own = bool(list_checkpoints(config.out / "checkpoints"))
+    begins_elsewhere = config.checkpoints.checkpoint is not None and not has_own
+    start = {} if begins_elsewhere else {"resume": True, "checkpoint": None}
+    return replace(config, checkpoints=replace(config.checkpoints, overwrite=False, **start))
 
 
 def build_trainer(
