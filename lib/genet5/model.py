@@ -12,20 +12,17 @@ Example:
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.distributed.checkpoint.api import CheckpointException
 
 from genet5.blocks.bases import BaseStem, BaseUpsampler, base_slots
 from genet5.blocks.compiled import compile_layer
@@ -39,9 +36,6 @@ from genet5.config.model import AttentionName, ModelConfig
 from genet5.config.train import KeepName
 from genet5.dataset.batch import Batch, Inputs
 from genet5.errors import CheckpointError
-
-# Checkpoints of one process are no accident.
-warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 SHARDS_FOLDER, SHARED_PREFIX = "state", "model/"
@@ -378,18 +372,23 @@ def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, 
             path = folder / SHARDS_FOLDER
             return {name: tensor.to(device) for name, tensor in _load_shards(path).items()}
         return load_file(path, device=str(device))
-    except (OSError, SafetensorError, CheckpointException) as error:
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: {error}") from error
 
 
 def _load_shards(folder: Path) -> dict[str, Tensor]:
+    import torch.distributed.checkpoint as dcp  # a second of imports that annotation need not wait for
+
     reader = dcp.HuggingFaceStorageReader(str(folder))
     found = {
         name: torch.empty(saved.size, dtype=saved.properties.dtype)
         for name, saved in reader.read_metadata().state_dict_metadata.items()
         if name.startswith(SHARED_PREFIX)
     }
-    dcp.load(found, storage_reader=reader, no_dist=True)
+    try:
+        dcp.load(found, storage_reader=reader, no_dist=True)
+    except dcp.CheckpointException as error:
+        raise CheckpointError(f"{folder}: {error}") from error
     return {name.removeprefix(SHARED_PREFIX): tensor for name, tensor in found.items()}
 
 

@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, fields
@@ -41,6 +42,9 @@ from genet5.train.seed import capture_random_state, restore_random_state
 from genet5.train.state import Progress, RunState, materialise, state_tensors
 
 log = logging.getLogger(__name__)
+
+# Checkpoints of one process are no accident.
+warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
 
 FORMAT = 2
 _NAME = re.compile(r"step-(\d{8,})")

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from genet5.config.files import save_json, settings_to_dict
 from genet5.config.train import OptimConfig
 from genet5.errors import CheckpointError
+from genet5.model import GeneT5
 from genet5.train.checkpoint import CheckpointWriter, list_checkpoints, load_checkpoint
 from genet5.train.dist import Ranks
 from genet5.train.optim import WeightAverage, build_optimizer
@@ -147,3 +149,21 @@ def test_another_number_of_ranks_goes_on_at_the_same_place(
     load_checkpoint(path, found, Ranks(1, 2))
     assert seen == {"epoch": 1, "step": 3, "world_size": 2}
     assert "slightly different losses" in caplog.text
+
+
+def test_a_checkpoint_is_a_model_directory(toy: Any, tmp_path: Path) -> None:
+    model = toy.tiny_gene_model(4)
+    state = RunState(model, build_optimizer(model, OptimConfig()), toy.Source(), Progress(step=1))
+    path = save(
+        tmp_path,
+        state,
+        save_beside=lambda path: save_json(path / "config.json", settings_to_dict(model.config)),
+    )
+    found = GeneT5.from_pretrained(path)
+    assert found.config == model.config
+    expected = model.stored()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in found.stored().items())
+    shard = next((path / "state").iterdir())
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="state"):
+        GeneT5.from_pretrained(path)
