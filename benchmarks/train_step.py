@@ -49,7 +49,7 @@ class BenchSettings:
     micro_batch: int | Literal["auto"] | None = None
     """Windows of a micro-batch; auto = as many as memory takes (CUDA); None = auto for base on CUDA, else as
     many as use the device well."""
-    max_micro_batch: int = 128
+    max_micro_batch: int = 256
     """Most windows that auto tries."""
     window_bp: int = 6144
     """Bases of a window."""
