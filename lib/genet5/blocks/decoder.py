@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
 from genet5.blocks.moe import RouterLoss, feed, make_feedforward
+from genet5.blocks.norm import LayerNorm
 from genet5.blocks.recompute import run_layer
 from genet5.blocks.rope import rope_table, rotate
 from genet5.config.model import ModelConfig
@@ -60,9 +61,9 @@ class DecoderLayer(nn.Module):
         self.attention = SelfAttention(width, shape.heads, shape.kv_heads, bias=False)
         self.cross = CrossAttention(width, shape.heads, shape.cross_kv_heads)
         self.feedforward = make_feedforward(width, shape, index)
-        self.norm_self = nn.LayerNorm(width)
-        self.norm_cross = nn.LayerNorm(width)
-        self.norm_ff = nn.LayerNorm(width)
+        self.norm_self = LayerNorm(width)
+        self.norm_cross = LayerNorm(width)
+        self.norm_ff = LayerNorm(width)
         self.dropout = nn.Dropout(shape.dropout)
         self.keep: KeepName | None = None
         """What to keep of a training pass for the backward pass, which recomputes the rest; None = everything."""
@@ -148,7 +149,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.layers = nn.ModuleList(DecoderLayer(config, i) for i in range(config.decoder.layers))
-        self.norm = nn.LayerNorm(config.width)
+        self.norm = LayerNorm(config.width)
 
     def _rope(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         return rope_table(positions, self.config.width // self.config.decoder.heads)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from genet5.blocks.attention import SelfAttention, alibi_slopes, key_mask
 from genet5.blocks.moe import RouterLoss, feed, make_feedforward
+from genet5.blocks.norm import LayerNorm
 from genet5.blocks.recompute import run_layer
 from genet5.blocks.rope import rope_table
 from genet5.blocks.windowed import Sight, attend_window, choose_backend, see
@@ -25,8 +26,8 @@ class EncoderLayer(nn.Module):
         self.norm_first = shape.norm_first
         self.attention = SelfAttention(config.width, shape.heads, shape.heads, bias=True)
         self.feedforward = make_feedforward(config.width, shape, index, down_bias=True)
-        self.norm1 = nn.LayerNorm(config.width, eps=_NORM_EPS)
-        self.norm2 = nn.LayerNorm(config.width, eps=_NORM_EPS)
+        self.norm1 = LayerNorm(config.width, eps=_NORM_EPS)
+        self.norm2 = LayerNorm(config.width, eps=_NORM_EPS)
         self.dropout = nn.Dropout(shape.dropout)
         self.keep: KeepName | None = None
         """What to keep of a training pass for the backward pass, which recomputes the rest; None = everything."""
@@ -76,12 +77,10 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.sequence_vocab, config.width)
-        self.embedding_norm = nn.LayerNorm(config.width, eps=_NORM_EPS)
+        self.embedding_norm = LayerNorm(config.width, eps=_NORM_EPS)
         self.layers = nn.ModuleList(EncoderLayer(config, i) for i in range(config.encoder.layers))
         last = (
-            nn.LayerNorm(config.width, eps=_NORM_EPS)
-            if config.encoder.norm_first
-            else nn.Identity()
+            LayerNorm(config.width, eps=_NORM_EPS) if config.encoder.norm_first else nn.Identity()
         )
         self.last_norm = last
         self.attention: AttentionName = "auto"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from genet5.blocks.anchored import Reading, attend_anchored, choose_reading, see_anchored
 from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
 from genet5.blocks.feedforward import GatedFeedForward
+from genet5.blocks.norm import LayerNorm
 from genet5.blocks.rope import rope_table, rotate
 from genet5.config.model import AttentionName, ModelConfig
 
@@ -27,9 +28,9 @@ class PerceiverLayer(nn.Module):
         self.cross = CrossAttention(config.width, shape.heads, shape.kv_heads)
         self.attention = SelfAttention(config.width, shape.heads, shape.kv_heads, bias=False)
         self.feedforward = GatedFeedForward(config.width, shape.ff_dim)
-        self.norm_cross = nn.LayerNorm(config.width)
-        self.norm_self = nn.LayerNorm(config.width)
-        self.norm_ff = nn.LayerNorm(config.width)
+        self.norm_cross = LayerNorm(config.width)
+        self.norm_self = LayerNorm(config.width)
+        self.norm_ff = LayerNorm(config.width)
 
     def forward(
         self,
@@ -67,7 +68,7 @@ class Compressor(nn.Module):
         self.config = config
         self.latents = nn.Parameter(torch.zeros(config.compressor.num_latents, config.width))
         self.layers = nn.ModuleList(PerceiverLayer(config) for _ in range(config.compressor.layers))
-        self.norm = nn.LayerNorm(config.width)
+        self.norm = LayerNorm(config.width)
         self.attention: AttentionName = "auto"
 
     def forward(
