@@ -151,8 +151,8 @@ if [ "$mode" = cuda ]; then
     bench attention 80 --lengths 4096 32768 --rounds 3 --limit_s 5
 else
     bench train_step 120 --presets nano --peers t5 --rounds 3 --threads 1
-    bench moe 60 --tokens 512 2048 --rounds 3 --threads 1
-    bench loading 120 --presets nano --rounds 3 --steps 4 --micro_batches 12 --mbp 0.6
+    bench moe 100 --tokens 512 --rounds 2 --threads 1
+    bench loading 120 --presets nano --rounds 5 --steps 3 --micro_batches 12 --mbp 0.6
     bench decode 90 --presets nano --batch_sizes 1 8 --rounds 2
     bench attention 80 --lengths 1024 4096 --rounds 2 --limit_s 5 --threads 1
 fi

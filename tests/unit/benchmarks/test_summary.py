@@ -106,17 +106,20 @@ def test_decoding_shows_the_largest_batch() -> None:
 @pytest.mark.parametrize(("device", "met"), [("cuda", "no"), ("cpu", "yes")])
 def test_loading_is_judged_by_time_on_a_gpu_and_by_processor_time_on_a_cpu(device, met) -> None:
     alone = {
-        "padding_share": 0.031, "ratio": 1.5, "one_worker": {"micro_batches_per_s": 100.0},
+        "padding_share": 0.031, "ratio": 1.5, "one_worker": {"micro_batches_per_s": 100.0, "receiver_cpu_ms": 2.0},
         "loader": {"mbp_per_core_s": 70.0}, "peer": {"mbp_per_core_s": 40.0},
     }  # fmt: skip
-    steps = {"loader": {"steps_per_s": 1.0}, "synthetic": {"steps_per_s": 1.1}}
-    result = {"preset": "nano", "ratio": 1.1, "cpu_ratio": 1.0, **steps}
+    steps = {"loader": {"steps_per_s": 1.0}, "synthetic": {"steps_per_s": 1.1, "cpu_ms": 100.0}}
+    result = {"preset": "nano", "ratio": 1.1, "cpu_ratio": 1.2, **steps}
     padding, loader, row = loading_rows(
         {"alone": alone, "device_type": device, "results": [result]}
     )
     assert (padding.figure, padding.met) == ("3.1%", "no")
     assert loader.ratio == "1.5 x"
     assert row.met == met
+    assert row.ratio.startswith(
+        "1.020 of the processor" if device == "cpu" else "1.100 of the time"
+    )
 
 
 def test_the_newest_results_of_a_device_are_taken(tmp_path: Path) -> None:
