@@ -254,15 +254,12 @@ class GeneT5(nn.Module):
         return [*self.encoder.layers, *self.compressor.layers, *self.decoder.layers]
 
     def compile_blocks(self, backend: str | Callable[..., Any] = "inductor") -> None:
-        """Compile each layer of encoder and decoder, after checkpointing is set; the names of the weights stay as they are.
-
-        The compressor's one or two layers are left alone: their slices make sizes of quotients, which torch 2.13's
-        inductor cannot solve.
+        """Compile each layer, after checkpointing is set; the names of the weights stay as they are.
 
         Args:
             backend: Of torch.compile.
         """
-        for layer in (*self.encoder.layers, *self.decoder.layers):
+        for layer in self.blocks():
             compile_layer(layer, backend)
 
     def save_pretrained(

@@ -147,8 +147,8 @@ def attend_anchored(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, reading: Rea
     # One gather for keys and values; an embedding's backward pass adds up in a fixed order.
     pairs = torch.cat((k_BGSK, v_BGSK), dim=-1).transpose(1, 2)
     sliced = F.embedding(reading.index_BNW, pairs.flatten(2).flatten(0, 1))
-    sliced = sliced.view(batch * count, width, -1, 2 * head_width).transpose(1, 2)
-    k, v = sliced.chunk(2, dim=-1)
+    sliced = sliced.view(batch * count, width, k_BGSK.shape[1], 2 * head_width).transpose(1, 2)
+    k, v = sliced.split(head_width, dim=-1)
     out = attend(q, k, v, bias=reading.bias).unflatten(0, (batch, count))
     return out.transpose(1, 2).flatten(2, 3)[:, :, :num_latents]
 
