@@ -29,6 +29,8 @@ def compile_layer(layer: nn.Module, backend: str | Callable[..., Any] = "inducto
         backend: Of torch.compile.
     """
     torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
+    # Cutting graphs where DDP sums gradients is for models compiled in one; a layer is short enough.
+    torch._dynamo.config.optimize_ddp = False
     # A graph break is an error, and so is one graph too many.
     compiled = torch.compile(layer.forward, fullgraph=True, backend=backend)
 
