@@ -89,6 +89,11 @@ def environment(*packages: str) -> dict[str, Any]:
     }
 
 
+def work_ms(row: Mapping[str, Any]) -> float:
+    """Return a timed row's processor time where it was taken (CPU), else its wall time."""
+    return float(row.get("cpu_ms", row.get("median_ms")))
+
+
 def today() -> str:
     """Return the date in UTC."""
     return datetime.datetime.now(tz=datetime.UTC).date().isoformat()
