@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import measure
 import torch
+from machine import work_ms
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -34,10 +35,11 @@ from genet5.errors import ConfigError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PEERS = ("dense", "dense with mask")
+PassName = Literal["forward", "forward and backward"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchSettings(measure.RunSettings):
     """Shape of the attention and lengths to measure."""
 
     lengths: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384, 32768, 65536)
@@ -56,18 +58,12 @@ class BenchSettings:
     """Measured rounds."""
     limit_s: float = 100.0
     """Leave out steps that would take longer (processor time on a CPU)."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device; auto = CUDA where there is one."""
-    threads: int | None = None
-    """Threads on a CPU; None = as PyTorch has it. One is best on a machine that has other work."""
-    note: str = ""
-    """What the result file says about the machine, such as: shared, other jobs ran."""
     out: Path | None = None
     """JSON file; by default benchmarks/results/DATE_DEVICE_attention.json."""
+    passes: tuple[PassName, ...] = ("forward", "forward and backward")
+    """What is timed."""
     one: str | None = None
-    """Measure this contender at the first length only, and print JSON; the script calls itself so."""
-    backward: bool = False
-    """With `one`: its backward pass, too."""
+    """Measure this contender at the first length in the first pass only, and print JSON; the script calls itself so."""
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -108,16 +104,14 @@ def measure_one(settings: BenchSettings) -> int:
     """Measure one contender at one length and print the figures as JSON."""
     assert settings.one is not None
     torch.manual_seed(0)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    device, length = measure.choose_device(settings.device), settings.lengths[0]
+    device, length = measure.start(settings), settings.lengths[0]
     shape = (1, settings.heads, length, settings.head_width)
     qkv = [torch.randn(shape, device=device, dtype=settings.torch_dtype) for _ in range(3)]
     goal = torch.randn_like(qkv[0])
     attention = contender(settings, settings.one, length)
 
     def step() -> None:
-        if not settings.backward:
+        if settings.passes[0] == "forward":
             with torch.no_grad():
                 attention(*qkv)
             return
@@ -134,17 +128,11 @@ def measure_one(settings: BenchSettings) -> int:
     return 0
 
 
-def work_ms(row: dict[str, float]) -> float:
-    """Return the processor time, or the wall time where there is none."""
-    return row.get("cpu_ms", row["median_ms"])
-
-
-def ask(settings: BenchSettings, name: str, length: int, backward: bool) -> dict[str, Any]:
+def ask(settings: BenchSettings, name: str, length: int, kind: PassName) -> dict[str, Any]:
     """Measure in a process of its own."""
-    shape = ("window", "heads", "head_width", "dtype", "rounds", "limit_s", "device")
+    shape = ("window", "heads", "head_width", "dtype", "rounds", "limit_s", "device", "threads")
     flags = [f"--{key}={getattr(settings, key)}" for key in shape]
-    flags += ["--alibi"] * settings.alibi + ["--backward"] * backward
-    flags += [f"--threads={settings.threads}"] if settings.threads else []
+    flags += ["--alibi"] * settings.alibi + ["--passes", kind]
     command = [sys.executable, __file__, "--one", name, "--lengths", str(length), *flags]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
@@ -169,10 +157,9 @@ def bench(settings: BenchSettings) -> int:
     """Measure everything, print a table and write JSON."""
     if settings.one is not None:
         return measure_one(settings)
-    device = measure.choose_device(settings.device)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    device = measure.start(settings)
     shape = {key: getattr(settings, key) for key in ("window", "heads", "head_width", "alibi")}
+    out = settings.out or measure.result_path(device, "attention")
     record = {
         "what": "windowed self-attention of one layer against length",
         **measure.environment(device),
@@ -182,14 +169,13 @@ def bench(settings: BenchSettings) -> int:
     }
     print("| pass | tokens | contender | ms | processor ms | peak MiB |")
     print("|---|---|---|---|---|---|")
-    for backward in (False, True):
-        kind = "forward and backward" if backward else "forward"
+    for kind in settings.passes:
         for name in contenders(settings):
             guess_ms = 0.0
             for length in settings.lengths:
                 row = {"left_out": f"would take about {guess_ms / 1000:.0f} s"}
                 if guess_ms <= 1000 * settings.limit_s:
-                    row = ask(settings, name, length, backward)
+                    row = ask(settings, name, length, kind)
                 growth = 2 if name in PEERS else 1
                 if "median_ms" in row:
                     following = settings.lengths[settings.lengths.index(length) + 1 :]
@@ -201,8 +187,7 @@ def bench(settings: BenchSettings) -> int:
                 cells = (kind, length, name, *shown, row.get("peak_mib", ""))
                 print("|", " | ".join(map(str, cells)), "|", flush=True)
                 record["results"].append({"pass": kind, "tokens": length, "contender": name, **row})
-    out = settings.out or measure.result_path(device, "attention")
-    save_json(out, record)
+                save_json(out, record)  # now: whoever ends the run keeps what is done
     print(f"\nwritten: {out}")
     return 0
 

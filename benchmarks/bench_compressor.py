@@ -5,10 +5,10 @@ Two parts: `compressor`, whole, from token states to latents; and `reading`, its
 values given), which says how the cost grows once the window is long. The peer holds a mask of all latents with all tokens,
 as the compressor did at first. Tokens have 1 to 2 n - 1 bp, n = the preset's mean. Both take turns in one
 process for each case; their memory is measured in one each, as the growth of the peak over what the inputs take (resident
-on a CPU, allocated on CUDA).
+on a CPU). On CUDA one process does it all: its allocator knows each peak, and to start sixty processes takes minutes.
 
 Example:
-    python benchmarks/bench_compressor.py --threads 1 --rounds 3
+    python benchmarks/bench_compressor.py --rounds 3
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import measure
 import torch
+from machine import work_ms
 from torch import Tensor
 
 from genet5.blocks.anchored import Reading, attend_anchored
@@ -45,7 +46,7 @@ CONTENDERS = ("blocks", "dense mask")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchSettings(measure.RunSettings):
     """What to measure and how often."""
 
     batches: tuple[int, ...] = (1, 8)
@@ -56,12 +57,6 @@ class BenchSettings:
     """bf16 = autocast."""
     rounds: int = 5
     """Measured rounds."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device; auto = CUDA where there is one."""
-    threads: int | None = None
-    """Threads on a CPU; None = as PyTorch has it. One is best on a machine that has other work."""
-    note: str = ""
-    """What the result file says about the machine, such as: shared, other jobs ran."""
     out: Path | None = None
     """JSON file; by default benchmarks/results/DATE_DEVICE_compressor.json."""
     one: str | None = None
@@ -164,23 +159,16 @@ def in_pass(
     return step
 
 
-def measure_one(settings: BenchSettings) -> int:
-    """Measure one case and print the figures as JSON."""
-    assert settings.one is not None
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    device, case = measure.choose_device(settings.device), Case(**json.loads(settings.one))
-    found: dict[str, Any]
+def figures(settings: BenchSettings, case: Case, memory: str | None) -> dict[str, dict[str, float]]:
+    """Measure one case in this process: the time of both contenders, or the memory of one."""
+    device = measure.start(settings)
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.dtype == "bf16"):
         for step in steps(replace(case, window_bp=1024, batch=1), device).values():
             step()  # what libraries take once is no cost of either
         both = steps(case, device)
-        if settings.memory:
-            found = {settings.memory: {"peak_mib": peak_mib(both[settings.memory], device)}}
-        else:
-            found = measure.time_in_turn(both, device, rounds=settings.rounds, warmup=0)
-    print(json.dumps(found))
-    return 0
+        if memory:
+            return {memory: {"peak_mib": peak_mib(both[memory], device)}}
+        return measure.time_in_turn(both, device, rounds=settings.rounds, warmup=1)
 
 
 def peak_mib(step: Callable[[], Any], device: torch.device) -> float:
@@ -190,29 +178,38 @@ def peak_mib(step: Callable[[], Any], device: torch.device) -> float:
     return round(peak.growth_mib(), 1)
 
 
-def ask(settings: BenchSettings, case: Case) -> dict[str, dict[str, float]]:
-    """Measure one case: the time of both in one process, the memory of each in one of its own."""
-    flags = [f"--{key}={getattr(settings, key)}" for key in ("dtype", "rounds", "device")]
-    flags += [f"--threads={settings.threads}"] if settings.threads else []
+def ask(settings: BenchSettings, case: Case, memory: str | None) -> dict[str, dict[str, float]]:
+    """Get the same from a process of its own."""
+    flags = [
+        f"--{key}={getattr(settings, key)}" for key in ("dtype", "rounds", "device", "threads")
+    ]
+    flags += ["--memory", memory] if memory else []
     command = [sys.executable, __file__, "--one", json.dumps(asdict(case)), *flags]
-    found: dict[str, dict[str, float]] = {}
-    for more in ([], *(["--memory", name] for name in CONTENDERS)):
-        result = subprocess.run([*command, *more], capture_output=True, text=True)
-        if result.returncode:
-            reason = (result.stderr.strip().splitlines() or ["killed"])[-1]
-            raise RuntimeError(f"{case}: {reason}")
-        for name, row in json.loads(result.stdout.strip().splitlines()[-1]).items():
-            found.setdefault(name, {}).update(row)
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        reason = (result.stderr.strip().splitlines() or ["killed"])[-1]
+        raise RuntimeError(f"{case}: {reason}")
+    return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+def measure_case(
+    settings: BenchSettings, case: Case, device: torch.device
+) -> dict[str, dict[str, float]]:
+    """Return time and memory of each contender."""
+    found: dict[str, dict[str, float]] = {name: {} for name in CONTENDERS}
+    for memory in (None, *CONTENDERS):
+        get = figures if device.type == "cuda" else ask
+        for name, row in get(settings, case, memory).items():
+            found[name] |= row
     return found
 
 
 def bench(settings: BenchSettings) -> int:
     """Measure everything, print a table and write JSON."""
     if settings.one is not None:
-        return measure_one(settings)
-    device = measure.choose_device(settings.device)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+        print(json.dumps(figures(settings, Case(**json.loads(settings.one)), settings.memory)))
+        return 0
+    device = measure.start(settings)
     out = settings.out or measure.result_path(device, "compressor")
     record: dict[str, Any] = {
         "what": "compressor, and its cross-attention alone, against the window's length",
@@ -224,9 +221,9 @@ def bench(settings: BenchSettings) -> int:
     print("| part | preset | window bp | batch | pass | ms | dense ms | times | MiB | dense MiB |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for case in cases(settings):
-        row = ask(settings, case)
+        row = measure_case(settings, case, device)
         pair = [row[name] for name in CONTENDERS]
-        ms, dense_ms = (its.get("cpu_ms", its["median_ms"]) for its in pair)
+        ms, dense_ms = map(work_ms, pair)
         cells = (*asdict(case).values(), ms, dense_ms, round(dense_ms / ms, 2))
         print(
             "|", " | ".join(map(str, (*cells, *(its["peak_mib"] for its in pair)))), "|", flush=True

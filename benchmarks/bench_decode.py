@@ -23,13 +23,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import measure
 import numpy as np
 import torch
 from gene_batches import CODE, gene_windows
-from machine import ROOT
+from machine import ROOT, work_ms
 from numpy.typing import NDArray
 from peer_seq2seq import PeerName, make_peer, peer_shape
 from torch import Tensor
@@ -52,7 +52,7 @@ PEERS: tuple[PeerName, ...] = ("t5", "bart")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchSettings(measure.RunSettings):
     """Models and sizes."""
 
     presets: tuple[PresetName, ...] | None = None
@@ -69,12 +69,6 @@ class BenchSettings:
     """Measured rounds."""
     peers: bool = True
     """Measure T5 and BART, too."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device; auto = CUDA where there is one."""
-    threads: int = 1
-    """Threads on a CPU."""
-    note: str = ""
-    """What the result file says about the machine, such as: shared, other jobs ran."""
     out: Path | None = None
     """JSON file; by default benchmarks/results/DATE_DEVICE_decode.json."""
 
@@ -243,18 +237,17 @@ def measure_batch(
         contenders[name] = peer_contender(peer, writer)
         contenders[f"{name} encoding"] = peer_encoding(peer, writer)
     times = measure.time_in_turn(contenders, device, rounds=settings.rounds, warmup=1)
-    unit = "cpu_ms" if device.type == "cpu" else "median_ms"
     steps = settings.labels - 1
     rows: dict[str, dict[str, Any]] = {}
     for name, row in times.items():
         rows[name] = {"windows": len(windows), "contender": name, **row}
-        rows[name]["ratio"] = round(row[unit] / times["genet5"][unit], 3)
+        rows[name]["ratio"] = round(work_ms(row) / work_ms(times["genet5"]), 3)
         if not name.endswith(("encoding", "set-up")):
-            rows[name]["ms_a_step"] = round(row[unit] / steps, 3)
-            rows[name]["labels_per_s"] = round(1000 * steps * len(windows) / row[unit], 1)
+            rows[name]["ms_a_step"] = round(work_ms(row) / steps, 3)
+            rows[name]["labels_per_s"] = round(1000 * steps * len(windows) / work_ms(row), 1)
     if is_small:
         rows["genet5"]["largest_difference_without_cache"] = require_equal(writer)
-    masks = rows["genet5 with grammar"][unit] - rows["genet5"][unit]
+    masks = work_ms(rows["genet5 with grammar"]) - work_ms(rows["genet5"])
     rows["genet5 with grammar"]["grammar_ms_a_step"] = round(masks / steps, 3)
     return list(rows.values())
 
@@ -265,7 +258,6 @@ def annotate_windows(
     """Measure all that annotation does to windows, with the shipped model."""
     model = GeneT5.from_pretrained(SHIPPED, device=device).eval()
     tokenizer, options = load_tokenizer(SHIPPED), prokaryote_options()
-    unit = "cpu_ms" if device.type == "cpu" else "median_ms"
     rows = []
     for size in settings.batch_sizes:
         bases = [window.bases for window in windows[:size]]
@@ -277,8 +269,8 @@ def annotate_windows(
         labels = sum(len(found.labels) for found in work())
         row = measure.time_in_turn({"": work}, device, rounds=settings.rounds, warmup=0)[""]
         rates = {
-            "windows_per_s": 1000 * size / row[unit],
-            "labels_per_s": 1000 * labels / row[unit],
+            "windows_per_s": 1000 * size / work_ms(row),
+            "labels_per_s": 1000 * labels / work_ms(row),
         }
         rates["kbp_per_s"] = rates["windows_per_s"] * settings.window_bp / 1000
         rows.append({"windows": size, **row, **{k: round(v, 2) for k, v in rates.items()}})
@@ -310,9 +302,7 @@ def make_models(
 
 def bench(settings: BenchSettings) -> int:
     """Measure, print a table and write JSON."""
-    device = measure.choose_device(settings.device)
-    if device.type == "cpu":
-        torch.set_num_threads(settings.threads)
+    device = measure.start(settings)
     torch.set_float32_matmul_precision("high")
     names = settings.presets or (
         ("nano", "small") if device.type == "cpu" else ("nano", "small", "base")

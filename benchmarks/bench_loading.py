@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import measure
 import torch
@@ -63,7 +63,7 @@ LEAD = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchSettings(measure.RunSettings):
     """Data, models and length of the measurement."""
 
     presets: tuple[PresetName, ...] | None = None
@@ -86,12 +86,6 @@ class BenchSettings:
     """Folder of TAXON/GENOME with FASTA and GFF3 files in place of the artificial genomes."""
     tokenizer: Path | None = None
     """A tokenizer.json; None = 6-mers for nano and small, 5-mers for base and the loader alone."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device; auto = CUDA where there is one."""
-    threads: int = 1
-    """Threads of the step on a CPU."""
-    note: str = ""
-    """What the result file says about the machine, such as: shared, other jobs ran."""
     out: Path | None = None
     """JSON file; by default benchmarks/results/DATE_DEVICE_loading.json."""
 
@@ -303,7 +297,7 @@ def summary(
     number: int,
     kept: Sequence[tuple[Batch, Batch]],
 ) -> dict[str, Any]:
-    """Return medians over rounds; each round is (seconds, processor seconds) of `number` steps."""
+    """Return medians over rounds, and each round's processor time: how much the same steps differ; each round is (seconds, processor seconds) of `number` steps."""
     times = {
         who: [1000 * statistics.median(column) / number for column in zip(*rounds, strict=True)]
         for who, rounds in found.items()
@@ -315,6 +309,7 @@ def summary(
             "step_ms": round(wall, 2),
             "steps_per_s": round(1000 / wall, 3),
             "cpu_ms": round(work, 2),
+            "rounds_cpu_ms": [round(1000 * one[1] / number, 2) for one in found[who]],
         }
     pairs = zip(found["loader"], found["synthetic"], strict=True)
     row["ratio"] = round(statistics.median(one[0] / other[0] for one, other in pairs), 4)
@@ -327,9 +322,7 @@ def summary(
 
 def bench(settings: BenchSettings) -> int:
     """Measure, print tables and write JSON."""
-    device = measure.choose_device(settings.device)
-    if device.type == "cpu":
-        torch.set_num_threads(settings.threads)
+    device = measure.start(settings)
     names = settings.presets
     if names is None:
         names = ("nano",) if device.type == "cpu" else ("nano", "small", "base")
@@ -342,6 +335,7 @@ def bench(settings: BenchSettings) -> int:
         "device_type": device.type,
         "results": [],
     }
+    out = settings.out or measure.result_path(device, "loading")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         raw = settings.raw_dir or write_genomes(folder / "raw", mbp=settings.mbp, seed=1)
@@ -349,6 +343,7 @@ def bench(settings: BenchSettings) -> int:
         bake(base)
         record["alone"] = loader_alone(settings, base, folder / "fasta")
         show_alone(record["alone"])
+        save_json(out, record)
         print(
             "\n| model | tokens | step | loader ms | synthetic ms | ratio | processor |\n|---|---|---|---|---|---|---|"
         )
@@ -359,10 +354,9 @@ def bench(settings: BenchSettings) -> int:
             except torch.OutOfMemoryError:
                 row = {"preset": preset_name, "skipped": "out of memory; lower --token_budget"}
             record["results"].append(row)
+            save_json(out, record)  # now: whoever ends the run keeps what is done
             show_steps(row, "compiled" if settings.compile else "eager")
             gc.collect()
-    out = settings.out or measure.result_path(device, "loading")
-    save_json(out, record)
     print(f"\nwritten: {out}")
     return 0
 

@@ -16,10 +16,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import measure
 import torch
+from machine import work_ms
 from torch import Tensor, nn
 
 from genet5.blocks.moe import MixtureOfExperts
@@ -30,7 +31,7 @@ PEERS = ("eager", "grouped_mm")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchSettings(measure.RunSettings):
     """Shape of the layer and length of the measurement."""
 
     tokens: tuple[int, ...] = (512, 2048, 8192)
@@ -47,12 +48,6 @@ class BenchSettings:
     """Measured rounds."""
     compile: bool = False
     """Measure our block under torch.compile, too."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device; auto = CUDA where there is one."""
-    threads: int | None = None
-    """Threads on a CPU; None = as PyTorch has it. One is best on a machine that has other work."""
-    note: str = ""
-    """What the result file says about the machine, such as: shared, other jobs ran."""
     out: Path | None = None
     """JSON file; by default benchmarks/results/DATE_DEVICE_moe.json."""
 
@@ -132,9 +127,7 @@ def differences(found: dict[str, nn.Module], x: Tensor, goal: Tensor) -> dict[st
 
 def bench(settings: BenchSettings) -> int:
     """Measure, print a table and write JSON."""
-    device = measure.choose_device(settings.device)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    device = measure.start(settings)
     record = {
         "what": "mixture of experts, forward and backward, bf16",
         **measure.environment(device, "transformers"),
@@ -145,8 +138,8 @@ def bench(settings: BenchSettings) -> int:
         "rounds": settings.rounds,
         "results": [],
     }
+    out = settings.out or measure.result_path(device, "moe")
     found = blocks(settings, device)
-    unit = "cpu_ms" if device.type == "cpu" else "median_ms"
     print("| tokens | block | ms | processor ms | of genet5's |\n|---|---|---|---|---|")
     for tokens in settings.tokens:
         x = torch.randn(1, tokens, settings.width, device=device, dtype=torch.bfloat16)
@@ -156,13 +149,12 @@ def bench(settings: BenchSettings) -> int:
         steps = {name: step(block, x, goal) for name, block in found.items()}
         times = measure.time_in_turn(steps, device, rounds=settings.rounds, warmup=1)
         for name, row in times.items():
-            ratio = round(row[unit] / times["genet5"][unit], 3)
+            ratio = round(work_ms(row) / work_ms(times["genet5"]), 3)
             shown = row["median_ms"], row.get("cpu_ms", "")
             print(f"| {tokens} | {name} | {shown[0]} | {shown[1]} | {ratio:.2f} |", flush=True)
             record["results"].append({"tokens": tokens, "block": name, **row, "ratio": ratio})
         record.setdefault("relative_difference_of_output_and_gradient", {})[tokens] = apart
-    out = settings.out or measure.result_path(device, "moe")
-    save_json(out, record)
+        save_json(out, record)
     print(f"\nwritten: {out}")
     return 0
 

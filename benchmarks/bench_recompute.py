@@ -3,10 +3,11 @@
 
 Two layers each of a dense encoder and of a decoder with experts, of base's shape, in bf16, forward and backward. Variants
 take turns in every round. Memory is what the layers keep between the passes and the peak of both passes, weights and their
-gradients left out of the former: exact bytes of tensors (`live_bytes`), measured apart from the times.
+gradients left out of the former: exact bytes of tensors (`live_bytes`; on CUDA the allocator's), measured apart
+from the times.
 
 Example:
-    python benchmarks/bench_recompute.py --threads 1 --rounds 3
+    python benchmarks/bench_recompute.py --rounds 3
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import measure
 import torch
 from live_bytes import LiveBytes
+from machine import work_ms
 from torch import Tensor, nn
 
 from genet5.blocks.attention import key_mask
@@ -43,7 +45,7 @@ KINDS = ("encoder, dense", "decoder, experts")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchSettings(measure.RunSettings):
     """Size of the micro-batch and length of the measurement."""
 
     windows: int = 2
@@ -52,12 +54,6 @@ class BenchSettings:
     """Sequence tokens of a window, or labels of it for the decoder."""
     rounds: int = 5
     """Measured rounds."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device; auto = CUDA where there is one."""
-    threads: int | None = None
-    """Threads on a CPU; None = as PyTorch has it. One is best on a machine that has other work."""
-    note: str = ""
-    """What the result file says about the machine, such as: shared, other jobs ran."""
     out: Path | None = None
     """JSON file; by default benchmarks/results/DATE_DEVICE_recompute.json."""
 
@@ -120,6 +116,12 @@ def memory_mib(
 ) -> dict[str, float]:
     """Return what is kept between the passes, and the peak of both."""
     layers.zero_grad(set_to_none=True)
+    if inputs[0].is_cuda:  # the allocator knows; compiled attention does not run under `LiveBytes`
+        peak = measure.PeakMemory(inputs[0].device)
+        loss = forward(layers, keeps, inputs)
+        kept_mib = peak.now_mib()
+        loss.backward()
+        return {"kept_mib": round(kept_mib, 1), "peak_mib": round(peak.growth_mib(), 1)}
     with LiveBytes() as live:
         loss = forward(layers, keeps, inputs)
         kept = live.now
@@ -129,9 +131,7 @@ def memory_mib(
 
 def bench(settings: BenchSettings) -> int:
     """Measure, print a table and write JSON."""
-    device = measure.choose_device(settings.device)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    device = measure.start(settings)
     record: dict[str, Any] = {
         "what": "gradient checkpointing, two layers of base, forward and backward, bf16",
         **measure.environment(device),
@@ -140,7 +140,7 @@ def bench(settings: BenchSettings) -> int:
         "rounds": settings.rounds,
         "results": [],
     }
-    unit = "cpu_ms" if device.type == "cpu" else "median_ms"
+    out = settings.out or measure.result_path(device, "recompute")
     print(
         "| layers | variant | ms | time | kept MiB | kept | peak MiB |\n|---|---|---|---|---|---|---|"
     )
@@ -153,11 +153,11 @@ def bench(settings: BenchSettings) -> int:
         for name in VARIANTS:
             row = {
                 "layers": kind, "variant": name, **times[name], **memory[name],
-                "time_ratio": round(times[name][unit] / times[first][unit], 3),
+                "time_ratio": round(work_ms(times[name]) / work_ms(times[first]), 3),
                 "kept_ratio": round(memory[name]["kept_mib"] / memory[first]["kept_mib"], 3),
             }  # fmt: skip
             shown = (
-                row[unit],
+                work_ms(row),
                 row["time_ratio"],
                 row["kept_mib"],
                 row["kept_ratio"],
@@ -165,8 +165,7 @@ def bench(settings: BenchSettings) -> int:
             )
             print(f"| {kind} | {name} | {' | '.join(map(str, shown))} |", flush=True)
             record["results"].append(row)
-    out = settings.out or measure.result_path(device, "recompute")
-    save_json(out, record)
+        save_json(out, record)
     print(f"\nwritten: {out}")
     return 0
 

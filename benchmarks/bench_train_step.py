@@ -31,6 +31,7 @@ import measure
 import sweep_train_step
 import torch
 from live_bytes import LiveBytes
+from machine import work_ms
 from train_step import (
     BenchSettings,
     Contender,
@@ -286,8 +287,7 @@ def measure_once(
         for name, contender in contenders.items():
             times[name]["peak_mib"] = tensor_peak_mib(contender)
     return [
-        {"model": name, **row(contender, times[name], device)}
-        for name, contender in contenders.items()
+        {"model": name, **row(contender, times[name])} for name, contender in contenders.items()
     ]
 
 
@@ -304,12 +304,12 @@ _HEAD = """\
 |---|---|---|---|---|---|---|---|---|---|---|---|"""
 
 
-def line(found: dict[str, Any], device: torch.device) -> str:
+def line(found: dict[str, Any]) -> str:
     """Return a row of the table."""
     start = f"| {found['preset']} | {found['model']} |"
     if "skipped" in found:
         return f"{start} left out: {found['skipped']} |"
-    ms = found["cpu_ms" if device.type == "cpu" else "median_ms"]
+    ms = work_ms(found)
     peak = f"{found['peak_mib'] / 1024:.1f}" if "peak_mib" in found else ""
     mfu = "" if found["mfu_pct"] is None else f"{found['mfu_pct']:.1f}"
     return (
@@ -323,9 +323,7 @@ def bench(settings: BenchSettings) -> int:
     """Measure, print a table and write JSON."""
     begin = time.perf_counter()
     until = begin + (settings.limit_s or float("inf"))
-    device = measure.choose_device(settings.device)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    device = measure.start(settings)
     torch.set_float32_matmul_precision("high")
     if settings.sweep:
         return sweep_train_step.sweep(settings, device)
@@ -352,7 +350,7 @@ def bench(settings: BenchSettings) -> int:
         record["results"].append(found)
         record["seconds"] = round(time.perf_counter() - begin, 1)
         save_json(out, record)  # now: whoever ends the run keeps what is done
-        print(line(found, device), flush=True)
+        print(line(found), flush=True)
     print(f"\nwritten: {out} ({record['seconds']} s)")
     return 0
 

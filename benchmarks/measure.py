@@ -11,11 +11,32 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import machine
 import torch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSettings:
+    """Where a benchmark runs; each adds what it measures."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device; auto = CUDA where there is one."""
+    threads: int = 1
+    """Threads on a CPU: processor time is time with one, and other work on the machine disturbs it least."""
+    note: str = ""
+    """What the result file says about the machine, such as: shared, other jobs ran."""
+
+
+def start(settings: RunSettings) -> torch.device:
+    """Return the device; on a CPU, take as many threads as were asked for."""
+    device = choose_device(settings.device)
+    if device.type == "cpu":
+        torch.set_num_threads(settings.threads)
+    return device
 
 
 def environment(device: torch.device, *packages: str) -> dict[str, Any]:
@@ -125,6 +146,12 @@ class PeakMemory:
         else:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets VmHWM
             self._before = _status_mib("VmRSS")
+
+    def now_mib(self) -> float:
+        """Return what is taken now beyond the start."""
+        if self._device.type == "cuda":
+            return torch.cuda.memory_allocated(self._device) / 2**20 - self._before
+        return _status_mib("VmRSS") - self._before
 
     def growth_mib(self) -> float:
         """Return the growth so far."""

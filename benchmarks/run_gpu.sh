@@ -9,18 +9,19 @@ set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 here=$root/benchmarks
 python=${PYTHON:-python3} mode=cuda out=${OUT:-} seconds=470 note='' only='' dry_run=''
+steps='tests train_step moe loading decode attention compressor recompute'
 
 usage() {
     cat <<HELP
 usage: benchmarks/run_gpu.sh [OPTIONS]
 
-GPU tests, training steps, experts, loading, decoding and attention, each with a time limit of its own; what fails or takes
-too long does not stop the others. Results go to OUT as DATE_DEVICE_WHAT.json, messages as .log, the table as .md.
+GPU tests, training steps, experts, loading, decoding, attention, the compressor and recomputation, in this order, each with
+a time limit of its own; what fails or takes too long does not stop the others, and what no time is left for is said. Results go to OUT as DATE_DEVICE_WHAT.json, messages as .log, the table as .md.
 
 options:
   --out DIR       folder of the results (default: OUT, or benchmarks/results, with --cpu benchmarks/results/cpu_quick)
   --seconds N     end after so many seconds in all (default: 470)
-  --only "A B"    these steps only: tests train_step moe loading decode attention
+  --only "A B"    these steps only: $steps
   --note TEXT     what the results say about the machine, such as: shared, other jobs ran
   --cpu           the same at small sizes on a CPU: tries the script out, and gives ratios
   --dry_run       print the commands and stop
@@ -54,7 +55,7 @@ while [ $# -gt 0 ]; do
 done
 [[ $seconds =~ ^[0-9]+$ ]] || wrong_usage "--seconds must be a number, not $seconds."
 for name in $only; do
-    [[ " tests train_step moe loading decode attention " == *" $name "* ]] || wrong_usage "--only: no step $name."
+    [[ " $steps " == *" $name "* ]] || wrong_usage "--only: no step $name."
 done
 
 export PYTHONPATH=$root/lib${PYTHONPATH:+:$PYTHONPATH}
@@ -148,13 +149,16 @@ if [ "$mode" = cuda ]; then
     bench moe 40 --tokens 2048 8192 32768 --rounds 10
     bench loading 90 --presets nano small base --rounds 3
     bench decode 60 --presets nano small base --rounds 2
-    bench attention 80 --lengths 4096 32768 --rounds 3 --limit_s 5
+    bench attention 80 --lengths 4096 32768 --passes "forward and backward" --rounds 3 --limit_s 5
+    bench compressor 50 --batches 8 --dtype bf16 --rounds 5
+    bench recompute 40 --windows 8 --tokens 1024 --rounds 5
 else
-    bench train_step 120 --presets nano --peers t5 --rounds 3 --threads 1
-    bench moe 100 --tokens 512 --rounds 2 --threads 1
+    bench train_step 120 --presets nano --peers t5 --rounds 3
+    bench moe 100 --tokens 512 --rounds 2
     bench loading 120 --presets nano --rounds 5 --steps 3 --micro_batches 12 --mbp 0.6
     bench decode 90 --presets nano --batch_sizes 1 8 --rounds 2
-    bench attention 80 --lengths 1024 4096 --rounds 2 --limit_s 5 --threads 1
+    bench attention 80 --lengths 1024 4096 --rounds 2 --limit_s 5
+    bench recompute 60 --windows 1 --tokens 256 --rounds 2
 fi
 [ -z "$dry_run" ] || exit 0
 

@@ -148,11 +148,10 @@ def sweep_table(record: Mapping[str, Any]) -> str:
         "latents": "latents of a window",
         "experts": "experts (2 in use; 0 = dense)",
     }
-    clock = "cpu_ms" if "cpu_ms" in record["results"][0] else "median_ms"
     lines = ["| question | value | weights, M | s a step | of the first | tensors in a step, MiB |", "|---|---|---|---|---|---|"]  # fmt: skip
     first: dict[str, float] = {}
     for row in record["results"]:
-        question, ms = row["question"], row[clock]
+        question, ms = row["question"], machine.work_ms(row)
         title = "" if question in first else names[question]
         first.setdefault(question, ms)
         lines.append(

@@ -17,6 +17,7 @@ import measure
 import torch
 import train_step
 from live_bytes import LiveBytes
+from machine import work_ms
 from train_step import BenchSettings, ShapeName
 
 from genet5.config.files import save_json
@@ -79,7 +80,7 @@ def measure_cases(
         contender = contenders[case.value]
         with LiveBytes() as live:
             contender.step()
-        row = train_step.row(contender, times[str(case.value)], device)
+        row = train_step.row(contender, times[str(case.value)])
         row["live_mib"] = round(live.peak / 2**20, 1)
         rows.append({"question": case.question, "value": case.value, **row})
     return rows
@@ -135,12 +136,11 @@ def sweep(settings: BenchSettings, device: torch.device) -> int:
         "results": [],
         "activation_bytes_per_token": {},
     }  # fmt: skip
-    clock = "cpu_ms" if device.type == "cpu" else "median_ms"
     print("| question | value | weights | ms a step | live MiB |\n|---|---|---|---|---|")
     for question in ("window_bp", "latents", "experts"):
         rows = measure_cases([case for case in cases() if case.question == question], settings, device)  # fmt: skip
         for found in rows:
-            print(f"| {question} | {found['value']} | {found['parameters'] / 1e6:.2f} M | {found[clock]:.0f} | {found['live_mib']:.0f} |", flush=True)  # fmt: skip
+            print(f"| {question} | {found['value']} | {found['parameters'] / 1e6:.2f} M | {work_ms(found):.0f} | {found['live_mib']:.0f} |", flush=True)  # fmt: skip
         record["results"] += rows
         gc.collect()
     for name in ACTIVATIONS:

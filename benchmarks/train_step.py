@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import gene_batches
+import measure
 import peer_seq2seq
 import torch
+from machine import work_ms
 from torch import nn
 
 from genet5.blocks.moe import MixtureOfExperts
@@ -39,7 +41,7 @@ ShapeName = Literal["nano", "small", "dense300m", "base"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchSettings(measure.RunSettings):
     """Which models, how large a micro-batch, how long."""
 
     presets: tuple[ShapeName, ...] = ("nano", "small", "dense300m", "base")
@@ -67,16 +69,10 @@ class BenchSettings:
     """Recompute our layers' activations in the backward pass."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """bf16 = autocast with fp32 weights."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device; auto = CUDA where there is one."""
-    threads: int | None = None
-    """Threads on a CPU; None = as PyTorch has it. One is best on a machine that has other work."""
     limit_s: float | None = None
     """Begin no further model after so many seconds; the table says which were left out."""
     sweep: bool = False
     """Measure small shapes against window length, latents and experts instead."""
-    note: str = ""
-    """What the result file says about the machine, such as: shared, other jobs ran."""
     out: Path | None = None
     """JSON file; by default benchmarks/results/DATE_DEVICE_train_step.json (or _scaling.json)."""
 
@@ -275,13 +271,13 @@ def padded_flops(config: ModelConfig, batches: Sequence[Batch]) -> Flops:
     return mean_flops(each)
 
 
-def row(contender: Contender, times: dict[str, float], device: torch.device) -> dict[str, Any]:
+def row(contender: Contender, times: dict[str, float]) -> dict[str, Any]:
     """Return a contender's figures without those that relate it to others.
 
     On a CPU the processor time is the time of a step, which holds for one thread.
     """
     batches, flops = contender.batches, contender.flops
-    ms = times["cpu_ms"] if device.type == "cpu" else times["median_ms"]
+    ms = work_ms(times)
     tokens = sum(int(batch.inputs.num_tokens.sum()) for batch in batches) / len(batches)
     bases = sum(int(batch.inputs.num_bases.sum()) for batch in batches) / len(batches)
     padded = sum(batch.inputs.input_ids.numel() for batch in batches) / len(batches)

@@ -100,5 +100,6 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
     row = summary("nano", rounds, 10, [(batch, batch)] * (LEAD + 1))
     assert row["ratio"] == pytest.approx(1.1)
     assert row["loader"]["step_ms"] == 220
+    assert row["loader"]["rounds_cpu_ms"] == [100, 100, 100]
     assert row["synthetic"]["steps_per_s"] == 5
     assert row["padded_tokens"] == batch.inputs.input_ids.numel()

@@ -174,7 +174,7 @@ def test_a_row_tells_speed_from_processor_time_on_a_cpu() -> None:
     batches = gene_batches.micro_batches(gene_batches.gene_windows(600, 2), 1)
     ours = train_step.make_ours(tiny(), SETTINGS, CPU, batches)
     ours.step()
-    found = train_step.row(ours, {"median_ms": 900.0, "cpu_ms": 500.0}, CPU)
+    found = train_step.row(ours, {"median_ms": 900.0, "cpu_ms": 500.0})
     assert found["tokens_per_s"] == 200
     assert found["bp_per_s"] == 1200
     assert found["padding_pct"] == pytest.approx(100 * 4 / 104, abs=0.01)
@@ -257,7 +257,7 @@ def test_what_memory_or_time_does_not_take_is_told(monkeypatch: pytest.MonkeyPat
     ]  # fmt: skip
     assert rows[0]["skipped"] == "weights, gradients and AdamW take 25 of this machine's 10 GB"
     assert rows[2]["skipped"] == "--limit_s was over"
-    assert bench_train_step.line(rows[2], CPU).startswith("| nano | genet5 | left out: --limit_s")
+    assert bench_train_step.line(rows[2]).startswith("| nano | genet5 | left out: --limit_s")
 
 
 def test_every_sweep_changes_one_thing_and_keeps_the_bases() -> None:
