@@ -129,7 +129,8 @@ class Meter:
         totals = self._ranks.sum(torch.stack([self._sums[name] for name in names])).tolist()
         sums = dict(zip(names, totals, strict=True))
         steps = sums.pop(_STEPS)
-        counted = torch.tensor([self._tokens, self._bases, self._padded, self._flops])
+        counts = [self._tokens, self._bases, self._padded, self._flops]
+        counted = torch.tensor(counts, dtype=torch.float64)  # FLOPs of many GPUs outgrow int64
         tokens, bases, padded, flops = self._ranks.sum(counted).tolist()
         seconds = max(time.perf_counter() - self._started, 1e-9)
         reading = Reading(
