@@ -23,7 +23,7 @@ demo: .venv/installed ## annotate an artificial genome with the shipped model an
 	@echo "Scores (the table above):       demo/scores.json"
 
 test: .venv/installed-dev ## run all tests
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 test-data: .venv/installed-dev ## sweep over the real genomes in ../shared (minutes)
 	$(BIN)/python -m pytest -q -m data

@@ -52,10 +52,11 @@ def ranks_of(agent: subprocess.Popen[str]) -> list[int]:
     """Return the processes that torchrun has started."""
     found = []
     for task in Path(f"/proc/{agent.pid}/task").iterdir():
-        for pid in (task / "children").read_text(encoding="ascii").split():
-            with suppress(FileNotFoundError, ProcessLookupError):
-                if b"finet" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.append(int(pid))
+        with suppress(FileNotFoundError, ProcessLookupError):  # threads and processes end
+            children = (task / "children").read_text(encoding="ascii").split()
+            found += [
+                int(p) for p in children if b"finet" in Path(f"/proc/{p}/cmdline").read_bytes()
+            ]
     return found
 
 
