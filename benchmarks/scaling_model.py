@@ -67,7 +67,6 @@ class Machine:
 NVLINK, ROCE = 450e9, 25e9
 MACHINES = (
     Machine("1", 1, NVLINK),
-    Machine("2, one host", 2, NVLINK),
     Machine("2, two hosts", 2, ROCE),
     Machine("8, one host", 8, NVLINK),
     Machine("64, eight hosts", 64, ROCE),
