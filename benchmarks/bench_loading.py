@@ -90,9 +90,6 @@ class BenchSettings(measure.RunSettings):
     """JSON file; by default benchmarks/results/DATE_DEVICE_loading.json."""
 
 
-# ---- the loader alone ------------------------------------------------------------------------------------------------
-
-
 def loader_alone(settings: BenchSettings, baking: BakeSettings, folder: Path) -> dict[str, Any]:
     """Measure the loader and its peer without a model."""
     packed = baking.output_dir / "training.packed"
@@ -192,12 +189,8 @@ def through_worker(settings: BenchSettings, start: Callable[[], Any]) -> dict[st
 
 def _require_equal(ours: Batch, peers: Batch) -> None:
     """Both loaders must give the same tensors."""
-    pairs = (
-        (ours.inputs.input_ids, peers.inputs.input_ids),
-        (ours.inputs.token_start_bp, peers.inputs.token_start_bp),
-        (ours.inputs.bases, peers.inputs.bases),
-    )
-    if not all(torch.equal(one, other) for one, other in pairs):
+    names = ("input_ids", "token_start_bp", "bases")
+    if not all(torch.equal(getattr(ours.inputs, n), getattr(peers.inputs, n)) for n in names):
         raise DataError("the peer reads other windows", expected="those of the packed file")
 
 
@@ -236,14 +229,11 @@ class Steps:
             if index == 0:
                 measure.synchronize(self.device)
                 begin, work = time.perf_counter(), time.process_time()
-            batch, moved = next(batches) if not move else _both(next(batches), self.device)
+            given = next(batches)
+            batch, moved = (given, given.to(self.device)) if move else given
             self.step(batch, moved)
         measure.synchronize(self.device)
         return time.perf_counter() - begin, time.process_time() - work
-
-
-def _both(batch: Batch, device: torch.device) -> tuple[Batch, Batch]:
-    return batch, batch.to(device)
 
 
 def train(
@@ -269,7 +259,7 @@ def train(
     if settings.compile:
         model.compile_blocks()
     steps = Steps(model, device)
-    kept = [_both(batch, device) for batch in islice(loader, number + LEAD)]
+    kept = [(batch, batch.to(device)) for batch in islice(loader, number + LEAD)]
     if len(kept) < number + LEAD:
         raise DataError(
             f"{len(kept)} micro-batches in an epoch", expected=f"at least {number + LEAD}",
@@ -377,11 +367,9 @@ def packed_for(
 
 def show_alone(found: dict[str, Any]) -> None:
     """Print the loader's own figures."""
+    share, number = found["padding_share"], found["micro_batches_an_epoch"]
     print(
-        f"padding {found['padding_share']:.2%} of {found['micro_batches_an_epoch']} micro-batches"
-    )
-    print(
-        "\n| without a model | processor ms | per core s | Mbp per core s | from one worker, per s | receiver ms |\n|---|---|---|---|---|---|"
+        f"padding {share:.2%} of {number} micro-batches\n\n| without a model | processor ms | per core s | Mbp per core s | from one worker, per s | receiver ms |\n|---|---|---|---|---|---|"
     )
     for who, worker in (("loader", found["one_worker"]), ("peer", found["peer"]["one_worker"])):
         row = found[who]
