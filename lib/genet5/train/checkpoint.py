@@ -8,9 +8,9 @@ A checkpoint is a directory `step-00001200/`, which is also a model directory:
     trainer.json                                     step, best loss, settings; written last
 
 Tensors are written by `torch.distributed.checkpoint` in the background while the run goes on, from a copy in the host's
-memory (12 bytes per parameter over all ranks, 16 with a moving average). The directory has a temporary name until all of
-it is there, so a killed run leaves no half checkpoint. Any number of ranks can read it, whether they share the model or
-not.
+memory: 12 bytes per parameter over all ranks together, 16 with a moving average, as each rank copies and writes its part
+only. The directory has a temporary name until all of it is there, so a killed run leaves no half checkpoint. Any number
+of ranks can read it, whether they share the model or not.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.tensor import DTensor
 
 from genet5.config.files import load_json, save_json
 from genet5.config.train import TrainConfig
@@ -84,6 +85,19 @@ def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
     ]
 
 
+def set_aside_later(directory: Path, step: int) -> None:
+    """Rename the checkpoints of later steps: the run goes on from `step` on another branch.
+
+    They would count as newer than the branch's own, which would be deleted in their favour and not be resumed from.
+    """
+    for path in list_checkpoints(directory):
+        if int(path.name.removeprefix("step-")) > step:
+            aside = path.with_name(f"aside-{path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+            log.warning("a later checkpoint is not of this branch: it is now %s", aside)
+
+
 class CheckpointWriter:
     """Writes a run's checkpoints, one at a time, while the run goes on; every rank makes the same calls.
 
@@ -122,7 +136,7 @@ class CheckpointWriter:
         self._make(scratch)
         _save_rank(scratch, state, self._ranks.rank)
         written: Future[Any] = dcp.async_save(
-            state_tensors(state),
+            _part(state_tensors(state), self._ranks),
             storage_writer=_writer(scratch / SHARDS_FOLDER),
             process_group=self._ranks.background,
             no_dist=self._ranks.world_size == 1,
@@ -177,6 +191,7 @@ class CheckpointWriter:
         _sync(scratch)
         shutil.rmtree(final, ignore_errors=True)
         scratch.replace(final)
+        _sync_one(self._directory)  # the new name is on the disk before old checkpoints go
         _delete_old(self._directory, self._keep_last)
         log.info("saved %s (%.1f s)", final, time.perf_counter() - start)
 
@@ -216,6 +231,19 @@ def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]
 
 def _writer(folder: Path) -> dcp.StorageWriter:
     return dcp.HuggingFaceStorageWriter(str(folder), save_distributed=True)
+
+
+def _part(tensors: dict[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
+    """Return what this rank is to save: its shares, and its part of the tensors that all ranks hold whole."""
+    found, loads = {}, [0] * ranks.world_size
+    for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].nbytes):
+        is_share = isinstance(tensor, DTensor)
+        rank = ranks.rank if is_share else loads.index(min(loads))
+        if rank == ranks.rank:
+            found[name] = tensor
+        if not is_share:
+            loads[rank] += tensor.nbytes
+    return found
 
 
 def _load_tensors(folder: Path, state: RunState, ranks: Ranks) -> None:
@@ -303,11 +331,15 @@ def _first_line(error: BaseException) -> str:
 def _sync(directory: Path) -> None:
     """Write through to the disk, so that a power failure after the rename finds whole files."""
     for path in [*directory.rglob("*"), directory]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _delete_old(directory: Path, keep_last: int) -> None:

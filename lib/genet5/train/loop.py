@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,11 +28,11 @@ from genet5.config.model import ModelConfig
 from genet5.config.train import TrainConfig
 from genet5.dataset.batch import Batch
 from genet5.errors import DataError
-from genet5.train.checkpoint import CheckpointWriter, load_checkpoint
+from genet5.train.checkpoint import CheckpointWriter, load_checkpoint, set_aside_later
 from genet5.train.dist import Ranks
 from genet5.train.experts import update_experts
 from genet5.train.export import BestModel, write_model
-from genet5.train.finite import require_finite
+from genet5.train.finite import NonFiniteLossError, require_finite
 from genet5.train.horizon import Horizon, Outcome
 from genet5.train.logging import Metrics, ProgressLine, drop_rows_after
 from genet5.train.memwatch import read_memory
@@ -41,20 +41,10 @@ from genet5.train.objective import Objective, step_counts
 from genet5.train.optim import WeightAverage, build_optimizer, make_schedule, set_learning_rate
 from genet5.train.parallel import Parallel, whole
 from genet5.train.signals import StopSignals
-from genet5.train.state import Progress, RunState, Stateful
+from genet5.train.state import BatchSource, Progress, RunState
 from genet5.train.validate import validation_losses
 
 log = logging.getLogger(__name__)
-
-
-class BatchSource(Stateful, Protocol):
-    """This rank's training batches, in an order that depends on seed and epoch alone.
-
-    Its state is the position behind the last batch yielded.
-    """
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the rest of the present epoch; the next call yields the next epoch."""
 
 
 class Trainer:
@@ -123,7 +113,7 @@ class Trainer:
     # ---- the run -----------------------------------------------------------------------------------------------
 
     def resume(self, checkpoint: Path) -> None:
-        """Go on from a checkpoint; rows of later steps leave the metric files."""
+        """Go on from a checkpoint; rows of later steps leave the metric files, later checkpoints and models step aside."""
         load_checkpoint(checkpoint, self.state, self.ranks)
         progress = self.state.progress
         self._meter.load_state(progress.interval)
@@ -131,6 +121,7 @@ class Trainer:
         found = "same"
         if self.ranks.is_first:
             drop_rows_after(self.config.out, progress.step)
+            set_aside_later(self.config.out / "checkpoints", progress.step)
             found = self._best.compare(progress)
         found = self.ranks.gather(found)[0]
         if found == "present":
@@ -149,7 +140,11 @@ class Trainer:
         self._meter.restart_clock()
         with self._signals:
             while progress.step < self.horizon.total_steps:
-                self._step(list(itertools.islice(batches, self.config.batch.grad_accum)))
+                try:
+                    self._step(list(itertools.islice(batches, self.config.batch.grad_accum)))
+                except NonFiniteLossError:
+                    self._checkpoints.wait()  # on all ranks: what is being written is not lost
+                    raise
                 if progress.step % log_every == 0 or progress.step == self.horizon.total_steps:
                     self._log()
                 if self._is_evaluation_due():

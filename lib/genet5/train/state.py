@@ -17,11 +17,18 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from genet5.dataset.batch import Batch
 from genet5.train.optim import WeightAverage, set_learning_rate
 
 
-class Stateful(Protocol):
-    """A source of batches that knows where it is."""
+class BatchSource(Protocol):
+    """This rank's training batches, in an order that depends on seed and epoch alone.
+
+    Its state is the position behind the last batch yielded.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the rest of the present epoch; the next call yields the next epoch."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position as plain JSON values."""
@@ -60,7 +67,7 @@ class RunState:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    source: Stateful
+    source: BatchSource
     progress: Progress
     average: WeightAverage | None = None
 

@@ -15,10 +15,10 @@ from genet5.config.files import save_json, settings_to_dict
 from genet5.config.train import OptimConfig
 from genet5.errors import CheckpointError
 from genet5.model import GeneT5
-from genet5.train.checkpoint import CheckpointWriter, list_checkpoints, load_checkpoint
+from genet5.train.checkpoint import CheckpointWriter, _part, list_checkpoints, load_checkpoint
 from genet5.train.dist import Ranks
 from genet5.train.optim import WeightAverage, build_optimizer
-from genet5.train.state import Progress, RunState
+from genet5.train.state import Progress, RunState, state_tensors
 
 
 def make_state(toy: Any, seed: int, steps: int, **optim: Any) -> RunState:
@@ -91,6 +91,15 @@ def test_the_state_may_change_while_it_is_written(toy: Any, tmp_path: Path) -> N
     found = make_state(toy, 2, 0)
     load_checkpoint(list_checkpoints(tmp_path)[-1], found, Ranks())
     assert all(torch.equal(weight, before[name]) for name, weight in found.model.named_parameters())
+
+
+def test_ranks_that_hold_the_same_tensors_save_a_part_each(toy: Any) -> None:
+    tensors = state_tensors(make_state(toy, 1, 1))
+    parts = [_part(tensors, Ranks(rank, 3)) for rank in range(3)]
+    assert sorted(name for part in parts for name in part) == sorted(tensors)
+    sizes = [sum(tensor.nbytes for tensor in part.values()) for part in parts]
+    assert max(sizes) - min(sizes) <= max(tensor.nbytes for tensor in tensors.values())
+    assert _part(tensors, Ranks()).keys() == tensors.keys()
 
 
 def test_the_last_ones_are_kept_and_leftovers_go(toy: Any, tmp_path: Path) -> None:

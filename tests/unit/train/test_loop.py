@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from genet5.train import checkpoint
 from genet5.train.checkpoint import changed_settings, find_checkpoint, list_checkpoints
 from genet5.train.finite import NonFiniteLossError
 from genet5.train.horizon import Horizon
@@ -139,6 +141,24 @@ def test_a_non_finite_loss_stops_before_the_step_and_names_the_windows(
     assert json.loads((tmp_path / "nonfinite.json").read_text())["windows"][0] == "toy/2:0"
 
 
+def test_a_checkpoint_that_is_being_written_survives_a_non_finite_loss(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sums(output: torch.Tensor, batch: Any) -> Any:
+        terms = toy.sums(output, batch)
+        if trainer.state.progress.step == 2:
+            terms["token"] = replace(terms["token"], sum=terms["token"].sum * math.nan)
+        return terms
+
+    slow = checkpoint._sync
+    monkeypatch.setattr(checkpoint, "_sync", lambda path: (time.sleep(0.3), slow(path)))
+    config = toy.config(tmp_path, checkpoints={"save_steps": 2})
+    trainer = toy.trainer(config, objective=Objective(sums, toy.counts))
+    with pytest.raises(NonFiniteLossError):
+        trainer.run()
+    assert [path.name for path in list_checkpoints(tmp_path / "checkpoints")] == ["step-00000002"]
+
+
 def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(toy: Any, tmp_path: Path) -> None:
     trainer = toy.trainer(toy.config(tmp_path, max_steps=50))
     step = trainer._step
@@ -198,6 +218,23 @@ def test_the_best_model_of_an_abandoned_branch_steps_aside(toy: Any, tmp_path: P
     second.resume(tmp_path / "checkpoints" / "step-00000002")
     assert (tmp_path / "best-6" / "model.safetensors").exists()
     assert second.state.progress.best_loss is None
+
+
+def test_checkpoints_of_an_abandoned_branch_do_not_outlive_the_new_ones(
+    toy: Any, tmp_path: Path
+) -> None:
+    saves = {"save_steps": 1, "keep_last": 3}
+    config = toy.config(tmp_path, max_steps=6, checkpoints=saves)
+    toy.trainer(config).run()
+    folder = tmp_path / "checkpoints"
+    second = toy.trainer(replace(config, optim=replace(config.optim, lr=1e-3)))
+    second.resume(folder / "step-00000004")
+    vote = second._vote
+    second._vote = lambda: ("killed", True) if second.state.progress.step == 5 else vote()
+    second.run()
+    assert [path.name[-1] for path in list_checkpoints(folder)] == ["4", "5"]
+    assert (folder / "aside-step-00000006" / "trainer.json").exists()
+    assert (folder / "aside-step-00000005" / "trainer.json").exists()
 
 
 def test_a_lost_best_model_is_rewritten_from_its_checkpoint(toy: Any, tmp_path: Path) -> None:
