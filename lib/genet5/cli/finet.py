@@ -21,7 +21,7 @@ DESCRIPTION = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; return 130 when a signal ended the run early."""
     code = run(_finet, TrainConfig, argv, name="finet", description=DESCRIPTION)
-    if code == 1:
+    if code and "torch" in sys.modules:  # wrong usage is told without it
         from genet5.train.dist import abandon
 
         abandon(code)

@@ -75,13 +75,16 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
     """Return the device of this rank.
 
     Raises:
-        ConfigError: CUDA is wanted but there is none.
+        ConfigError: CUDA is wanted but there is none, or there are fewer GPUs than processes.
     """
     has_cuda = torch.cuda.is_available()
     if wanted == "cuda" and not has_cuda:
         raise ConfigError("device", wanted, "this machine or this build of torch has no CUDA")
     if wanted == "cpu" or not has_cuda:
         return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        rule = f"this process sees {torch.cuda.device_count()} GPUs; start one process for each (--nproc-per-node)"
+        raise ConfigError("LOCAL_RANK", local_rank, rule)
     return torch.device("cuda", local_rank)
 
 

@@ -419,8 +419,12 @@ def _may_come_from_a_peer(error: BaseException) -> bool:
     return isinstance(error, dist.DistError) or _is_broken_connection(error)
 
 
-def _is_broken_connection(error: BaseException) -> bool:
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _BROKEN)
+def _is_broken_connection(error: BaseException | None) -> bool:
+    """Also when that is the cause of another error: a checkpoint that could not be written."""
+    if error is None:
+        return False
+    is_broken = isinstance(error, RuntimeError) and any(word in str(error) for word in _BROKEN)
+    return is_broken or _is_broken_connection(error.__cause__)
 
 
 def _beat_key(rank: int) -> str:

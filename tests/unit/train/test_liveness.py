@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch.distributed as dist
 
-from genet5.errors import ConfigError, RankError
+from genet5.errors import CheckpointError, ConfigError, RankError
 from genet5.train import liveness
 from genet5.train.liveness import Stillness, run_store, watch_ranks
 
@@ -149,6 +149,14 @@ def test_a_broken_connection_between_living_ranks_is_named(
     assert scene.answer() == [1, 1]
     assert "RankError: rank 0 lost the connection to another rank: [" in scene.log(0)
     assert "rank 0 lost the connection" in scene.log(1)
+
+
+def test_a_checkpoint_that_a_lost_connection_stopped_is_not_this_ranks_failure() -> None:
+    cause = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+    error = CheckpointError("no checkpoint could be written")
+    assert not liveness._may_come_from_a_peer(error)
+    error.__cause__ = cause
+    assert liveness._may_come_from_a_peer(error)
 
 
 def test_ranks_may_end_at_different_times(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
