@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+
+# Imports a script and becomes its ranks, so that they share the import of torch, which takes longer than most scripts.
+_FORK = """
+import importlib, os, sys, traceback
+name, size = sys.argv[1], int(sys.argv[2])
+main, children = importlib.import_module(name).main, []
+for rank in range(size):
+    if pid := os.fork():
+        children.append(pid)
+        continue
+    code = 1
+    try:
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+        main(*sys.argv[3:])
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+sys.exit(f"exit codes {codes}" if any(codes) else 0)
+"""
 
 PATIENCE_S = 240
 
@@ -19,7 +45,7 @@ def free_port() -> int:
 
 
 def run_ranks(world_size: int, script: Path, *arguments: object) -> None:
-    """Run a script as that many ranks on one thread each; all must end with 0."""
+    """Run the function `main` of a script as that many ranks on one thread each; all must end well."""
     shared = {
         **os.environ,
         "WORLD_SIZE": str(world_size),
@@ -28,20 +54,18 @@ def run_ranks(world_size: int, script: Path, *arguments: object) -> None:
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(script.parent), *sys.path]),
     }
-    command = [sys.executable, str(script), *map(str, arguments)]
-    ranks = [
-        subprocess.Popen(
-            command,
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(world_size)
-    ]
-    try:
-        texts = [rank.communicate(timeout=PATIENCE_S)[0] for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    assert [rank.returncode for rank in ranks] == [0] * world_size, "\n".join(texts)
+    command = [sys.executable, "-c", _FORK, script.stem, str(world_size), *map(str, arguments)]
+    with subprocess.Popen(
+        command,
+        env=shared,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            text = process.communicate(timeout=PATIENCE_S)[0]
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, text

@@ -1,18 +1,17 @@
-"""One rank of one training step of a tiny GeneT5, started by `test_parallel.py`: python gradient_worker.py OUT.
+"""One rank of one training step of a tiny GeneT5, started by `test_parallel.py` with main(OUT).
 
 Rank 0 writes the gradient of each case, with DDP into OUT/ddp, with FSDP2 into OUT/fsdp. Four micro-batches are the step's data; each of W ranks joins 4 / W of them.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
-from rank_worker import load_stand_ins
+from rank_worker import TOYS
 from safetensors.torch import save_file
 
 from genet5.train.dist import Ranks, distributed
@@ -29,8 +28,9 @@ CASES = {
 }
 
 
-def main(out: Path) -> None:
-    toys = load_stand_ins()
+def main(folder: str) -> None:
+    out = Path(folder)
+    toys = TOYS
     torch.set_num_threads(1)
     with distributed("cpu") as ranks:
         for mode, (case, (num_experts, balance, weight)) in product(MODES, CASES.items()):
@@ -66,7 +66,3 @@ def gradients(
     reading = trainer._meter.read()
     found |= {f"told/{name}": torch.tensor(value) for name, value in reading.means.items()}
     return found
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""One rank of some toy runs, started by `test_dist.py`: python rank_worker.py OUT MODE...
+"""One rank of some toy runs, started by `test_dist.py` with main(OUT, MODE, ...).
 
 For each MODE (ddp, fsdp) OUT/MODE/whole is a run, and OUT/MODE/resumed one that stopped at step 4 of 6 and went on.
 OUT/MODE/stopped is the latter before it went on. With OTHER=FOLDER,MODE a run in that folder goes on here. A step of all
@@ -32,6 +32,10 @@ def load_stand_ins() -> Any:
     sys.modules["toys"] = toys
     spec.loader.exec_module(toys)
     return toys
+
+
+TOYS = load_stand_ins()
+"""Loaded before the ranks part, so once for all."""
 
 
 def run(toys: Any, ranks: Ranks, out: Path, mode: str, stop_at: int = 0) -> None:
@@ -72,21 +76,18 @@ def copy(source: Path, target: Path, ranks: Ranks) -> None:
     ranks.barrier()
 
 
-def main(out: Path, *modes: str) -> None:
-    toys = load_stand_ins()
+def main(folder: str, *modes: str) -> None:
+    out = Path(folder)
+    toys = TOYS
     torch.set_num_threads(1)
     with distributed("cpu") as ranks:
         for mode in modes:
             if mode.startswith("OTHER="):
-                folder, _, mode = mode.removeprefix("OTHER=").partition(",")
-                copy(Path(folder), out, ranks)
+                other, _, mode = mode.removeprefix("OTHER=").partition(",")
+                copy(Path(other), out, ranks)
                 run(toys, ranks, out, mode)
                 continue
             run(toys, ranks, out / mode / "whole", mode)
             run(toys, ranks, out / mode / "stopped", mode, stop_at=4)
             copy(out / mode / "stopped", out / mode / "resumed", ranks)
             run(toys, ranks, out / mode / "resumed", mode)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
