@@ -82,7 +82,7 @@ def contender(settings: BenchSettings, name: str, length: int) -> Callable[..., 
         index = torch.arange(length, device=device)
         mask = (index[:, None] - index).abs() <= settings.window // 2
         return lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    slopes = alibi_slopes(settings.heads).to(device) if settings.alibi else None
+    slopes = alibi_slopes(settings.heads, device) if settings.alibi else None
     backend = choose_backend(name, device, settings.torch_dtype)
     lengths = torch.tensor([length], device=device)
 

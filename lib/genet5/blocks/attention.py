@@ -13,17 +13,15 @@ from torch.nn import functional as F
 from genet5.blocks.rope import rotate
 
 
-def alibi_slopes(num_heads: int) -> Tensor:
-    """ALiBi's slope of each head (Press et al. 2021, arXiv:2108.12409), fp32, (H,)."""
+def alibi_slopes(num_heads: int, device: torch.device | None = None) -> Tensor:
+    """ALiBi's slope of each head (Press et al. 2021, arXiv:2108.12409), fp32, (H,); made on the device.
 
-    def power_of_two(n: int) -> list[float]:
-        return [2.0 ** (-8.0 * (i + 1) / n) for i in range(n)]
-
+    Heads 0..n - 1, n the largest power of two, have 2^(-8 (i + 1) / n); the others every second slope of 2 n heads.
+    """
     lower = 2 ** (num_heads.bit_length() - 1)
-    slopes = power_of_two(lower)
-    if lower != num_heads:
-        slopes += power_of_two(2 * lower)[0::2][: num_heads - lower]
-    return torch.tensor(slopes)
+    head = torch.arange(num_heads, device=device)
+    exponent = torch.where(head < lower, head + 1.0, head - lower + 0.5)
+    return torch.exp2(exponent * (-8.0 / lower))
 
 
 def attend(
@@ -49,9 +47,22 @@ def attend(
     if bias is not None and bias.dtype != torch.bool:
         bias = bias.to(q_BHTK.dtype)
     options = {"attn_mask": bias, "is_causal": causal}
-    if q_BHTK.shape[1] != k_BGSK.shape[1]:  # a branch: under the compiler the sizes may be symbols
-        options["enable_gqa"] = True
+    groups = q_BHTK.shape[1] // k_BGSK.shape[1]
+    if groups > 1:  # a branch: under the compiler the sizes may be symbols
+        if _needs_heads_alike(q_BHTK, bias):
+            k_BGSK, v_BGSK = (x.repeat_interleave(groups, dim=1) for x in (k_BGSK, v_BGSK))
+        else:
+            options["enable_gqa"] = True
     return F.scaled_dot_product_attention(q_BHTK, k_BGSK, v_BGSK, **options)
+
+
+def _needs_heads_alike(q_BHTK: Tensor, bias: Tensor | None) -> bool:
+    """Whether CUDA has no fused kernel for groups here, so that SDPA would hold all T x S scores.
+
+    FlashAttention takes groups, but neither masks nor fp32; the memory-efficient kernel takes both, but no groups.
+    """
+    is_half = q_BHTK.dtype in (torch.bfloat16, torch.float16)
+    return q_BHTK.device.type == "cuda" and (bias is not None or not is_half)
 
 
 def attend_plain(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, *, bias: Tensor) -> Tensor:

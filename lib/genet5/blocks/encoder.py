@@ -112,7 +112,7 @@ class Encoder(nn.Module):
             positions = start_bp_BS / self.config.bp_per_token
             rope = rope_table(positions, self.config.width // shape.heads)
         else:
-            slopes = alibi_slopes(shape.heads).to(x.device)
+            slopes = alibi_slopes(shape.heads, x.device)
         sight = self._see(x, num_tokens_B, slopes)
         real = key_mask(num_tokens_B, x.shape[1])[:, 0, 0] if shape.num_experts else None
         for layer in self.layers:

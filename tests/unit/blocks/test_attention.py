@@ -2,8 +2,10 @@
 
 import math
 
+import pytest
 import torch
 
+from genet5.blocks import attention
 from genet5.blocks.attention import (
     SelfAttention,
     alibi_slopes,
@@ -33,7 +35,9 @@ def test_written_out_attention_equals_sdpa_with_bias():
     )
 
 
-def test_grouped_heads_equal_repeated_keys_and_values():
+@pytest.mark.parametrize("alike", [False, True])
+def test_grouped_heads_equal_repeated_keys_and_values(monkeypatch, alike):
+    monkeypatch.setattr(attention, "_needs_heads_alike", lambda q, bias: alike)
     q = torch.randn(2, 12, 9, 4)
     k, v = torch.randn(2, 3, 9, 4), torch.randn(2, 3, 9, 4)
     repeated = (x.repeat_interleave(4, dim=1) for x in (k, v))
