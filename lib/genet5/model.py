@@ -81,9 +81,7 @@ class Output:
     token_logits: Tensor
     """(N, T - 1, V) fp32."""
     position_logits: Tensor
-    """(N, P, L) fp32, -inf behind a window's end: one row for each position among labels 1..T - 1, in their order."""
-    position_steps: Tensor
-    """(N, P) int64: row p predicts label `position_steps[p] + 1`; windows with fewer positions repeat other steps."""
+    """(N, P, L) fp32, -inf behind a window's end: row p predicts label t + 1, t being the batch's `position_steps[p]`."""
     encoded: Encoded
     router_losses: list[RouterLoss]
     """One for each decoder layer that has experts; they count labels."""
@@ -176,12 +174,11 @@ class GeneT5(nn.Module):
         x = self._embed(encoded, labels)
         places = _places(labels)
         states, router_losses = self.decoder(x, encoded.latents, encoded.num_latents, places, real)
-        steps = _position_steps(batch.targets.labels)
+        steps = batch.targets.position_steps
         pointing = states.gather(1, steps[..., None].expand(-1, -1, states.shape[-1]))
         return Output(
             token_logits=self.token_logits(states),
             position_logits=self._position_logits(encoded, pointing, places.gather(1, steps)),
-            position_steps=steps,
             encoded=encoded,
             router_losses=router_losses,
             encoder_router_losses=encoder_router_losses,
@@ -315,7 +312,9 @@ class GeneT5(nn.Module):
 
     def rebuilt(self, tensors: Mapping[str, Tensor]) -> GeneT5:
         """Return another model of this shape that has `tensors`, named as `stored` names them, as fp32 weights."""
-        return self._with(self.config, tensors)
+        model = self._with(self.config, tensors)
+        model.use_attention(self.encoder.attention)
+        return model
 
     @classmethod
     def _with(cls, config: ModelConfig, tensors: Mapping[str, Tensor]) -> GeneT5:
@@ -413,13 +412,6 @@ def count_parameters(model: GeneT5) -> dict[str, int]:
 def has_experts(model: GeneT5) -> bool:
     """Whether any layer mixes experts."""
     return any(isinstance(module, MixtureOfExperts) for module in model.modules())
-
-
-def _position_steps(labels_NT: Tensor) -> Tensor:
-    """(N, P) steps whose next label is a position, first to last, filled up with other steps."""
-    is_position = labels_NT[:, 1:] < 0
-    most = int(is_position.sum(dim=1).max())
-    return is_position.int().argsort(dim=1, descending=True, stable=True)[:, :most]
 
 
 def _places(labels_NT: Tensor) -> Tensor:

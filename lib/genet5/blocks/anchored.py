@@ -40,6 +40,7 @@ _SLACK_BP = (
     1.0  # slices are cut this much wider, so that rounding cannot lose a token; the mask decides
 )
 _ROUND = 64  # slices have a multiple of this many tokens: few shapes, few compilations
+_AT_HAND = frozenset({"cpu"})  # devices whose values are read without waiting for them
 _WORTH = 0.75  # share of all latent-token pairs above which slices do not pay
 
 
@@ -177,7 +178,7 @@ def _slices(first_BM: Tensor, last_BM: Tensor, size: int, span_bp: int) -> Tenso
     count = -(-first_BM.shape[1] // size)
     low = _by_block(first_BM, size, count).amin(dim=-1)
     most = span_bp + 8
-    if low.device.type == "cpu":
+    if low.device.type in _AT_HAND:
         most = int((_by_block(last_BM, size, count).amax(dim=-1) - low).max())
     width = -(-most // _ROUND) * _ROUND
     return low[..., None] + torch.arange(width, device=low.device)

@@ -63,8 +63,8 @@ class BaseStem(nn.Module):
         sums = features_BLC.new_zeros(batch * size, channels).index_add(
             0, rows, features_BLC.flatten(0, 1)
         )
-        counts = torch.bincount(rows, minlength=batch * size).clamp_min(1)
-        means = sums / counts[:, None].to(sums.dtype)
+        counts = rows.new_zeros(batch * size).index_add(0, rows, torch.ones_like(rows))
+        means = sums / counts.clamp_min(1)[:, None].to(sums.dtype)
         return self.to_tokens(means.view(batch, num_tokens, 3 * channels))
 
 

@@ -207,7 +207,7 @@ class Decoder(nn.Module):
 
     def step(self, x_BD: Tensor, cache: Cache) -> Tensor:
         """Decode the next position of every row from its embedded label, (B, D) to (B, D)."""
-        step = torch.tensor([cache.step], device=x_BD.device)
+        step = torch.full((1,), cache.step, device=x_BD.device)
         ropes = self._rope(step), self._rope(cache.place[:, None] / self.config.compressor.bin_bp)
         x = x_BD[:, None]
         for layer, kept in zip(self.layers, cache.layers, strict=True):

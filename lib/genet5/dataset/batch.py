@@ -44,6 +44,8 @@ class Targets:
     """(N, T) int64 gene-structure labels from <bos> to <eos>: token ids, base p as -1 - p; <pad> behind the end."""
     label_weights: Tensor
     """(N, T) float32 weight of each label in the loss; 0 for padding and for what the grammar calls illegal."""
+    position_steps: Tensor
+    """(N, P) int64 from `position_steps`: the labels t + 1 that are positions. Made on the CPU, as P depends on values."""
     states: Tensor
     """(N, 2, L) int8 state of each base on the forward and the reverse strand (`dataset.per_base`); IGNORE = no loss."""
     boundaries: Tensor
@@ -66,6 +68,25 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """Return a copy on `device`."""
         return Batch(self.inputs.to(device), self.targets.to(device), self.window_ids)
+
+
+def position_steps(labels_NT: Tensor) -> Tensor:
+    """Say which steps predict a position.
+
+    Args:
+        labels_NT: Labels, base p as -1 - p.
+
+    Returns:
+        (N, P) int64 steps t whose next label t + 1 is a position, first to last; P is the most that a window has, and windows
+        with fewer are filled up with other steps.
+
+    Example:
+        >>> position_steps(torch.tensor([[1, 7, -5, -9, 2], [1, 7, -3, 2, 2]])).tolist()
+        [[1, 2], [1, 0]]
+    """
+    is_position = labels_NT[:, 1:] < 0
+    most = int(is_position.sum(dim=1).max())
+    return is_position.int().argsort(dim=1, descending=True, stable=True)[:, :most]
 
 
 def _moved(part: Inputs | Targets, device: torch.device | str) -> dict[str, Tensor]:

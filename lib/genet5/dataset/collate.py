@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets
+from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets, position_steps
 from genet5.dataset.buckets import bucket
 from genet5.dataset.per_base import NUM_BOUNDARIES, base_targets
 from genet5.dataset.windows import Window
@@ -82,9 +82,11 @@ def collate(windows: Sequence[Window], vocabulary: StructureVocabulary | None = 
     )
     steps = bucket(max(len(window.labels) for window in windows) - 1) + 1
     states, boundaries = _per_base(windows, vocabulary, inputs.bases.shape[1])
+    labels = _tensor([window.labels for window in windows], vocabulary.pad, np.int64, steps)
     targets = Targets(
-        labels=_tensor([window.labels for window in windows], vocabulary.pad, np.int64, steps),
+        labels=labels,
         label_weights=_tensor([window.label_weights for window in windows], 0, np.float32, steps),
+        position_steps=position_steps(labels),
         states=states,
         boundaries=boundaries,
     )

@@ -6,7 +6,7 @@ a micro-batch has a dozen. A parcel is one buffer that holds them all, behind on
 Example:
     >>> from genet5.dataset.batch import Batch, Inputs, Targets
     >>> inputs = Inputs(*(torch.tensor([[i]]) for i in range(6)))
-    >>> batch = Batch(inputs, Targets(*(torch.tensor([True]) for _ in range(4))), ("g/c:0-9(+)",))
+    >>> batch = Batch(inputs, Targets(*(torch.tensor([True]) for _ in range(5))), ("g/c:0-9(+)",))
     >>> parcel = pack(batch)
     >>> parcel.buffer.dtype, unpack(parcel).inputs.bases.tolist(), unpack(parcel).window_ids
     (torch.uint8, [[3]], ('g/c:0-9(+)',))

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genet5.blocks.moe import RouterLoss
-from genet5.dataset.batch import IGNORE, Batch
+from genet5.dataset.batch import IGNORE, Batch, Targets
 from genet5.errors import ConfigError
 from genet5.model import Output
 from genet5.tokens.successors import successors
@@ -64,7 +64,7 @@ def loss_sums(
     targets = batch.targets
     terms = {
         "token": _token(output, targets.labels, targets.label_weights, weights),
-        "position": _position(output, targets.labels, targets.label_weights, weights.position),
+        "position": _position(output, targets, weights.position),
         "state": _state(output.encoded.state_logits, targets.states, weights.state),
         "boundary": _boundary(
             output.encoded.boundary_logits, targets.boundaries, targets.states, weights.boundary
@@ -121,10 +121,10 @@ def _legal_next(size: int, device: torch.device) -> Tensor:
     return torch.tensor(successors(size), dtype=torch.float32, device=device)
 
 
-def _position(output: Output, labels: Tensor, label_weights: Tensor, share: float) -> LossTerm:
-    steps = output.position_steps + 1
-    label = labels.gather(1, steps)
-    goal, weight = (-1 - label).clamp_min(0), label_weights.gather(1, steps) * (label < 0)
+def _position(output: Output, targets: Targets, share: float) -> LossTerm:
+    steps = targets.position_steps + 1
+    label = targets.labels.gather(1, steps)
+    goal, weight = (-1 - label).clamp_min(0), targets.label_weights.gather(1, steps) * (label < 0)
     logits = output.position_logits
     chosen = logits.gather(-1, goal[..., None])[..., 0]
     loss = torch.where(weight > 0, logits.logsumexp(dim=-1) - chosen, 0.0)

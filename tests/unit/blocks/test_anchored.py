@@ -236,9 +236,9 @@ def test_backends_on_cuda_equal_the_dense_evaluation_with_gradients(backend, nam
     expected = dense_read(*exact, dense_bias(middle, counts, 300, **SHAPE))
     want = torch.autograd.grad(expected.sum(), exact)
     moved = [x.cuda().requires_grad_() for x in qkv]
+    device_middle, device_counts = middle.cuda(), counts.cuda()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        device_middle, device_counts = middle.cuda(), counts.cuda()
         reading = see_anchored(backend, device_middle, device_counts, 300, **SHAPE)
     finally:
         torch.cuda.set_sync_debug_mode("default")

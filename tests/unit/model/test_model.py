@@ -6,7 +6,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from genet5.blocks import anchored
 from genet5.config.model import (
     CompressorConfig,
     DecoderConfig,
@@ -14,7 +16,7 @@ from genet5.config.model import (
     ModelConfig,
     preset,
 )
-from genet5.dataset.batch import Batch, Inputs, Targets
+from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
 from genet5.dataset.collate import silence
 from genet5.errors import CheckpointError, ConfigError
 from genet5.model import GeneT5, count_parameters
@@ -100,10 +102,21 @@ def make_batch(lengths=(96, 60), seed=0, length=None, steps=12):
     targets = Targets(
         labels=torch.from_numpy(labels),
         label_weights=torch.ones(labels.shape),
+        position_steps=position_steps(torch.from_numpy(labels)),
         states=torch.randint(0, 8, shape).to(torch.int8),
         boundaries=torch.rand(len(lengths), 8, length) < 0.05,
     )
     return Batch(inputs, targets, ("a", "b")[: len(lengths)])
+
+
+def map_tensors(batch, change):
+    """The batch with every tensor changed."""
+    parts = {}
+    for name in ("inputs", "targets"):
+        part = getattr(batch, name)
+        values = {f.name: change(getattr(part, f.name)) for f in dataclasses.fields(part)}
+        parts[name] = type(part)(**values)
+    return dataclasses.replace(batch, **parts)
 
 
 def row_of(batch, row, size):
@@ -121,6 +134,7 @@ def row_of(batch, row, size):
     targets = Targets(
         t.labels[row : row + 1],
         t.label_weights[row : row + 1],
+        t.position_steps[row : row + 1],
         t.states[row : row + 1, :, :size],
         t.boundaries[row : row + 1, :, :size],
     )
@@ -188,11 +202,47 @@ def test_cached_steps_equal_the_whole_row_at_once(num_experts):
         positions = model.position_logits(encoded, state, cache.place)
         for row in range(2):
             if batch.targets.labels[row, step + 1] < 0:
-                assert whole.position_steps[row, pointed[row]] == step
+                assert batch.targets.position_steps[row, pointed[row]] == step
                 torch.testing.assert_close(
                     positions[row], whole.position_logits[row, pointed[row]], atol=TOLERANCE, rtol=0
                 )
                 pointed[row] += 1
+
+
+PASSES = pytest.mark.parametrize("norm_first", [False, True])
+
+
+def training_pass(model, batch, device):
+    with torch.autocast(device, torch.bfloat16):
+        output = model(batch)
+    terms = loss_sums(output, batch, LossWeights())
+    torch.stack([term.weight * term.sum / 7 for term in terms.values()]).sum().backward()
+
+
+@PASSES
+def test_no_value_is_read_in_a_training_pass(norm_first, monkeypatch):
+    """Fake tensors have none: whatever asks for one (item, nonzero, bincount, a mask as index) raises."""
+    monkeypatch.setattr(anchored, "_AT_HAND", frozenset())  # as on a GPU
+    batch = make_batch()
+    with FakeTensorMode() as fakes:
+        model = GeneT5(tiny_config(num_experts=4, encoder_experts=4, norm_first=norm_first))
+        training_pass(model, map_tensors(batch, fakes.from_tensor), "cpu")
+    assert model.stem.conv1.weight.grad.shape == model.stem.conv1.weight.shape
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@PASSES
+def test_a_training_pass_on_cuda_does_not_synchronise(norm_first):
+    model = make_model(num_experts=4, encoder_experts=4, norm_first=norm_first).cuda().train()
+    batch = make_batch().to("cuda")
+    training_pass(model, batch, "cuda")  # first use: libraries load, flex compiles
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        training_pass(model, batch, "cuda")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.isfinite(model.stem.conv1.weight.grad).all()
 
 
 @torch.no_grad()

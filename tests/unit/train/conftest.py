@@ -24,7 +24,7 @@ from genet5.config.train import (
     TrainConfig,
     ValidationConfig,
 )
-from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets
+from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets, position_steps
 from genet5.model import GeneT5
 from genet5.train.dist import Ranks
 from genet5.train.horizon import Horizon
@@ -107,9 +107,11 @@ def toy_batch(seed: int, num_windows: int = 3) -> Batch:
         num_bases=lengths,
         genetic_code=torch.full((num_windows,), 11),
     )
+    labels = (ids * 3 + 1) % 8
     targets = Targets(
-        labels=(ids * 3 + 1) % 8,
+        labels=labels,
         label_weights=weights,
+        position_steps=position_steps(labels),
         states=torch.zeros((num_windows, 2, LENGTH), dtype=torch.int8),
         boundaries=torch.zeros((num_windows, 8, LENGTH), dtype=torch.bool),
     )
@@ -127,20 +129,28 @@ def gene_batch(seed: int = 1) -> Batch:
     states[torch.rand(states.shape, generator=draw) < 0.3] = IGNORE
     boundaries = torch.rand(batch.targets.boundaries.shape, generator=draw) < 0.2
     weights = (torch.rand(shape, generator=draw) * 2).clamp(max=1.0).round(decimals=1)
-    targets = replace(
-        batch.targets, labels=labels, label_weights=weights, states=states, boundaries=boundaries
+    targets = Targets(
+        labels=labels,
+        label_weights=weights,
+        position_steps=position_steps(labels),
+        states=states,
+        boundaries=boundaries,
     )
     return replace(batch, targets=targets)
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
     """All windows of some batches of one length as one batch."""
-    parts = []
-    for part in ("inputs", "targets"):
+    parts: dict[str, Any] = {}
+    for part, kind in (("inputs", Inputs), ("targets", Targets)):
         each = [getattr(batch, part) for batch in batches]
-        names = each[0].__dataclass_fields__
-        parts.append(type(each[0])(**{n: torch.cat([getattr(e, n) for e in each]) for n in names}))
-    return Batch(*parts, tuple(name for batch in batches for name in batch.window_ids))
+        names = kind.__dataclass_fields__.keys() - {"position_steps"}
+        joint = {name: torch.cat([getattr(one, name) for one in each]) for name in names}
+        if kind is Targets:
+            joint["position_steps"] = position_steps(joint["labels"])
+        parts[part] = kind(**joint)
+    ids = tuple(name for batch in batches for name in batch.window_ids)
+    return Batch(**parts, window_ids=ids)
 
 
 def tiny_gene_model(num_experts: int = 0, balance: BalanceName = "loss") -> GeneT5:

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from genet5.config.model import DecoderConfig, EncoderConfig, ModelConfig, preset
-from genet5.dataset.batch import Batch, Inputs, Targets
+from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
 from genet5.model import GeneT5
 from genet5.train.flops import (
     WindowSizes,
@@ -64,6 +64,7 @@ def batch() -> Batch:
     targets = Targets(
         labels=labels,
         label_weights=torch.ones(labels.shape),
+        position_steps=position_steps(labels),
         states=torch.zeros(WINDOWS, 2, SIZES.bases, dtype=torch.int8),
         boundaries=torch.zeros(WINDOWS, 8, SIZES.bases, dtype=torch.bool),
     )

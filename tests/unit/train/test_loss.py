@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from genet5.dataset.batch import IGNORE, Batch, Targets
+from genet5.dataset.batch import IGNORE, Batch, Targets, position_steps
 from genet5.errors import ConfigError
 from genet5.tokens.successors import successors
 from genet5.train.loss import LossWeights, loss_sums
@@ -24,7 +24,6 @@ def make_case(seed=0, length=12):
     output = SimpleNamespace(
         token_logits=torch.randn(2, 4, 70, generator=draw),
         position_logits=torch.randn(2, 2, length, generator=draw),
-        position_steps=torch.tensor([[1, 2], [0, 1]]),
         encoded=SimpleNamespace(
             state_logits=torch.randn(2, length, 2, 8, generator=draw),
             boundary_logits=torch.randn(2, length, 8, generator=draw),
@@ -32,7 +31,13 @@ def make_case(seed=0, length=12):
         router_losses=[],
         encoder_router_losses=[],
     )
-    targets = Targets(labels=LABELS, label_weights=WEIGHTS, states=states, boundaries=boundaries)
+    targets = Targets(
+        labels=LABELS,
+        label_weights=WEIGHTS,
+        position_steps=position_steps(LABELS),
+        states=states,
+        boundaries=boundaries,
+    )
     return output, Batch(None, targets, ("a", "b"))
 
 

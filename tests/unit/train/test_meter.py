@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from genet5.config.model import preset
-from genet5.dataset.batch import Batch, Inputs, Targets
+from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
 from genet5.train.dist import Ranks
 from genet5.train.flops import WindowSizes, forward_flops
 from genet5.train.meter import Meter, device_peak, window_sizes
@@ -34,9 +34,11 @@ def batch() -> Batch:
         num_bases=torch.tensor([230, 190]),
         genetic_code=torch.tensor([11, 11]),
     )
+    labels = torch.tensor([[1, 9, -1, -200, 2, 0], [1, 2, 0, 0, 0, 0]])
     targets = Targets(
-        labels=torch.tensor([[1, 9, -1, -200, 2, 0], [1, 2, 0, 0, 0, 0]]),
+        labels=labels,
         label_weights=torch.ones(2, 6),
+        position_steps=position_steps(labels),
         states=torch.zeros(2, 2, 256, dtype=torch.int8),
         boundaries=torch.zeros(2, 8, 256, dtype=torch.bool),
     )
