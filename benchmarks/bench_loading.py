@@ -287,7 +287,14 @@ def summary(
     number: int,
     kept: Sequence[tuple[Batch, Batch]],
 ) -> dict[str, Any]:
-    """Return medians over rounds, and each round's processor time: how much the same steps differ; each round is (seconds, processor seconds) of `number` steps."""
+    """Return medians over rounds of times and of their ratios, and what each round took: how much the same steps differ.
+
+    Args:
+        name: Of the preset.
+        found: (seconds, processor seconds) of `number` steps in each round.
+        number: Steps of a round.
+        kept: The micro-batches, (on the CPU, on the device), those of the lead first.
+    """
     times = {
         who: [1000 * statistics.median(column) / number for column in zip(*rounds, strict=True)]
         for who, rounds in found.items()
@@ -299,11 +306,12 @@ def summary(
             "step_ms": round(wall, 2),
             "steps_per_s": round(1000 / wall, 3),
             "cpu_ms": round(work, 2),
+            "rounds_ms": [round(1000 * one[0] / number, 2) for one in found[who]],
             "rounds_cpu_ms": [round(1000 * one[1] / number, 2) for one in found[who]],
         }
-    pairs = zip(found["loader"], found["synthetic"], strict=True)
-    row["ratio"] = round(statistics.median(one[0] / other[0] for one, other in pairs), 4)
-    row["cpu_ratio"] = round(times["loader"][1] / times["synthetic"][1], 4)
+    pairs = list(zip(found["loader"], found["synthetic"], strict=True))
+    for column, ratio in enumerate(("ratio", "cpu_ratio")):
+        row[ratio] = round(statistics.median(a[column] / b[column] for a, b in pairs), 4)
     return row
 
 

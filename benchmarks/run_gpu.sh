@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # All speed benchmarks of one GPU in one call of under 8 minutes, with one table at the end; see --help.
 #
-# A machine without internet: carry the wheels that --help's first check names.
-#   elsewhere:   pip download tyro dacite safetensors tokenizers pyfaidx gffutils biopython rich -d wheels
-#   there:       pip install --no-index --find-links wheels tyro dacite safetensors tokenizers pyfaidx gffutils biopython rich
+# A machine without internet: carry the wheels of what it lacks (the script names that), with the same Python elsewhere:
+#   elsewhere:   pip download -d wheels transformers pyarrow huggingface_hub tyro dacite safetensors tokenizers pyfaidx \
+#                    gffutils biopython rich pytest hypothesis
+#   there:       pip install --no-index --find-links wheels transformers pyarrow huggingface_hub tyro dacite safetensors \
+#                    tokenizers pyfaidx gffutils biopython rich pytest hypothesis
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -58,6 +60,8 @@ for name in $only; do
     [[ " $steps " == *" $name "* ]] || wrong_usage "--only: no step $name."
 done
 
+python=$(command -v "$python") || wrong_usage "there is no program ${PYTHON:-python3}."
+case $python in /*) ;; *) python=$PWD/$python ;; esac # from here on other folders are entered
 export PYTHONPATH=$root/lib${PYTHONPATH:+:$PYTHONPATH}
 missing=$("$python" - <<'PY'
 import importlib.util
@@ -91,9 +95,9 @@ PY
 
 [ "$mode" = cuda ] || : "${out:=$here/results/cpu_quick}"
 : "${out:=$here/results}"
-mkdir -p "$out" || exit 1
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1 # paths hold from any folder
 prefix=$out/$(date -u +%F)_$label
-end=$((SECONDS + seconds)) failed=0
+end=$((seconds - 12)) failed=0 # SECONDS counts from the start of this script; ending a step and the table take some, too
 states=$(mktemp) || exit 1
 trap 'rm -f "$states"' EXIT
 
@@ -139,19 +143,19 @@ bench() { # bench NAME LIMIT_S FLAGS...
 
 cd "$root" || exit 1
 if [ "$mode" = cuda ]; then
-    if "$python" -c 'import pytest' 2>/dev/null; then
-        step tests 60 "$python" -m pytest -q -m gpu --durations=0 tests/unit
+    if "$python" -c 'import hypothesis, pytest' 2>/dev/null; then
+        step tests 45 "$python" -m pytest -q -m gpu --durations=0 tests/unit
     else
-        echo "== tests: left out, no pytest here"
+        echo "== tests: left out, no pytest or no hypothesis here"
     fi
     # The shapes that have a target come first: what does not fit into the time is left out and said so.
-    bench train_step 230 --compile --presets dense300m base small nano --peers t5 --rounds 10 --limit_s 170
-    bench moe 40 --tokens 2048 8192 32768 --rounds 10
-    bench loading 90 --presets nano small base --rounds 3
-    bench decode 60 --presets nano small base --rounds 2
-    bench attention 80 --lengths 4096 32768 --passes "forward and backward" --rounds 3 --limit_s 5
-    bench compressor 50 --batches 8 --dtype bf16 --rounds 5
-    bench recompute 40 --windows 8 --tokens 1024 --rounds 5
+    bench train_step 200 --compile --presets dense300m base small nano --peers t5 --rounds 10 --limit_s 150
+    bench moe 35 --tokens 2048 8192 32768 --rounds 10
+    bench loading 60 --presets nano base --rounds 3
+    bench decode 40 --presets nano base --rounds 2
+    bench attention 35 --lengths 4096 32768 --passes "forward and backward" --rounds 3 --limit_s 5
+    bench compressor 25 --batches 8 --dtype bf16 --rounds 5
+    bench recompute 20 --windows 8 --tokens 1024 --rounds 5
 else
     bench train_step 120 --presets nano --peers t5 --rounds 3
     bench moe 100 --tokens 512 --rounds 2

@@ -169,12 +169,13 @@ def memory_table(activations: Mapping[str, Mapping[str, float]]) -> str:
         ways += [(f"FSDP2, {gpus} GPUs", gpus, True) for gpus in (2, 8, 64)]
         for label, gpus, sharded in ways:
             state = state_bytes(weights, gpus, sharded=sharded)
-            small = state_bytes(weights, gpus, sharded=sharded, adamw=ADAMW_8BIT)
+            small = state_bytes(weights, gpus, sharded=False, adamw=ADAMW_8BIT)
+            small_gb = "-" if sharded else f"{small / 1e9:.2f}"  # finet takes no 8-bit AdamW there
             free = USABLE * MACHINES[0].memory - state
             fit = [tokens_that_fit(free, activations[name][way]) for way in ("kept", "recomputed")]
             title = f"`{name}`, {weights / 1e6:,.0f} M" if gpus == 1 and not sharded else ""
             lines.append(
-                f"| {title} | {label} | {state / 1e9:.2f} | {small / 1e9:.2f} | {fit[0] // 1000:,} | {fit[1] // 1000:,} |"
+                f"| {title} | {label} | {state / 1e9:.2f} | {small_gb} | {fit[0] // 1000:,} | {fit[1] // 1000:,} |"
             )
     return "\n".join(lines)
 

@@ -212,7 +212,7 @@ def call(tmp_path: Path):
 def test_a_failed_step_does_not_stop_the_others_but_is_said(call) -> None:
     result = call()
     assert result.returncode == 1
-    assert "tests: left out, no pytest here" in result.stdout
+    assert "tests: left out, no pytest" in result.stdout
     assert "bench_train_step.py --device cuda" in result.stdout
     assert "bench_attention.py" in result.stdout
     table = result.stdout.partition("table of ")[2]
@@ -221,6 +221,13 @@ def test_a_failed_step_does_not_stop_the_others_but_is_said(call) -> None:
     assert ["moe", "failed (exit 3)"] in states
     assert ["loading", "out of time"] in states
     assert ["decode", "ok"] in states
+
+
+def test_relative_paths_are_those_of_the_callers_folder(call, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call("--only", "moe", PYTHON="./fakepython", OUT="here")
+    assert f"--out {tmp_path / 'here'}/" in result.stdout.replace("//", "/"), result.stdout
+    assert list((tmp_path / "here").glob("*_moe.log"))
 
 
 def test_chosen_steps_alone_run(call) -> None:
