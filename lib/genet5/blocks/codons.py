@@ -29,7 +29,8 @@ class CodonFeatures(nn.Module):
         tables = torch.zeros(max(known_codes()) + 1, 65)
         for number in known_codes():
             tables[number, :64] = torch.from_numpy(genetic_code(number).stop_table).float()
-        self.register_buffer("base_index", torch.from_numpy(BASE_INDEX).long(), persistent=False)
+        index = torch.tensor(BASE_INDEX, dtype=torch.int64)
+        self.register_buffer("base_index", index, persistent=False)
         self.register_buffer("stop_tables", tables.bool(), persistent=False)
 
     @torch.no_grad()

@@ -40,6 +40,7 @@ from genet5.errors import CheckpointError, FormatError
 from genet5.model import SHARDS_FOLDER, SHARED_PREFIX
 from genet5.train.dist import Ranks
 from genet5.train.seed import capture_random_state, restore_random_state
+from genet5.train.shards import ShardWriter
 from genet5.train.state import Progress, RunState, materialise, state_tensors
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class CheckpointWriter:
         _save_rank(scratch, state, self._ranks.rank)
         written: Future[Any] = dcp.async_save(
             _part(state_tensors(state), self._ranks),
-            storage_writer=_writer(scratch / SHARDS_FOLDER),
+            storage_writer=ShardWriter(scratch / SHARDS_FOLDER),
             process_group=self._ranks.background,
             no_dist=self._ranks.world_size == 1,
         )
@@ -227,10 +228,6 @@ def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]
     ) as error:
         raise CheckpointError(f"{path} does not fit this run: {_first_line(error)}") from error
     return record
-
-
-def _writer(folder: Path) -> dcp.StorageWriter:
-    return dcp.HuggingFaceStorageWriter(str(folder), save_distributed=True)
 
 
 def _part(tensors: dict[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
@@ -343,10 +340,12 @@ def _sync_one(path: Path) -> None:
 
 
 def _delete_old(directory: Path, keep_last: int) -> None:
-    for path in list_checkpoints(directory)[:-keep_last]:
-        shutil.rmtree(path)
-    for path in directory.glob(".step-*.tmp"):
-        shutil.rmtree(path)
+    """A file that someone reads may stay (NFS); that is no reason to end a run."""
+    for path in [*list_checkpoints(directory)[:-keep_last], *directory.glob(".step-*.tmp")]:
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            log.warning("an old checkpoint could not be deleted: %s", error)
 
 
 def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -118,7 +118,7 @@ def test_a_write_that_fails_leaves_no_checkpoint(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("torch.distributed.checkpoint.HuggingFaceStorageWriter.write_data", fail)
+    monkeypatch.setattr("genet5.train.shards.save_file", fail)
     with pytest.raises(CheckpointError, match=r"no checkpoint could be written.*disk full"):
         save(tmp_path, make_state(toy, 1, 1))
     assert list_checkpoints(tmp_path) == []
