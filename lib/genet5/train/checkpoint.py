@@ -86,13 +86,30 @@ def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
     ]
 
 
-def set_aside_later(directory: Path, step: int) -> None:
-    """Rename the checkpoints of later steps: the run goes on from `step` on another branch.
+def read_step(checkpoint: Path) -> int:
+    """Return the step of a checkpoint.
 
-    They would count as newer than the branch's own, which would be deleted in their favour and not be resumed from.
+    Raises:
+        CheckpointError: It is none.
     """
+    try:
+        return int(load_json(checkpoint / "trainer.json")["step"])
+    except (FormatError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint} is no checkpoint: {error}") from error
+
+
+def set_aside_later(directory: Path, checkpoint: Path) -> None:
+    """Rename the checkpoints in `directory` that are of the step of `checkpoint` or later: the run goes on from that one.
+
+    They are of another branch. They would count as newer than the branch's own, which would be deleted in their favour and
+    not be resumed from.
+
+    Raises:
+        CheckpointError: `checkpoint` is none.
+    """
+    step = read_step(checkpoint)
     for path in list_checkpoints(directory):
-        if int(path.name.removeprefix("step-")) > step:
+        if read_step(path) >= step and path.resolve() != checkpoint.resolve():
             aside = path.with_name(f"aside-{path.name}")
             shutil.rmtree(aside, ignore_errors=True)
             path.rename(aside)
@@ -190,7 +207,8 @@ class CheckpointWriter:
         values = {"format": FORMAT, "world_size": self._ranks.world_size, "step": step}
         save_json(scratch / "trainer.json", {**values, **self._record})
         _sync(scratch)
-        shutil.rmtree(final, ignore_errors=True)
+        if final.exists():  # of this step before its evaluation was done
+            final.replace(final.with_name(f".{final.name}.old.tmp"))
         scratch.replace(final)
         _sync_one(self._directory)  # the new name is on the disk before old checkpoints go
         _delete_old(self._directory, self._keep_last)

@@ -1,7 +1,7 @@
 """Several processes as one run: who am I, which device is mine, sums over all ranks.
 
 Works without torchrun (world size 1), where every call returns at once. Only this module reads RANK, WORLD_SIZE,
-LOCAL_RANK and TORCHELASTIC_RESTART_COUNT.
+LOCAL_RANK and TORCHELASTIC_RUN_ID.
 
     with distributed("auto") as ranks:
         total = ranks.sum(torch.tensor([1.0]))
@@ -12,12 +12,14 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,8 +41,8 @@ class Ranks:
     rank: int = 0
     world_size: int = 1
     device: torch.device = torch.device("cpu")  # noqa: RUF009
-    restarts: int = 0
-    """How often torchrun has started this run again (`--max-restarts`)."""
+    agent: str | None = None
+    """torchrun's process that started this one and may start it again (`--max-restarts`); None = no torchrun."""
     background: dist.ProcessGroup | None = None
     """All ranks, over gloo, for what runs beside the training (checkpoints); None = alone."""
 
@@ -96,6 +98,19 @@ def _number(name: str, default: int) -> int:
         raise ConfigError(name, text, "must be a number; torchrun sets it") from error
 
 
+def _agent() -> str | None:
+    """Name this process's parent by host, number and start, if it is torchrun's agent."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    pid = os.getppid()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:  # not Linux
+        fields = []
+    started = fields[19] if fields else "?"
+    return f"{socket.gethostname()} {pid} {started}"
+
+
 @contextmanager
 def distributed(device: str = "auto") -> Iterator[Ranks]:
     """Join the run that torchrun (or whoever set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT) started; alone otherwise.
@@ -107,9 +122,9 @@ def distributed(device: str = "auto") -> Iterator[Ranks]:
     chosen = choose_device(device, _number("LOCAL_RANK", 0))
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    restarts = _number("TORCHELASTIC_RESTART_COUNT", 0)
+    agent = _agent()
     if world_size == 1:
-        yield Ranks(0, 1, chosen, restarts)
+        yield Ranks(0, 1, chosen, agent)
         return
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     store = run_store(rank, world_size, timeout=TIMEOUT)
@@ -118,7 +133,7 @@ def distributed(device: str = "auto") -> Iterator[Ranks]:
             backend, store=store, rank=rank, world_size=world_size, timeout=TIMEOUT
         )
         background = dist.new_group(backend="gloo", timeout=TIMEOUT)
-        yield Ranks(rank, world_size, chosen, restarts, background)
+        yield Ranks(rank, world_size, chosen, agent, background)
         _let_threads_finish()
         dist.destroy_process_group()  # not after an error: it might wait for the dead
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genet5.config.train import TrainConfig
 from genet5.errors import DataError
@@ -14,9 +14,13 @@ class Horizon:
     """How long a run is, in steps."""
 
     total_steps: int
-    """The schedule ends here."""
+    """The run ends here."""
     steps_per_epoch: float
     """Need not be whole: a step may take micro-batches of two epochs."""
+    counts_epochs: bool = False
+    """Whether epochs decide the length, not a number of steps."""
+    ahead: int = 0
+    """Steps by which the schedule is ahead of the run's count, as earlier steps took in more than those of now (negative: less)."""
 
     @classmethod
     def of(cls, config: TrainConfig, micro_batches_per_epoch: int) -> Horizon:
@@ -29,11 +33,27 @@ class Horizon:
             raise DataError("no training batch", path=config.train, remedy="Bake more windows")
         per_epoch = micro_batches_per_epoch / config.batch.grad_accum
         steps = config.duration.max_steps or math.ceil(config.duration.epochs * per_epoch)
-        return cls(max(1, steps), per_epoch)
+        by_epochs = config.duration.max_steps is None
+        return cls(max(1, steps), per_epoch, by_epochs)
+
+    def after(self, step: int, epoch: float) -> Horizon:
+        """Return what is left for a run that stands at `step` and has seen `epoch` epochs, on whatever number of ranks.
+
+        The rest of its epochs is trained, and the schedule goes on from the share that is done. Where a number of steps decides,
+        nothing changes.
+        """
+        ahead = round(epoch * self.steps_per_epoch) - step
+        if not self.counts_epochs or ahead == self.ahead:
+            return self
+        return replace(self, total_steps=self.total_steps + self.ahead - ahead, ahead=ahead)
+
+    def epoch(self, step: int) -> float:
+        """Return the epochs that are seen when `step` steps are done."""
+        return (step + self.ahead) / self.steps_per_epoch
 
     def ends_epoch(self, step: int) -> bool:
         """Whether an epoch ends with the step that makes `step` steps done."""
-        return int(step / self.steps_per_epoch) > int((step - 1) / self.steps_per_epoch)
+        return int(self.epoch(step)) > int(self.epoch(step - 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,7 +285,9 @@ class _Watch:
             if self._verdict is not None:
                 return RankError(self._verdict.text, self._verdict.rank)
             text = f"rank {self._rank} lost the connection to another rank: {_first_line(error)}"
-            better = RankError(f"{text}; {_RESUME}") if _is_broken_connection(error) else None
+            better = None
+            if _is_broken_connection(error):
+                better = RankError(f"{text}; {_remedy(error, self._hosts)}")
             self._tell(better or error)
             return better
         self._tell(error)
@@ -425,6 +427,12 @@ def _is_broken_connection(error: BaseException | None) -> bool:
         return False
     is_broken = isinstance(error, RuntimeError) and any(word in str(error) for word in _BROKEN)
     return is_broken or _is_broken_connection(error.__cause__)
+
+
+def _remedy(error: BaseException, hosts: Sequence[str]) -> str:
+    if "remote=[127." in str(error) and len(set(hosts)) > 1:
+        return "another machine gave its own 127.x address: name the network with --interface (GLOO_SOCKET_IFNAME)"
+    return _RESUME
 
 
 def _beat_key(rank: int) -> str:

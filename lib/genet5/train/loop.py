@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -28,7 +29,7 @@ from genet5.config.model import ModelConfig
 from genet5.config.train import TrainConfig
 from genet5.dataset.batch import Batch
 from genet5.errors import DataError
-from genet5.train.checkpoint import CheckpointWriter, load_checkpoint, set_aside_later
+from genet5.train.checkpoint import CheckpointWriter, load_checkpoint
 from genet5.train.dist import Ranks
 from genet5.train.experts import update_experts
 from genet5.train.export import BestModel, write_model
@@ -45,6 +46,10 @@ from genet5.train.state import BatchSource, Progress, RunState
 from genet5.train.validate import validation_losses
 
 log = logging.getLogger(__name__)
+
+
+class _SignalCameError(Exception):
+    """Ends an evaluation."""
 
 
 class Trainer:
@@ -113,15 +118,15 @@ class Trainer:
     # ---- the run -----------------------------------------------------------------------------------------------
 
     def resume(self, checkpoint: Path) -> None:
-        """Go on from a checkpoint; rows of later steps leave the metric files, later checkpoints and models step aside."""
+        """Go on from a checkpoint; rows of later steps leave the metric files, a best model of another branch steps aside."""
         load_checkpoint(checkpoint, self.state, self.ranks)
         progress = self.state.progress
+        self.horizon = self.horizon.after(progress.step, progress.epoch)
         self._meter.load_state(progress.interval)
-        self._saved_step = progress.step
+        self._saved_step = None if progress.is_evaluation_due else progress.step
         found = "same"
         if self.ranks.is_first:
             drop_rows_after(self.config.out, progress.step)
-            set_aside_later(self.config.out / "checkpoints", progress.step)
             found = self._best.compare(progress)
         found = self.ranks.gather(found)[0]
         if found == "present":
@@ -139,15 +144,18 @@ class Trainer:
         self._clock = self._saved_at = time.perf_counter()
         self._meter.restart_clock()
         with self._signals:
-            while progress.step < self.horizon.total_steps:
-                try:
-                    self._step(list(itertools.islice(batches, self.config.batch.grad_accum)))
-                except NonFiniteLossError:
-                    self._checkpoints.wait()  # on all ranks: what is being written is not lost
-                    raise
-                if progress.step % log_every == 0 or progress.step == self.horizon.total_steps:
-                    self._log()
-                if self._is_evaluation_due():
+            while progress.step < self.horizon.total_steps or progress.is_evaluation_due:
+                if not progress.is_evaluation_due:
+                    try:
+                        self._step(list(itertools.islice(batches, self.config.batch.grad_accum)))
+                    except NonFiniteLossError:
+                        self._checkpoints.wait()  # on all ranks: what is being written is not lost
+                        self.ranks.barrier()  # nor cut off by the first rank that says so
+                        raise
+                    if progress.step % log_every == 0 or progress.step == self.horizon.total_steps:
+                        self._log()
+                    progress.is_evaluation_due = self._is_evaluation_due()
+                if progress.is_evaluation_due:
                     self._evaluate()
                 stop, save = self._vote()
                 if save or stop:
@@ -196,7 +204,7 @@ class Trainer:
         require_finite(
             torch.stack(losses), norm, batches, self.ranks, step=progress.step + 1, out=self.config.out
         )  # fmt: skip
-        set_learning_rate(optimizer, self.config.optim.lr * self._schedule(progress.step))
+        set_learning_rate(optimizer, self._learning_rate(progress.step))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if self.state.average is not None:
@@ -206,6 +214,7 @@ class Trainer:
         self._meter.add_shared("grad_norm", norm)
         tokens, bases = self._meter.count_step(batches)
         progress.step += 1
+        progress.epoch = self.horizon.epoch(progress.step)
         progress.micro_batches += len(batches)
         progress.tokens += tokens
         progress.bases += bases
@@ -231,6 +240,10 @@ class Trainer:
             return nullcontext()
         return torch.autocast(self.ranks.device.type, torch.bfloat16)
 
+    def _learning_rate(self, step: int) -> float:
+        """Return the rate of the step behind `step` others."""
+        return self.config.optim.lr * self._schedule(step + self.horizon.ahead)
+
     def _release_memory(self) -> None:
         every = self.config.compute.empty_cache_steps
         if every and self.state.progress.step % every == 0 and self.ranks.device.type == "cuda":
@@ -248,7 +261,7 @@ class Trainer:
             step=progress.step,
             total_steps=self.horizon.total_steps,
             loss=reading.means["loss"],
-            lr=self.config.optim.lr * self._schedule(progress.step - 1),
+            lr=self._learning_rate(progress.step - 1),
             tokens_per_s=reading.tokens_per_s,
             padding_pct=reading.padding_pct,
             mfu_pct=reading.mfu_pct,
@@ -258,7 +271,7 @@ class Trainer:
         )
         log.info("%s", line)
         values = {
-            "epoch": progress.step / self.horizon.steps_per_epoch,
+            "epoch": progress.epoch,
             **reading.means,
             "lr": line.lr,
             "tokens": tokens,
@@ -289,11 +302,20 @@ class Trainer:
         return is_last or self.horizon.ends_epoch(step) or bool(every and step % every == 0)
 
     def _evaluate(self) -> None:
-        """Measure validation losses and the judge's figures with the averaged weights; keep the best model."""
+        """Measure validation losses and the judge's figures with the averaged weights; keep the best model.
+
+        A signal to stop leaves the evaluation due: the resumed run does it first.
+        """
         start, progress = time.perf_counter(), self.state.progress
-        with self._weights_in_use():
-            values = {**self._validate(), **self._ask_judge()}
-        is_best = progress.best_loss is None or values["loss"] < progress.best_loss
+        try:
+            with self._weights_in_use():
+                values = {**self._validate(), **self._ask_judge()}
+        except _SignalCameError:
+            return
+        progress.is_evaluation_due = False
+        is_best = math.isfinite(values["loss"]) and (
+            progress.best_loss is None or values["loss"] < progress.best_loss
+        )
         if is_best:
             progress.best_loss, progress.best_step = values["loss"], progress.step
         progress.evaluations_since_best = 0 if is_best else progress.evaluations_since_best + 1
@@ -310,12 +332,19 @@ class Trainer:
     def _validate(self) -> dict[str, float]:
         return validation_losses(
             self._parallel.call,
-            () if self._validation is None else self._validation(),
+            self._until_signal(() if self._validation is None else self._validation()),
             self._objective,
             self.ranks,
             use_bf16=self.config.compute.precision == "bf16",
             max_batches=self.config.validation.eval_batches,
         )
+
+    def _until_signal(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield batches; raise on all ranks alike when a signal to stop has reached any."""
+        for batch in batches:
+            if self.ranks.sum(torch.tensor(int(self._signals.is_stopping))):
+                raise _SignalCameError
+            yield batch
 
     def _ask_judge(self) -> dict[str, float]:
         """Let the judge see the whole model on rank 0, without touching the run's random state."""

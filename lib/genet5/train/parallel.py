@@ -25,8 +25,11 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils import _pytree as pytree
 
+from genet5.blocks.moe import RouterLoss
 from genet5.config.train import ParallelName
+from genet5.model import Encoded, Output
 from genet5.train.dist import Ranks
 
 
@@ -102,6 +105,17 @@ class Parallel:
         return copy.to(self.ranks.device)
 
 
+def _show_outputs() -> None:
+    """Let FSDP2 see the tensors in a model's output.
+
+    It gathers the root's weights for the backward pass when a gradient reaches an output that it found, and torch 2.10
+    looks for outputs in trees only (PyTorch pull requests 173415 and 174692 mended that).
+    """
+    for kind in (RouterLoss, Encoded, Output):
+        if kind not in pytree.SUPPORTED_NODES:
+            pytree.register_dataclass(kind)
+
+
 def whole(tensor: Tensor) -> Tensor:
     """Return all of a tensor of which this rank may hold a share; every rank calls it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
@@ -143,6 +157,7 @@ def _shard(model: Any, ranks: Ranks, *, use_bf16: bool) -> None:
     """
     # It fears that someone writes into a layer's output; nobody does.
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor", UserWarning)
+    _show_outputs()
     mesh = init_device_mesh(ranks.device.type, (ranks.world_size,))
     policy = MixedPrecisionPolicy(cast_forward_inputs=False)
     if use_bf16:

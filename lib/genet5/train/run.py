@@ -11,7 +11,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,13 @@ from genet5.errors import CheckpointError, ConfigError, DataError
 from genet5.model import CONFIG_FILE, GeneT5, count_parameters
 from genet5.resize import require_fit
 from genet5.tokens.files import Tokenizer, load_tokenizer, tokenizer_hash
-from genet5.train.checkpoint import changed_settings, find_checkpoint, list_checkpoints
+from genet5.train.checkpoint import (
+    changed_settings,
+    find_checkpoint,
+    list_checkpoints,
+    read_step,
+    set_aside_later,
+)
 from genet5.train.dist import Ranks
 from genet5.train.horizon import Horizon, Outcome
 from genet5.train.logging import (
@@ -47,6 +53,7 @@ from genet5.train.memwatch import GIB, MemoryWatch
 from genet5.train.mxfp8 import require_mxfp8, use_mxfp8
 from genet5.train.objective import gene_objective
 from genet5.train.record import end_record, start_record
+from genet5.train.restart import MARK, after_restart, is_restart, mark_start
 from genet5.train.seed import derive_seed, seed_everything
 
 log = logging.getLogger(__name__)
@@ -57,7 +64,15 @@ UNLIMITED_TOKENS = 2**40
 _TOKENIZER = "tokenizer.json"
 _METRICS = ("metrics.jsonl", "metrics.csv", "validation.csv")
 _OF_A_RUN = ("checkpoints", "best", *_METRICS, "run.json")
-_DELETED = (*_OF_A_RUN, "config.json", "model.safetensors", _TOKENIZER, "finet.log", "memwatch.csv")
+_DELETED = (
+    *_OF_A_RUN,
+    MARK,
+    "config.json",
+    "model.safetensors",
+    _TOKENIZER,
+    "finet.log",
+    "memwatch.csv",
+)
 
 
 def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> Outcome:
@@ -73,7 +88,7 @@ def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> O
         DataError: A file does not fit the model.
         CheckpointError: BASE or the checkpoint cannot be used.
     """
-    if max(ranks.gather(ranks.restarts)):  # torchrun's agents may count differently
+    if ranks.gather(is_restart(config.out, ranks.agent))[0]:
         config = after_restart(config)
     require_model(config.base)
     source, validation = open_data(config, ranks)
@@ -98,17 +113,6 @@ def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> O
             end_record(config.out / "run.json", asdict(outcome))
         log.info("%s at step %d; the run is in %s", outcome.reason, outcome.step, config.out)
     return outcome
-
-
-def after_restart(config: TrainConfig) -> TrainConfig:
-    """Return the settings with which a run that torchrun has started again goes on from its newest checkpoint.
-
-    Before its first checkpoint it begins as it was told to, in the same OUT.
-    """
-    has_own = bool(list_checkpoints(config.out / "checkpoints"))
-    begins_elsewhere = config.checkpoints.checkpoint is not None and not has_own
-    start = {} if begins_elsewhere else {"resume": True, "checkpoint": None}
-    return replace(config, checkpoints=replace(config.checkpoints, overwrite=False, **start))
 
 
 def build_trainer(
@@ -257,6 +261,7 @@ def prepare_directory(config: TrainConfig, ranks: Ranks) -> None:
     if ranks.is_first:
         try:
             _prepare_directory(config)
+            mark_start(config.out, ranks.agent)
         except (ConfigError, CheckpointError, OSError) as caught:
             error = caught
     for failed in ranks.gather(error):
@@ -268,6 +273,11 @@ def _prepare_directory(config: TrainConfig) -> None:
     keep = config.checkpoints
     if config.out.resolve() == config.base.resolve():
         raise ConfigError("OUT", str(config.out), "must be another directory than BASE")
+    if keep.checkpoint is not None:
+        read_step(keep.checkpoint)  # before anything is deleted
+        if keep.overwrite and keep.checkpoint.resolve().is_relative_to(config.out.resolve()):
+            rule = "must not lie in OUT, which --overwrite deletes"
+            raise ConfigError("checkpoint", str(keep.checkpoint), rule)
     earlier = [config.out / name for name in _OF_A_RUN if (config.out / name).exists()]
     if keep.overwrite:
         for path in [config.out / name for name in _DELETED]:
@@ -282,6 +292,8 @@ def _prepare_directory(config: TrainConfig) -> None:
         log.warning("no checkpoint in %s: the run starts anew", config.out)
         for name in _METRICS:
             (config.out / name).unlink(missing_ok=True)
+    if keep.checkpoint is not None:
+        set_aside_later(config.out / "checkpoints", keep.checkpoint)
     config.out.mkdir(parents=True, exist_ok=True)
 
 

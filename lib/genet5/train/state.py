@@ -43,12 +43,16 @@ class Progress:
 
     step: int = 0
     """Optimizer steps done."""
+    epoch: float = 0.0
+    """Epochs seen."""
     micro_batches: int = 0
     """Micro-batches of each rank."""
     tokens: int = 0
     """Sequence tokens seen by this rank, without padding."""
     bases: int = 0
     """Bases seen by this rank."""
+    is_evaluation_due: bool = False
+    """Whether this step is still to be evaluated: a signal came first."""
     elapsed_s: float = 0.0
     """Training time, earlier parts of a resumed run counted in."""
     best_loss: float | None = None

@@ -36,17 +36,19 @@ def validation_losses(
     weights: dict[str, float] = {}
     was_training = model.training
     model.eval()
-    with torch.no_grad():
+    try:
         for batch in itertools.islice(batches, max_batches):
             moved = batch.to(ranks.device)
-            with torch.autocast(ranks.device.type, torch.bfloat16, enabled=use_bf16):
-                output = model(moved)
-            counts = objective.counts(moved)
-            for head, term in objective.sums(output, moved).items():
-                weights[head] = term.weight
-                pair = torch.stack([term.sum.double(), counts[head].double()])
-                totals[head] = totals.get(head, torch.zeros_like(pair)) + pair
-    model.train(was_training)
+            with torch.no_grad():
+                with torch.autocast(ranks.device.type, torch.bfloat16, enabled=use_bf16):
+                    output = model(moved)
+                counts = objective.counts(moved)
+                for head, term in objective.sums(output, moved).items():
+                    weights[head] = term.weight
+                    pair = torch.stack([term.sum.double(), counts[head].double()])
+                    totals[head] = totals.get(head, torch.zeros_like(pair)) + pair
+    finally:
+        model.train(was_training)
     return _means(totals, weights, ranks)
 
 

@@ -159,6 +159,19 @@ def test_a_checkpoint_that_a_lost_connection_stopped_is_not_this_ranks_failure()
     assert liveness._may_come_from_a_peer(error)
 
 
+@pytest.mark.parametrize(
+    ("remote", "hosts", "remedy"),
+    [("127.0.1.1", ["a", "b"], "--interface"), ("127.0.1.1", ["a", "a"], "--resume"), ("10.0.0.2", ["a", "b"], "--resume")],
+)  # fmt: skip
+def test_a_machine_that_gave_its_loopback_address_is_told_the_remedy(
+    remote: str, hosts: list[str], remedy: str
+) -> None:
+    error = RuntimeError(
+        f"[gloo/pair.cc:1] connect [{hosts[0]}]:1, remote=[{remote}]:2: Connection refused"
+    )
+    assert remedy in liveness._remedy(error, hosts)
+
+
 def test_ranks_may_end_at_different_times(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
     scene = Scene(nursery, "finish", 3, tmp_path)
     assert scene.answer() == [0, 0, 0]

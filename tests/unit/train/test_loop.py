@@ -16,7 +16,12 @@ import torch
 from safetensors.torch import load_file
 
 from genet5.train import checkpoint
-from genet5.train.checkpoint import changed_settings, find_checkpoint, list_checkpoints
+from genet5.train.checkpoint import (
+    changed_settings,
+    find_checkpoint,
+    list_checkpoints,
+    set_aside_later,
+)
 from genet5.train.finite import NonFiniteLossError
 from genet5.train.horizon import Horizon
 from genet5.train.objective import Objective
@@ -228,6 +233,7 @@ def test_checkpoints_of_an_abandoned_branch_do_not_outlive_the_new_ones(
     toy.trainer(config).run()
     folder = tmp_path / "checkpoints"
     second = toy.trainer(replace(config, optim=replace(config.optim, lr=1e-3)))
+    set_aside_later(folder, folder / "step-00000004")
     second.resume(folder / "step-00000004")
     vote = second._vote
     second._vote = lambda: ("killed", True) if second.state.progress.step == 5 else vote()
@@ -301,3 +307,44 @@ def test_the_horizon_follows_epochs_or_max_steps(
 def test_each_epoch_ends_once() -> None:
     horizon = Horizon(20, 10 / 3)
     assert [step for step in range(1, 21) if horizon.ends_epoch(step)] == [4, 7, 10, 14, 17, 20]
+
+
+def test_a_signal_ends_an_evaluation_which_the_resumed_run_does_first(
+    toy: Any, tmp_path: Path
+) -> None:
+    config = toy.config(tmp_path / "whole", max_steps=4, validation={"eval_steps": 2})
+    toy.trainer(config).run()
+    broken = replace(config, out=tmp_path / "broken")
+    first = toy.trainer(broken)
+    batches, asked = first._validation, []
+
+    def validation() -> Any:
+        for number, batch in enumerate(batches()):
+            if number == 1 and not asked:
+                asked.append(number)
+                os.kill(os.getpid(), signal.SIGINT)
+            yield batch
+
+    first._validation = validation
+    assert (first.run().reason, first.state.progress.is_evaluation_due) == ("interrupted", True)
+    assert first.state.model.training
+    second = toy.trainer(broken)
+    second.resume(list_checkpoints(broken.out / "checkpoints")[-1])
+    assert second.run().reason == "finished"
+    assert losses(broken.out) == losses(config.out)
+    ours, theirs = (rows(out, "validation") for out in (broken.out, config.out))
+    assert [(r["step"], r["loss"]) for r in ours] == [(r["step"], r["loss"]) for r in theirs]
+
+
+def test_a_loss_that_is_no_number_is_no_best(toy: Any, tmp_path: Path) -> None:
+    config = toy.config(tmp_path, max_steps=3, validation={"eval_steps": 1})
+    trainer = toy.trainer(config)
+    validate = trainer._validate
+
+    def first_nan() -> dict[str, float]:
+        return validate() | ({"loss": math.nan} if trainer.state.progress.step == 1 else {})
+
+    trainer._validate = first_nan
+    outcome = trainer.run()
+    assert outcome.best_step in (2, 3)
+    assert math.isfinite(outcome.best_loss)

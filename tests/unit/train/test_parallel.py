@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils import _pytree as pytree
 
+from genet5.train import parallel
 from ranks import run_ranks
 
 WORKER = Path(__file__).with_name("gradient_worker.py")
@@ -39,6 +42,15 @@ def test_gradients_and_figures_equal_those_of_one_process(
     for name, gradient in theirs.items():
         atol = max(2e-5 * float(gradient.abs().max()), 1e-7 * norm)
         torch.testing.assert_close(ours[name], gradient, rtol=2e-5, atol=atol, msg=name)
+
+
+def test_fsdp_finds_the_outputs_of_a_model_in_trees(toy: Any) -> None:
+    parallel._show_outputs()
+    output = toy.tiny_gene_model(num_experts=4)(toy.gene_batch())
+    leaves = pytree.tree_leaves(output)
+    assert all(isinstance(leaf, torch.Tensor) for leaf in leaves)
+    found = [output.token_logits, output.encoded.latents, output.router_losses[0].z]
+    assert all(any(leaf is tensor for leaf in leaves) for tensor in found)
 
 
 def test_the_balance_loss_has_a_gradient_and_a_bias_has_none(alone: Path) -> None:
