@@ -85,7 +85,7 @@ class BenchSettings(measure.RunSettings):
     raw_dir: Path | None = None
     """Folder of TAXON/GENOME with FASTA and GFF3 files in place of the artificial genomes."""
     tokenizer: Path | None = None
-    """A tokenizer.json; None = 6-mers for nano and small, 5-mers for base and the loader alone."""
+    """A tokenizer.json for base and the loader alone; None = 5-mers. nano and small have 6-mers."""
     out: Path | None = None
     """JSON file; by default benchmarks/results/DATE_DEVICE_loading.json."""
 

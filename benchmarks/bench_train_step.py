@@ -47,6 +47,7 @@ from genet5.cli.parse import run
 from genet5.config.files import save_json
 from genet5.config.model import ModelConfig
 from genet5.dataset.batch import Batch
+from genet5.dataset.parcel import pack, unpack
 from genet5.dataset.windows import Window
 from genet5.errors import ConfigError
 from genet5.model import GeneT5
@@ -268,6 +269,11 @@ def measure_group(
     return [{"model": name, "skipped": "not even one window fits"} for name in makers]
 
 
+def pinned(batches: Sequence[Batch]) -> list[Batch]:
+    """Return micro-batches in page-locked memory, as the loader gives them."""
+    return [unpack(pack(batch).pin_memory()) for batch in batches]
+
+
 def measure_once(
     makers: Mapping[str, Maker],
     windows: Sequence[Window],
@@ -278,7 +284,7 @@ def measure_once(
     """Measure models that take turns, with micro-batches of `number` windows."""
     batches = gene_batches.micro_batches(windows, number)[: settings.batches]
     if device.type == "cuda":
-        batches = [batch.pin_memory() for batch in batches]  # as the loader gives them
+        batches = pinned(batches)
     contenders = {name: make(batches) for name, make in makers.items()}
     steps = {name: contender.step for name, contender in contenders.items()}
     warmup = 3 if device.type == "cuda" or settings.compile else 1
@@ -345,7 +351,7 @@ def bench(settings: BenchSettings) -> int:
     print(_HEAD)
     for found in measured(settings, device, until):
         if "skipped" not in found:
-            ours = next((row for row in record["results"] if row["preset"] == found["preset"]), found)  # fmt: skip
+            ours = next((row for row in record["results"] if row["preset"] == found["preset"] and "skipped" not in row), found)  # fmt: skip
             relate(found, ours, peak, matmul)
         record["results"].append(found)
         record["seconds"] = round(time.perf_counter() - begin, 1)

@@ -162,6 +162,7 @@ else
     bench loading 120 --presets nano --rounds 5 --steps 3 --micro_batches 12 --mbp 0.6
     bench decode 90 --presets nano --batch_sizes 1 8 --rounds 2
     bench attention 80 --lengths 1024 4096 --rounds 2 --limit_s 5
+    bench compressor 60 --batches 1 --most_bp 7000 --rounds 2
     bench recompute 60 --windows 1 --tokens 256 --rounds 2
 fi
 [ -z "$dry_run" ] || exit 0

@@ -108,7 +108,6 @@ def _dense300m() -> ModelConfig:
 class Contender:
     """One model that trains."""
 
-    name: str
     model: nn.Module
     step: Callable[[], Any]
     parameters: int
@@ -142,7 +141,6 @@ def make_ours(
 
     sizes = [window_sizes(batch) for batch in batches]
     return Contender(
-        name="genet5",
         model=model,
         step=step,
         parameters=sum(weight.numel() for weight in model.parameters()),
@@ -228,7 +226,6 @@ def make_peer(
     optimizer = build_optimizer(model, OptimConfig())
     each = [peer_seq2seq.peer_flops(name, found, window_sizes(batch)) for batch in batches]
     return Contender(
-        name=name,
         model=model,
         step=peer_seq2seq.peer_step(
             model, optimizer, inputs, use_bf16=settings.precision == "bf16"

@@ -19,7 +19,7 @@ options:
   --node-rank R       number of this machine, from 0 (default: 0)
   --master ADDRESS    address of machine 0; needed with --nnodes 2 and more
   --port P            free port on machine 0 (default: 29500)
-  --nproc-per-node P  processes on this machine (default: its number of GPUs, or 1)
+  --nproc-per-node P  processes on this machine (default: its number of GPUs that CUDA_VISIBLE_DEVICES allows, or 1)
   --max-restarts N    when a process dies, start all processes again up to N times; they go on from the last
                       checkpoint (default: 0 = end with the reason). Same N on all machines
   --grace SECONDS     after SIGTERM, time to save before processes are killed (default: 30, torchrun's own)
@@ -84,7 +84,12 @@ for list in "$interface" "$hca"; do
 done
 [ -z "$socket" ] || [ -z "$hca" ] || wrong_usage "--socket uses no RoCE or InfiniBand device: leave out --hca."
 if [ -z "$nproc" ]; then
-    nproc=$(nvidia-smi --list-gpus 2>/dev/null | grep -c '^GPU' || true)
+    if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then
+        IFS=, read -ra gpus <<<"$CUDA_VISIBLE_DEVICES"
+        nproc=${#gpus[@]}
+    else
+        nproc=$(nvidia-smi --list-gpus 2>/dev/null | grep -c '^GPU' || true)
+    fi
     [ "${nproc:-0}" -gt 0 ] || nproc=1
 fi
 
@@ -125,11 +130,15 @@ for name in ${interface//,/ }; do
         exit 1
     }
 done
-if [[ " ${run[*]} " == *" is_host=0 "* ]]; then # torchrun itself would wait for machine 0 for one minute only
+if [ "$restarts" != 0 ] && [ "$node_rank" != 0 ]; then # torchrun itself would wait for machine 0 for one minute only
     for ((tries = 0; tries < 300; tries++)); do
         ! (exec 3<>"/dev/tcp/$master/$port") 2>/dev/null || break
         [ "$tries" != 1 ] || echo "distributed.sh: waiting for $master, port $port ..." >&2
         sleep 2
     done
+    [ "$tries" -lt 300 ] || {
+        echo "distributed.sh: nobody answers at $master, port $port. Is the run started on machine 0, and the port open?" >&2
+        exit 1
+    }
 fi
 exec "${run[@]}"

@@ -29,17 +29,16 @@ from genet5.blocks.compiled import compile_layer
 from genet5.blocks.decoder import Cache, Decoder
 from genet5.blocks.encoder import Encoder
 from genet5.blocks.heads import BaseHeads, Pointer
-from genet5.blocks.moe import MixtureOfExperts, RouterLoss
+from genet5.blocks.moe import RouterLoss
 from genet5.blocks.perceiver import Compressor
 from genet5.config.files import load_json, save_json, settings_from_dict, settings_to_dict
-from genet5.config.model import AttentionName, ModelConfig
-from genet5.config.train import KeepName
+from genet5.config.model import AttentionName, KeepName, ModelConfig
 from genet5.dataset.batch import Batch, Inputs
 from genet5.errors import CheckpointError
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-SHARDS_FOLDER, SHARED_PREFIX = "state", "model/"
-"""Of a training checkpoint: its tensors in shards, and how the names of the model's begin."""
+SHARDS_FOLDER, MODEL_PREFIX, AVERAGE_PREFIX = "state", "model/", "average/"
+"""Of a training checkpoint: its tensors in shards, and how the names of the model's and of their moving average begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +361,8 @@ def load_config(folder: Path) -> ModelConfig:
 def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
     """Read the tensors of a model folder or of a training checkpoint, in the type that they are stored in.
 
+    A checkpoint's moving average takes the place of its weights, as in what a run exports.
+
     Raises:
         CheckpointError: There are none, or a file is damaged.
     """
@@ -382,22 +383,34 @@ def _load_shards(folder: Path) -> dict[str, Tensor]:
     found = {
         name: torch.empty(saved.size, dtype=saved.properties.dtype)
         for name, saved in reader.read_metadata().state_dict_metadata.items()
-        if name.startswith(SHARED_PREFIX)
+        if name.startswith((MODEL_PREFIX, AVERAGE_PREFIX))
     }
     try:
         dcp.load(found, storage_reader=reader, no_dist=True)
     except dcp.CheckpointException as error:
         raise CheckpointError(f"{folder}: {error}") from error
-    return {name.removeprefix(SHARED_PREFIX): tensor for name, tensor in found.items()}
+    weights, average = (
+        {name.removeprefix(begin): found[name] for name in found if name.startswith(begin)}
+        for begin in (MODEL_PREFIX, AVERAGE_PREFIX)
+    )
+    return weights | average
 
 
 def save_weights(folder: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors into a model folder that has its config.json, by temporary file and rename."""
+    """Write tensors into a model folder, by temporary file and rename."""
     scratch = folder / (WEIGHTS_FILE + ".tmp")
-    save_file(tensors, scratch, metadata={"format": "pt"})
-    # safetensors 0.8 makes files that their owner alone can read.
-    scratch.chmod((folder / CONFIG_FILE).stat().st_mode)
+    write_tensors(scratch, tensors, {"format": "pt"})
     os.replace(scratch, folder / WEIGHTS_FILE)
+
+
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file with the rights of any new file; safetensors 0.8 makes some that their owner alone can read."""
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(tensors, path, metadata=metadata)
+    path.chmod(mode)
 
 
 def count_parameters(model: GeneT5) -> dict[str, int]:
@@ -407,11 +420,6 @@ def count_parameters(model: GeneT5) -> dict[str, int]:
         part = name.split(".")[0]
         parts[part] = parts.get(part, 0) + weight.numel()
     return {**parts, "total": sum(parts.values())}
-
-
-def has_experts(model: GeneT5) -> bool:
-    """Whether any layer mixes experts."""
-    return any(isinstance(module, MixtureOfExperts) for module in model.modules())
 
 
 def _places(labels_NT: Tensor) -> Tensor:

@@ -17,8 +17,7 @@ from genet5.blocks.moe import RouterLoss, feed, make_feedforward
 from genet5.blocks.norm import LayerNorm
 from genet5.blocks.recompute import run_layer
 from genet5.blocks.rope import rope_table, rotate
-from genet5.config.model import ModelConfig
-from genet5.config.train import KeepName
+from genet5.config.model import KeepName, ModelConfig
 
 
 @dataclass(slots=True)

@@ -11,8 +11,7 @@ from genet5.blocks.norm import LayerNorm
 from genet5.blocks.recompute import run_layer
 from genet5.blocks.rope import rope_table
 from genet5.blocks.windowed import Sight, attend_window, choose_backend, see
-from genet5.config.model import AttentionName, ModelConfig
-from genet5.config.train import KeepName
+from genet5.config.model import AttentionName, KeepName, ModelConfig
 
 _NORM_EPS = 1e-12  # DNABERT-2's
 

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import (
     create_selective_checkpoint_contexts,
 )
 
-from genet5.config.train import KeepName
+from genet5.config.model import KeepName
 
 _Result = TypeVar("_Result")
 

@@ -14,6 +14,8 @@ from genet5.errors import ConfigError
 PresetName = Literal["nano", "small", "base"]
 AttentionName = Literal["auto", "flash", "flex", "sdpa"]
 """What computes the encoder's windowed attention (`blocks.windowed`)."""
+KeepName = Literal["nothing", "products"]
+"""What a layer that is recomputed in the backward pass keeps of its forward pass (`blocks.recompute`)."""
 BalanceName = Literal["loss", "bias"]
 """What keeps experts evenly used: an auxiliary loss, or a bias on the router's choice that follows their load."""
 FORMAT = 1

@@ -13,12 +13,10 @@ from typing import Annotated, Literal
 import tyro
 
 from genet5.config.checks import require
-from genet5.config.model import AttentionName
+from genet5.config.model import AttentionName, KeepName
 
 FORMAT = 1
 ScheduleName = Literal["cosine", "wsd", "constant"]
-KeepName = Literal["nothing", "products"]
-"""What a layer that is recomputed in the backward pass keeps of its forward pass (`blocks.recompute`)."""
 ParallelName = Literal["ddp", "fsdp"]
 """What the ranks of a run share: the data alone, or the model, too (`train.parallel`)."""
 
@@ -29,12 +27,14 @@ class BatchConfig:
 
     token_budget: int = 36_400
     """Padded sequence tokens in one micro-batch on one rank; lower it when out of memory."""
+    label_budget: int | None = None
+    """Padded labels in one micro-batch on one rank, which the decoder reads; None = no limit."""
     max_batch_size: int = 8
     """Most packed rows in one micro-batch."""
     min_batch_size: int = 1
     """Fewest packed rows in one micro-batch, even over the token budget."""
     batch_size: int | None = None
-    """Exactly this many packed rows in each micro-batch, instead of a token budget."""
+    """This many packed rows in each micro-batch (the last ones may have fewer), instead of budgets."""
     grad_accum: int = 1
     """Micro-batches per step on each rank; their loss is normalised together."""
     num_workers: int = 1
@@ -49,12 +49,9 @@ class BatchConfig:
             self.min_batch_size,
             f"must not exceed max_batch_size = {self.max_batch_size}",
         )
-        require(
-            self.batch_size is None or self.batch_size >= 1,
-            "batch_size",
-            self.batch_size,
-            "must be at least 1",
-        )
+        for name in ("batch_size", "label_budget"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, name, value, "must be at least 1")
         require(self.num_workers >= 0, "num_workers", self.num_workers, "must not be negative")
 
 
@@ -195,15 +192,15 @@ class ComputeConfig:
     """bf16 = autocast with fp32 weights; fp32 = plain."""
     parallel: ParallelName = "ddp"
     """With several processes: ddp = each holds the whole model; fsdp = each holds a share of it (FSDP2), for models
-    that one GPU cannot hold."""
+    that one GPU cannot hold; what is decoded for the gene F1 must fit whole on the first GPU, or --eval_windows 0."""
     compile: bool = False
     """Compile each block of the model (slow first steps, faster afterwards)."""
     gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, about a third more time."""
+    """Recompute activations in the backward pass: less memory, up to a third more time."""
     checkpoint_every: int = 1
     """With gradient_checkpointing: recompute every so many layers, and keep the activations of the others."""
     checkpoint_keep: KeepName = "nothing"
-    """What recomputed layers keep: nothing but their input, or products = results of matrix products and attention,
+    """With gradient_checkpointing: what recomputed layers keep: nothing but their input, or products = results of matrix products and attention,
     too, so that only cheap operations are recomputed."""
     attention: AttentionName = "auto"
     """What computes the encoder's windowed attention: flash = FlashAttention-2 (CUDA, bf16, needs flash-attn), flex =
@@ -222,6 +219,10 @@ class ComputeConfig:
             self.checkpoint_every,
             "must be at least 1",
         )
+        for name, default in (("checkpoint_every", 1), ("checkpoint_keep", "nothing")):
+            value = getattr(self, name)
+            is_used = self.gradient_checkpointing or value == default
+            require(is_used, name, value, "has no effect without gradient_checkpointing")
         require(
             self.empty_cache_steps is None or self.empty_cache_steps >= 1,
             "empty_cache_steps",

@@ -45,7 +45,7 @@ class Targets:
     label_weights: Tensor
     """(N, T) float32 weight of each label in the loss; 0 for padding and for what the grammar calls illegal."""
     position_steps: Tensor
-    """(N, P) int64 from `position_steps`: the labels t + 1 that are positions. Made on the CPU, as P depends on values."""
+    """(N, P) int64 steps whose next label is a position, from `position_steps`; made on the CPU, as P depends on values."""
     states: Tensor
     """(N, 2, L) int8 state of each base on the forward and the reverse strand (`dataset.per_base`); IGNORE = no loss."""
     boundaries: Tensor

@@ -19,6 +19,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from genet5.dataset.batch import Batch
 from genet5.dataset.collate import collate, silence
 from genet5.dataset.packed import Header, PackedReader
-from genet5.dataset.parcel import Parcel, pack, unpack
+from genet5.dataset.parcel import pack, unpack
 from genet5.dataset.plan import BatchLimits, MicroBatch, over_budget, padding_share, plan_batches
 from genet5.errors import CheckpointError, DataError
 
@@ -116,10 +117,6 @@ class Loader:
         """Share of this epoch's encoder tokens (this rank) that are padding."""
         return padding_share(self._plan, self._sizes)
 
-    def num_windows(self) -> int:
-        """Windows of this epoch on this rank."""
-        return int(sum(self._sizes.num_windows[list(b.rows)].sum() for b in self._plan))
-
     def __iter__(self) -> Iterator[Batch]:
         """Give the rest of the current epoch, then stand at the start of the next."""
         epoch, first = self.epoch, self.step
@@ -191,13 +188,13 @@ class Loader:
             torch.Generator()
         )  # DataLoader would draw from the global one and change the run
         parcels = DataLoader(
-            _Parcels(batches),
+            batches,
             batch_size=None,
             num_workers=self._num_workers,
-            collate_fn=_same,
+            collate_fn=pack,
             pin_memory=self._pin_memory,
             generator=generator,
-            worker_init_fn=_heed_the_trainer_alone,
+            worker_init_fn=partial(_heed_the_trainer_alone, os.getpid()),
         )
         return map(unpack, parcels)
 
@@ -219,31 +216,14 @@ class _Batches(Dataset[Batch]):
         return silence(batch) if micro.silent else batch
 
 
-class _Parcels(Dataset[Parcel]):
-    """The same, packed for the way out of a worker."""
-
-    def __init__(self, batches: _Batches) -> None:
-        self._batches = batches
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, index: int) -> Parcel:
-        return pack(self._batches[index])
-
-
-def _same(batch: Any) -> Any:
-    return batch
-
-
-def _heed_the_trainer_alone(_: int) -> None:
+def _heed_the_trainer_alone(trainer: int, _: int) -> None:
     """Schedulers and terminals signal the whole process group; the trainer must live to save, and needs its workers.
 
     A SIGTERM of the trainer itself ends a worker: Python sends it at exit to workers that are still there, and waits.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_end_when_told, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_when_told, args=(trainer,), daemon=True).start()
 
 
 def _end_when_told(trainer: int) -> None:

@@ -29,7 +29,7 @@ from typing import Any
 
 import torch.distributed.checkpoint as dcp
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.tensor import DTensor
@@ -37,7 +37,7 @@ from torch.distributed.tensor import DTensor
 from genet5.config.files import load_json, save_json
 from genet5.config.train import TrainConfig
 from genet5.errors import CheckpointError, FormatError
-from genet5.model import SHARDS_FOLDER, SHARED_PREFIX
+from genet5.model import AVERAGE_PREFIX, MODEL_PREFIX, SHARDS_FOLDER, write_tensors
 from genet5.train.dist import Ranks
 from genet5.train.seed import capture_random_state, restore_random_state
 from genet5.train.shards import ShardWriter
@@ -63,8 +63,12 @@ def list_checkpoints(directory: Path) -> list[Path]:
     """Return the complete checkpoints below `directory`, oldest first."""
     if not directory.is_dir():
         return []
-    found = [path for path in directory.iterdir() if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+    return sorted((path for path in directory.iterdir() if _NAME.fullmatch(path.name)), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step that the name of a run's own checkpoint says."""
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def find_checkpoint(config: TrainConfig) -> Path | None:
@@ -87,7 +91,7 @@ def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
 
 
 def read_step(checkpoint: Path) -> int:
-    """Return the step of a checkpoint.
+    """Return the step of a checkpoint, whatever its name.
 
     Raises:
         CheckpointError: It is none.
@@ -109,7 +113,7 @@ def set_aside_later(directory: Path, checkpoint: Path) -> None:
     """
     step = read_step(checkpoint)
     for path in list_checkpoints(directory):
-        if read_step(path) >= step and path.resolve() != checkpoint.resolve():
+        if step_of(path) >= step and path.resolve() != checkpoint.resolve():
             aside = path.with_name(f"aside-{path.name}")
             shutil.rmtree(aside, ignore_errors=True)
             path.rename(aside)
@@ -152,7 +156,12 @@ class CheckpointWriter:
         final = self._directory / checkpoint_name(step)
         scratch = self._directory / f".{final.name}.tmp"
         self._make(scratch)
-        _save_rank(scratch, state, self._ranks.rank)
+        try:
+            _save_rank(scratch, state, self._ranks.rank)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(
+                f"no checkpoint could be written to {scratch}: {error}"
+            ) from error
         written: Future[Any] = dcp.async_save(
             _part(state_tensors(state), self._ranks),
             storage_writer=ShardWriter(scratch / SHARDS_FOLDER),
@@ -232,7 +241,10 @@ def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]
     except FormatError as error:
         raise CheckpointError(f"{path} is no checkpoint: {error}") from error
     if record.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format {record.get('format')!r}; expected {FORMAT}")
+        raise CheckpointError(
+            f"{path}: format {record.get('format')!r}; expected {FORMAT}. Go on with the version that wrote it, or begin a"
+            " run with its weights as BASE"
+        )
     try:
         _load_tensors(path / SHARDS_FOLDER, state, ranks)
         _load_rank(path, state, ranks, int(record["world_size"]))
@@ -266,9 +278,15 @@ def _load_tensors(folder: Path, state: RunState, ranks: Ranks) -> None:
     saved = reader.read_metadata().state_dict_metadata
     if not saved:
         raise CheckpointError(f"{folder} holds no shard")
-    if state.average is None and any(name.startswith("average/") for name in saved):
+    if state.average is None and any(name.startswith(AVERAGE_PREFIX) for name in saved):
         log.warning("the checkpoint's moving average of the weights is dropped: ema_decay is off")
-        saved = {name: value for name, value in saved.items() if not name.startswith("average/")}
+        saved = {
+            name: value for name, value in saved.items() if not name.startswith(AVERAGE_PREFIX)
+        }
+    if state.average is not None and not any(name.startswith(AVERAGE_PREFIX) for name in saved):
+        raise CheckpointError(
+            f"{folder} holds no moving average of the weights: leave out --ema_decay"
+        )
     materialise(state, set(saved))
     tensors = state_tensors(state)
     _require_fit({name: tuple(value.size) for name, value in saved.items()}, tensors, folder)
@@ -286,14 +304,14 @@ def _require_fit(saved: dict[str, tuple[int, ...]], wanted: dict[str, Tensor], w
     if odd:
         name = odd[0]
         raise CheckpointError(
-            f"{where} and the model differ in {len(odd)} tensors, the first is {name.removeprefix(SHARED_PREFIX)}:"
+            f"{where} and the model differ in {len(odd)} tensors, the first is {name.removeprefix(MODEL_PREFIX)}:"
             f" found {saved.get(name)}, expected {shapes.get(name)}"
         )
 
 
 def _save_rank(path: Path, state: RunState, rank: int) -> None:
     tensors, random_values = capture_random_state()
-    save_file(tensors, path / f"rank-{rank:05d}.safetensors")
+    write_tensors(path / f"rank-{rank:05d}.safetensors", tensors)
     save_json(
         path / f"rank-{rank:05d}.json",
         {

@@ -140,7 +140,7 @@ def distributed(device: str = "auto") -> Iterator[Ranks]:
 
 def abandon(code: int) -> None:
     """End a failed process at once if it is one of several: its threads may wait for dead ranks, and Python for them."""
-    if _number("WORLD_SIZE", 1) > 1:
+    if os.environ.get("WORLD_SIZE", "1") != "1":
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

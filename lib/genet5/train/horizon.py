@@ -20,7 +20,7 @@ class Horizon:
     counts_epochs: bool = False
     """Whether epochs decide the length, not a number of steps."""
     ahead: int = 0
-    """Steps by which the schedule is ahead of the run's count, as earlier steps took in more than those of now (negative: less)."""
+    """Steps by which the epochs are ahead of the run's count, as earlier steps took in more than those of now (negative: less)."""
 
     @classmethod
     def of(cls, config: TrainConfig, micro_batches_per_epoch: int) -> Horizon:
@@ -39,13 +39,16 @@ class Horizon:
     def after(self, step: int, epoch: float) -> Horizon:
         """Return what is left for a run that stands at `step` and has seen `epoch` epochs, on whatever number of ranks.
 
-        The rest of its epochs is trained, and the schedule goes on from the share that is done. Where a number of steps decides,
-        nothing changes.
+        Where epochs decide the length, the rest of them is trained, and the schedule goes on from the share that is done; a
+        number of steps stays.
         """
         ahead = round(epoch * self.steps_per_epoch) - step
-        if not self.counts_epochs or ahead == self.ahead:
-            return self
-        return replace(self, total_steps=self.total_steps + self.ahead - ahead, ahead=ahead)
+        shorter = ahead - self.ahead if self.counts_epochs else 0
+        return replace(self, total_steps=self.total_steps - shorter, ahead=ahead)
+
+    def on_schedule(self, step: int) -> int:
+        """Return where the schedule stands at `step`; it was made for all of the run's epochs, or its number of steps."""
+        return step + self.ahead if self.counts_epochs else step
 
     def epoch(self, step: int) -> float:
         """Return the epochs that are seen when `step` steps are done."""

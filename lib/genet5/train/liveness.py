@@ -284,13 +284,16 @@ class _Watch:
             self._suspect()
             if self._verdict is not None:
                 return RankError(self._verdict.text, self._verdict.rank)
-            text = f"rank {self._rank} lost the connection to another rank: {_first_line(error)}"
-            better = None
             if _is_broken_connection(error):
+                text = (
+                    f"rank {self._rank} lost the connection to another rank: {_first_line(error)}"
+                )
                 better = RankError(f"{text}; {_remedy(error, self._hosts)}")
-            self._tell(better or error)
-            return better
-        self._tell(error)
+                self._tell(str(better))
+                return better
+        what = f"{type(error).__name__}: {_first_line(error)}"
+        where = f"rank {self._rank} on host {self._hosts[self._rank]}"
+        self._tell(f"{where} failed: {what}; {_RESUME}")
         return None
 
     def _suspect(self) -> None:
@@ -302,9 +305,7 @@ class _Watch:
         self._wake.set()
         self._is_over.wait(self._patience_s() + _GRACE_S)
 
-    def _tell(self, error: BaseException) -> None:
-        what = f"{type(error).__name__}: {_first_line(error)}"
-        text = f"rank {self._rank} on host {self._hosts[self._rank]} failed: {what}; {_RESUME}"
+    def _tell(self, text: str) -> None:
         self._report = Verdict(self._rank, text)
         self._wake.set()
         self._is_over.wait(self._farewell_s())

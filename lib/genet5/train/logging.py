@@ -252,18 +252,27 @@ class Metrics:
             sink.close()
 
 
-def drop_rows_after(directory: Path, step: int) -> None:
-    """Delete the rows of later steps, and a last line cut short, from a run's metric files."""
-    _keep_lines(directory / "metrics.jsonl", step, _jsonl_step, header=False)
-    for path in [directory / "metrics.csv", directory / "validation.csv"]:
-        _keep_lines(path, step, _csv_step, header=True)
+def drop_rows_after(directory: Path, step: int, *, evaluated: bool = True) -> None:
+    """Delete the rows of later steps, and a last line cut short, from a run's metric files.
 
+    Args:
+        directory: Of the run.
+        step: The last one to keep.
+        evaluated: Whether its validation row is kept, too.
+    """
+    last = {"train": step, "validation": step - (not evaluated)}
 
-def _jsonl_step(line: str) -> int | None:
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return None
+    def jsonl_step(line: str) -> int | None:
+        """The step; those of validation rows count from behind where one is to go."""
+        try:
+            row = json.loads(line)
+            return int(row["step"]) + step - last.get(row.get("kind"), step)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    _keep_lines(directory / "metrics.jsonl", step, jsonl_step, header=False)
+    _keep_lines(directory / "metrics.csv", last["train"], _csv_step, header=True)
+    _keep_lines(directory / "validation.csv", last["validation"], _csv_step, header=True)
 
 
 def _csv_step(line: str) -> int | None:

@@ -110,6 +110,8 @@ class Trainer:
         )
         self._best = BestModel(config.out)
         peak = device_peak(ranks.device, config.compute.precision)
+        if peak is None and ranks.device.type == "cuda":
+            log.warning("no MFU is told: the peak of %s is not known", torch.cuda.get_device_name(ranks.device))  # fmt: skip
         self._meter = Meter(ranks, shape=shape, peak=peak)
         self._signals = StopSignals()
         self._saved_step: int | None = None
@@ -126,7 +128,9 @@ class Trainer:
         self._saved_step = None if progress.is_evaluation_due else progress.step
         found = "same"
         if self.ranks.is_first:
-            drop_rows_after(self.config.out, progress.step)
+            drop_rows_after(
+                self.config.out, progress.step, evaluated=not progress.is_evaluation_due
+            )
             found = self._best.compare(progress)
         found = self.ranks.gather(found)[0]
         if found == "present":
@@ -242,7 +246,7 @@ class Trainer:
 
     def _learning_rate(self, step: int) -> float:
         """Return the rate of the step behind `step` others."""
-        return self.config.optim.lr * self._schedule(step + self.horizon.ahead)
+        return self.config.optim.lr * self._schedule(self.horizon.on_schedule(step))
 
     def _release_memory(self) -> None:
         every = self.config.compute.empty_cache_steps
@@ -325,9 +329,11 @@ class Trainer:
         log.info("validation at step %d%s: %s", progress.step, " (best)" if is_best else "", shown)
         self._meter.pause(seconds)
         if is_best:
-            self._save()
+            self._save()  # it leaves its own time out
+            start = time.perf_counter()
             self._checkpoints.wait()  # a kill while the best model is written must find its checkpoint
             self._save_best()
+            self._meter.pause(time.perf_counter() - start)
 
     def _validate(self) -> dict[str, float]:
         return validation_losses(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from genet5.config.files import load_json, save_json
 from genet5.config.train import TrainConfig
-from genet5.train.checkpoint import list_checkpoints, read_step
+from genet5.train.checkpoint import list_checkpoints, read_step, step_of
 
 MARK = "launch.json"
 """In OUT: the agent that prepared it."""
@@ -46,6 +46,6 @@ def after_restart(config: TrainConfig) -> TrainConfig:
         CheckpointError: `checkpoint` is none.
     """
     begun, own = config.checkpoints.checkpoint, list_checkpoints(config.out / "checkpoints")
-    has_own = begun is None or (bool(own) and read_step(own[-1]) >= read_step(begun))
+    has_own = begun is None or (bool(own) and step_of(own[-1]) >= read_step(begun))
     start = {"resume": True, "checkpoint": None} if has_own else {}
     return replace(config, checkpoints=replace(config.checkpoints, overwrite=False, **start))

@@ -173,6 +173,7 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
         Loader(
             path,
             token_budget=UNLIMITED_TOKENS if batch.batch_size else batch.token_budget,
+            label_budget=None if batch.batch_size else batch.label_budget,
             max_batch_size=batch.batch_size or batch.max_batch_size,
             min_batch_size=batch.batch_size or batch.min_batch_size,
             seed=derive_seed(config.seed, path_purpose),

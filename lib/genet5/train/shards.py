@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch.distributed.checkpoint import (
     HuggingFaceStorageWriter,
     SavePlan,
@@ -29,6 +28,8 @@ from torch.distributed.checkpoint._hf_utils import (
 )
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
+
+from genet5.model import write_tensors
 
 
 class ShardWriter(HuggingFaceStorageWriter):
@@ -53,15 +54,12 @@ class ShardWriter(HuggingFaceStorageWriter):
             results.append(WriteResult(item.index, tensor.nbytes, storage_data=None))
         if tensors:
             path = self._folder / f"shard-{plan.storage_data['shard_index']:05d}.safetensors"
-            path.touch()
-            mode = path.stat().st_mode
             metadata = {
                 CUSTOM_METADATA_KEY: json.dumps(where),
                 DCP_VERSION_KEY: str(HF_DCP_VERSION),
                 FORMAT_KEY: FORMAT_VALUE,
             }
-            save_file(tensors, path, metadata=metadata)
-            path.chmod(mode)  # safetensors 0.8 makes files that their owner alone can read
+            write_tensors(path, tensors, metadata)
         done: Future[list[WriteResult]] = Future()
         done.set_result(results)
         return done

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from genet5.dataset.batch import Batch
+from genet5.model import AVERAGE_PREFIX, MODEL_PREFIX
 from genet5.train.optim import WeightAverage, set_learning_rate
 
 
@@ -79,14 +80,14 @@ class RunState:
 def state_tensors(state: RunState) -> dict[str, Tensor]:
     """Return the tensors that a checkpoint holds, by name; writing into them changes the state."""
     names = {id(parameter): name for name, parameter in state.model.named_parameters()}
-    found = {f"model/{name}": tensor for name, tensor in _model_tensors(state.model)}
+    found = {MODEL_PREFIX + name: tensor for name, tensor in _model_tensors(state.model)}
     for parameter, moments in state.optimizer.state.items():
         for key, value in moments.items():
             if isinstance(value, Tensor):
                 where = f"optimizer/{names[id(parameter)]}/{key}"
                 found |= {where + suffix: plain for suffix, plain in _plain_parts(value)}
     if state.average is not None:
-        found |= {f"average/{name}": tensor for name, tensor in state.average.average.items()}
+        found |= {AVERAGE_PREFIX + name: tensor for name, tensor in state.average.average.items()}
     return found
 
 

@@ -78,6 +78,15 @@ def test_windows_hold_genes_and_micro_batches_have_no_padding_among_tokens() -> 
     assert batches[0].inputs.input_ids.shape == (2, 512)
 
 
+def test_micro_batches_for_a_gpu_are_pinned_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: asked.append(tensor) or tensor)
+    batches = gene_batches.micro_batches(gene_batches.gene_windows(1536, 2), 1)
+    pinned = bench_train_step.pinned(batches)
+    assert len(asked) == 2
+    assert all(torch.equal(a.targets.labels, b.targets.labels) for a, b in zip(pinned, batches, strict=True))  # fmt: skip
+
+
 def test_the_loop_trains_the_benchmarks_model_and_tells_its_experts_load() -> None:
     batches = gene_batches.micro_batches(gene_batches.gene_windows(1536, 2), 1)
     ours = train_step.make_ours(tiny(experts=4), SETTINGS, CPU, batches)

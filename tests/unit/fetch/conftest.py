@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -242,6 +243,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body if break_after is None else body[:break_after])
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hung up, as some tests make them."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @pytest.fixture
 def ncbi(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNcbi]:
     """The server, with one organism."""
@@ -250,7 +258,7 @@ def ncbi(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNcbi]:
     fake = FakeNcbi()
     fake.add_taxon(562, "Testus probus str. K-1")
     handler = type("Handler", (_Handler,), {"ncbi": fake})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", 0), handler)
     fake.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

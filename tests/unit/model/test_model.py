@@ -395,6 +395,22 @@ def test_weights_stored_in_half_precision_take_half_the_room_and_load_as_fp32(tm
     )
 
 
+@torch.no_grad()
+def test_a_model_is_rebuilt_from_its_tensors_and_settings():
+    model, batch = make_model(num_experts=4, balance="bias"), make_batch()
+    model.use_attention("sdpa")
+    again = model.rebuilt(model.stored()).eval()
+    assert torch.equal(again(batch).token_logits, model(batch).token_logits)
+    assert again.encoder.attention == again.compressor.attention == "sdpa"
+    assert again.token_head.weight is again.label_embedding.weight
+
+
+def test_a_model_is_made_where_torch_is_told_to():
+    with torch.device("meta"):
+        model = GeneT5(tiny_config())
+    assert all(t.is_meta for t in (*model.parameters(), *model.buffers()))
+
+
 def test_weights_that_do_not_fit_are_named(tmp_path):
     make_model().save_pretrained(tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())

@@ -38,6 +38,11 @@ TOYS = load_stand_ins()
 """Loaded before the ranks part, so once for all."""
 
 
+def judge(model: torch.nn.Module) -> dict[str, float]:
+    """Tell of a model that rank 0 has for itself."""
+    return {"weight": sum(float(weight.abs().sum()) for weight in model.parameters())}
+
+
 def run(toys: Any, ranks: Ranks, out: Path, mode: str, stop_at: int = 0) -> None:
     """Start a run, or go on with it."""
     torch.manual_seed(0)  # all ranks begin with equal weights, as they do when they load BASE
@@ -54,7 +59,9 @@ def run(toys: Any, ranks: Ranks, out: Path, mode: str, stop_at: int = 0) -> None
     )
     model = toys.ToyModel(dropout=0.0)
     source = toys.ToySource(3 * GLOBAL_BATCHES, ranks.rank, ranks.world_size)
-    trainer = toys.toy_trainer(config, ranks=ranks, model=model, source=source)
+    trainer = toys.toy_trainer(
+        config, ranks=ranks, model=model, source=source, judge=judge if ranks.is_first else None
+    )
     if (checkpoint := find_checkpoint(config)) is not None:
         trainer.resume(checkpoint)
     if stop_at:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch
 from genet5.config.files import save_json, settings_to_dict
 from genet5.config.train import OptimConfig
 from genet5.errors import CheckpointError
-from genet5.model import GeneT5
+from genet5.model import GeneT5, load_weights
 from genet5.train.checkpoint import CheckpointWriter, _part, list_checkpoints, load_checkpoint
 from genet5.train.dist import Ranks
 from genet5.train.optim import WeightAverage, build_optimizer
@@ -118,10 +120,49 @@ def test_a_write_that_fails_leaves_no_checkpoint(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("genet5.train.shards.save_file", fail)
+    monkeypatch.setattr("genet5.model.save_file", fail)
     with pytest.raises(CheckpointError, match=r"no checkpoint could be written.*disk full"):
         save(tmp_path, make_state(toy, 1, 1))
     assert list_checkpoints(tmp_path) == []
+
+
+def test_all_files_of_a_checkpoint_have_the_rights_of_new_files(toy: Any, tmp_path: Path) -> None:
+    (tmp_path / "new").touch()
+    mode = (tmp_path / "new").stat().st_mode
+    path = save(tmp_path, make_state(toy, 1, 1))
+    files = [file for file in path.rglob("*") if file.is_file()]
+    assert {file.suffix for file in files} >= {".safetensors", ".json"}
+    assert {file.stat().st_mode for file in files} == {mode}
+
+
+def test_an_old_checkpoint_that_cannot_be_deleted_is_told(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = make_state(toy, 1, 1)
+    writer = CheckpointWriter(tmp_path, Ranks(), keep_last=1)
+
+    def refuse(path: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise OSError(f"{path} is in use")
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    for step in (1, 2):
+        state.progress.step = step
+        writer.save(state)
+        writer.wait()
+    assert [path.name[-1] for path in list_checkpoints(tmp_path)] == ["1", "2"]
+    assert "could not be deleted" in caplog.text
+
+
+def test_a_checkpoint_gives_its_moving_average_as_the_model(toy: Any, tmp_path: Path) -> None:
+    state = make_state(toy, 1, 2)
+    assert state.average is not None
+    found = load_weights(save(tmp_path, state))
+    assert all(torch.equal(found[name], mean) for name, mean in state.average.average.items())
+    plain = load_weights(save(tmp_path / "plain", replace(state, average=None)))
+    assert found.keys() == plain.keys()
+    weights = dict(state.model.named_parameters())
+    assert all(torch.equal(plain[name], weights[name]) for name in state.average.average)
 
 
 def test_another_model_or_an_incomplete_checkpoint_is_refused(toy: Any, tmp_path: Path) -> None:

@@ -60,7 +60,18 @@ MODES = pytest.mark.parametrize("mode", ["ddp", "fsdp"])
 def assert_close(ours: Path, theirs: Path) -> None:
     """The sums of fp32 gradients are taken in another order."""
     for mine, other in zip(rows(ours), rows(theirs), strict=True):
-        for name in ("step", "loss", "loss_token", "loss_position", "grad_norm", "tokens"):
+        assert ("weight" in mine) == (
+            mine["kind"] == "validation"
+        )  # the judge's, of the whole model
+        for name in (
+            "step",
+            "loss",
+            "loss_token",
+            "loss_position",
+            "grad_norm",
+            "tokens",
+            "weight",
+        ):
             assert mine.get(name, 0) == pytest.approx(other.get(name, 0), rel=1e-4)
     mine, other = (load_file(out / "model.safetensors") for out in (ours, theirs))
     for name, weight in other.items():
@@ -120,6 +131,14 @@ def test_without_torchrun_the_run_is_alone(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.delenv(name, raising=False)
     with distributed("cpu") as ranks:
         assert (ranks.rank, ranks.world_size, ranks.device.type) == (0, 1, "cpu")
+
+
+def test_fewer_gpus_than_processes_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto", 1) == torch.device("cuda", 1)
+    with pytest.raises(ConfigError, match=r"LOCAL_RANK.*sees 2 GPUs.*--nproc-per-node"):
+        choose_device("auto", 2)
 
 
 def test_a_wrong_environment_or_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

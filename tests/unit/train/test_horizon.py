@@ -22,7 +22,10 @@ def test_epochs_or_steps_decide(toy: Any, tmp_path: Any) -> None:
     assert by_epochs(config, 2.0, 25) == Horizon(25, 12.5, counts_epochs=True)
     steps = Horizon.of(replace(config, duration=replace(config.duration, max_steps=7)), 25)
     assert steps == Horizon(7, 12.5)
-    assert steps.after(3, 1.2) is steps
+    rest = steps.after(3, 1.2)  # earlier steps took in five times as much
+    assert (rest.total_steps, rest.on_schedule(3)) == (7, 3)
+    assert rest.epoch(3) == pytest.approx(1.2)
+    assert [step for step in range(4, 20) if rest.ends_epoch(step)] == [13]
 
 
 @pytest.mark.parametrize(("per_epoch", "total"), [(25, 50), (12.5, 40), (50, 70), (100, 110)])
@@ -45,8 +48,8 @@ def test_the_schedule_goes_on_from_the_share_that_is_done(toy: Any, tmp_path: An
     config = toy.config(tmp_path).optim
     long, short = (make_schedule(config, steps) for steps in (50, 25))
     rest = Horizon(25, 12.5, counts_epochs=True).after(30, 1.2)
-    assert short(30 + rest.ahead) == pytest.approx(long(30), rel=0.05)
-    assert short(rest.total_steps - 1 + rest.ahead) == short(24)
+    assert short(rest.on_schedule(30)) == pytest.approx(long(30), rel=0.05)
+    assert rest.on_schedule(rest.total_steps - 1) == 24
 
 
 def test_a_run_goes_on_with_twice_the_batch(toy: Any, tmp_path: Any) -> None:

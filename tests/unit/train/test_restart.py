@@ -1,4 +1,4 @@
-"""What a run does that torchrun has started again, and settings that exclude each other."""
+"""What a run does that torchrun has started again, settings that exclude each other, and how they reach the model."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from genet5.config.files import save_json
 from genet5.errors import CheckpointError, ConfigError
 from genet5.train.dist import Ranks, distributed
 from genet5.train.restart import after_restart, is_restart
-from genet5.train.run import prepare_directory
+from genet5.train.run import load_model, prepare_directory
 
 
 def with_checkpoints(config: Any, **changes: Any) -> Any:
@@ -118,3 +119,23 @@ def test_8_bit_moments_are_not_shared_out(toy: Any, tmp_path: Path) -> None:
     shared = replace(config, compute=replace(config.compute, parallel="fsdp"))
     with pytest.raises(ConfigError, match="optim_8bit"):
         replace(shared, optim=replace(config.optim, optim_8bit=True))
+
+
+def test_settings_of_recomputation_need_it(toy: Any, tmp_path: Path) -> None:
+    compute = toy.config(tmp_path).compute
+    for change in ({"checkpoint_keep": "products"}, {"checkpoint_every": 2}):
+        with pytest.raises(ConfigError, match="no effect without gradient_checkpointing"):
+            replace(compute, **change)
+        replace(compute, gradient_checkpointing=True, **change)
+
+
+def test_settings_of_recomputation_reach_the_model(toy: Any, tmp_path: Path) -> None:
+    toy.tiny_gene_model().save_pretrained(tmp_path)
+    config = replace(toy.config(tmp_path / "out"), base=tmp_path)
+    compute = replace(
+        config.compute, gradient_checkpointing=True, checkpoint_every=2, checkpoint_keep="products"
+    )
+    model = load_model(replace(config, compute=compute), torch.device("cpu"))
+    kept = [layer.keep for layer in (*model.encoder.layers, *model.decoder.layers)]
+    assert "products" in kept
+    assert None in kept
