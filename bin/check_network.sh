@@ -139,7 +139,8 @@ check_speed() {
     if command -v ethtool >/dev/null; then
         link=$(ethtool "$interface" 2>/dev/null) || true
         [[ ! $link =~ Speed:\ ([0-9]+)Mb/s ]] || found=${BASH_REMATCH[1]}
-    elif [ -r "/sys/class/net/$interface/speed" ]; then
+    fi
+    if [ "$found" -le 0 ] && [ -r "/sys/class/net/$interface/speed" ]; then # ethtool may say nothing in a container
         found=$(cat "/sys/class/net/$interface/speed" 2>/dev/null) || found=-1
     fi
     if [ "$found" -le 0 ]; then
