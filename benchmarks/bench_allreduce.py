@@ -24,7 +24,7 @@ import torch.distributed as dist
 
 from genet5.cli.parse import run
 from genet5.config.files import save_json
-from genet5.errors import ConfigError
+from genet5.errors import ConfigError, RankError
 from genet5.train.dist import Ranks, distributed
 
 GB = 1e9
@@ -57,12 +57,12 @@ def measure_size(settings: BenchSettings, ranks: Ranks, size_mib: int) -> dict[s
     """Return times and bandwidths of one size.
 
     Raises:
-        ConfigError: The sum came out wrong.
+        RankError: The sum came out wrong.
     """
     tensor = torch.ones(size_mib * 2**20 // 4, device=ranks.device)
     dist.all_reduce(tensor)
     if tensor.min().item() != ranks.world_size or tensor.max().item() != ranks.world_size:
-        raise ConfigError("the sum of ones", tensor.min().item(), f"must be {ranks.world_size}")
+        raise RankError(f"{ranks.world_size} ones were summed to {tensor.min().item():g} to {tensor.max().item():g}: the link or a GPU is at fault")  # fmt: skip
     times_ms = []
     for _ in range(settings.rounds):
         tensor.fill_(1)

@@ -32,6 +32,7 @@ from genet5.blocks.windowed import attend_window, choose_backend, see
 from genet5.cli.parse import run
 from genet5.config.files import save_json
 from genet5.errors import ConfigError
+from genet5.train.dist import choose_device
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PEERS = ("dense", "dense with mask")
@@ -69,13 +70,13 @@ class BenchSettings(measure.RunSettings):
     def torch_dtype(self) -> torch.dtype:
         """Number format."""
         if self.dtype == "auto":
-            return DTYPES["bf16" if measure.choose_device(self.device).type == "cuda" else "fp32"]
+            return DTYPES["bf16" if choose_device(self.device).type == "cuda" else "fp32"]
         return DTYPES[self.dtype]
 
 
 def contender(settings: BenchSettings, name: str, length: int) -> Callable[..., Tensor]:
     """Return a function of queries, keys and values."""
-    device = measure.choose_device(settings.device)
+    device = choose_device(settings.device)
     if name == "dense":
         return F.scaled_dot_product_attention
     if name == "dense with mask":
@@ -143,7 +144,7 @@ def ask(settings: BenchSettings, name: str, length: int, kind: PassName) -> dict
 
 def contenders(settings: BenchSettings) -> list[str]:
     """Return the names of all that run here."""
-    device, found = measure.choose_device(settings.device), ["sdpa"]
+    device, found = choose_device(settings.device), ["sdpa"]
     if device.type == "cuda":  # flex on a CPU is for checking: it has no backward pass
         for name in ("flex", "flash"):
             try:

@@ -18,6 +18,8 @@ from typing import Any, Literal
 import machine
 import torch
 
+from genet5.train.dist import choose_device
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSettings:
@@ -45,13 +47,6 @@ def environment(device: torch.device, *packages: str) -> dict[str, Any]:
     if device.type == "cuda":
         found["device"] = torch.cuda.get_device_name(device)
     return found
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device, "auto" = CUDA where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def result_path(device: torch.device, what: str) -> Path:
