@@ -2,7 +2,7 @@
 
 `finetune` is what `genet5 finet` calls in every process of a run. A run's directory holds the trained model
 (config.json, model.safetensors, tokenizer.json), run.json, metrics.jsonl, metrics.csv, validation.csv, finet.log,
-`best/` (the model of the lowest validation loss) and `checkpoints/`.
+`best/` (the model of the lowest validation loss), `checkpoints/`, and under torchrun launch.json (`train.restart`).
 """
 
 from __future__ import annotations
