@@ -20,7 +20,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -29,6 +29,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from genet5.blocks.attention import SelfAttention
 from genet5.blocks.moe import MixtureOfExperts
 from genet5.config.files import load_json
 from genet5.config.model import ModelConfig
@@ -238,7 +239,7 @@ def _fill_feedforward(target: nn.Module, source: Mapping[str, Tensor]) -> list[s
     return ["up", "down"]
 
 
-def _share_heads(qkv: Tensor, target: Any) -> Tensor:
+def _share_heads(qkv: Tensor, target: SelfAttention) -> Tensor:
     """Rows of `qkv` for fewer key-value heads: means over those that a head replaces."""
     heads, groups, width = target.heads, target.kv_heads, target.head_width
     q, k, v = qkv.view(3, heads, width, -1)

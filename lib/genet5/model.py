@@ -12,8 +12,8 @@ Example:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from genet5.blocks.bases import BaseStem, BaseUpsampler, base_slots
 from genet5.blocks.compiled import compile_layer
-from genet5.blocks.decoder import Cache, Decoder
-from genet5.blocks.encoder import Encoder
+from genet5.blocks.decoder import Cache, Decoder, DecoderLayer
+from genet5.blocks.encoder import Encoder, EncoderLayer
 from genet5.blocks.heads import BaseHeads, Pointer
 from genet5.blocks.moe import RouterLoss
 from genet5.blocks.perceiver import Compressor
@@ -62,14 +62,15 @@ class Encoded:
 
     def keep(self, rows: Tensor) -> Encoded:
         """Return the windows `rows`, an index tensor."""
-        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        where, which = self.keys
         return Encoded(
-            **{
-                name: tuple(part[rows] for part in value)
-                if isinstance(value, tuple)
-                else value[rows]
-                for name, value in kept.items()
-            }
+            latents=self.latents[rows],
+            num_latents=self.num_latents[rows],
+            features=self.features[rows],
+            keys=(where[rows], which[rows]),
+            state_logits=self.state_logits[rows],
+            boundary_logits=self.boundary_logits[rows],
+            num_bases=self.num_bases[rows],
         )
 
 
@@ -203,7 +204,8 @@ class GeneT5(nn.Module):
 
     def token_logits(self, states: Tensor) -> Tensor:
         """Score structural tokens, (..., D) to fp32 (..., V)."""
-        return self.token_head(states).float()
+        logits: Tensor = self.token_head(states)
+        return logits.float()
 
     def position_logits(self, encoded: Encoded, states: Tensor, places: Tensor) -> Tensor:
         """Score the bases of each row for its state.
@@ -241,7 +243,9 @@ class GeneT5(nn.Module):
             keep: nothing = only a layer's input is kept; products = matrix products and attention, too, so that only cheap
                 operations are recomputed (`blocks.recompute`).
         """
-        for stack in (self.encoder.layers, self.decoder.layers):
+        stacks: list[Sequence[EncoderLayer | DecoderLayer]]
+        stacks = [self.encoder.layers, self.decoder.layers]
+        for stack in stacks:
             for index, layer in enumerate(stack):
                 layer.keep = keep if index % every == 0 else None
 
@@ -377,17 +381,22 @@ def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, 
 
 
 def _load_shards(folder: Path) -> dict[str, Tensor]:
-    import torch.distributed.checkpoint as dcp  # a second of imports that annotation need not wait for
+    # A second of imports that annotation need not wait for.
+    from torch.distributed.checkpoint import state_dict_loader
+    from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
-    reader = dcp.HuggingFaceStorageReader(str(folder))
+    reader = HuggingFaceStorageReader(str(folder))
     found = {
         name: torch.empty(saved.size, dtype=saved.properties.dtype)
         for name, saved in reader.read_metadata().state_dict_metadata.items()
         if name.startswith((MODEL_PREFIX, AVERAGE_PREFIX))
+        and isinstance(saved, TensorStorageMetadata)
     }
     try:
-        dcp.load(found, storage_reader=reader, no_dist=True)
-    except dcp.CheckpointException as error:
+        state_dict_loader.load(found, storage_reader=reader, no_dist=True)
+    except CheckpointException as error:
         raise CheckpointError(f"{folder}: {error}") from error
     weights, average = (
         {name.removeprefix(begin): found[name] for name in found if name.startswith(begin)}

@@ -33,7 +33,8 @@ from genet5.genome.fasta import Contig, read_fasta
 from genet5.genome.formats import read_annotation
 from genet5.genome.gene import Gene
 from genet5.model import GeneT5
-from genet5.score.genes import Scores, score_genes
+from genet5.score.genes import score_genes
+from genet5.score.levels import Scores
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +97,11 @@ def fit_model(settings: FitSettings) -> AnnotateSettings:
 def _base_settings(settings: FitSettings) -> AnnotateSettings:
     limit = GeneT5.from_pretrained(settings.model).config.max_window_bp
     base = load_settings(settings.model, limit)
-    asked = {"window_bp": settings.window_bp, "overlap_bp": settings.overlap_bp}
-    base = replace(base, **{name: value for name, value in asked.items() if value is not None})
+    base = replace(
+        base,
+        window_bp=base.window_bp if settings.window_bp is None else settings.window_bp,
+        overlap_bp=base.overlap_bp if settings.overlap_bp is None else settings.overlap_bp,
+    )
     if settings.overlooked != "auto":
         base = replace(base, overlooked=settings.overlooked == "yes")
     return base

@@ -285,13 +285,14 @@ def effective_settings(config: AnnotateConfig, settings: AnnotateSettings) -> An
         grammar = replace(grammar, start_codons=tuple(c.upper() for c in config.start_codons))
     if config.grammar is not None:
         grammar = replace(grammar, level=config.grammar)
-    changes = {
-        "overlap_bp": config.window_overlap,
-        "taxon": config.taxon,
-        "min_score": config.min_score,
-    }
-    told = {name: value for name, value in changes.items() if value is not None}
-    return replace(settings, grammar=grammar, **told)  # type: ignore[arg-type]
+    overlap_bp, taxon, min_score = config.window_overlap, config.taxon, config.min_score
+    return replace(
+        settings,
+        grammar=grammar,
+        overlap_bp=settings.overlap_bp if overlap_bp is None else overlap_bp,
+        taxon=settings.taxon if taxon is None else taxon,
+        min_score=settings.min_score if min_score is None else min_score,
+    )
 
 
 def pick_device(wanted: str) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,10 +132,10 @@ def _window_gene(gene: _Found, strand: int, length: int, gene_type: str) -> Wind
         parts = tuple((length - 1 - last, length - 1 - first) for first, last in parts[::-1])
     frame: Frame | None = None
     if left is not None:
-        frame = _codon_position(left)
+        position = _codon_position(left)
         if strand < 0 and left >= _FIRST_INTRON:  # the coding base before the intron
-            frame = _codon_position(left) - 1
-        frame %= 3
+            position -= 1
+        frame = cast(Frame, position % 3)
     transcript = WindowTranscript(
         tuple(Part("cds", first, last) for first, last in parts),
         cut_left=left is not None,
@@ -311,7 +312,7 @@ class _Steps:
         return choice, last, behind
 
     def _end(
-        self, p: int, score: Float, entered: Float, sums: NDArray[np.float64], row: int
+        self, p: int, score: Float, entered: Float, sums: NDArray[np.float64], row: np.intp
     ) -> tuple[int, int]:
         """The best last state of a row that ends at `p`, and the base behind which a last intron began that is cut short there, or -1."""
         best, behind = int(score[:, row].argmax()), -1

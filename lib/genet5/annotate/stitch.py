@@ -231,7 +231,7 @@ def restitch(axis: Axis, shown: Iterable[Sequence[WindowGene]]) -> list[Candidat
             gene = candidate.moved(-axis.contig_bp) if past_origin else candidate
             key = (gene.start, gene.end, -gene.strand, gene.type, gene.parts, gene.frame)
             found.setdefault((*key, gene.partial_left, gene.partial_right), gene)
-    return [found[key] for key in sorted(found)]  # type: ignore[type-var]
+    return [found[key] for key in sorted(found)]
 
 
 def match_pieces(

@@ -150,7 +150,7 @@ def attend_anchored(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, reading: Rea
     sliced = F.embedding(reading.index_BNW, pairs.flatten(2).flatten(0, 1))
     sliced = sliced.view(batch * count, width, k_BGSK.shape[1], 2 * head_width).transpose(1, 2)
     k, v = sliced.split(head_width, dim=-1)
-    out = attend(q, k, v, bias=reading.bias).unflatten(0, (batch, count))
+    out: Tensor = attend(q, k, v, bias=reading.bias).unflatten(0, (batch, count))
     return out.transpose(1, 2).flatten(2, 3)[:, :, :num_latents]
 
 
@@ -166,7 +166,8 @@ def _by_block(x_BM: Tensor, size: int, count: int) -> Tensor:
     """(B, count, size); the last column is repeated where latents lack."""
     short = count * size - x_BM.shape[1]
     x_BM = torch.cat((x_BM, x_BM[:, -1:].expand(-1, short)), dim=1)
-    return x_BM.unflatten(1, (count, size))
+    blocks: Tensor = x_BM.unflatten(1, (count, size))
+    return blocks
 
 
 def _slices(first_BM: Tensor, last_BM: Tensor, size: int, span_bp: int) -> Tensor:

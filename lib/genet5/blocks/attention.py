@@ -46,14 +46,16 @@ def attend(
     """
     if bias is not None and bias.dtype != torch.bool:
         bias = bias.to(q_BHTK.dtype)
-    options = {"attn_mask": bias, "is_causal": causal}
+    has_groups = False
     groups = q_BHTK.shape[1] // k_BGSK.shape[1]
     if groups > 1:  # a branch: under the compiler the sizes may be symbols
         if _needs_heads_alike(q_BHTK, bias):
             k_BGSK, v_BGSK = (x.repeat_interleave(groups, dim=1) for x in (k_BGSK, v_BGSK))
         else:
-            options["enable_gqa"] = True
-    return F.scaled_dot_product_attention(q_BHTK, k_BGSK, v_BGSK, **options)
+            has_groups = True
+    return F.scaled_dot_product_attention(
+        q_BHTK, k_BGSK, v_BGSK, attn_mask=bias, is_causal=causal, enable_gqa=has_groups
+    )
 
 
 def _needs_heads_alike(q_BHTK: Tensor, bias: Tensor | None) -> bool:
@@ -69,7 +71,7 @@ def attend_plain(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, *, bias: Tensor
     """`attend` written out, softmax in fp32; materialises the scores, so for short blocks only."""
     if bias.dtype == torch.bool:
         bias = torch.zeros_like(bias, dtype=q_BHTK.dtype).masked_fill(~bias, float("-inf"))
-    scores = q_BHTK @ k_BHSK.transpose(-1, -2) * q_BHTK.shape[-1] ** -0.5
+    scores: Tensor = q_BHTK @ k_BHSK.transpose(-1, -2) * q_BHTK.shape[-1] ** -0.5
     return (scores + bias).float().softmax(dim=-1).to(v_BHSK.dtype) @ v_BHSK
 
 
@@ -103,7 +105,8 @@ class SelfAttention(nn.Module):
     def merge(self, attended_BHSK: Tensor) -> Tensor:
         """Join the heads and project, (B, S, D)."""
         batch, _, length, _ = attended_BHSK.shape
-        return self.out(attended_BHSK.transpose(1, 2).reshape(batch, length, -1))
+        joined: Tensor = self.out(attended_BHSK.transpose(1, 2).reshape(batch, length, -1))
+        return joined
 
 
 class CrossAttention(nn.Module):
@@ -119,7 +122,8 @@ class CrossAttention(nn.Module):
     def queries(self, x_BTD: Tensor) -> Tensor:
         """(B, H, T, K)."""
         batch, length, _ = x_BTD.shape
-        return self.q(x_BTD).view(batch, length, self.heads, self.head_width).transpose(1, 2)
+        q: Tensor = self.q(x_BTD)
+        return q.view(batch, length, self.heads, self.head_width).transpose(1, 2)
 
     def keys_values(self, memory_BSD: Tensor) -> tuple[Tensor, Tensor]:
         """Two tensors (B, G, S, K)."""
@@ -131,4 +135,5 @@ class CrossAttention(nn.Module):
     def merge(self, attended_BHTK: Tensor) -> Tensor:
         """Join the heads and project, (B, T, D)."""
         batch, _, length, _ = attended_BHTK.shape
-        return self.out(attended_BHTK.transpose(1, 2).reshape(batch, length, -1))
+        joined: Tensor = self.out(attended_BHTK.transpose(1, 2).reshape(batch, length, -1))
+        return joined

@@ -65,7 +65,8 @@ class BaseStem(nn.Module):
         )
         counts = rows.new_zeros(batch * size).index_add(0, rows, torch.ones_like(rows))
         means = sums / counts.clamp_min(1)[:, None].to(sums.dtype)
-        return self.to_tokens(means.view(batch, num_tokens, 3 * channels))
+        pooled: Tensor = self.to_tokens(means.view(batch, num_tokens, 3 * channels))
+        return pooled
 
 
 class BaseUpsampler(nn.Module):
@@ -88,4 +89,5 @@ class BaseUpsampler(nn.Module):
         x = F.gelu(F.embedding(rows, spread) + features_BLC)
         x = x * real_bases(num_bases_B, x.shape[1])[..., None]
         x = x + F.gelu(self.conv(x.transpose(1, 2))).transpose(1, 2)
-        return self.norm(x)
+        normed: Tensor = self.norm(x)
+        return normed

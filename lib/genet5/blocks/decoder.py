@@ -7,13 +7,15 @@ Without it the decoder does not learn which gene comes next: its strand, and the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
-from genet5.blocks.moe import RouterLoss, feed, make_feedforward
+from genet5.blocks.moe import MixtureOfExperts, RouterLoss, feed, make_feedforward
 from genet5.blocks.norm import LayerNorm
 from genet5.blocks.recompute import run_layer
 from genet5.blocks.rope import rope_table, rotate
@@ -134,7 +136,8 @@ class DecoderLayer(nn.Module):
         place_rope: tuple[Tensor, Tensor],
     ) -> Tensor:
         q = rotate(self.cross.queries(self.norm_cross(x)), place_rope)
-        return self.dropout(self.cross.merge(attend(q, *kv, bias=latent_mask)))
+        seen: Tensor = self.dropout(self.cross.merge(attend(q, *kv, bias=latent_mask)))
+        return seen
 
     def _feed(self, x: Tensor, real_BT: Tensor | None) -> tuple[Tensor, RouterLoss | None]:
         fed, loss = feed(self.feedforward, self.norm_ff(x), real_BT)
@@ -147,7 +150,10 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.layers = nn.ModuleList(DecoderLayer(config, i) for i in range(config.decoder.layers))
+        self.layers = cast(  # a ModuleList forgets of which kind its modules are
+            "Sequence[DecoderLayer]",
+            nn.ModuleList(DecoderLayer(config, i) for i in range(config.decoder.layers)),
+        )
         self.norm = LayerNorm(config.width)
 
     def _rope(self, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -184,6 +190,7 @@ class Decoder(nn.Module):
         for layer in self.layers:
             x_BTD, loss = layer(x_BTD, latents_BMD, mask, ropes, real_BT)
             if loss is not None:
+                assert isinstance(layer.feedforward, MixtureOfExperts)
                 layer.feedforward.count(loss)
                 losses.append(loss)
         return self.norm(x_BTD), losses
@@ -212,4 +219,5 @@ class Decoder(nn.Module):
         for layer, kept in zip(self.layers, cache.layers, strict=True):
             x = layer.step(x, kept, cache.latent_mask, ropes, cache.step)
         cache.step += 1
-        return self.norm(x)[:, 0]
+        states: Tensor = self.norm(x)
+        return states[:, 0]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from genet5.blocks.attention import SelfAttention, alibi_slopes, key_mask
-from genet5.blocks.moe import RouterLoss, feed, make_feedforward
+from genet5.blocks.moe import MixtureOfExperts, RouterLoss, feed, make_feedforward
 from genet5.blocks.norm import LayerNorm
 from genet5.blocks.recompute import run_layer
 from genet5.blocks.rope import rope_table
@@ -66,7 +69,8 @@ class EncoderLayer(nn.Module):
 
     def _attend(self, x_BSD: Tensor, sight: Sight, rope: tuple[Tensor, Tensor] | None) -> Tensor:
         q, k, v = self.attention.split(x_BSD, rope)
-        return self.dropout(self.attention.merge(attend_window(q, k, v, sight)))
+        seen: Tensor = self.dropout(self.attention.merge(attend_window(q, k, v, sight)))
+        return seen
 
 
 class Encoder(nn.Module):
@@ -77,7 +81,10 @@ class Encoder(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(config.sequence_vocab, config.width)
         self.embedding_norm = LayerNorm(config.width, eps=_NORM_EPS)
-        self.layers = nn.ModuleList(EncoderLayer(config, i) for i in range(config.encoder.layers))
+        self.layers = cast(  # a ModuleList forgets of which kind its modules are
+            "Sequence[EncoderLayer]",
+            nn.ModuleList(EncoderLayer(config, i) for i in range(config.encoder.layers)),
+        )
         last = (
             LayerNorm(config.width, eps=_NORM_EPS) if config.encoder.norm_first else nn.Identity()
         )
@@ -117,10 +124,12 @@ class Encoder(nn.Module):
         for layer in self.layers:
             x, loss = layer(x, sight, rope, real)
             if loss is not None:
+                assert isinstance(layer.feedforward, MixtureOfExperts)
                 layer.feedforward.count(loss)
                 if router_losses is not None:
                     router_losses.append(loss)
-        return self.last_norm(x)
+        states: Tensor = self.last_norm(x)
+        return states
 
     def _see(self, x_BSD: Tensor, num_tokens_B: Tensor, slopes_H: Tensor | None) -> Sight:
         device, dtype = x_BSD.device, self.layers[0].attention.qkv.weight.dtype

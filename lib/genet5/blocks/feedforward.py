@@ -17,4 +17,5 @@ class GatedFeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., D) to (..., D)."""
         gate, value = self.up(x).chunk(2, dim=-1)
-        return self.down(F.gelu(gate) * value)
+        mapped: Tensor = self.down(F.gelu(gate) * value)
+        return mapped

@@ -94,11 +94,12 @@ class Pointer(nn.Module):
         """Embed bases `positions_BT` of their rows, (B, T, D)."""
         bins = positions_BT // self.bin_bp
         rows = torch.arange(len(positions_BT), device=positions_BT.device)[:, None]
-        return (
+        embedded: Tensor = (
             self.embed_latent(latents_BMD[rows, bins])
             + self.embed_offset(positions_BT % self.bin_bp)
             + self.embed_base(features_BLC[rows, positions_BT])
         )
+        return embedded
 
 
 def _rotated(x_BSD: Tensor, positions: Tensor) -> Tensor:

@@ -99,12 +99,12 @@ class MixtureOfExperts(nn.Module):
             if torch.is_autocast_enabled(x.device.type)
             else x.dtype
         )
-        rows = _Dispatch.apply(x.to(kind), token, place)
+        rows: Tensor = _Dispatch.apply(x.to(kind), token, place)  # type: ignore[no-untyped-call]
         known = kind == torch.bfloat16 or not torch.compiler.is_compiling()
         product = F.grouped_mm if known else _grouped_mm
         both = product(rows, self.up.to(kind).transpose(1, 2), offs=ends)
-        out = product(_GatedGelu.apply(both), self.down.to(kind).transpose(1, 2), offs=ends)
-        mixed = _Combine.apply(out, shares, token, place, x.dtype)
+        out = product(_GatedGelu.apply(both), self.down.to(kind).transpose(1, 2), offs=ends)  # type: ignore[no-untyped-call]
+        mixed: Tensor = _Combine.apply(out, shares, token, place, x.dtype)  # type: ignore[no-untyped-call]
         return mixed.view_as(x_BTD), self._losses(logits, probabilities, chosen, real_BT)
 
     def _route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -57,7 +57,8 @@ class PerceiverLayer(nn.Module):
         q, k, v = self.attention.split(self.norm_self(latents_BMD), index_rope)
         seen = attend(q, k, v, bias=key_mask(num_latents_B, q.shape[2]))
         latents_BMD = latents_BMD + self.attention.merge(seen)
-        return latents_BMD + self.feedforward(self.norm_ff(latents_BMD))
+        fed: Tensor = self.feedforward(self.norm_ff(latents_BMD))
+        return latents_BMD + fed
 
 
 class Compressor(nn.Module):
@@ -114,7 +115,8 @@ class Compressor(nn.Module):
         x = self.latents[:count].expand(len(tokens_BSD), -1, -1).contiguous()
         for layer in self.layers:
             x = layer(x, tokens_BSD, reading, num_latents, ropes)
-        return self.norm(x)
+        normed: Tensor = self.norm(x)
+        return normed
 
     def _read(self, start_bp_BS: Tensor, num_tokens_B: Tensor, num_latents: int) -> Reading:
         shape, device, dtype = self.config.compressor, start_bp_BS.device, self.latents.dtype

@@ -49,9 +49,12 @@ def run_layer(keep: KeepName | None, forward: Callable[..., _Result], *args: Any
     """
     if keep is None:
         return forward(*args)
+    result: _Result
     if keep == "nothing":
-        return checkpoint(forward, *args, use_reentrant=False)
-    return checkpoint(forward, *args, use_reentrant=False, context_fn=_keep_products)
+        result = checkpoint(forward, *args, use_reentrant=False)
+    else:
+        result = checkpoint(forward, *args, use_reentrant=False, context_fn=_keep_products)
+    return result
 
 
 def _keep_products() -> Any:

@@ -24,7 +24,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -249,8 +249,9 @@ def attend_flex(
         rule = "has no backward pass on the CPU; use auto or sdpa to train there"
         raise ConfigError("attention", "flex", rule)
     grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
-    # A layer that is compiled as a whole compiles this, too.
-    flex = flex_attention if torch.compiler.is_compiling() else _flex()
+    flex: Callable[..., Tensor] = flex_attention
+    if not torch.compiler.is_compiling():  # a layer that is compiled as a whole compiles this, too
+        flex = _flex()
     return flex(q_BHTK, k_BGSK, v_BGSK, score_mod=score, block_mask=blocks, enable_gqa=grouped)
 
 
@@ -327,7 +328,7 @@ def _bounds(num_keys_B: Tensor, length: int) -> Tensor:
     return F.pad(bounds, (0, 1), value=len(num_keys_B) * length).int()
 
 
-_BACKENDS: dict[Backend, Callable[..., Any]] = {
+_BACKENDS: dict[Backend, Callable[[Tensor, Tensor, Tensor, Sight], Tensor]] = {
     "sdpa": _attend_sdpa,
     "flex": _attend_flex,
     "flash": _attend_flash,

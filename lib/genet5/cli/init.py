@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -72,7 +72,7 @@ def _init(settings: InitSettings) -> int:
     return 0
 
 
-def _print_table(model: GeneT5, origins: dict[str, str]) -> None:
+def _print_table(model: GeneT5, origins: Mapping[str, str]) -> None:
     """Parameters of each part, and where they come from if not all are drawn."""
     from genet5.model import count_parameters
 

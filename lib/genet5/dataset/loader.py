@@ -191,7 +191,7 @@ class Loader:
             batches,
             batch_size=None,
             num_workers=self._num_workers,
-            collate_fn=pack,
+            collate_fn=pack,  # type: ignore[arg-type]  # of one item, as batch_size is None
             pin_memory=self._pin_memory,
             generator=generator,
             worker_init_fn=partial(_heed_the_trainer_alone, os.getpid()),

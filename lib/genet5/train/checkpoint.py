@@ -27,11 +27,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import torch.distributed.checkpoint as dcp
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.tensor import DTensor
 
 from genet5.config.files import load_json, save_json
@@ -162,12 +164,13 @@ class CheckpointWriter:
             raise CheckpointError(
                 f"no checkpoint could be written to {scratch}: {error}"
             ) from error
-        written: Future[Any] = dcp.async_save(
+        written = state_dict_saver.async_save(
             _part(state_tensors(state), self._ranks),
             storage_writer=ShardWriter(scratch / SHARDS_FOLDER),
             process_group=self._ranks.background,
             no_dist=self._ranks.world_size == 1,
         )
+        assert isinstance(written, Future)  # as the copy is made before it returns
         self._pending = written
         if self._ranks.is_first:
             self._pending = self._finisher.submit(
@@ -274,7 +277,7 @@ def _part(tensors: dict[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
 
 
 def _load_tensors(folder: Path, state: RunState, ranks: Ranks) -> None:
-    reader = dcp.HuggingFaceStorageReader(str(folder))
+    reader = HuggingFaceStorageReader(str(folder))
     saved = reader.read_metadata().state_dict_metadata
     if not saved:
         raise CheckpointError(f"{folder} holds no shard")
@@ -289,8 +292,13 @@ def _load_tensors(folder: Path, state: RunState, ranks: Ranks) -> None:
         )
     materialise(state, set(saved))
     tensors = state_tensors(state)
-    _require_fit({name: tuple(value.size) for name, value in saved.items()}, tensors, folder)
-    dcp.load(
+    shapes = {
+        name: tuple(value.size)
+        for name, value in saved.items()
+        if isinstance(value, TensorStorageMetadata)
+    }
+    _require_fit(shapes, tensors, folder)
+    state_dict_loader.load(
         tensors,
         storage_reader=reader,
         process_group=ranks.background,

@@ -33,6 +33,8 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from genet5.errors import ConfigError, RankError
 
@@ -62,9 +64,7 @@ _BROKEN = (
 """Words of gloo's and NCCL's errors when the other side of a connection is gone."""
 
 
-def run_store(
-    rank: int, world_size: int, *, timeout: timedelta, join_s: float = JOIN_S
-) -> dist.Store:
+def run_store(rank: int, world_size: int, *, timeout: timedelta, join_s: float = JOIN_S) -> Store:
     """Meet the other ranks; return a key-value store of this attempt of the run alone.
 
     Address and host of the store come from the environment that torchrun sets (or MASTER_ADDR and MASTER_PORT, where
@@ -83,19 +83,21 @@ def run_store(
         RankError: Not all ranks came in time.
     """
     if world_size == 1:
-        return dist.HashStore()
+        store: Store = dist.HashStore()  # type: ignore[attr-defined]
+        return store
     deadline = time.monotonic() + join_s
-    root = dist.PrefixStore("genet5", _connect(rank, world_size, join_s))
+    root = PrefixStore("genet5", _connect(rank, world_size, join_s))
     store = _open_attempt(root, world_size, deadline) if rank == 0 else _enter(root, rank, deadline)
     store.set_timeout(timeout)
     return store
 
 
-def _connect(rank: int, world_size: int, join_s: float) -> dist.Store:
+def _connect(rank: int, world_size: int, join_s: float) -> Store:
     where = _address()
+    store: Store
     try:
         store, _, _ = next(
-            dist.rendezvous("env://", rank, world_size, timeout=timedelta(seconds=join_s))
+            rendezvous("env://", rank, world_size, timeout=timedelta(seconds=join_s))
         )
     except ValueError as error:
         raise ConfigError(
@@ -110,9 +112,9 @@ def _connect(rank: int, world_size: int, join_s: float) -> dist.Store:
     return store
 
 
-def _open_attempt(root: dist.Store, world_size: int, deadline: float) -> dist.Store:
+def _open_attempt(root: Store, world_size: int, deadline: float) -> Store:
     name = uuid.uuid4().hex
-    store = dist.PrefixStore(name, root)
+    store = PrefixStore(name, root)
     store.set("verdict", "")
     for rank in range(world_size):
         store.set(_beat_key(rank), "0")
@@ -133,11 +135,11 @@ def _open_attempt(root: dist.Store, world_size: int, deadline: float) -> dist.St
     return store
 
 
-def _enter(root: dist.Store, rank: int, deadline: float) -> dist.Store:
+def _enter(root: Store, rank: int, deadline: float) -> Store:
     ticket = uuid.uuid4().hex
     while time.monotonic() < deadline:
         if root.check(["attempt"]):
-            store = dist.PrefixStore(root.get("attempt").decode(), root)
+            store = PrefixStore(root.get("attempt").decode(), root)
             store.set(f"here/{rank}", json.dumps([ticket, socket.gethostname()]))
             if store.check(["admitted"]) and ticket in json.loads(store.get("admitted")):
                 return store
@@ -151,7 +153,7 @@ def _enter(root: dist.Store, rank: int, deadline: float) -> dist.Store:
 
 @contextmanager
 def watch_ranks(
-    store: dist.Store,
+    store: Store,
     rank: int,
     world_size: int,
     *,
@@ -242,10 +244,11 @@ class _Watch:
     """The threads of one rank; they alone use the store, as a request may hang for ever."""
 
     def __init__(
-        self, store: dist.Store, rank: int, world_size: int, limit_s: float, interval_s: float
+        self, store: Store, rank: int, world_size: int, limit_s: float, interval_s: float
     ) -> None:
         self._hosts: list[str] = json.loads(store.get("hosts"))
-        self._store = store.clone()  # a connection of its own: others wait on theirs for hours
+        # a connection of its own: others wait on theirs for hours
+        self._store: Store = store.clone()  # type: ignore[attr-defined]
         self._store.set_timeout(timedelta(seconds=limit_s))
         self._rank, self._world_size = rank, world_size
         self._limit_s, self._interval_s = limit_s, interval_s

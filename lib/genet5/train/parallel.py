@@ -99,8 +99,9 @@ class Parallel:
         weights = self.weights()
         if not self.ranks.is_first:
             return None
+        model: nn.Module = self.model
         if not self.is_sharded:
-            return self.model
+            return model
         copy: nn.Module = self.model.rebuilt(weights)
         return copy.to(self.ranks.device)
 
@@ -145,7 +146,7 @@ def _replicate(model: nn.Module) -> DistributedDataParallel:
         _Replica(model),
         gradient_as_bucket_view=True,
         find_unused_parameters=True,
-        **{no_sync: False},
+        **{no_sync: False},  # type: ignore[arg-type]  # its name depends on torch's version
     )
 
 

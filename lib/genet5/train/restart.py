@@ -47,5 +47,7 @@ def after_restart(config: TrainConfig) -> TrainConfig:
     """
     begun, own = config.checkpoints.checkpoint, list_checkpoints(config.out / "checkpoints")
     has_own = begun is None or (bool(own) and step_of(own[-1]) >= read_step(begun))
-    start = {"resume": True, "checkpoint": None} if has_own else {}
-    return replace(config, checkpoints=replace(config.checkpoints, overwrite=False, **start))
+    checkpoints = replace(config.checkpoints, overwrite=False)
+    if has_own:
+        checkpoints = replace(checkpoints, resume=True, checkpoint=None)
+    return replace(config, checkpoints=checkpoints)

@@ -13,11 +13,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from torch.distributed.checkpoint import (
-    HuggingFaceStorageWriter,
-    SavePlan,
-    SavePlanner,
-)
+from torch import Tensor
 from torch.distributed.checkpoint._hf_utils import (
     CUSTOM_METADATA_KEY,
     DCP_VERSION_KEY,
@@ -26,6 +22,8 @@ from torch.distributed.checkpoint._hf_utils import (
     HF_DCP_VERSION,
     SAVED_OFFSETS_KEY,
 )
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
@@ -49,6 +47,7 @@ class ShardWriter(HuggingFaceStorageWriter):
         for item in plan.items:
             assert item.tensor_data is not None  # a checkpoint holds tensors only
             name, tensor = item.index.fqn, planner.resolve_data(item)
+            assert isinstance(tensor, Tensor)
             tensors[name] = tensor
             where[name] = {SAVED_OFFSETS_KEY: item.tensor_data.chunk.offsets}
             results.append(WriteResult(item.index, tensor.nbytes, storage_data=None))
