@@ -131,6 +131,7 @@ def fork_rank(scene: str, rank: int, world_size: int, port: str, logs: str) -> i
     try:
         with (Path(logs) / str(rank)).open("w") as log:
             os.dup2(log.fileno(), 2)
+            os.dup2(log.fileno(), 1)  # gloo of torch 2.10 talks there
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
         SCENES[scene](rank, world_size)
         code = 0
