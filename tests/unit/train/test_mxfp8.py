@@ -80,7 +80,9 @@ def test_command_refuses_the_flag_before_it_reads_anything(capsys):
 
 def test_missing_torchao_says_what_to_install(gpu, monkeypatch):
     gpu((10, 0))
-    monkeypatch.setitem(sys.modules, "torchao", None)  # as if it were not installed
+    imported = [name for name in sys.modules if name.startswith("torchao.")]
+    for name in ("torchao", *imported):
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
     with pytest.raises(ConfigError, match=r"needs torchao 0\.18; install it with: pip install"):
         require_mxfp8(CUDA, "bf16")
 
