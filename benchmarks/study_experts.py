@@ -6,7 +6,8 @@ work per token, and equal steps are equal compute; what experts cost beyond it (
 shows in the processor time of a step. All models see the same micro-batches in the same order and take turns, one slice
 of steps each, until the time is up. Reported: weights, time of a step, and validation loss at equal steps and at equal
 time, of all heads and of those that the decoder serves (tokens and positions). Validation uses a moving average of the
-weights, whose loss hardly jumps from one look to the next. Such small models are a hint, no proof: see how much two seeds differ.
+weights, whose loss hardly jumps from one look to the next. Such small models are a hint, no proof; other seeds show how
+much is chance.
 
 Example:
     python benchmarks/study_experts.py --minutes 3

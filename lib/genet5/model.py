@@ -416,6 +416,7 @@ def write_tensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
     """Write a safetensors file with the rights of any new file; safetensors 0.8 makes some that their owner alone can read."""
+    path.unlink(missing_ok=True)  # what a killed process left may have other rights
     path.touch()
     mode = path.stat().st_mode
     save_file(tensors, path, metadata=metadata)

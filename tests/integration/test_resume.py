@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from genet5.cli import finet
 from genet5.model import GeneT5
 
 STEPS = 8
@@ -65,6 +66,19 @@ def numbers(out: Path) -> list[tuple[Any, ...]]:
     kept = ("kind", "step", "loss", "loss_token", "loss_position", "loss_state", "loss_boundary")
     rows = [json.loads(line) for line in lines]
     return [(*(row[name] for name in kept), row.get("grad_norm"), row.get("lr")) for row in rows]
+
+
+def test_a_budget_of_labels_makes_more_micro_batches(
+    toy_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ("training.packed", "validation.packed", "nowhere", "base")
+    counts = []
+    for budget in (1_000_000, 60):
+        flags = ["--dry_run", "--label_budget", str(budget)]
+        assert finet.main([*(str(toy_run / name) for name in files), *flags]) == 0
+        line = next(row for row in capsys.readouterr().out.splitlines() if "micro-batches" in row)
+        counts.append(int(line.split()[-1]))
+    assert counts[1] > counts[0]
 
 
 @pytest.fixture(scope="module")

@@ -339,12 +339,26 @@ def test_distributed_says_which_interfaces_there_are(root: Path, programs: Path)
     assert " lo" in done.stderr
 
 
-def test_distributed_uses_every_gpu_of_one_machine(root: Path, programs: Path) -> None:
+def test_distributed_uses_every_gpu_of_one_machine(
+    root: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     add_program(programs, "nvidia-smi", '#!/usr/bin/env bash\necho "GPU 0: A"\necho "GPU 1: B"\n')
     done = call(root / "bin/distributed.sh", "t", "v", "o", "b", "--dry_run", path=programs)
     words = shlex.split(done.stdout)
     assert value_of(words, "--nproc-per-node") == "2"
     assert "--standalone" in words
+
+
+@pytest.mark.parametrize(("visible", "count"), [("1", "1"), ("0,3,5", "3"), ("", "1")])
+def test_distributed_uses_the_gpus_that_are_visible(
+    root: Path, programs: Path, visible: str, count: str
+) -> None:
+    add_program(programs, "nvidia-smi", '#!/usr/bin/env bash\necho "GPU 0: A"\necho "GPU 1: B"\n')
+    done = call(
+        root / "bin/distributed.sh", "t", "v", "o", "b", "--dry_run", path=programs, CUDA_VISIBLE_DEVICES=visible
+    )  # fmt: skip
+    assert value_of(shlex.split(done.stdout), "--nproc-per-node") == count
 
 
 def test_distributed_prints_then_runs_the_command(

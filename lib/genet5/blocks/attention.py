@@ -46,13 +46,11 @@ def attend(
     """
     if bias is not None and bias.dtype != torch.bool:
         bias = bias.to(q_BHTK.dtype)
-    has_groups = False
     groups = q_BHTK.shape[1] // k_BGSK.shape[1]
-    if groups > 1:  # a branch: under the compiler the sizes may be symbols
-        if _needs_heads_alike(q_BHTK, bias):
-            k_BGSK, v_BGSK = (x.repeat_interleave(groups, dim=1) for x in (k_BGSK, v_BGSK))
-        else:
-            has_groups = True
+    has_groups = bool(groups > 1)  # under the compiler the sizes may be symbols
+    if has_groups and _needs_heads_alike(q_BHTK, bias):
+        k_BGSK, v_BGSK = (x.repeat_interleave(groups, dim=1) for x in (k_BGSK, v_BGSK))
+        has_groups = False
     return F.scaled_dot_product_attention(
         q_BHTK, k_BGSK, v_BGSK, attn_mask=bias, is_causal=causal, enable_gqa=has_groups
     )

@@ -200,8 +200,8 @@ class ComputeConfig:
     checkpoint_every: int = 1
     """With gradient_checkpointing: recompute every so many layers, and keep the activations of the others."""
     checkpoint_keep: KeepName = "nothing"
-    """With gradient_checkpointing: what recomputed layers keep: nothing but their input, or products = results of matrix products and attention,
-    too, so that only cheap operations are recomputed."""
+    """With gradient_checkpointing: what recomputed layers keep: nothing but their input, or products = results of
+    matrix products and attention, too, so that only cheap operations are recomputed."""
     attention: AttentionName = "auto"
     """What computes the encoder's windowed attention: flash = FlashAttention-2 (CUDA, bf16, needs flash-attn), flex =
     FlexAttention (CUDA), sdpa = everywhere; auto = the first of them that runs."""

@@ -5,7 +5,8 @@
 micro-batches, cuts that order where it costs least, and shuffles the micro-batches. Rows that are padded to one length
 stay in random order, so that other rows meet in each epoch. Every other pool ascends, so that no cut at a pool's end pads
 short windows to long ones. The cut is the best one there is by padded tokens and number of micro-batches (a shortest path,
-half a microsecond for each row and each row that its micro-batch could hold): filling each up to the budget would mix the longest windows of one size with those of the next.
+half a microsecond for each row and each row that its micro-batch could hold): filling each up to the budget would mix
+the longest windows of one size with those of the next.
 
 The plan is global; rank r takes every world_size-th micro-batch from r on. All ranks have the same number of steps by
 construction: micro-batches are halved until their number is a multiple of the world size, and where single rows are left,

@@ -12,8 +12,10 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -261,38 +263,32 @@ def drop_rows_after(directory: Path, step: int, *, evaluated: bool = True) -> No
         evaluated: Whether its validation row is kept, too.
     """
     last = {"train": step, "validation": step - (not evaluated)}
-
-    def jsonl_step(line: str) -> int | None:
-        """The step; those of validation rows count from behind where one is to go."""
-        try:
-            row = json.loads(line)
-            return int(row["step"]) + step - last.get(row.get("kind"), step)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    _keep_lines(directory / "metrics.jsonl", step, jsonl_step, header=False)
-    _keep_lines(directory / "metrics.csv", last["train"], _csv_step, header=True)
-    _keep_lines(directory / "validation.csv", last["validation"], _csv_step, header=True)
+    _keep_lines(directory / "metrics.jsonl", partial(_is_json_kept, last=last), header=False)
+    for kind, name in (("train", "metrics.csv"), ("validation", "validation.csv")):
+        _keep_lines(directory / name, partial(_is_csv_kept, last=last[kind]), header=True)
 
 
-def _csv_step(line: str) -> int | None:
+def _is_json_kept(line: str, last: Mapping[str, int]) -> bool:
+    try:
+        row = json.loads(line)
+        return int(row["step"]) <= last[row["kind"]]
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _is_csv_kept(line: str, last: int) -> bool:
     first = line.split(",", 1)[0]
-    return int(first) if first.isdigit() else None
+    return first.isdigit() and int(first) <= last
 
 
-def _keep_lines(path: Path, step: int, step_of: Any, *, header: bool) -> None:
+def _keep_lines(path: Path, is_kept: Callable[[str], bool], *, header: bool) -> None:
+    """Keep the lines before the first one that is cut short or not to be kept."""
     if not path.exists():
         return
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = lines[: int(header)] + list(_until(lines[int(header) :], step, step_of))
+    rows = takewhile(lambda line: line.endswith("\n") and is_kept(line), lines[int(header) :])
+    kept = [*lines[: int(header)], *rows]
     if kept != lines:
         scratch = path.with_name(path.name + ".tmp")
         scratch.write_text("".join(kept), encoding="utf-8")
         os.replace(scratch, path)
-
-
-def _until(lines: Iterable[str], step: int, step_of: Any) -> Iterable[str]:
-    for line in lines:
-        found = step_of(line)
-        if line.endswith("\n") and found is not None and found <= step:
-            yield line

@@ -100,12 +100,23 @@ def test_rows_go_to_both_files_with_a_table_for_each_kind(tmp_path: Path) -> Non
     assert (tmp_path / "validation.csv").read_text() == "step,loss\n1,0.75\n"
 
 
-def test_later_rows_and_cut_lines_are_dropped(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
-    (tmp_path / "metrics.csv").write_text("step,loss\n1,0.5\n2,0.4\n3,")
-    drop_rows_after(tmp_path, 2)
-    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1}\n{"step": 2}\n'
+def rows(*pairs: tuple[str, int]) -> str:
+    return "".join(json.dumps({"kind": kind, "step": step}) + "\n" for kind, step in pairs)
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_rows_behind_a_checkpoint_are_dropped(tmp_path: Path, evaluated: bool) -> None:
+    """The validation row of its step, too, if that is still to be evaluated."""
+    early = [("train", 1), ("validation", 1), ("train", 2)]
+    late = [("validation", 2), ("train", 3)]
+    (tmp_path / "metrics.jsonl").write_text(rows(*early, *late) + '{"kind": "tra')
+    (tmp_path / "metrics.csv").write_text("step,loss\n1,0.5\n2,0.4\n3,0.3\n")
+    (tmp_path / "validation.csv").write_text("step,loss\n1,0.7\n2,0.6\n")
+    drop_rows_after(tmp_path, 2, evaluated=evaluated)
+    assert (tmp_path / "metrics.jsonl").read_text() == rows(*early, *late[: int(evaluated)])
     assert (tmp_path / "metrics.csv").read_text() == "step,loss\n1,0.5\n2,0.4\n"
+    kept = "step,loss\n1,0.7\n" + "2,0.6\n" * evaluated
+    assert (tmp_path / "validation.csv").read_text() == kept
 
 
 def test_a_missing_tracker_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
