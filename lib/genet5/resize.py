@@ -24,14 +24,6 @@ from torch import Tensor
 from genet5.config.files import save_json, settings_to_dict
 from genet5.config.model import ModelConfig
 from genet5.errors import CheckpointError, ConfigError, DataError
-from genet5.model import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    load_config,
-    load_weights,
-    model_folder,
-    save_weights,
-)
 from genet5.tokens.files import (
     FILE_NAME,
     Tokenizer,
@@ -40,6 +32,14 @@ from genet5.tokens.files import (
     save_tokenizer,
 )
 from genet5.tokens.vocabulary import StructureVocabulary
+from genet5.weights import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    load_config,
+    load_weights,
+    model_folder,
+    save_weights,
+)
 
 _BY_STRUCTURE = ("label_embedding.weight", "token_head.weight")
 """Tensors with one row for each structural token; the second is stored only when weights are untied."""

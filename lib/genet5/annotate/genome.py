@@ -40,10 +40,11 @@ from genet5.genome.files import atomic_writer
 from genet5.genome.gene import Gene
 from genet5.genome.gff3 import write_gff3
 from genet5.genome.sequence import Bases, reverse_complement
-from genet5.model import CONFIG_FILE, WEIGHTS_FILE, GeneT5
+from genet5.model import GeneT5
 from genet5.resize import require_fit
 from genet5.tokens.files import Tokenizer, load_tokenizer
 from genet5.tokens.grammar import GrammarOptions
+from genet5.weights import CONFIG_FILE, WEIGHTS_FILE
 
 log = logging.getLogger(__name__)
 

@@ -54,7 +54,7 @@ def _write_annotate_settings(config: TrainConfig) -> None:
     from genet5.annotate.settings import FILE_NAME, load_settings, save_settings, settings_for
     from genet5.config.files import load_json, settings_from_dict
     from genet5.config.model import ModelConfig
-    from genet5.model import CONFIG_FILE
+    from genet5.weights import CONFIG_FILE
 
     if (config.out / FILE_NAME).exists() or not (config.out / CONFIG_FILE).exists():
         return

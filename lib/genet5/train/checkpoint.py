@@ -39,11 +39,11 @@ from torch.distributed.tensor import DTensor
 from genet5.config.files import load_json, save_json
 from genet5.config.train import TrainConfig
 from genet5.errors import CheckpointError, FormatError
-from genet5.model import AVERAGE_PREFIX, MODEL_PREFIX, SHARDS_FOLDER, write_tensors
 from genet5.train.dist import Ranks
 from genet5.train.seed import capture_random_state, restore_random_state
 from genet5.train.shards import ShardWriter
 from genet5.train.state import Progress, RunState, materialise, state_tensors
+from genet5.weights import AVERAGE_PREFIX, MODEL_PREFIX, SHARDS_FOLDER, write_tensors
 
 log = logging.getLogger(__name__)
 

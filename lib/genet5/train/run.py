@@ -25,7 +25,7 @@ from genet5.dataset.batch import Batch
 from genet5.dataset.loader import Loader
 from genet5.dataset.packed import Header
 from genet5.errors import CheckpointError, ConfigError, DataError
-from genet5.model import CONFIG_FILE, GeneT5, count_parameters
+from genet5.model import GeneT5, count_parameters
 from genet5.resize import require_fit
 from genet5.tokens.files import Tokenizer, load_tokenizer, tokenizer_hash
 from genet5.train.checkpoint import (
@@ -55,6 +55,7 @@ from genet5.train.objective import gene_objective
 from genet5.train.record import end_record, start_record
 from genet5.train.restart import MARK, after_restart, is_restart, mark_start
 from genet5.train.seed import derive_seed, seed_everything
+from genet5.weights import CONFIG_FILE
 
 log = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
-from genet5.model import write_tensors
+from genet5.weights import write_tensors
 
 
 class ShardWriter(HuggingFaceStorageWriter):

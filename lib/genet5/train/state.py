@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from genet5.dataset.batch import Batch
-from genet5.model import AVERAGE_PREFIX, MODEL_PREFIX
 from genet5.train.optim import WeightAverage, set_learning_rate
+from genet5.weights import AVERAGE_PREFIX, MODEL_PREFIX
 
 
 class BatchSource(Protocol):
