@@ -14,12 +14,12 @@ import machine  # noqa: F401  (finds the checkout's library)
 
 from genet5.config.bake import BakeSettings
 from genet5.config.model import PresetName
-from genet5.genome.fasta import write_fasta
-from genet5.genome.gff3 import write_gff3
+from genet5.genome.io.fasta import write_fasta
+from genet5.genome.io.gff3 import write_gff3
 from genet5.genome.sequence import decode_bases
-from genet5.genome.simulate import simulate_bacterium
-from genet5.genome.simulate_spliced import simulate_eukaryote
-from genet5.tokens.files import make_tokenizer, save_tokenizer
+from genet5.simulate.eukaryote import simulate_eukaryote
+from genet5.simulate.prokaryote import simulate_bacterium
+from genet5.tokens.tokenizer_file import make_tokenizer, save_tokenizer
 
 TOKENIZERS: dict[PresetName, str] = {"nano": "kmer:6", "small": "kmer:6", "base": "kmer:5"}
 """What stands in for a preset's tokenizer; base's own BPE tokens add five bases each."""

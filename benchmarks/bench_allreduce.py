@@ -23,9 +23,9 @@ import torch
 import torch.distributed as dist
 
 from genet5.cli.parse import run
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.errors import ConfigError, RankError
-from genet5.train.dist import Ranks, distributed
+from genet5.train.distributed.processes import Ranks, distributed
 
 GB = 1e9
 

@@ -30,9 +30,9 @@ from torch.nn import functional as F
 from genet5.blocks.attention import alibi_slopes
 from genet5.blocks.windowed import attend_window, choose_backend, see
 from genet5.cli.parse import run
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.errors import ConfigError
-from genet5.train.dist import choose_device
+from genet5.train.distributed.processes import choose_device
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PEERS = ("dense", "dense with mask")

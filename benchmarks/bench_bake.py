@@ -26,7 +26,7 @@ import numpy as np
 from machine import ROOT, environment, result_path, run_measured
 
 from genet5.cli.parse import run
-from genet5.config.files import load_json, save_json
+from genet5.config.json_files import load_json, save_json
 from genet5.errors import ConfigError
 
 GENOMES = 4
@@ -119,18 +119,18 @@ def _bench(settings: BenchSettings) -> int:
 
 def _write_tokenizer(folder: Path) -> None:
     """Write the 6-mer tokenizer that all bakes use."""
-    from genet5.tokens.files import Tokenizer, save_tokenizer
     from genet5.tokens.sequence import KmerTokenizer
+    from genet5.tokens.tokenizer_file import Tokenizer, save_tokenizer
 
     save_tokenizer(Tokenizer(KmerTokenizer(6)), folder / "tokenizer.json")
 
 
 def _artificial(settings: BenchSettings, folder: Path) -> list[Load]:
-    from genet5.genome.fasta import write_fasta
-    from genet5.genome.gff3 import write_gff3
+    from genet5.genome.io.fasta import write_fasta
+    from genet5.genome.io.gff3 import write_gff3
     from genet5.genome.sequence import decode_bases
-    from genet5.genome.simulate import simulate_bacterium
-    from genet5.genome.simulate_spliced import simulate_eukaryote
+    from genet5.simulate.eukaryote import simulate_eukaryote
+    from genet5.simulate.prokaryote import simulate_bacterium
 
     loads = []
     for taxon, simulate in (("prokaryotes", simulate_bacterium), ("plants", simulate_eukaryote)):

@@ -31,7 +31,7 @@ from genet5.blocks.anchored import Reading, attend_anchored
 from genet5.blocks.attention import key_mask
 from genet5.blocks.perceiver import Compressor
 from genet5.cli.parse import run
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.config.model import ModelConfig, preset
 
 LENGTHS = {

@@ -34,17 +34,17 @@ from numpy.typing import NDArray
 from peer_seq2seq import PeerName, make_peer, peer_shape
 from torch import Tensor
 
-from genet5.annotate.decode import BasePointer, decode_windows
 from genet5.cli.parse import run
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.config.model import PresetName, preset
 from genet5.dataset.collate import make_inputs
 from genet5.dataset.windows import Window
+from genet5.decode.greedy import BasePointer, decode_windows
 from genet5.errors import ConfigError
-from genet5.model import Encoded, GeneT5, count_parameters
-from genet5.tokens.files import load_tokenizer
+from genet5.model.network import Encoded, GeneT5, count_parameters
 from genet5.tokens.grammar import Grammar, prokaryote_options
 from genet5.tokens.sequence import KmerTokenizer
+from genet5.tokens.tokenizer_file import load_tokenizer
 from genet5.tokens.vocabulary import StructureVocabulary
 
 SHIPPED = ROOT / "lib" / "genet5" / "models" / "nano"

@@ -27,12 +27,13 @@ from machine import ROOT, run_measured
 from safetensors import safe_open
 from torch import Tensor
 
+import dnabert2_files
+
 sys.path.insert(0, str(ROOT / "tests"))
 
-import dnabert2
 from genet5.blocks.encoder import Encoder
 from genet5.cli.parse import run
-from genet5.config.files import load_json, save_json, settings_from_dict
+from genet5.config.json_files import load_json, save_json, settings_from_dict
 from genet5.config.model import ModelConfig
 from genet5.errors import ConfigError
 
@@ -67,8 +68,8 @@ def _bench(settings: BenchSettings) -> int:
     out = settings.out or measure.result_path(device, "dnabert2")
     figures = {"what": "base made from a DNABERT-2 checkpoint", **measure.environment(device)}
     with tempfile.TemporaryDirectory(dir=settings.scratch) as scratch:
-        state = dnabert2.random_state(dnabert2.PUBLISHED)
-        source = dnabert2.write(Path(scratch) / "dnabert2", dnabert2.PUBLISHED, state)
+        state = dnabert2_files.random_state(dnabert2_files.PUBLISHED)
+        source = dnabert2_files.write(Path(scratch) / "dnabert2", dnabert2_files.PUBLISHED, state)
         shutil.copy(settings.tokenizer, source / "tokenizer.json")
         figures["init"] = _init(source, Path(scratch) / "base")
         figures["states"] = []
@@ -105,15 +106,15 @@ def _compare(
             encoder = _encoder(folder, config, window)
             half = window // 2 or None
             begin = time.perf_counter()
-            expected = dnabert2.states(state, dnabert2.PUBLISHED, ids, half)
+            expected = dnabert2_files.states(state, dnabert2_files.PUBLISHED, ids, half)
             middle = time.perf_counter()
             got = _encode(encoder, ids[None], [length])[0]
             end = time.perf_counter()
             # Two more rows in the batch: one full, one padded.
             batch = torch.stack((ids, ids.flip(0), ids))
             padded = _encode(encoder, batch, [length, length, length // 3])
-            short = dnabert2.states(state, dnabert2.PUBLISHED, ids[: length // 3], half)
-            truth = dnabert2.states(exact, dnabert2.PUBLISHED, ids, half)
+            short = dnabert2_files.states(state, dnabert2_files.PUBLISHED, ids[: length // 3], half)
+            truth = dnabert2_files.states(exact, dnabert2_files.PUBLISHED, ids, half)
             yield {
                 "tokens": length,
                 "window": window or "all",

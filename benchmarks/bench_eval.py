@@ -30,7 +30,7 @@ import numpy as np
 from machine import ROOT, Cost, environment, result_path, run_measured
 
 from genet5.cli.parse import run
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.errors import ConfigError
 
 Span = tuple[int, int]
@@ -54,7 +54,7 @@ _READ = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from genet5.genome.formats import open_annotation
+from genet5.genome.io.formats import open_annotation
 with open_annotation(Path(sys.argv[2])) as file:
     print(sum(len(file.read(name).genes) for name in file.contigs))
 """

@@ -38,7 +38,7 @@ from torch.utils.data import DataLoader
 
 from genet5.cli.parse import run
 from genet5.config.bake import BakeSettings
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.config.model import PresetName, preset
 from genet5.dataset.bake import bake
 from genet5.dataset.batch import Batch
@@ -49,10 +49,10 @@ from genet5.dataset.per_base import base_targets
 from genet5.dataset.plan import BatchLimits, plan_batches
 from genet5.dataset.windows import Window
 from genet5.errors import DataError
-from genet5.model import GeneT5
-from genet5.tokens.files import load_tokenizer
+from genet5.model.network import GeneT5
 from genet5.tokens.structure import decode_window
-from genet5.train.dist import Ranks
+from genet5.tokens.tokenizer_file import load_tokenizer
+from genet5.train.distributed.processes import Ranks
 from genet5.train.loss import LossWeights
 from genet5.train.objective import gene_objective, step_counts
 

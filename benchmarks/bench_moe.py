@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from genet5.blocks.moe import MixtureOfExperts
 from genet5.cli.parse import run
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 
 PEERS = ("eager", "grouped_mm")
 

@@ -30,7 +30,7 @@ from genet5.blocks.encoder import EncoderLayer
 from genet5.blocks.rope import rope_table
 from genet5.blocks.windowed import choose_backend, see
 from genet5.cli.parse import run
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.config.model import KeepName, preset
 
 VARIANTS: dict[str, tuple[KeepName | None, KeepName | None]] = {

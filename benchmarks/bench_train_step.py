@@ -3,7 +3,7 @@
 
 A step is the loop's own: the micro-batch moves to the device, forward, loss, backward, clipping, AdamW, the check for
 finite numbers. Micro-batches of artificial gene windows are made once and take turns. FLOPs are those that the
-mathematics needs (`genet5.train.flops`), padding left out, encoder and decoder apart; MFU relates them to the device's
+mathematics needs (`genet5.train.telemetry.flops`), padding left out, encoder and decoder apart; MFU relates them to the device's
 peak where that is known, and `of_matmul_pct` to the fastest large matrix product of the same run. A peer has as many
 weights as GeneT5 uses for a token (experts: the active ones) in layers of the same width, dense attention by SDPA, no
 dropout. --compile compiles our layers, --compile_peers theirs (minutes: each of their layers is compiled anew).
@@ -44,14 +44,14 @@ from train_step import (
 )
 
 from genet5.cli.parse import run
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.config.model import ModelConfig
 from genet5.dataset.batch import Batch
-from genet5.dataset.parcel import pack, unpack
+from genet5.dataset.flat_batch import pack, unpack
 from genet5.dataset.windows import Window
 from genet5.errors import ConfigError
-from genet5.model import GeneT5
-from genet5.train.meter import device_peak
+from genet5.model.network import GeneT5
+from genet5.train.telemetry.meter import device_peak
 
 CUDA_WINDOWS: dict[str, int | Literal["auto"]] = {
     "nano": 128,

@@ -14,7 +14,7 @@ import numpy as np
 from genet5.dataset.batch import Batch
 from genet5.dataset.collate import collate
 from genet5.dataset.windows import Window
-from genet5.genome.simulate import simulate_bacterium
+from genet5.simulate.prokaryote import simulate_bacterium
 from genet5.tokens.cut import GeneIndex
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.structure import encode_window

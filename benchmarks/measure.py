@@ -18,7 +18,7 @@ from typing import Any, Literal
 import machine
 import torch
 
-from genet5.train.dist import choose_device
+from genet5.train.distributed.processes import choose_device
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,13 +19,13 @@ from genet5.dataset.batch import Batch
 from genet5.dataset.collate import collate
 from genet5.dataset.sources import find_sources
 from genet5.dataset.windows import Window
-from genet5.genome.fasta import read_fasta, write_fasta
-from genet5.genome.formats import read_annotation
 from genet5.genome.gene import Gene
+from genet5.genome.io.fasta import read_fasta, write_fasta
+from genet5.genome.io.formats import read_annotation
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
 from genet5.tokens.cut import GeneIndex
-from genet5.tokens.files import Tokenizer
 from genet5.tokens.structure import encode_window
+from genet5.tokens.tokenizer_file import Tokenizer
 from genet5.tokens.window import WindowStructure
 
 Place = tuple[str, str, int, int, int, int, str]

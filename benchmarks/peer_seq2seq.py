@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from genet5.config.model import ModelConfig
 from genet5.dataset.batch import IGNORE, Batch
 from genet5.tokens.vocabulary import StructureVocabulary
-from genet5.train.flops import Flops, WindowSizes
+from genet5.train.telemetry.flops import Flops, WindowSizes
 
 PeerName = Literal["t5", "bart"]
 
@@ -118,7 +118,7 @@ def compile_layers(model: nn.Module) -> None:
 
 
 def peer_flops(name: PeerName, shape: PeerShape, windows: Sequence[WindowSizes]) -> Flops:
-    """Forward FLOPs without padding, counted by the same rules as `genet5.train.flops`."""
+    """Forward FLOPs without padding, counted by the same rules as `genet5.train.telemetry.flops`."""
     maps = 3 if name == "t5" else 2  # gated or plain feed-forward
     width, fed = shape.width, 2 * maps * shape.width * shape.ff_dim
     total = Flops()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The tables of docs/scaling.md: measured sweeps, and a model of memory and time on 1, 2, 8 and 64 GPUs.
 
-The model multiplies what is known (FLOPs of `genet5.train.flops`, weights, measured bytes of activations) by what is
+The model multiplies what is known (FLOPs of `genet5.train.telemetry.flops`, weights, measured bytes of activations) by what is
 assumed (`Machine`, `MFU`, `STATE`, all told on the page). It has no parameter that was fitted. --write puts the tables into the
 page, between its markers; a test holds that the page is what this script prints.
 
@@ -24,8 +24,8 @@ import torch
 from genet5.cli.parse import run
 from genet5.config.model import ModelConfig, preset
 from genet5.errors import FormatError
-from genet5.model import GeneT5
-from genet5.train.flops import WindowSizes, forward_flops, training_flops
+from genet5.model.network import GeneT5
+from genet5.train.telemetry.flops import WindowSizes, forward_flops, training_flops
 
 PAGE = machine.ROOT / "docs" / "scaling.md"
 SWEEP = machine.ROOT / "benchmarks" / "results" / "2026-11-21_cpu_scaling.json"

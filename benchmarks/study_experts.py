@@ -30,16 +30,16 @@ import torch
 
 from genet5.cli import bake, simulate
 from genet5.cli.parse import run
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.dataset.batch import Batch
 from genet5.dataset.loader import Loader
 from genet5.errors import GeneT5Error
-from genet5.model import GeneT5, count_parameters
-from genet5.tokens.files import Tokenizer, save_tokenizer
+from genet5.model.network import GeneT5, count_parameters
 from genet5.tokens.sequence import KmerTokenizer
+from genet5.tokens.tokenizer_file import Tokenizer, save_tokenizer
 from genet5.tokens.vocabulary import StructureVocabulary
-from genet5.train.dist import Ranks
+from genet5.train.distributed.processes import Ranks
 from genet5.train.experts import update_experts
 from genet5.train.loss import LossWeights
 from genet5.train.objective import gene_objective, step_counts

@@ -20,11 +20,11 @@ from live_bytes import LiveBytes
 from machine import work_ms
 from train_step import BenchSettings, ShapeName
 
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.config.model import ModelConfig
 from genet5.dataset.batch import Batch
-from genet5.model import GeneT5
-from genet5.train.dist import Ranks
+from genet5.model.network import GeneT5
+from genet5.train.distributed.processes import Ranks
 from genet5.train.loss import LossWeights
 from genet5.train.objective import gene_objective, step_counts
 

@@ -26,16 +26,22 @@ from genet5.config.model import (
 )
 from genet5.config.train import ComputeConfig, OptimConfig, TrainConfig
 from genet5.dataset.batch import Batch
-from genet5.model import GeneT5
-from genet5.train.dist import Ranks
-from genet5.train.flops import Flops, WindowSizes, batch_flops, forward_flops, training_flops
+from genet5.model.network import GeneT5
+from genet5.train.distributed.processes import Ranks
 from genet5.train.horizon import Horizon
-from genet5.train.logging import Metrics
 from genet5.train.loop import Trainer
 from genet5.train.loss import LossWeights
-from genet5.train.meter import window_sizes
 from genet5.train.objective import gene_objective
 from genet5.train.optim import build_optimizer
+from genet5.train.telemetry.flops import (
+    Flops,
+    WindowSizes,
+    batch_flops,
+    forward_flops,
+    training_flops,
+)
+from genet5.train.telemetry.meter import window_sizes
+from genet5.train.telemetry.run_log import Metrics
 
 ShapeName = Literal["nano", "small", "dense300m", "base"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from genet5.config.bake import BakeSettings
 from genet5.dataset.packed import PackedReader
 from genet5.dataset.windows import Window
-from genet5.genome.fasta import write_fasta
 from genet5.genome.gene import Gene
-from genet5.genome.gff3 import write_gff3
+from genet5.genome.io.fasta import write_fasta
+from genet5.genome.io.gff3 import write_gff3
 
 CODES = {"one": 11, "two": 4, "three": 11}
 """Genomes and their genetic codes."""

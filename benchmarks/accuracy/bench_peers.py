@@ -33,10 +33,10 @@ from report import Result, markdown, to_dict
 from testset import Case, Entry, Split, find_entries, load_case
 
 from genet5.cli.parse import run
-from genet5.config.files import save_json, settings_to_dict
+from genet5.config.json_files import save_json, settings_to_dict
 from genet5.errors import ConfigError, DataError
-from genet5.genome.files import atomic_writer
-from genet5.genome.formats import read_annotation
+from genet5.genome.io.files import atomic_writer
+from genet5.genome.io.formats import read_annotation
 from genet5.score.genes import score_genes
 
 log = logging.getLogger("genet5.bench_peers")

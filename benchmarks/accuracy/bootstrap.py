@@ -17,8 +17,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.genome.annotation import Annotation
 from genet5.genome.gene import Gene
+from genet5.genome.io.annotation import Annotation
 from genet5.score.genes import score_genes
 from genet5.score.levels import Level
 

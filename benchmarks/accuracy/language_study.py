@@ -18,9 +18,9 @@ from genet5.annotate.stitch import Joiner, restitch
 from genet5.annotate.windows import Axis, Window, is_blank, plan_axis
 from genet5.dataset.windows import tile
 from genet5.genome.extract import cds_bases, span_bases
-from genet5.genome.fasta import Contig, read_fasta
 from genet5.genome.gene import Gene, Transcript
-from genet5.genome.gff3 import read_gff3
+from genet5.genome.io.fasta import Contig, read_fasta
+from genet5.genome.io.gff3 import read_gff3
 from genet5.genome.sequence import decode_bases
 from genet5.tokens.cut import GeneIndex, shift_gene, wrapped_genes
 from genet5.tokens.legality import Breach, breaches

@@ -29,7 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 from language_study import SIZES_BP, measure
 
 from genet5.cli.parse import run
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]

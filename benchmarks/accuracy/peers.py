@@ -24,7 +24,7 @@ from machine import ROOT, Cost, run_measured
 from testset import Case, Entry
 
 from genet5.annotate.settings import find_model
-from genet5.config.files import load_json, save_json, settings_from_dict
+from genet5.config.json_files import load_json, save_json, settings_from_dict
 from genet5.errors import ConfigError
 
 Tool = Literal["pyrodigal", "augustus", "genet5"]

@@ -50,14 +50,14 @@ def _study(settings: StudySettings) -> int:
     import numpy as np
     import torch
 
-    from genet5.annotate.path import PathWeights, best_paths
     from genet5.annotate.settings import load_settings
     from genet5.dataset.collate import make_inputs
-    from genet5.genome.fasta import read_fasta
-    from genet5.genome.formats import read_annotation
-    from genet5.model import GeneT5
+    from genet5.decode.best_path import PathWeights, best_paths
+    from genet5.genome.io.fasta import read_fasta
+    from genet5.genome.io.formats import read_annotation
+    from genet5.model.network import GeneT5
     from genet5.tokens.cut import GeneIndex
-    from genet5.tokens.files import load_tokenizer
+    from genet5.tokens.tokenizer_file import load_tokenizer
 
     model, tokenizer = GeneT5.from_pretrained(settings.model).eval(), load_tokenizer(settings.model)
     known = load_settings(settings.model, model.config.max_window_bp)

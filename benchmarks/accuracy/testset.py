@@ -20,10 +20,10 @@ import numpy as np
 
 from genet5.dataset.sources import SplitTable, read_split_table
 from genet5.errors import DataError
-from genet5.genome.annotation import Annotation
-from genet5.genome.fasta import Contig, read_fasta, write_fasta
-from genet5.genome.formats import read_annotation
 from genet5.genome.gene import Gene
+from genet5.genome.io.annotation import Annotation
+from genet5.genome.io.fasta import Contig, read_fasta, write_fasta
+from genet5.genome.io.formats import read_annotation
 from genet5.genome.sequence import decode_bases
 
 Split = Literal["test", "valid"]

@@ -25,7 +25,7 @@ import sys
 sys.path[:0] = ["lib", "benchmarks/accuracy"]
 from testset import contigs_of, find_entries
 
-from genet5.genome.fasta import write_fasta
+from genet5.genome.io.fasta import write_fasta
 from genet5.genome.sequence import decode_bases
 
 data, out = map(pathlib.Path, sys.argv[1:])

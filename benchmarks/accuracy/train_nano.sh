@@ -23,7 +23,7 @@ import sys
 sys.path.insert(0, "lib")
 import torch
 
-from genet5.model import GeneT5
+from genet5.model.network import GeneT5
 
 work = pathlib.Path(sys.argv[1])
 GeneT5.from_pretrained(work / "run").save_pretrained(work / "nano", dtype=torch.float16)

@@ -1,9 +1,11 @@
 """How far a long task is: a bar on a terminal, a line now and then elsewhere; both on stderr.
 
+`TaskProgress` is what the others have in common; `CountProgress` counts things, `BaseProgress` bases, `DownloadProgress`
+bytes.
+
 Example:
-    class Counter(TaskProgress):
-        def at(self, done: int, total: int) -> None:
-            self._show(done, total, f"{done} of {total}")
+    >>> with CountProgress("windows") as progress:
+    ...     progress.show("baking", 3, 10)
 """
 
 from __future__ import annotations
@@ -15,7 +17,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 log = logging.getLogger(__name__)
 
@@ -68,3 +80,60 @@ class TaskProgress:
         elif time.monotonic() - self._last > _LINE_EVERY_S:
             self._last = time.monotonic()
             log.info("%s", line)
+
+
+class CountProgress(TaskProgress):
+    """Counts what is done of a stage; a context manager.
+
+    Args:
+        unit: What is counted, as a plural.
+    """
+
+    def __init__(self, unit: str) -> None:
+        super().__init__("", MofNCompleteColumn())
+        self._unit = unit
+
+    def show(self, stage: str, done: int, total: int) -> None:
+        """Tell that `done` of the stage's `total` are done."""
+        line = f"{stage} | {done:,}/{total:,} {self._unit} ({100 * done / total:.1f}%)"
+        self._show(done, total, line, description=stage)
+
+
+class BaseProgress(TaskProgress):
+    """Counts bases done; a context manager."""
+
+    def __init__(self, total_bp: int) -> None:
+        self._total = max(total_bp, 1)
+        rate = TextColumn("{task.fields[rate]}")
+        super().__init__("annotate", TaskProgressColumn(), rate, total=self._total, rate="")
+        self.done_bp = 0
+        self._started = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self._started
+
+    def add(self, bases: int) -> None:
+        """Count bases."""
+        self.done_bp += bases
+        rate = self.done_bp / max(self.elapsed_s, 1e-9)
+        minutes, seconds = divmod(int((self._total - self.done_bp) / max(rate, 1e-9)), 60)
+        line = (
+            f"{self.done_bp / 1e6:.1f} of {self._total / 1e6:.1f} Mbp ({100 * self.done_bp / self._total:.0f}%)"
+            f" | {rate / 1000:.1f} kbp/s | eta {minutes}m{seconds:02d}s"
+        )
+        self._show(self.done_bp, self._total, line, rate=f"{rate / 1000:.1f} kbp/s")
+
+
+class DownloadProgress(TaskProgress):
+    """Shows one download; a context manager, and a `Meter`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, DownloadColumn(), TransferSpeedColumn())
+        self._name = name
+
+    def at(self, done: int, total: int | None) -> None:
+        """So many bytes are there."""
+        of = f" of {total / 1e6:.1f}" if total else ""
+        self._show(done, total, f"{self._name}: {done / 1e6:.1f}{of} MB")

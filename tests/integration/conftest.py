@@ -10,13 +10,13 @@ import pytest
 from genet5.config.bake import BakeSettings
 from genet5.config.model import preset
 from genet5.dataset.bake import bake
-from genet5.genome.fasta import write_fasta
-from genet5.genome.gff3 import write_gff3
+from genet5.genome.io.fasta import write_fasta
+from genet5.genome.io.gff3 import write_gff3
 from genet5.genome.sequence import decode_bases
-from genet5.genome.simulate import simulate_bacterium
-from genet5.model import GeneT5
-from genet5.tokens.files import Tokenizer, save_tokenizer
+from genet5.model.network import GeneT5
+from genet5.simulate.prokaryote import simulate_bacterium
 from genet5.tokens.sequence import KmerTokenizer
+from genet5.tokens.tokenizer_file import Tokenizer, save_tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 from genet5.annotate import genome as driver
-from genet5.annotate.decode import DecodedWindow
-from genet5.annotate.pieces import Evidence
 from genet5.annotate.settings import AnnotateSettings, GrammarSettings, save_settings
 from genet5.cli.annotate import main
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
+from genet5.decode.evidence import Evidence
+from genet5.decode.greedy import DecodedWindow
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
-from genet5.genome.fasta import Contig, read_fasta, write_fasta
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.genome.gff3 import read_gff3
+from genet5.genome.io.fasta import Contig, read_fasta, write_fasta
+from genet5.genome.io.gff3 import read_gff3
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
-from genet5.genome.simulate import simulate_bacterium
+from genet5.simulate.prokaryote import simulate_bacterium
 from genet5.tokens.cut import GeneIndex, shift_gene, wrapped_genes
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.vocabulary import StructureVocabulary
@@ -32,8 +32,8 @@ def save_model(folder: Path, settings: AnnotateSettings | None = None) -> Path:
     """Write a tiny random model."""
     import torch
 
-    from genet5.model import GeneT5
-    from genet5.tokens.files import Tokenizer, save_tokenizer
+    from genet5.model.network import GeneT5
+    from genet5.tokens.tokenizer_file import Tokenizer, save_tokenizer
 
     tokenizer = Tokenizer(KmerTokenizer(4))
     config = ModelConfig(
@@ -70,7 +70,7 @@ def _talkative() -> Iterator[None]:
     """Models write genes rather than end windows or cut genes: random weights find few otherwise."""
     import torch
 
-    from genet5.model import GeneT5
+    from genet5.model.network import GeneT5
 
     plain = GeneT5.token_logits
     bias = torch.zeros(len(StructureVocabulary()))

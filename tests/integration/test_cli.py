@@ -114,9 +114,9 @@ def test_executables_hold_no_logic(root: Path, folder: str) -> None:
 
 def test_simulate_writes_a_genome_that_our_readers_take(root: Path, tmp_path: Path) -> None:
     from genet5.cli.simulate import main
-    from genet5.genome.fasta import read_fasta
-    from genet5.genome.gff3 import read_gff3
-    from genet5.genome.simulate import simulate_bacterium
+    from genet5.genome.io.fasta import read_fasta
+    from genet5.genome.io.gff3 import read_gff3
+    from genet5.simulate.prokaryote import simulate_bacterium
 
     out = tmp_path / "genome"
     words = [

@@ -7,8 +7,8 @@ import torch
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.dataset.collate import collate
 from genet5.dataset.windows import Window
-from genet5.genome.simulate import simulate_bacterium
-from genet5.model import GeneT5
+from genet5.model.network import GeneT5
+from genet5.simulate.prokaryote import simulate_bacterium
 from genet5.tokens.cut import GeneIndex
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.structure import encode_window

@@ -15,7 +15,7 @@ import pytest
 from safetensors.torch import load_file
 
 from genet5.cli import finet
-from genet5.model import GeneT5
+from genet5.model.network import GeneT5
 
 STEPS = 8
 PATIENCE_S = 240.0

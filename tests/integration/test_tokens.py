@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from genet5.cli import main
 from genet5.dataset.packed import PackedReader
-from genet5.model import GeneT5
-from genet5.tokens.files import load_tokenizer
+from genet5.model.network import GeneT5
+from genet5.tokens.tokenizer_file import load_tokenizer
 from genet5.tokens.vocabulary import DEFAULT_GENE_TYPES
 
 SETTINGS = [

@@ -6,8 +6,7 @@ import logging
 import sys
 
 from genet5 import progress
-from genet5.annotate.progress import BaseProgress
-from genet5.fetch.progress import DownloadProgress
+from genet5.progress import BaseProgress, DownloadProgress
 
 
 def test_lines_come_no_more_often_than_their_interval(monkeypatch, caplog) -> None:

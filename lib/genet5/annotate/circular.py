@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from genet5.genome.fasta import Contig
+from genet5.genome.io.fasta import Contig
 
 ALL, AUTO, NONE = "all", "auto", "none"
 WORDS = (ALL, AUTO, NONE)

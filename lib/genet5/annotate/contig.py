@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from genet5.annotate.check import first_codon, is_legal
 from genet5.annotate.choose import are_compatible, choose_calls
+from genet5.annotate.gene_score import feature_table, gene_log_odds, probability
 from genet5.annotate.merge import Call, Merger
 from genet5.annotate.pieces import Piece
-from genet5.annotate.score import feature_table, gene_log_odds, probability
 from genet5.annotate.settings import AnnotateSettings
 from genet5.annotate.stitch import Joiner
 from genet5.annotate.windows import Axis, Window, is_blank
-from genet5.genome.fasta import Contig
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from genet5.genome.io.fasta import Contig
 from genet5.genome.sequence import Bases
 from genet5.tokens.grammar import GrammarOptions
 

@@ -23,28 +23,28 @@ import torch
 
 from genet5.annotate.circular import WORDS, is_circular
 from genet5.annotate.contig import ContigRun, Selection, gene_of, legal_calls, select_calls
-from genet5.annotate.decode import DecodedWindow, decode_windows
 from genet5.annotate.journal import Journal, file_stamp, run_key
 from genet5.annotate.pieces import Piece, mirror, piece_of
-from genet5.annotate.progress import BaseProgress
 from genet5.annotate.settings import AnnotateSettings, find_model, load_settings
 from genet5.annotate.windows import Window, plan_axis
 from genet5.config.annotate import AnnotateConfig
-from genet5.config.files import load_json, settings_from_dict, settings_to_dict
+from genet5.config.json_files import load_json, settings_from_dict, settings_to_dict
 from genet5.config.model import ModelConfig
+from genet5.decode.greedy import DecodedWindow, decode_windows
 from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import cds_records, protein_records
-from genet5.genome.fasta import Contig, read_fasta, write_fasta
-from genet5.genome.files import atomic_writer
 from genet5.genome.gene import Gene
-from genet5.genome.gff3 import write_gff3
+from genet5.genome.io.fasta import Contig, read_fasta, write_fasta
+from genet5.genome.io.files import atomic_writer
+from genet5.genome.io.gff3 import write_gff3
 from genet5.genome.sequence import Bases, reverse_complement
-from genet5.model import GeneT5
-from genet5.resize import require_fit
-from genet5.tokens.files import Tokenizer, load_tokenizer
+from genet5.model.files import CONFIG_FILE, WEIGHTS_FILE
+from genet5.model.network import GeneT5
+from genet5.model.resize import require_fit
+from genet5.progress import BaseProgress
 from genet5.tokens.grammar import GrammarOptions
-from genet5.weights import CONFIG_FILE, WEIGHTS_FILE
+from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from genet5.annotate.pieces import Evidence, Piece, Stretch, coding_bases
+from genet5.annotate.pieces import Piece, Stretch, coding_bases
 from genet5.annotate.stitch import Candidate
 from genet5.annotate.windows import Axis, Window
+from genet5.decode.evidence import Evidence
 
 FULL_WEIGHT_BP = 1000
 """A window counts fully for what is this far from its edges."""

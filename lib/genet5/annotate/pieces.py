@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from genet5.annotate.windows import Window
+from genet5.decode.evidence import Evidence
 from genet5.tokens.window import Kind, WindowGene
-
-NAN = math.nan
 
 
 class Stretch(NamedTuple):
@@ -24,49 +23,6 @@ class Stretch(NamedTuple):
     kind: Kind
     start: int
     end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """How sure the model was of a piece; log-probabilities are those without the grammar's mask.
-
-    Sums over bases and splice sites cover the piece's share only (its core where it is cut), so that those of joined
-    pieces add up. NaN: the piece does not show that end.
-    """
-
-    type_logp: float = 0.0
-    """Log-probability of gene type and strand."""
-    start_logp: float = NAN
-    """Log-probability of the position of the 5' end."""
-    stop_logp: float = NAN
-    """Log-probability of the position of the 3' end."""
-    splice_logp: float = 0.0
-    """Sum over the positions of splice sites."""
-    splices: int = 0
-    state: float = 0.0
-    """Sum over coding bases of the logit of the expected codon position."""
-    coding: int = 0
-    start_boundary: float = NAN
-    """Boundary logit at the 5' end."""
-    stop_boundary: float = NAN
-    """Boundary logit at the 3' end."""
-    splice_boundary: float = 0.0
-    """Sum of boundary logits over splice sites."""
-
-    def joined(self, other: Evidence) -> Evidence:
-        """Return the evidence of a gene whose two pieces say this."""
-        return Evidence(
-            min(self.type_logp, other.type_logp),
-            _known(self.start_logp, other.start_logp),
-            _known(self.stop_logp, other.stop_logp),
-            self.splice_logp + other.splice_logp,
-            self.splices + other.splices,
-            self.state + other.state,
-            self.coding + other.coding,
-            _known(self.start_boundary, other.start_boundary),
-            _known(self.stop_boundary, other.stop_boundary),
-            self.splice_boundary + other.splice_boundary,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +38,7 @@ class Piece:
     cut_right: bool = False
     frame: int | None = None
     """Codon position of the leftmost coding base at or right of the window's left edge; None unless cut there."""
-    evidence: Evidence = Evidence()
+    evidence: Evidence = field(default_factory=Evidence)
     starts: tuple[tuple[int, float], ...] = ()
     """Bases that may be the 5' end instead, each with its probability given the rest; the chosen one is among them."""
     decoded: bool = True
@@ -227,11 +183,7 @@ def piece_from_json(window: int, values: Sequence[Any]) -> Piece:
         cut_left,
         cut_right,
         frame,
-        Evidence(*[NAN if x is None else x for x in numbers]),  # type: ignore[arg-type]
+        Evidence(*[math.nan if x is None else x for x in numbers]),  # type: ignore[arg-type]
         tuple((base, probability) for base, probability in starts),
         decoded,
     )
-
-
-def _known(first: float, second: float) -> float:
-    return second if math.isnan(first) else first

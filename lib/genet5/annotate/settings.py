@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from genet5.annotate.choose import OverlapRule
-from genet5.annotate.score import Scoring
-from genet5.config.files import load_json, save_json, settings_from_dict, settings_to_dict
+from genet5.annotate.gene_score import Scoring
+from genet5.config.json_files import load_json, save_json, settings_from_dict, settings_to_dict
 from genet5.dataset.packed import PackedReader
 from genet5.errors import CheckpointError, FormatError
 from genet5.tokens.grammar import GrammarOptions

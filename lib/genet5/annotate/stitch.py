@@ -19,8 +19,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from genet5.annotate.pieces import Evidence, Piece, Stretch, clip, merge_touching, piece_of
+from genet5.annotate.pieces import Piece, Stretch, clip, merge_touching, piece_of
 from genet5.annotate.windows import Axis, Window
+from genet5.decode.evidence import Evidence
 from genet5.tokens.window import WindowGene
 
 _MAX_CHAINS = 4

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _append_tokens(settings: AppendTokensSettings) -> int:
-    from genet5.tokens.files import FILE_NAME, load_tokenizer, save_tokenizer
+    from genet5.tokens.tokenizer_file import FILE_NAME, load_tokenizer, save_tokenizer
 
     old = load_tokenizer(settings.tokenizer)
     new, counts = appended(old, settings.types)

@@ -49,7 +49,7 @@ def _say(line: str = "") -> None:
 
 def _print_plan(settings: BakeSettings) -> None:
     from genet5.dataset.bake import plan_bake
-    from genet5.tokens.files import load_tokenizer
+    from genet5.tokens.tokenizer_file import load_tokenizer
 
     assert settings.tokenizer is not None  # the settings' own check
     plan = plan_bake(settings, load_tokenizer(settings.tokenizer))

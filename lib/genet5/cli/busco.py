@@ -9,10 +9,10 @@ from functools import partial
 
 from genet5.cli.parse import run
 from genet5.config.busco import BuscoSettings
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.errors import DataError
 from genet5.genome.codes import genetic_code
-from genet5.genome.formats import read_annotation
+from genet5.genome.io.formats import read_annotation
 from genet5.score.busco import Lineage
 from genet5.score.busco_search import choose_scorer, extract_proteins, run_busco
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _score(settings: BuscoSettings) -> int:
-    from genet5.cli.progress import CountProgress
+    from genet5.progress import CountProgress
 
     choose_scorer(settings.scorer)  # fail before the work
     genetic_code(settings.genetic_code)

@@ -12,9 +12,9 @@ from genet5.config.convert import ConvertSettings
 from genet5.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from genet5.genome.annotation import Annotation
-    from genet5.genome.fasta import Contig
-    from genet5.genome.formats import Format
+    from genet5.genome.io.annotation import Annotation
+    from genet5.genome.io.fasta import Contig
+    from genet5.genome.io.formats import Format
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _convert(settings: ConvertSettings) -> int:
     from genet5.genome.codes import genetic_code
-    from genet5.genome.fasta import read_fasta
-    from genet5.genome.files import atomic_writer
-    from genet5.genome.formats import read_annotation
-    from genet5.genome.genbank_write import write_genbank
-    from genet5.genome.gff3 import write_gff3
-    from genet5.genome.gtf_write import write_gtf
+    from genet5.genome.io.fasta import read_fasta
+    from genet5.genome.io.files import atomic_writer
+    from genet5.genome.io.formats import read_annotation
+    from genet5.genome.io.genbank_write import write_genbank
+    from genet5.genome.io.gff3 import write_gff3
+    from genet5.genome.io.gtf_write import write_gtf
 
     kind = _format(settings)
     genetic_code(settings.genetic_code)
@@ -60,7 +60,7 @@ def _convert(settings: ConvertSettings) -> int:
 
 
 def _format(settings: ConvertSettings) -> Format:
-    from genet5.genome.formats import format_of_name
+    from genet5.genome.io.formats import format_of_name
 
     found = format_of_name(settings.out) if settings.format == "auto" else settings.format
     if found is None:

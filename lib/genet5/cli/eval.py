@@ -10,10 +10,10 @@ from contextlib import ExitStack
 
 from genet5.cli.parse import run
 from genet5.config.eval import EvalSettings
-from genet5.config.files import save_json
-from genet5.genome.annotation import AnnotationFile, without_garbage_collection
-from genet5.genome.files import atomic_writer
-from genet5.genome.formats import open_annotation
+from genet5.config.json_files import save_json
+from genet5.genome.io.annotation import AnnotationFile, without_garbage_collection
+from genet5.genome.io.files import atomic_writer
+from genet5.genome.io.formats import open_annotation
 from genet5.score.genes import GeneScorer
 from genet5.score.levels import Scores
 from genet5.score.plot import plot_html, plot_svg

@@ -22,14 +22,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train; return 130 when a signal ended the run early."""
     code = run(_finet, TrainConfig, argv, name="finet", description=DESCRIPTION)
     if code and "torch" in sys.modules:  # wrong usage is told without it
-        from genet5.train.dist import abandon
+        from genet5.train.distributed.processes import abandon
 
         abandon(code)
     return code
 
 
 def _finet(config: TrainConfig) -> int:
-    from genet5.train.dist import choose_device, distributed
+    from genet5.train.distributed.processes import choose_device, distributed
     from genet5.train.mxfp8 import require_mxfp8
     from genet5.train.optim import adamw_8bit
     from genet5.train.run import describe, finetune
@@ -52,9 +52,9 @@ def _finet(config: TrainConfig) -> int:
 def _write_annotate_settings(config: TrainConfig) -> None:
     """Give the result an annotate.json: that of BASE if its genes are of the training file's kind, or a new one."""
     from genet5.annotate.settings import FILE_NAME, load_settings, save_settings, settings_for
-    from genet5.config.files import load_json, settings_from_dict
+    from genet5.config.json_files import load_json, settings_from_dict
     from genet5.config.model import ModelConfig
-    from genet5.weights import CONFIG_FILE
+    from genet5.model.files import CONFIG_FILE
 
     if (config.out / FILE_NAME).exists() or not (config.out / CONFIG_FILE).exists():
         return
@@ -74,12 +74,12 @@ def gene_judge(config: TrainConfig) -> Callable[[Any], dict[str, float]]:
     The windows are spread evenly over the file. "gene_f1" counts genes that are right in every position, "stop_f1"
     those whose 3' end is.
     """
-    from genet5.annotate.decode import decode_windows
     from genet5.annotate.settings import settings_for
     from genet5.config.bake import LONGEST_WINDOW_BP
     from genet5.dataset.packed import PackedReader
-    from genet5.tokens.files import load_tokenizer
+    from genet5.decode.greedy import decode_windows
     from genet5.tokens.structure import decode_window
+    from genet5.tokens.tokenizer_file import load_tokenizer
 
     reader, tokenizer = PackedReader(config.val), load_tokenizer(config.base)
     rows = range(0, len(reader), max(1, len(reader) // config.validation.eval_windows))

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fit(settings: FitSettings) -> int:
-    from genet5.annotate.fit import fit_model
+    from genet5.annotate.calibrate import fit_model
 
     fit_model(settings)
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from genet5.config.gene_types import GeneTypeSettings
 
 if TYPE_CHECKING:
-    from genet5.tokens.files import Tokenizer
+    from genet5.tokens.tokenizer_file import Tokenizer
 
 
 def appended(tokenizer: Tokenizer, settings: GeneTypeSettings) -> tuple[Tokenizer, Counter[str]]:
@@ -31,7 +31,7 @@ def appended(tokenizer: Tokenizer, settings: GeneTypeSettings) -> tuple[Tokenize
 
 def file_to_write(out: Path) -> Path:
     """Return OUT if it names a file (it is one, or ends in .json), else tokenizer.json in the folder OUT."""
-    from genet5.tokens.files import FILE_NAME
+    from genet5.tokens.tokenizer_file import FILE_NAME
 
     is_file = out.is_file() or (out.suffix == ".json" and not out.is_dir())
     return out if is_file else out / FILE_NAME

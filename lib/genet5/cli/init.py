@@ -12,10 +12,10 @@ from genet5.config.init import InitSettings
 from genet5.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
-    from genet5.hub import Dnabert2
-    from genet5.model import GeneT5
-    from genet5.tokens.files import Tokenizer
+    from genet5.model.dnabert2 import Dnabert2
+    from genet5.model.network import GeneT5
     from genet5.tokens.sequence import SequenceTokenizer
+    from genet5.tokens.tokenizer_file import Tokenizer
 
 _ORIGINS = ("imported", "copied", "initialised")
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _init(settings: InitSettings) -> int:
-    from genet5.tokens.files import make_tokenizer, save_tokenizer
+    from genet5.tokens.tokenizer_file import make_tokenizer, save_tokenizer
 
     _refuse_to_overwrite(settings)
     config = settings.model_config()
@@ -40,8 +40,8 @@ def _init(settings: InitSettings) -> int:
 
     import torch
 
-    from genet5.hub import import_dnabert2, read_dnabert2
-    from genet5.model import GeneT5
+    from genet5.model.dnabert2 import import_dnabert2, read_dnabert2
+    from genet5.model.network import GeneT5
 
     checkpoint = None
     if settings.dnabert_path is not None:
@@ -74,7 +74,7 @@ def _init(settings: InitSettings) -> int:
 
 def _print_table(model: GeneT5, origins: Mapping[str, str]) -> None:
     """Parameters of each part, and where they come from if not all are drawn."""
-    from genet5.model import count_parameters
+    from genet5.model.network import count_parameters
 
     shown = _ORIGINS if origins else ()
     header = "".join(f"{origin:>15}" for origin in shown)
@@ -105,7 +105,7 @@ def _refuse_to_overwrite(settings: InitSettings) -> None:
 
 
 def _tokenizer_of(checkpoint: Dnabert2) -> Tokenizer:
-    from genet5.tokens.files import make_tokenizer
+    from genet5.tokens.tokenizer_file import make_tokenizer
 
     if checkpoint.tokenizer_file is None:
         raise CheckpointError(

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _init_tokens(settings: InitTokensSettings) -> int:
-    from genet5.tokens.files import make_tokenizer, save_tokenizer
+    from genet5.tokens.tokenizer_file import make_tokenizer, save_tokenizer
 
     out = file_to_write(settings.out)
     _refuse_to_overwrite(out, overwrite=settings.overwrite)

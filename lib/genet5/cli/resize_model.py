@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _resize(settings: ResizeSettings) -> int:
-    from genet5.resize import resize_model
-    from genet5.tokens.files import load_tokenizer
+    from genet5.model.resize import resize_model
+    from genet5.tokens.tokenizer_file import load_tokenizer
 
     tokenizer = None if settings.tokenizer is None else load_tokenizer(settings.tokenizer)
     added = resize_model(settings.model, settings.out, tokenizer, overwrite=settings.overwrite)

@@ -11,8 +11,8 @@ from genet5.config.simulate import SimulateSettings
 from genet5.errors import ConfigError
 
 if TYPE_CHECKING:
-    from genet5.genome.fasta import Contig
     from genet5.genome.gene import Gene
+    from genet5.genome.io.fasta import Contig
 
 GENOME, ANNOTATION = "genome.fa", "annotation.gff3"
 
@@ -32,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _simulate(settings: SimulateSettings) -> int:
-    from genet5.genome.fasta import write_fasta
-    from genet5.genome.files import atomic_writer
-    from genet5.genome.gff3 import write_gff3
+    from genet5.genome.io.fasta import write_fasta
+    from genet5.genome.io.files import atomic_writer
+    from genet5.genome.io.gff3 import write_gff3
     from genet5.genome.sequence import decode_bases
 
     _refuse_to_overwrite(settings)
@@ -51,8 +51,8 @@ def _simulate(settings: SimulateSettings) -> int:
 
 def _genome(settings: SimulateSettings) -> tuple[list[Contig], tuple[Gene, ...]]:
     """Contigs and genes; settings that are None are left to the simulation."""
-    from genet5.genome.simulate import simulate_bacterium
-    from genet5.genome.simulate_spliced import simulate_eukaryote
+    from genet5.simulate.eukaryote import simulate_eukaryote
+    from genet5.simulate.prokaryote import simulate_bacterium
 
     shared = {"gc": settings.gc, "code": settings.genetic_code}
     if not settings.eukaryote:

@@ -21,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _subset(settings: SubsetSettings) -> int:
-    from genet5.cli.progress import CountProgress
     from genet5.dataset.subset import subset_packed
+    from genet5.progress import CountProgress
 
     with CountProgress("rows") as progress:
         header = subset_packed(

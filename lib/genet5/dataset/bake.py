@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from genet5.config.bake import BakeSettings
-from genet5.config.files import save_json, settings_to_dict
+from genet5.config.json_files import save_json, settings_to_dict
 from genet5.dataset.bake_genome import bake_genome
 from genet5.dataset.gather import gather, packed_files
 from genet5.dataset.genome_task import SPLITS, GenomeResult, GenomeTask
@@ -46,8 +46,8 @@ from genet5.dataset.sources import (
 from genet5.dataset.spills import FOLDER_NAME, partial_folder
 from genet5.dataset.targets import count_targets
 from genet5.errors import ConfigError, DataError
-from genet5.genome.fasta import read_fasta
-from genet5.tokens.files import Tokenizer, load_tokenizer
+from genet5.genome.io.fasta import read_fasta
+from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer
 
 REPORT_NAME = "bake_report.json"
 

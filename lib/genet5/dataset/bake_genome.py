@@ -26,9 +26,9 @@ from genet5.dataset.sources import Split
 from genet5.dataset.spills import load_finished, save_finished, spill_path
 from genet5.dataset.targets import ContigGenes, sort_genes
 from genet5.dataset.windows import Window, reverse_stretches
-from genet5.genome.fasta import read_fasta
-from genet5.genome.formats import read_annotation
 from genet5.genome.gene import Gene
+from genet5.genome.io.fasta import read_fasta
+from genet5.genome.io.formats import read_annotation
 from genet5.genome.sequence import Bases, reverse_complement
 from genet5.tokens.replay import legal_weights
 from genet5.tokens.rules import GrammarOptions, prokaryote_options

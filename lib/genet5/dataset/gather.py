@@ -23,7 +23,7 @@ from genet5.dataset.packed import Header, PackedReader, PackedWriter, combine_di
 from genet5.dataset.plan import BatchLimits, pack, padding_share, plan_batches
 from genet5.dataset.shards import index_name, shard_name, write_index
 from genet5.dataset.sources import Split
-from genet5.tokens.files import Tokenizer, tokenizer_hash
+from genet5.tokens.tokenizer_file import Tokenizer, tokenizer_hash
 
 Rows = list[list[int]]
 """Of each row the numbers of its windows, counted over all genomes."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from genet5.dataset.sources import find_genomes
-from genet5.genome.formats import read_annotation
+from genet5.genome.io.formats import read_annotation
 from genet5.tokens.cut import target_type
 from genet5.tokens.vocabulary import StructureVocabulary
 

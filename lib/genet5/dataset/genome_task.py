@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from genet5.config.bake import TAXON_GENES, TAXON_WINDOWS_BP, TILE_BP, BakeSettings
-from genet5.config.files import settings_to_dict
+from genet5.config.json_files import settings_to_dict
 from genet5.dataset.sources import Source, Split
 from genet5.dataset.windows import Window
-from genet5.tokens.files import Tokenizer
+from genet5.tokens.tokenizer_file import Tokenizer
 
 SPLITS: tuple[Split, ...] = ("training", "validation")
 PROKARYOTES = "prokaryotes"

@@ -28,8 +28,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from genet5.dataset.batch import Batch
 from genet5.dataset.collate import collate, silence
+from genet5.dataset.flat_batch import pack, unpack
 from genet5.dataset.packed import Header, PackedReader
-from genet5.dataset.parcel import pack, unpack
 from genet5.dataset.plan import BatchLimits, MicroBatch, over_budget, padding_share, plan_batches
 from genet5.errors import CheckpointError, DataError
 

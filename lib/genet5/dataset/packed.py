@@ -29,11 +29,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from genet5.config.files import settings_from_dict
+from genet5.config.json_files import settings_from_dict
 from genet5.dataset.shards import is_index, read_index
 from genet5.dataset.windows import Window
 from genet5.errors import DataError, FormatError
-from genet5.genome.files import atomic_writer
+from genet5.genome.io.files import atomic_writer
 from genet5.tokens.vocabulary import DEFAULT_GENE_TYPES, StructureVocabulary
 
 FORMAT = 1

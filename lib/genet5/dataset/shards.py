@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genet5.config.files import load_json, save_json, settings_from_dict
+from genet5.config.json_files import load_json, save_json, settings_from_dict
 from genet5.errors import FormatError
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import Literal
 
 from genet5.config.bake import BakeSettings
 from genet5.errors import ConfigError, DataError
-from genet5.genome.files import open_text
+from genet5.genome.io.files import open_text
 from genet5.tokens.vocabulary import TAXA
 
 Split = Literal["training", "validation"]

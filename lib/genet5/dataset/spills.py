@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from genet5 import __version__
-from genet5.config.files import load_json, save_json
+from genet5.config.json_files import load_json, save_json
 from genet5.dataset.genome_task import SPLITS, GenomeResult, GenomeTask, content_settings
 from genet5.dataset.packed import PackedReader, combine_digests
 from genet5.dataset.sources import Split
 from genet5.errors import ConfigError, DataError, FormatError
-from genet5.tokens.files import tokenizer_hash
+from genet5.tokens.tokenizer_file import tokenizer_hash
 
 log = logging.getLogger(__name__)
 

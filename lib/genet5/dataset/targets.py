@@ -22,9 +22,9 @@ from genet5.config.bake import BakeSettings
 from genet5.dataset.genome_task import PROKARYOTES, GenomeResult, GenomeTask
 from genet5.dataset.windows import NO_STRETCHES
 from genet5.errors import DataError
-from genet5.genome.annotation import Annotation
-from genet5.genome.formats import read_annotation
 from genet5.genome.gene import Gene
+from genet5.genome.io.annotation import Annotation
+from genet5.genome.io.formats import read_annotation
 from genet5.tokens.cut import GeneIndex, wrapped_genes
 
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from genet5 import __version__
 from genet5.config.fetch import FetchSettings
 from genet5.fetch.client import Client, disk_error
+from genet5.fetch.download import AssemblyFiles, write_record
 from genet5.fetch.entrez import Assembly, Eutils, Organism, Record
-from genet5.fetch.files import AssemblyFiles, write_record
 from genet5.fetch.folder import (
     ANNOTATION,
     GENOME,

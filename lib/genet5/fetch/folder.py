@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from genet5.config.files import load_json, save_json
+from genet5.config.json_files import load_json, save_json
 from genet5.errors import DataError
 
 GENOME, ANNOTATION, PROVENANCE = "genome.fa.gz", "annotation.gff3.gz", "provenance.json"

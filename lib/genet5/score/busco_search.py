@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from genet5.errors import DataError, ExternalToolError, FormatError
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
-from genet5.genome.fasta import read_fasta, write_fasta
 from genet5.genome.gene import Gene
+from genet5.genome.io.fasta import read_fasta, write_fasta
 from genet5.score.busco import FETCH_REMEDY, BuscoReport, Lineage, Match, Result, Status, classify
 
 if TYPE_CHECKING:

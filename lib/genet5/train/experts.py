@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genet5.blocks.moe import MixtureOfExperts
-from genet5.train.dist import Ranks
+from genet5.train.distributed.processes import Ranks
 
 
 def update_experts(model: nn.Module, ranks: Ranks) -> dict[str, Tensor]:

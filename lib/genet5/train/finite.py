@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.dataset.batch import Batch
 from genet5.errors import GeneT5Error
-from genet5.train.dist import Ranks
+from genet5.train.distributed.processes import Ranks
 
 _FILE_NAME = "nonfinite.json"
 MAX_NAMED_WINDOWS = 8

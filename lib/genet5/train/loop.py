@@ -29,20 +29,20 @@ from genet5.config.model import ModelConfig
 from genet5.config.train import TrainConfig
 from genet5.dataset.batch import Batch
 from genet5.errors import DataError
-from genet5.train.checkpoint import CheckpointWriter, load_checkpoint
-from genet5.train.dist import Ranks
+from genet5.train.distributed.parallel import Parallel, whole
+from genet5.train.distributed.processes import Ranks
 from genet5.train.experts import update_experts
-from genet5.train.export import BestModel, write_model
 from genet5.train.finite import NonFiniteLossError, require_finite
 from genet5.train.horizon import Horizon, Outcome
-from genet5.train.logging import Metrics, ProgressLine, drop_rows_after
-from genet5.train.memwatch import read_memory
-from genet5.train.meter import Meter, device_peak
+from genet5.train.interrupts import StopSignals
 from genet5.train.objective import Objective, step_counts
 from genet5.train.optim import WeightAverage, build_optimizer, make_schedule, set_learning_rate
-from genet5.train.parallel import Parallel, whole
-from genet5.train.signals import StopSignals
-from genet5.train.state import BatchSource, Progress, RunState
+from genet5.train.state.checkpoint import CheckpointWriter, load_checkpoint
+from genet5.train.state.export import BestModel, write_model
+from genet5.train.state.run_state import BatchSource, Progress, RunState
+from genet5.train.telemetry.memory import read_memory
+from genet5.train.telemetry.meter import Meter, device_peak
+from genet5.train.telemetry.run_log import Metrics, ProgressLine, drop_rows_after
 from genet5.train.validate import validation_losses
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from genet5.blocks.moe import RouterLoss
 from genet5.dataset.batch import IGNORE, Batch, Targets
 from genet5.errors import ConfigError
-from genet5.model import Output
+from genet5.model.network import Output
 from genet5.tokens.successors import successors
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from genet5.blocks.moe import MixtureOfExperts
 from genet5.dataset.batch import IGNORE, Batch
-from genet5.train.dist import Ranks
+from genet5.train.distributed.processes import Ranks
 from genet5.train.loss import LossWeights, loss_sums, routed_tokens
 
 

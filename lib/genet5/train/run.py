@@ -19,25 +19,34 @@ import torch
 from torch import nn
 
 from genet5.blocks.windowed import choose_backend
-from genet5.config.files import settings_to_dict
+from genet5.config.json_files import settings_to_dict
 from genet5.config.train import TrainConfig
 from genet5.dataset.batch import Batch
 from genet5.dataset.loader import Loader
 from genet5.dataset.packed import Header
 from genet5.errors import CheckpointError, ConfigError, DataError
-from genet5.model import GeneT5, count_parameters
-from genet5.resize import require_fit
-from genet5.tokens.files import Tokenizer, load_tokenizer, tokenizer_hash
-from genet5.train.checkpoint import (
+from genet5.model.files import CONFIG_FILE
+from genet5.model.network import GeneT5, count_parameters
+from genet5.model.resize import require_fit
+from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer, tokenizer_hash
+from genet5.train.distributed.processes import Ranks
+from genet5.train.distributed.restart import MARK, after_restart, is_restart, mark_start
+from genet5.train.horizon import Horizon, Outcome
+from genet5.train.loop import Trainer
+from genet5.train.loss import LossWeights
+from genet5.train.mxfp8 import require_mxfp8, use_mxfp8
+from genet5.train.objective import gene_objective
+from genet5.train.state.checkpoint import (
     changed_settings,
     find_checkpoint,
     list_checkpoints,
     read_step,
     set_aside_later,
 )
-from genet5.train.dist import Ranks
-from genet5.train.horizon import Horizon, Outcome
-from genet5.train.logging import (
+from genet5.train.state.random_state import derive_seed, seed_everything
+from genet5.train.telemetry.memory import GIB, MemoryWatch
+from genet5.train.telemetry.record import end_record, start_record
+from genet5.train.telemetry.run_log import (
     CsvSink,
     JsonlSink,
     Metrics,
@@ -47,15 +56,6 @@ from genet5.train.logging import (
     close_logging,
     setup_logging,
 )
-from genet5.train.loop import Trainer
-from genet5.train.loss import LossWeights
-from genet5.train.memwatch import GIB, MemoryWatch
-from genet5.train.mxfp8 import require_mxfp8, use_mxfp8
-from genet5.train.objective import gene_objective
-from genet5.train.record import end_record, start_record
-from genet5.train.restart import MARK, after_restart, is_restart, mark_start
-from genet5.train.seed import derive_seed, seed_everything
-from genet5.weights import CONFIG_FILE
 
 log = logging.getLogger(__name__)
 

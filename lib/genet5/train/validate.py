@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genet5.dataset.batch import Batch
-from genet5.train.dist import Ranks
+from genet5.train.distributed.processes import Ranks
 from genet5.train.objective import Objective
 
 

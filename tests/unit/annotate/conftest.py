@@ -44,7 +44,7 @@ def tiny_model(tiny_config: ModelConfig):
     """Random weights, large enough that choices differ from window to window; slow to end a window or to cut a gene."""
     import torch
 
-    from genet5.model import GeneT5
+    from genet5.model.network import GeneT5
     from genet5.tokens.vocabulary import StructureVocabulary
 
     model = GeneT5(tiny_config).eval().requires_grad_(False)
@@ -63,7 +63,7 @@ def tiny_model(tiny_config: ModelConfig):
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer():
-    from genet5.tokens.files import Tokenizer
     from genet5.tokens.sequence import KmerTokenizer
+    from genet5.tokens.tokenizer_file import Tokenizer
 
     return Tokenizer(KmerTokenizer(4))

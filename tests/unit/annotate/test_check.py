@@ -9,7 +9,8 @@ import pytest
 from genet5.annotate.check import is_legal
 from genet5.annotate.contig import gene_of
 from genet5.annotate.merge import Call
-from genet5.annotate.pieces import Evidence, Stretch
+from genet5.annotate.pieces import Stretch
+from genet5.decode.evidence import Evidence
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
 from genet5.genome.sequence import Bases, encode_bases, reverse_complement

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from genet5.annotate.choose import OverlapRule, are_compatible, choose_calls
 from genet5.annotate.merge import Call
-from genet5.annotate.pieces import Evidence, Stretch
+from genet5.annotate.pieces import Stretch
+from genet5.decode.evidence import Evidence
 
 RULE = OverlapRule()
 

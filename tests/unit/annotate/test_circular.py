@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from genet5.annotate.circular import is_circular
-from genet5.genome.fasta import Contig
+from genet5.genome.io.fasta import Contig
 from genet5.genome.sequence import encode_bases
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from genet5.annotate.merge import Call, Merger, boundary_total, with_margins
-from genet5.annotate.pieces import Evidence, Piece, Stretch
+from genet5.annotate.pieces import Piece, Stretch
 from genet5.annotate.stitch import Joiner
 from genet5.annotate.windows import plan_axis
+from genet5.decode.evidence import Evidence
 
 KNOWN = Evidence(start_boundary=2.0, stop_boundary=1.0, splice_boundary=3.0)
 ONE = (Stretch("cds", 300, 420),)

@@ -9,17 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genet5.annotate.merge import Call, Merger
-from genet5.annotate.pieces import (
-    Evidence,
-    Piece,
-    Stretch,
-    mirror,
-    piece_from_json,
-    piece_of,
-    piece_to_json,
-)
+from genet5.annotate.pieces import Piece, Stretch, mirror, piece_from_json, piece_of, piece_to_json
 from genet5.annotate.stitch import Candidate, Joiner, restitch
 from genet5.annotate.windows import Axis, plan_axis
+from genet5.decode.evidence import Evidence
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.tokens.cut import GeneIndex, cut_genes
 

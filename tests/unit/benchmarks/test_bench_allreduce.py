@@ -10,7 +10,7 @@ import torch.distributed as dist
 from bench_allreduce import BenchSettings, bench, bus_factor, measure_size
 
 from genet5.errors import ConfigError
-from genet5.train.dist import Ranks
+from genet5.train.distributed.processes import Ranks
 
 
 @pytest.mark.parametrize(("world_size", "factor"), [(1, 0.0), (2, 1.0), (4, 1.5), (8, 1.75)])

@@ -17,8 +17,8 @@ from genet5.dataset.bake import bake
 from genet5.dataset.collate import collate
 from genet5.dataset.packed import PackedReader
 from genet5.errors import DataError
-from genet5.model import GeneT5
-from genet5.tokens.files import load_tokenizer
+from genet5.model.network import GeneT5
+from genet5.tokens.tokenizer_file import load_tokenizer
 
 TAXA = ("prokaryotes", "unicellular", "invertebrates", "vertebrates", "plants")
 

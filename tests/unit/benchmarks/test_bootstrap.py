@@ -8,8 +8,8 @@ from bootstrap import MIN_UNITS, compare_blocks, compare_genomes, count_by_block
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genet5.genome.annotation import Annotation
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from genet5.genome.io.annotation import Annotation
 from genet5.score.genes import score_genes
 
 

@@ -10,8 +10,8 @@ from machine import run_measured
 from peers import Models, make_job
 from testset import find_entries, load_case
 
-from genet5.genome.formats import read_annotation
 from genet5.genome.gene import Gene
+from genet5.genome.io.formats import read_annotation
 from genet5.score.genes import score_genes
 
 pytestmark = [pytest.mark.data, pytest.mark.external]

@@ -9,7 +9,7 @@ from scaling_model import MACHINES, Machine, duration, filled, state_bytes, step
 
 from genet5.config.model import preset
 from genet5.errors import FormatError
-from genet5.train.meter import window_sizes
+from genet5.train.telemetry.meter import window_sizes
 
 
 def test_the_page_holds_what_the_script_prints() -> None:

@@ -19,9 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genet5.config.model import ModelConfig, preset
 from genet5.errors import ConfigError
-from genet5.model import GeneT5
-from genet5.train.flops import Flops, batch_flops, training_flops
-from genet5.train.meter import window_sizes
+from genet5.model.network import GeneT5
+from genet5.train.telemetry.flops import Flops, batch_flops, training_flops
+from genet5.train.telemetry.meter import window_sizes
 
 CPU = torch.device("cpu")
 SETTINGS = train_step.BenchSettings(precision="fp32")

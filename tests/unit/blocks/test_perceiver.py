@@ -10,7 +10,7 @@ from genet5.blocks import perceiver
 from genet5.blocks.anchored import Reading
 from genet5.blocks.perceiver import Compressor
 from genet5.config.model import preset
-from genet5.model import GeneT5
+from genet5.model.network import GeneT5
 
 SMALL = {"heads": 4, "kv_heads": 2, "ff_dim": 32, "layers": 2, "bin_bp": 16, "window_bp": 64}
 

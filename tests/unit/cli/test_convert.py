@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from genet5.cli.convert import main
-from genet5.genome.formats import read_annotation
+from genet5.genome.io.formats import read_annotation
 
 GFF3 = (
     "##gff-version 3\n##sequence-region c1 1 60\n"

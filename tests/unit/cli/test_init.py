@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-import dnabert2
-from dnabert2 import SMALL
+import dnabert2_files
+from dnabert2_files import SMALL
 from genet5.cli.init import main
 from genet5.config.init import InitSettings, LawFlags, ShapeFlags
 from genet5.config.model import preset
 from genet5.errors import ConfigError
-from genet5.model import GeneT5
-from genet5.tokens.files import load_tokenizer
+from genet5.model.network import GeneT5
+from genet5.tokens.tokenizer_file import load_tokenizer
 
 # A model of nano's shape would take seconds.
 TINY = ["--decoder_layers", "1", "--decoder_ff_dim", "16", "--num_latents", "8"]
@@ -28,8 +28,8 @@ ISSUE = (
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    folder = dnabert2.write(tmp_path / "dnabert2", SMALL, dnabert2.random_state(SMALL))
-    dnabert2.write_tokenizer(folder)
+    folder = dnabert2_files.write(tmp_path / "dnabert2", SMALL, dnabert2_files.random_state(SMALL))
+    dnabert2_files.write_tokenizer(folder)
     return folder
 
 
@@ -181,7 +181,7 @@ def test_the_shared_tokenizer_fits_the_published_vocabulary(shared_data: Path):
     from genet5.tokens.sequence import BpeTokenizer
 
     text = (shared_data / "dnabert2" / "tokenizer.json").read_text()
-    assert BpeTokenizer(text).vocab_size == dnabert2.PUBLISHED["vocab_size"]
+    assert BpeTokenizer(text).vocab_size == dnabert2_files.PUBLISHED["vocab_size"]
 
 
 def test_shape_flags_refuse_contradictions():

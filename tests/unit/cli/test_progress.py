@@ -6,7 +6,7 @@ import io
 import logging
 import sys
 
-from genet5.cli.progress import CountProgress
+from genet5.progress import CountProgress
 
 
 class Terminal(io.StringIO):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from genet5.cli.simulate import main
-from genet5.genome.fasta import read_fasta
-from genet5.genome.gff3 import read_gff3
-from genet5.genome.simulate import simulate_bacterium
-from genet5.genome.simulate_spliced import simulate_eukaryote
+from genet5.genome.io.fasta import read_fasta
+from genet5.genome.io.gff3 import read_gff3
+from genet5.simulate.eukaryote import simulate_eukaryote
+from genet5.simulate.prokaryote import simulate_bacterium
 
 
 def test_a_eukaryote_is_written_as_it_was_made_and_read_as_it_was_written(tmp_path: Path) -> None:

@@ -12,15 +12,15 @@ import pytest
 from genet5.cli.append_tokens import main as append_tokens
 from genet5.cli.init_tokens import main as init_tokens
 from genet5.errors import ConfigError, DataError
-from genet5.tokens.files import (
+from genet5.tokens.sequence import KmerTokenizer, NucleotideTokenizer
+from genet5.tokens.structure import decode_window, encode_window
+from genet5.tokens.tokenizer_file import (
     Tokenizer,
     load_tokenizer,
     make_tokenizer,
     require_extension,
     save_tokenizer,
 )
-from genet5.tokens.sequence import KmerTokenizer, NucleotideTokenizer
-from genet5.tokens.structure import decode_window, encode_window
 from genet5.tokens.vocabulary import DEFAULT_GENE_TYPES, StructureVocabulary
 from genet5.tokens.window import Part, WindowGene, WindowStructure, WindowTranscript
 

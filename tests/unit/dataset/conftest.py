@@ -14,10 +14,10 @@ from genet5.dataset.packed import Header, write_packed
 from genet5.dataset.windows import Window
 from genet5.genome.gene import Gene
 from genet5.genome.sequence import decode_bases
-from genet5.genome.simulate import simulate_bacterium
-from genet5.tokens.files import Tokenizer, save_tokenizer
+from genet5.simulate.prokaryote import simulate_bacterium
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.structure import encode_window
+from genet5.tokens.tokenizer_file import Tokenizer, save_tokenizer
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.tokens.window import Part, WindowGene, WindowStructure, WindowTranscript
 

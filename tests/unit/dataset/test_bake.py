@@ -15,12 +15,12 @@ from genet5.config.bake import TAXON_GENES, TAXON_WINDOWS_BP, BakeSettings
 from genet5.dataset.bake import bake
 from genet5.dataset.packed import PackedReader
 from genet5.errors import ConfigError, DataError
-from genet5.genome.fasta import write_fasta
+from genet5.genome.io.fasta import write_fasta
 from genet5.genome.sequence import encode_bases, reverse_complement
 from genet5.tokens.cut import GeneIndex
-from genet5.tokens.files import Tokenizer
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.structure import decode_window
+from genet5.tokens.tokenizer_file import Tokenizer
 from genet5.tokens.vocabulary import TAXA
 
 

@@ -10,9 +10,9 @@ from bakes import baked, spans_of, write_genome
 from genet5.dataset.bake import bake
 from genet5.dataset.packed import PackedReader
 from genet5.tokens.cut import GeneIndex
-from genet5.tokens.files import Tokenizer
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.structure import decode_window
+from genet5.tokens.tokenizer_file import Tokenizer
 
 
 def test_gene_centric_windows_hold_their_gene_and_tell_its_neighbours(settings, genomes) -> None:

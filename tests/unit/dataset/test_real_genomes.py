@@ -15,8 +15,8 @@ from genet5.dataset.loader import Loader
 from genet5.dataset.packed import PackedReader
 from genet5.genome.codes import CODONS, genetic_code
 from genet5.genome.sequence import codon_index, reverse_complement
-from genet5.tokens.files import Tokenizer, save_tokenizer
 from genet5.tokens.sequence import KmerTokenizer
+from genet5.tokens.tokenizer_file import Tokenizer, save_tokenizer
 
 pytestmark = pytest.mark.data
 

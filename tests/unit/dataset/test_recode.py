@@ -10,7 +10,7 @@ from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
-from genet5.genome.simulate import simulate_bacterium
+from genet5.simulate.prokaryote import simulate_bacterium
 
 
 def gene(start: int, end: int, strand: int = 1) -> Gene:

@@ -21,9 +21,9 @@ from genet5.dataset.bake import bake
 from genet5.dataset.spills import FOLDER_NAME, partial_folder
 from genet5.errors import ConfigError, DataError
 from genet5.genome.sequence import decode_bases
-from genet5.genome.simulate import simulate_bacterium
-from genet5.tokens.files import Tokenizer, save_tokenizer
+from genet5.simulate.prokaryote import simulate_bacterium
 from genet5.tokens.sequence import KmerTokenizer
+from genet5.tokens.tokenizer_file import Tokenizer, save_tokenizer
 
 FILES = ("training.packed", "validation.packed")
 

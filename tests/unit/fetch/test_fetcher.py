@@ -12,8 +12,8 @@ import pytest
 
 from genet5.errors import DataError, ServerError
 from genet5.fetch.folder import GenomeFolder, md5_of
-from genet5.genome.fasta import read_genome
-from genet5.genome.formats import read_annotation
+from genet5.genome.io.fasta import read_genome
+from genet5.genome.io.formats import read_annotation
 from genet5.genome.sequence import decode_bases
 
 FASTA = b">c1 Testus probus\n" + b"ACGTTGCA" * 500 + b"\n"

@@ -13,13 +13,13 @@ import pytest
 
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import cds_bases, protein
-from genet5.genome.fasta import read_genome, write_fasta
-from genet5.genome.formats import read_annotation
-from genet5.genome.genbank_write import write_genbank
 from genet5.genome.gene import Gene, Transcript
-from genet5.genome.gff3 import read_gff3, write_gff3
-from genet5.genome.gtf import parse_gtf
-from genet5.genome.gtf_write import write_gtf
+from genet5.genome.io.fasta import read_genome, write_fasta
+from genet5.genome.io.formats import read_annotation
+from genet5.genome.io.genbank_write import write_genbank
+from genet5.genome.io.gff3 import read_gff3, write_gff3
+from genet5.genome.io.gtf import parse_gtf
+from genet5.genome.io.gtf_write import write_gtf
 from genet5.genome.sequence import decode_bases
 
 RAW = (Path(__file__).parents[3] / "../shared/data/raw").resolve()

@@ -16,7 +16,7 @@ from genet5.blocks.windowed import see
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.dataset.collate import collate
 from genet5.dataset.windows import Window
-from genet5.model import GeneT5
+from genet5.model.network import GeneT5
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.structure import encode_window
 from genet5.tokens.vocabulary import StructureVocabulary

@@ -19,7 +19,7 @@ from genet5.config.model import (
 from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
 from genet5.dataset.collate import silence
 from genet5.errors import CheckpointError, ConfigError
-from genet5.model import GeneT5, count_parameters
+from genet5.model.network import GeneT5, count_parameters
 from genet5.train.loss import LossWeights, loss_sums
 from genet5.train.objective import gene_objective
 

@@ -8,7 +8,7 @@ import pytest
 from peers import Models, make_job, run_measured
 from testset import find_entries, load_case
 
-from genet5.genome.gff3 import read_gff3
+from genet5.genome.io.gff3 import read_gff3
 from genet5.score.genes import score_genes
 
 pytestmark = pytest.mark.data

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from genet5.cli.eval import main
 from genet5.errors import DataError
-from genet5.genome.formats import read_annotation
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.genome.gff3 import write_gff3
+from genet5.genome.io.formats import read_annotation
+from genet5.genome.io.gff3 import write_gff3
 from genet5.score.genes import GeneScorer, score_genes
 
 REACH_BP = 400

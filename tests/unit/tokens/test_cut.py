@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from genet5.errors import ConfigError, DataError
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.genome.gff3 import read_gff3
+from genet5.genome.io.gff3 import read_gff3
 from genet5.tokens.cut import (
     GeneIndex,
     cut_gene,

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from genet5.errors import FormatError
-from genet5.tokens.files import (
+from genet5.tokens.sequence import KmerTokenizer, NucleotideTokenizer, OverlappingKmerTokenizer
+from genet5.tokens.tokenizer_file import (
     Tokenizer,
     load_tokenizer,
     make_tokenizer,
     save_tokenizer,
     tokenizer_hash,
 )
-from genet5.tokens.sequence import KmerTokenizer, NucleotideTokenizer, OverlappingKmerTokenizer
 from genet5.tokens.vocabulary import DEFAULT_GENE_TYPES, StructureVocabulary
 
 

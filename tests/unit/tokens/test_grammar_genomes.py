@@ -7,8 +7,8 @@ from collections import defaultdict
 
 import pytest
 
-from genet5.genome.fasta import read_genome
-from genet5.genome.gff3 import read_gff3
+from genet5.genome.io.fasta import read_genome
+from genet5.genome.io.gff3 import read_gff3
 from genet5.tokens.cut import GeneIndex
 from genet5.tokens.grammar import GrammarOptions, legal_weights, prokaryote_options
 from genet5.tokens.structure import encode_window

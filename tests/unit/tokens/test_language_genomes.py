@@ -16,9 +16,9 @@ from language_study import ContigStudy, measure
 
 from genet5.annotate.pieces import mirror, piece_of
 from genet5.annotate.windows import plan_axis
-from genet5.genome.fasta import read_fasta
 from genet5.genome.gene import Gene
-from genet5.genome.gff3 import read_gff3
+from genet5.genome.io.fasta import read_fasta
+from genet5.genome.io.gff3 import read_gff3
 from genet5.tokens.cut import GeneIndex
 from genet5.tokens.grammar import Grammar
 from genet5.tokens.structure import encode_window

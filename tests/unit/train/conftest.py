@@ -25,12 +25,12 @@ from genet5.config.train import (
     ValidationConfig,
 )
 from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets, position_steps
-from genet5.model import GeneT5
-from genet5.train.dist import Ranks
+from genet5.model.network import GeneT5
+from genet5.train.distributed.processes import Ranks
 from genet5.train.horizon import Horizon
-from genet5.train.logging import CsvSink, JsonlSink, Metrics
 from genet5.train.loop import Trainer
 from genet5.train.objective import Objective
+from genet5.train.telemetry.run_log import CsvSink, JsonlSink, Metrics
 
 LENGTH = 12
 

@@ -14,10 +14,10 @@ import torch
 from rank_worker import TOYS
 from safetensors.torch import save_file
 
-from genet5.train.dist import Ranks, distributed
+from genet5.train.distributed.parallel import whole
+from genet5.train.distributed.processes import Ranks, distributed
 from genet5.train.loss import LossWeights
 from genet5.train.objective import gene_objective
-from genet5.train.parallel import whole
 
 MODES = ("ddp", "fsdp")
 CASES = {

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from genet5.train.checkpoint import find_checkpoint
-from genet5.train.dist import Ranks, distributed
-from genet5.train.parallel import whole
+from genet5.train.distributed.parallel import whole
+from genet5.train.distributed.processes import Ranks, distributed
+from genet5.train.state.checkpoint import find_checkpoint
 
 GLOBAL_BATCHES = 4
 

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from genet5.config.files import save_json, settings_to_dict
+from genet5.config.json_files import save_json, settings_to_dict
 from genet5.config.train import OptimConfig
 from genet5.errors import CheckpointError
-from genet5.model import GeneT5
-from genet5.train.checkpoint import CheckpointWriter, _part, list_checkpoints, load_checkpoint
-from genet5.train.dist import Ranks
+from genet5.model.files import load_weights
+from genet5.model.network import GeneT5
+from genet5.train.distributed.processes import Ranks
 from genet5.train.optim import WeightAverage, build_optimizer
-from genet5.train.state import Progress, RunState, state_tensors
-from genet5.weights import load_weights
+from genet5.train.state.checkpoint import CheckpointWriter, _part, list_checkpoints, load_checkpoint
+from genet5.train.state.run_state import Progress, RunState, state_tensors
 
 
 def make_state(toy: Any, seed: int, steps: int, **optim: Any) -> RunState:
@@ -121,7 +121,7 @@ def test_a_write_that_fails_leaves_no_checkpoint(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("genet5.weights.save_file", fail)
+    monkeypatch.setattr("genet5.model.files.save_file", fail)
     with pytest.raises(CheckpointError, match=r"no checkpoint could be written.*disk full"):
         save(tmp_path, make_state(toy, 1, 1))
     assert list_checkpoints(tmp_path) == []

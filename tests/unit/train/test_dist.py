@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from genet5.errors import ConfigError
-from genet5.train.dist import Ranks, choose_device, distributed
+from genet5.train.distributed.processes import Ranks, choose_device, distributed
 from ranks import run_ranks
 
 WORKER = Path(__file__).with_name("rank_worker.py")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from genet5.blocks.moe import MixtureOfExperts
-from genet5.train.dist import Ranks
+from genet5.train.distributed.processes import Ranks
 from genet5.train.experts import update_experts
 
 

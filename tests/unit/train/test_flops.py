@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genet5.config.model import DecoderConfig, EncoderConfig, ModelConfig, preset
 from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
-from genet5.model import GeneT5
-from genet5.train.flops import (
+from genet5.model.network import GeneT5
+from genet5.train.telemetry.flops import (
     WindowSizes,
     batch_flops,
     decoder_flops,

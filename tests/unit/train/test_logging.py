@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from genet5.errors import ConfigError
-from genet5.train.logging import (
+from genet5.train.telemetry.run_log import (
     CsvSink,
     JsonlSink,
     Metrics,

@@ -16,15 +16,15 @@ import torch
 from safetensors.torch import load_file
 
 from genet5.train import checkpoint
-from genet5.train.checkpoint import (
+from genet5.train.finite import NonFiniteLossError
+from genet5.train.horizon import Horizon
+from genet5.train.objective import Objective
+from genet5.train.state.checkpoint import (
     changed_settings,
     find_checkpoint,
     list_checkpoints,
     set_aside_later,
 )
-from genet5.train.finite import NonFiniteLossError
-from genet5.train.horizon import Horizon
-from genet5.train.objective import Objective
 
 
 def rows(out: Path, kind: str = "train") -> list[dict[str, Any]]:

@@ -13,9 +13,9 @@ import torch
 
 from genet5.config.model import preset
 from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
-from genet5.train.dist import Ranks
-from genet5.train.flops import WindowSizes, forward_flops
-from genet5.train.meter import Meter, device_peak, window_sizes
+from genet5.train.distributed.processes import Ranks
+from genet5.train.telemetry.flops import WindowSizes, forward_flops
+from genet5.train.telemetry.meter import Meter, device_peak, window_sizes
 
 SIZES = [
     WindowSizes(tokens=40, bases=230, labels=5, positions=2),

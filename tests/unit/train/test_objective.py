@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from genet5.dataset.batch import IGNORE
-from genet5.train.dist import Ranks
+from genet5.train.distributed.processes import Ranks
 from genet5.train.loss import LossWeights
 from genet5.train.objective import Objective, gene_objective, step_counts, target_counts
 from genet5.train.validate import validation_losses

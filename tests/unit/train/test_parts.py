@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from genet5.errors import CheckpointError
-from genet5.train.memwatch import MemoryWatch, read_memory
-from genet5.train.record import end_record, start_record
-from genet5.train.seed import (
+from genet5.train.interrupts import StopSignals
+from genet5.train.state.random_state import (
     capture_random_state,
     derive_seed,
     restore_random_state,
     seed_everything,
 )
-from genet5.train.signals import StopSignals
+from genet5.train.telemetry.memory import MemoryWatch, read_memory
+from genet5.train.telemetry.record import end_record, start_record
 
 
 def test_seeds_differ_by_purpose_and_rank() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from genet5.config.files import save_json
+from genet5.config.json_files import save_json
 from genet5.errors import CheckpointError, ConfigError
-from genet5.train.dist import Ranks, distributed
-from genet5.train.restart import after_restart, is_restart
+from genet5.train.distributed.processes import Ranks, distributed
+from genet5.train.distributed.restart import after_restart, is_restart
 from genet5.train.run import load_model, prepare_directory
 
 

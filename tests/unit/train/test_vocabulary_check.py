@@ -9,8 +9,8 @@ import pytest
 
 from genet5.dataset.packed import Header
 from genet5.errors import DataError
-from genet5.tokens.files import Tokenizer
 from genet5.tokens.sequence import KmerTokenizer
+from genet5.tokens.tokenizer_file import Tokenizer
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.train.run import check_vocabulary
 

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from genet5.errors import DataError
-from genet5.train.liveness import run_store, watch_ranks
+from genet5.train.distributed.liveness import run_store, watch_ranks
 
 LIMIT_S, INTERVAL_S = 3.0, 0.2
 PATIENCE_S = 120.0

@@ -1,0 +1,251 @@
+"""Fit a model's gene scores and threshold on validation genomes, and write them into its annotate.json.
+
+Annotates the genomes without a threshold and keeps every candidate with its features. A candidate is right if its 3' end is
+that of a complete reference gene, or, where genes have introns, if its whole CDS is that of one of its transcripts; those
+about pseudogenes and other references that do not count are left out. A logistic model is fitted (`score.fit_scoring`), then
+the threshold is taken that has the best mean F1 over the genomes.
+
+Example:
+    fit_model(FitSettings(model=Path("run"), genomes=(fasta,), references=(gff,), work=Path("fit")))
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genet5.annotate.contig import ContigRun, Selection, gene_of, legal_calls, select_calls
+from genet5.annotate.gene_score import FEATURES, feature_table, fit_scoring
+from genet5.annotate.genome import decode_contigs, load_annotator, open_journal, plan_genome
+from genet5.annotate.merge import Call
+from genet5.annotate.settings import AnnotateSettings, load_settings, save_settings
+from genet5.config.annotate import AnnotateConfig
+from genet5.config.fit import FitSettings
+from genet5.errors import ConfigError, DataError
+from genet5.genome.gene import Gene
+from genet5.genome.io.fasta import Contig, read_fasta
+from genet5.genome.io.formats import read_annotation
+from genet5.model.network import GeneT5
+from genet5.progress import BaseProgress
+from genet5.score.genes import score_genes
+from genet5.score.levels import Scores
+
+log = logging.getLogger(__name__)
+
+THRESHOLDS = (0.02, 0.05, *(x / 20 for x in range(2, 20)))
+
+Blocks = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One contig's calls with the truth about them."""
+
+    genome: int
+    run: ContigRun
+    calls: list[Call]
+    features: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    counts: NDArray[np.bool_]
+    """False: about references that are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a genome's annotation says about the contigs at hand."""
+
+    genes: list[Gene]
+    lengths: dict[str, int]
+    code: int
+
+
+def fit_model(settings: FitSettings) -> AnnotateSettings:
+    """Fit scores and threshold; return what was written to the model's annotate.json.
+
+    Raises:
+        ConfigError: No contig is left.
+        DataError: A reference has no complete coding gene on the contigs at hand, or there are not both right and wrong
+            candidates.
+    """
+    base = _base_settings(settings)
+    save_settings(base, settings.model)
+    samples: list[Sample] = []
+    truth: list[Truth] = []
+    for index in range(len(settings.genomes)):
+        found, known = annotate_and_label(settings, index)
+        samples += found
+        truth.append(known)
+    table = np.concatenate([s.features[s.counts] for s in samples])
+    right = np.concatenate([s.right[s.counts] for s in samples])
+    log.info("%d candidates, %d right", len(right), right.sum())
+    fitted = replace(base, scoring=fit_scoring(table, right))
+    for name in FEATURES:
+        weight, mean = fitted.scoring.weights[name], fitted.scoring.means[name]
+        log.info("%-16s weight %8.3f  mean %8.3f", name, weight, mean)
+    fitted = replace(fitted, min_score=choose_threshold(fitted, samples, truth))
+    save_settings(fitted, settings.model)
+    log.info("min_score %.2f; written to %s", fitted.min_score, settings.model / "annotate.json")
+    return fitted
+
+
+def _base_settings(settings: FitSettings) -> AnnotateSettings:
+    limit = GeneT5.from_pretrained(settings.model).config.max_window_bp
+    base = load_settings(settings.model, limit)
+    base = replace(
+        base,
+        window_bp=base.window_bp if settings.window_bp is None else settings.window_bp,
+        overlap_bp=base.overlap_bp if settings.overlap_bp is None else settings.overlap_bp,
+    )
+    if settings.overlooked != "auto":
+        base = replace(base, overlooked=settings.overlooked == "yes")
+    return base
+
+
+def annotate_and_label(settings: FitSettings, index: int) -> tuple[list[Sample], Truth]:
+    """Annotate one genome without a threshold and compare each candidate with the reference."""
+    config, reference = _config(settings, index)
+    plan = plan_genome(config)
+    contigs = [
+        Contig(c.name, c.bases[: settings.max_bp], c.description)
+        for c in read_fasta(config.genome)
+        if c.name in settings.contigs or not settings.contigs
+    ]
+    if not contigs:
+        raise ConfigError("contigs", settings.contigs, f"must name contigs of {config.genome}")
+    lengths = {c.name: len(c.bases) for c in contigs}
+    genes = [g for g in reference if g.contig in lengths and g.end <= lengths[g.contig]]
+    if not any(g.is_regular for g in genes):
+        raise DataError(
+            "no complete coding gene", expected="genes of the contigs at hand",
+            path=settings.references[index], remedy="Are the contigs' names those of the FASTA file?",
+        )  # fmt: skip
+    plan = replace(plan, lengths=lengths)
+    annotator = load_annotator(plan)
+    how = Selection(
+        settings=plan.settings, options=annotator.options, code=plan.code, min_score=0.0
+    )
+    journal = open_journal(config, plan)
+    samples = []
+    try:
+        with BaseProgress(sum(lengths.values())) as progress:
+            for run in decode_contigs(annotator, contigs, progress, journal=journal):
+                calls = legal_calls(run, how)
+                labels = label(calls, run, genes, whole=plan.settings.grammar.introns)
+                samples.append(Sample(index, run, calls, feature_table(calls), *labels))
+    finally:
+        if journal is not None:
+            journal.close(remove=False)
+    count = sum(len(s.calls) for s in samples)
+    log.info("%s: %d candidates, %.0f s", config.genome, count, progress.elapsed_s)
+    return samples, Truth(genes, lengths, plan.code)
+
+
+def _config(settings: FitSettings, index: int) -> tuple[AnnotateConfig, Sequence[Gene]]:
+    genome = settings.genomes[index]
+    annotation = read_annotation(settings.references[index], skip_bad=settings.skip_bad)
+    for cause, count in annotation.skipped.items():
+        log.warning("%s: skipped %d: %s", settings.references[index], count, cause)
+    codes = Counter(g.genetic_code for g in annotation.genes if g.genetic_code)
+    settings.work.mkdir(parents=True, exist_ok=True)
+    config = AnnotateConfig(
+        genome=genome,
+        output=settings.work / f"{index}_{_stem(genome)}.gff3",
+        model=str(settings.model),
+        genetic_code=codes.most_common(1)[0][0] if codes else None,
+        batch_size=settings.batch_size,
+        both_strands=settings.both_strands,
+    )
+    return config, annotation.genes
+
+
+def _stem(genome: Path) -> str:
+    """Name of a genome's folder and file, for messages and for the journal's name."""
+    return f"{genome.resolve().parent.name}_{genome.name.split('.')[0]}"
+
+
+def label(
+    calls: Sequence[Call], run: ContigRun, genes: Sequence[Gene], *, whole: bool
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which calls are right, and which count, (number of calls,) each.
+
+    Args:
+        calls: All of one contig.
+        run: The contig.
+        genes: The reference, of any contig.
+        whole: The whole CDS must agree; otherwise the 3' end.
+    """
+    here = [g for g in genes if g.contig == run.contig.name]
+    truth = {
+        _identity(g.strand, tuple((c.start, c.end) for c in t.cds), whole)
+        for g in here
+        for t in g.transcripts
+        if g.is_regular and t.cds
+    }
+    left_out = {strand: np.zeros(2 * run.axis.contig_bp, dtype=bool) for strand in (1, -1)}
+    for gene in here:
+        if not gene.is_regular and (gene.is_coding or gene.pseudo):
+            left_out[gene.strand][gene.start : gene.end] = True
+    right = np.array([_identity(c.strand, _blocks(c), whole) in truth for c in calls], dtype=bool)
+    share = np.array([left_out[c.strand][c.start : c.end].mean() for c in calls])
+    partial = np.array([c.partial_left or c.partial_right for c in calls], dtype=bool)
+    return right, (right | (share < 0.5)) & ~partial
+
+
+def _blocks(call: Call) -> Blocks:
+    return tuple((p.start, p.end) for p in call.parts if p.kind == "cds")
+
+
+def _identity(strand: int, blocks: Blocks, whole: bool) -> tuple[int, object]:
+    """What must agree for a call to be right."""
+    if whole or not blocks:
+        return strand, blocks
+    return strand, blocks[-1][1] if strand > 0 else blocks[0][0]
+
+
+def choose_threshold(
+    settings: AnnotateSettings, samples: Sequence[Sample], truth: Sequence[Truth]
+) -> float:
+    """Return the threshold with the best mean F1 over the genomes: of stops, or of genes where they have introns."""
+    level = "gene" if settings.grammar.introns else "stop"
+    best, best_f1, kept = THRESHOLDS[0], -1.0, []
+    for threshold in THRESHOLDS:
+        scores = [
+            _evaluate(settings, threshold, samples, i, known) for i, known in enumerate(truth)
+        ]
+        f1 = float(np.mean([s.levels[level].f1 for s in scores]))
+        log.info("min_score %.2f  %s F1 %.4f", threshold, level, f1)
+        if f1 > best_f1:
+            best, best_f1, kept = threshold, f1, scores
+    for index, score in enumerate(kept):
+        for name, value in score.levels.items():
+            log.info(
+                "genome %d %s: sensitivity %.4f precision %.4f F1 %.4f",
+                index + 1, name, value.sensitivity, value.precision, value.f1,
+            )  # fmt: skip
+    return best
+
+
+def _evaluate(
+    settings: AnnotateSettings,
+    threshold: float,
+    samples: Sequence[Sample],
+    index: int,
+    known: Truth,
+) -> Scores:
+    """Score the genes of one genome that a threshold leaves."""
+    options = settings.grammar.options()
+    how = Selection(settings=settings, options=options, code=known.code, min_score=threshold)
+    found: list[Gene] = []
+    for sample in samples:
+        if sample.genome == index:
+            for call, score in select_calls(sample.calls, how, sample.run.axis):
+                name = f"g{len(found)}"
+                found.append(gene_of(call, sample.run.contig.name, name, score, known.code))
+    bare = not settings.grammar.introns
+    return score_genes(found, known.genes, known.lengths, prokaryote=bare)

@@ -1,0 +1,1 @@
+"""Constrained decoding of windows: labels under the grammar, evidence, best paths."""

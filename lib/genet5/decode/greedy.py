@@ -1,0 +1,281 @@
+"""Decode a batch of windows under the grammar, greedily, with a KV cache.
+
+All windows of the batch take a step together: rows that want a token choose the best legal one, rows that want a base the
+best legal base; rows that are finished leave the batch when enough of them have. What is chosen is legal; what is kept as
+evidence is the probability *without* the grammar's mask, since a forced choice would always look certain. The encoder runs
+in bf16, the small products of the steps in fp32 (casting weights at every step costs more than it saves). On CPU only the
+rows that want a base are scored against their bases.
+
+Example:
+    decoded = decode_windows(model, tokenizer, windows, [11] * len(windows), prokaryote_options())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genet5.dataset.collate import make_inputs
+from genet5.decode.best_path import best_paths
+from genet5.decode.evidence import Evidence
+from genet5.decode.head_only import find_overlooked
+from genet5.decode.trace import GeneReader, Trace, Tracks, read_tracks, tracks_evidence
+from genet5.genome.sequence import Bases
+from genet5.model.network import Encoded, GeneT5
+from genet5.model.precision import has_fast_bf16
+from genet5.tokens.grammar import Grammar, GrammarOptions
+from genet5.tokens.structure import decode_window
+from genet5.tokens.tokenizer_file import Tokenizer
+from genet5.tokens.window import WindowGene
+
+ALTERNATIVES = 8
+"""Bases remembered for each position, best first."""
+_COMPACT_SHARE = 0.75
+"""The batch shrinks when no more than this share of its rows is still at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedWindow:
+    """What the model writes about one window; the tuples run in parallel."""
+
+    genes: tuple[WindowGene, ...]
+    evidence: tuple[Evidence, ...]
+    starts: tuple[tuple[tuple[int, float], ...], ...]
+    """Bases that may be each gene's 5' end instead, with probabilities; empty where the window does not show it."""
+    labels: tuple[int, ...]
+    """The row of labels, <bos> to <eos>."""
+    overlooked: tuple[tuple[WindowGene, Evidence], ...] = ()
+    """Genes that the per-base heads see, if asked for: without introns those that the decoder left out, with introns all
+    that lie on the best path."""
+
+
+@torch.inference_mode()
+def decode_windows(
+    model: GeneT5,
+    tokenizer: Tokenizer,
+    windows: Sequence[Bases],
+    genetic_codes: Sequence[int],
+    options: GrammarOptions,
+    *,
+    taxon: str | None = None,
+    cores: Sequence[tuple[int, int]] | None = None,
+    overlooked: bool = False,
+) -> list[DecodedWindow]:
+    """Find the genes of windows.
+
+    Args:
+        model: The network, on its device, in evaluation mode.
+        tokenizer: The model's.
+        windows: Bases of each, at least one base, at most `model.config.max_window_bp`.
+        genetic_codes: NCBI number for each window.
+        options: The grammar's.
+        taxon: Named in every prompt, if the model was trained so.
+        cores: Part of each window that evidence for cut genes is summed over; by default all of it.
+        overlooked: Look for genes that the per-base heads see, too.
+    """
+    device = next(model.parameters()).device
+    inputs = make_inputs(windows, genetic_codes, tokenizer.sequence).to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
+        encoded = model.encode(inputs)
+    encoded = _in_fp32(encoded)
+    taxa = [taxon] * len(windows)
+    grammar = Grammar(windows, genetic_codes, options, tokenizer.structure, taxa=taxa)
+    tracks = read_tracks(encoded.state_logits, encoded.boundary_logits)
+    signals = grammar.signals
+    trace = _write(model, encoded, grammar)
+    found = []
+    for row, bases in enumerate(windows):
+        core = (0, len(bases)) if cores is None else cores[row]
+        reader = GeneReader(trace, tracks, signals, row, core, tokenizer.structure)
+        found.append(_read_window(trace, reader, row, tokenizer))
+    if not overlooked:
+        return found
+    if options.introns:
+        more = _on_paths(windows, genetic_codes, options, encoded, tracks, cores)
+    else:
+        more = _in_open_frames(windows, genetic_codes, options, tracks, found)
+    return [replace(window, overlooked=genes) for window, genes in zip(found, more, strict=True)]
+
+
+def _in_open_frames(
+    windows: Sequence[Bases],
+    codes: Sequence[int],
+    options: GrammarOptions,
+    tracks: Tracks,
+    decoded: Sequence[DecodedWindow],
+) -> Iterator[tuple[tuple[WindowGene, Evidence], ...]]:
+    """Open reading frames that look coding where the decoder wrote nothing."""
+    for row, bases in enumerate(windows):
+        inside = slice(0, len(bases))
+        codons, edges = tracks.codons[row][..., inside], tracks.boundaries[row][..., inside]
+        yield tuple(find_overlooked(bases, codes[row], options, codons, edges, decoded[row].genes))
+
+
+def _on_paths(
+    windows: Sequence[Bases],
+    codes: Sequence[int],
+    options: GrammarOptions,
+    encoded: Encoded,
+    tracks: Tracks,
+    cores: Sequence[tuple[int, int]] | None,
+) -> Iterator[tuple[tuple[WindowGene, Evidence], ...]]:
+    """Spliced genes on the best path of the per-base heads, whether or not the decoder wrote them, too."""
+    states, edges = encoded.state_logits.cpu().numpy(), encoded.boundary_logits.cpu().numpy()
+    for row, genes in enumerate(best_paths(windows, codes, options, states, edges)):
+        size = len(windows[row])
+        core = (0, size) if cores is None else cores[row]
+        yield tuple((gene, tracks_evidence(gene, tracks, row, size, core)) for gene in genes)
+
+
+def _read_window(trace: Trace, reader: GeneReader, row: int, tokenizer: Tokenizer) -> DecodedWindow:
+    labels = trace.labels[row, : trace.lengths[row]]
+    genes = decode_window(labels, tokenizer.structure).genes
+    read = [reader.read(gene, span) for gene, span in zip(genes, reader.spans(), strict=True)]
+    return DecodedWindow(
+        genes, tuple(e for e, _ in read), tuple(s for _, s in read), tuple(labels.tolist())
+    )
+
+
+def _write(model: GeneT5, encoded: Encoded, grammar: Grammar) -> Trace:
+    """Let the model write all rows to their <eos>."""
+    most = grammar.options.max_labels
+    trace = Trace.begin(grammar.prompt, most, ALTERNATIVES, grammar.vocabulary.pad)
+    cache = model.start_decoding(encoded, most)
+    pointer = BasePointer(model, encoded)
+    device = encoded.latents.device
+    alive = np.arange(len(grammar.prompt))
+    prompt = np.array(grammar.prompt, dtype=np.int64)
+    for column in prompt.T:
+        states = model.decode_step(encoded, cache, torch.from_numpy(column.copy()).to(device))
+    step = prompt.shape[1]
+    while True:
+        labels = _choose(model, pointer, grammar, states, cache.place, trace, alive, step)
+        grammar.advance(labels)
+        step += 1
+        working = np.flatnonzero(~grammar.finished)
+        trace.lengths[alive[grammar.finished & (trace.lengths[alive] == 0)]] = step
+        if not len(working):
+            return trace
+        if len(working) <= _COMPACT_SHARE * len(alive):
+            rows = torch.from_numpy(working).to(device)
+            encoded, pointer = encoded.keep(rows), pointer.keep(rows)
+            cache.keep(rows)
+            grammar.keep(working)
+            alive, labels = alive[working], labels[working]
+        states = model.decode_step(encoded, cache, torch.from_numpy(labels).to(device))
+
+
+def _choose(
+    model: GeneT5,
+    pointer: BasePointer,
+    grammar: Grammar,
+    states: Tensor,
+    places: Tensor,
+    trace: Trace,
+    alive: NDArray[np.int64],
+    step: int,
+) -> NDArray[np.int64]:
+    """Choose the next label of each row, and note it with its log-probability."""
+    labels = np.full(len(alive), grammar.vocabulary.pad, dtype=np.int64)
+    wants = grammar.wants_position
+    at_token = np.flatnonzero(~wants & ~grammar.finished)
+    if len(at_token):
+        logits = model.token_logits(states).log_softmax(dim=-1).cpu().numpy()
+        masked = np.where(grammar.legal_tokens(), logits, -np.inf)[at_token]
+        labels[at_token] = masked.argmax(axis=1)
+        trace.logp[alive[at_token], step] = logits[at_token, labels[at_token]]
+    at_base = np.flatnonzero(wants)
+    if len(at_base):
+        legal = grammar.legal_positions()[at_base]
+        bases, logp = pointer.best(states, places, at_base, legal)
+        labels[at_base] = -1 - bases[:, 0]
+        trace.logp[alive[at_base], step] = logp[:, 0]
+        count = bases.shape[1]
+        trace.other_bases[alive[at_base], step, :count] = bases
+        trace.other_logp[alive[at_base], step, :count] = logp
+    trace.labels[alive, step] = labels
+    return labels
+
+
+class BasePointer:
+    """Scores bases for some rows of a batch: `GeneT5.position_logits` with all that does not depend on the step done once."""
+
+    def __init__(self, model: GeneT5, encoded: Encoded) -> None:
+        self._head = model.pointer
+        where, which = encoded.keys
+        self._where = where
+        self._which = torch.cat((which, encoded.boundary_logits.to(which.dtype)), dim=-1)
+        self._num_bases = encoded.num_bases
+
+    def keep(self, rows: Tensor) -> BasePointer:
+        """Return the pointer of the windows `rows`."""
+        kept = object.__new__(BasePointer)
+        kept._head = self._head
+        kept._where, kept._which = self._where[rows], self._which[rows]
+        kept._num_bases = self._num_bases[rows]
+        return kept
+
+    def logits(self, states: Tensor, places: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        """Score all bases for the states of some rows, (n, L) fp32; -inf behind a window's end.
+
+        Args:
+            states: (N, D) states of all rows.
+            places: (N,) base that each row named last.
+            rows: (n,) rows to score.
+        """
+        index = torch.from_numpy(rows).to(states.device)
+        queries = self._head.queries(states[index][:, None], places[index][:, None])
+        coarse, fine = (query[:, 0] for query in queries)
+        if states.device.type == "cpu":  # no copy of the rows' keys
+            where = torch.stack([self._where[r] @ q for r, q in zip(rows, coarse, strict=True)])
+            which = torch.stack([self._which[r] @ q for r, q in zip(rows, fine, strict=True)])
+        else:
+            where = (self._where[index] @ coarse[:, :, None])[:, :, 0]
+            which = (self._which[index] @ fine[:, :, None])[:, :, 0]
+        length = which.shape[1]
+        spread = where.repeat_interleave(self._head.bin_bp, dim=-1)[:, :length]
+        behind = torch.arange(length, device=states.device) >= self._num_bases[index][:, None]
+        return (spread + which).masked_fill_(behind, float("-inf"))
+
+    def best(
+        self,
+        states: Tensor,
+        places: Tensor,
+        rows: NDArray[np.int64],
+        legal: NDArray[np.bool_],
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the best legal bases of some rows, best first.
+
+        Args:
+            states: (N, D) states of all rows.
+            places: (N,) base that each row named last.
+            rows: (n,) rows to score.
+            legal: (n, L) True = may be chosen; L may be smaller than the padded length.
+
+        Returns:
+            (n, k) bases and (n, k) their log-probabilities among all bases; -inf where there are fewer legal ones.
+        """
+        scores = self.logits(states, places, rows)
+        total = scores.logsumexp(dim=-1, keepdim=True)
+        mask = torch.from_numpy(legal).to(scores.device)
+        scores = scores[:, : legal.shape[1]].masked_fill(~mask, float("-inf"))
+        top = scores.topk(min(ALTERNATIVES, scores.shape[1]), dim=-1)
+        return top.indices.cpu().numpy(), (top.values - total).cpu().numpy()
+
+
+def _in_fp32(encoded: Encoded) -> Encoded:
+    """The same with all float tensors in fp32."""
+    changed: dict[str, Any] = {}
+    for field in fields(encoded):
+        value = getattr(encoded, field.name)
+        if isinstance(value, tuple):
+            changed[field.name] = tuple(part.float() for part in value)
+        elif value.is_floating_point():
+            changed[field.name] = value.float()
+    return replace(encoded, **changed)

@@ -1,0 +1,156 @@
+"""Find the lines of each contig of a GFF3 or GTF file, so that one contig at a time can be read.
+
+One pass notes where the lines of each contig lie: a *run* of neighbouring lines is three integers, so a file that is grouped by
+contig costs next to nothing, and one whose lines are in any order 24 bytes per line at worst. Reading a contig jumps from run
+to run. The pass takes some 0.2 s per million lines and reads the directives that say something about contigs, wherever they stand.
+"""
+
+from __future__ import annotations
+
+import io
+from abc import abstractmethod
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice, starmap
+from pathlib import Path
+from typing import BinaryIO, ClassVar
+
+from genet5.errors import DataError
+from genet5.genome.gene import Gene
+from genet5.genome.io.annotation import Annotation, AnnotationFile, without_garbage_collection
+from genet5.genome.io.files import damage_as_data_error
+from genet5.genome.io.gff3_lines import ContigTable, Trouble, bad_columns, unescape, whole_number
+
+_HASH = ord("#")
+
+
+@dataclass(slots=True)
+class _Contig:
+    """What the first pass learns about a contig."""
+
+    line: int
+    """Where the file names it first."""
+    runs: array[int] = field(default_factory=lambda: array("q"))
+    """Of each run: offset in bytes, number of its first line, number of lines (comments among them included)."""
+    length: int | None = None
+    """Of a ##sequence-region."""
+    circular: bool = False
+
+
+class LineFile(AnnotationFile):
+    """A file of nine columns.
+
+    Args:
+        raw: The file: UTF-8, LF line ends.
+        path: For messages.
+        skip_bad: Leave bad records out and count them by cause, instead of raising.
+    """
+
+    ENDS: ClassVar[tuple[bytes, ...]] = ()
+    """A line that starts like this ends the annotation."""
+
+    def __init__(self, raw: BinaryIO, path: Path, *, skip_bad: bool = False) -> None:
+        self.raw, self.path, self.skip_bad = raw, path, skip_bad
+        self._contigs: dict[str, _Contig] = {}
+        trouble = Trouble(path, skip_bad)
+        with damage_as_data_error(path):
+            self._find_runs(trouble)
+        super().__init__(trouble.skipped)
+
+    @property
+    def contigs(self) -> Sequence[str]:
+        """All contigs, in the order in which the file names them."""
+        return tuple(self._contigs)
+
+    def most_genes(self, contig: str) -> int:
+        """Return the number of lines, of which a gene needs one."""
+        found = self._contigs.get(contig)
+        return sum(found.runs[2::3]) if found is not None else 0
+
+    def read(self, contig: str) -> Annotation:
+        """Read the genes of one contig."""
+        trouble = Trouble(self.path, self.skip_bad)
+        found = self._contigs.get(contig)
+        if found is None:
+            return Annotation.of((), (), trouble)
+        table = ContigTable(contig, found.line, length=found.length, circular=found.circular)
+        table.has_directive = found.length is not None
+        with without_garbage_collection(), damage_as_data_error(self.path):
+            genes = self._genes(table, self._lines(found), trouble)
+        genes.sort(key=lambda gene: (gene.start, gene.end))
+        return Annotation.of((table,), genes, trouble)
+
+    @abstractmethod
+    def _genes(
+        self, table: ContigTable, lines: Iterable[tuple[int, str]], trouble: Trouble
+    ) -> list[Gene]:
+        """Make the genes of a contig of its numbered lines; what they say about the contig goes to the table."""
+
+    def _lines(self, contig: _Contig) -> Iterator[tuple[int, str]]:
+        """The numbered lines of all runs."""
+        runs = (contig.runs[at : at + 3] for at in range(0, len(contig.runs), 3))
+        return chain.from_iterable(starmap(self._run, runs))
+
+    def _run(self, offset: int, number: int, count: int) -> Iterator[tuple[int, str]]:
+        self.raw.seek(offset)
+        return enumerate(map(bytes.decode, islice(self.raw, count)), number)
+
+    def _find_runs(self, trouble: Trouble) -> None:
+        runs: array[int] = array("q")  # of the contig at hand; empty where there is none
+        prefix = b"\n"  # how its lines start; blank lines belong anywhere
+        offset = number = first = 0
+        for number, line in enumerate(self.raw, 1):
+            if line.startswith(prefix):
+                offset += len(line)
+                continue
+            if line.startswith(self.ENDS):
+                number -= 1
+                break
+            name, tab, _ = line.partition(b"\t")
+            if line[0] == _HASH:
+                self._comment(line.decode(), number, trouble)
+            elif tab or line.strip():
+                if runs:
+                    runs.append(number - first)
+                runs, prefix = array("q"), b"\n"
+                if tab:
+                    runs, prefix = self._contig(unescape(name.decode()), number).runs, name + tab
+                    runs.extend((offset, number))
+                    first = number
+                else:
+                    self._refuse_other_formats(line, number)
+                    bad_columns(trouble, line.decode(), 1, number)
+            offset += len(line)
+        if runs:
+            runs.append(number + 1 - first)
+
+    def _contig(self, name: str, number: int) -> _Contig:
+        found = self._contigs.get(name)
+        if found is None:
+            found = self._contigs[name] = _Contig(number)
+        return found
+
+    def _comment(self, line: str, number: int, trouble: Trouble) -> None:
+        if not line.startswith("##sequence-region"):
+            return
+        words = line.split()
+        length = whole_number(words[3]) if len(words) == 4 else None
+        if length is None:
+            trouble.bad(
+                "sequence-region", number, f"{line.strip()[:60]!r}", "'##sequence-region NAME 1 LENGTH'"
+            )  # fmt: skip
+            return
+        self._contig(unescape(words[1]), number).length = length
+
+    def _refuse_other_formats(self, line: bytes, number: int) -> None:
+        if number == 1 and line.startswith((b"LOCUS ", b"ID   ")):
+            raise DataError(
+                "a GenBank or EMBL file", expected="GFF3 or GTF", path=self.path, line=number,
+                remedy="Is it the right file?",
+            )  # fmt: skip
+
+
+def in_memory(lines: Iterable[str]) -> BinaryIO:
+    """Return lines, with or without LF at their ends, as a file."""
+    return io.BytesIO("".join([line.rstrip("\n") + "\n" for line in lines]).encode())

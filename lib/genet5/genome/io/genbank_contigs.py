@@ -1,0 +1,105 @@
+"""Read the sequences of GenBank flat files, line by line; the genes are `genbank.py`'s.
+
+The ORIGIN block is lower case throughout: that is no soft mask, so bases come in upper case. A circular record says so in
+its description, as NCBI writes it into FASTA headers: `[topology=circular]`.
+
+Example:
+    for contig in read_genbank_contigs(Path("genome.gbff.gz")):
+        print(contig.name, len(contig.bases))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from genet5.errors import DataError
+from genet5.genome.io.fasta import Contig
+from genet5.genome.io.files import damage_as_data_error, open_text
+
+_LETTERS = frozenset("ACGTUNRYSWKMBDHVX")
+_NOT_LETTERS = str.maketrans("", "", "0123456789 \t\r\n")
+
+
+def read_genbank_contigs(path: Path) -> Iterator[Contig]:
+    """Yield the sequence of each record, named as `read_genbank` names its contig.
+
+    Raises:
+        DataError: A record is torn, has no sequence (masters of shotgun projects), or another length than LOCUS says.
+    """
+    with damage_as_data_error(path), open_text(path) as lines:
+        yield from _records(lines, path)
+
+
+def _records(lines: Iterable[str], path: Path) -> Iterator[Contig]:
+    record: _Record | None = None
+    number = 0
+    for number, line in enumerate(lines, 1):
+        if line.startswith("LOCUS"):
+            record = _Record(line, number, path)
+        elif record is None:
+            if line.strip():
+                raise DataError(
+                    f"line {line[:40].strip()!r}", expected="LOCUS (a GenBank record)", path=path, line=number
+                )  # fmt: skip
+        elif line.startswith("//"):
+            yield record.contig()
+            record = None
+        else:
+            record.add(line, number)
+    if record is not None:
+        raise DataError(
+            f"record {record.name!r} ends without //", path=path, line=number, remedy="Fetch it again"
+        )  # fmt: skip
+
+
+class _Record:
+    """A record that is being read."""
+
+    def __init__(self, locus: str, number: int, path: Path) -> None:
+        words = locus.split()
+        if len(words) < 3 or not words[2].isdecimal():
+            raise DataError(
+                f"line {locus[:60].strip()!r}", expected="LOCUS NAME LENGTH bp ...", path=path, line=number
+            )  # fmt: skip
+        self.name, self.length = words[1], int(words[2])
+        self.path, self.line = path, number
+        self.circular = "circular" in words[3:]
+        self.title: list[str] = []
+        self.pieces: list[str] = []
+        self.section = ""
+
+    def add(self, line: str, number: int) -> None:
+        """Take one more line."""
+        if not line.startswith(" "):
+            self.section = line.split(maxsplit=1)[0] if line.strip() else ""
+            if self.section == "VERSION" and len(line.split()) > 1:
+                self.name = line.split()[1]
+        elif self.section == "ORIGIN":
+            bases = line.translate(_NOT_LETTERS).upper()
+            strange = set(bases) - _LETTERS
+            if strange:
+                raise DataError(
+                    f"letter {min(strange)!r} in a sequence", expected="DNA letters (IUPAC codes)",
+                    path=self.path, line=number,
+                )  # fmt: skip
+            self.pieces.append(bases)
+        if self.section == "DEFINITION":
+            self.title.append(line.removeprefix("DEFINITION").strip())
+
+    def contig(self) -> Contig:
+        """The sequence."""
+        text = "".join(self.pieces)
+        if len(text) != self.length:
+            raise DataError(
+                f"record {self.name} has {len(text)} bases", expected=f"{self.length}, as LOCUS says",
+                path=self.path, line=self.line,
+                remedy="" if text else "A record that only lists others has no sequence: take them, or the assembly",
+            )  # fmt: skip
+        bases = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+        title = " ".join(self.title).rstrip(".")
+        if self.circular:
+            title = f"{title} [topology=circular]".strip()
+        return Contig(self.name, bases, title)

@@ -1,0 +1,60 @@
+r"""Read and write GFF3: the only place where 1-based closed coordinates exist.
+
+`Gff3File` reads one contig at a time: it sorts the contig's lines (`contig_lines`, `gff3_lines`) and makes genes of them
+(`gff3_genes`, `gff3_cds`). `read_gff3` reads all contigs so. `write_gff3` (`gff3_write`) writes a valid sorted file that
+reads back as the same genes.
+
+Example:
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "a.gff3")
+    >>> _ = path.write_text("c1\t.\tgene\t11\t40\t.\t-\t.\tID=g\nc1\t.\tCDS\t11\t40\t.\t-\t0\tID=c;Parent=g\n")
+    >>> (gene,) = read_gff3(path).genes
+    >>> gene.id, gene.type, gene.start, gene.end, gene.strand
+    ('g', 'protein_coding', 10, 40, -1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from genet5.genome.gene import Gene
+from genet5.genome.io.annotation import Annotation
+from genet5.genome.io.contig_lines import LineFile, in_memory
+from genet5.genome.io.files import open_seekable
+from genet5.genome.io.gff3_genes import build_genes
+from genet5.genome.io.gff3_lines import ContigTable, LineReader, Trouble
+from genet5.genome.io.gff3_write import write_gff3
+
+__all__ = ["Annotation", "Gff3File", "parse_gff3", "read_gff3", "write_gff3"]
+
+
+class Gff3File(LineFile):
+    """An open GFF3 file, to be read contig by contig. Genes lie on one contig: an ID may return on another."""
+
+    ENDS = (b">", b"##FASTA")
+
+    def _genes(
+        self, table: ContigTable, lines: Iterable[tuple[int, str]], trouble: Trouble
+    ) -> list[Gene]:
+        LineReader(table, trouble).read(lines)
+        return build_genes(table, trouble)
+
+
+def read_gff3(path: Path, *, skip_bad: bool = False) -> Annotation:
+    """Read all genes of a plain, gzip or bgzip GFF3 file.
+
+    Args:
+        path: The file.
+        skip_bad: Leave bad records out and count them by cause, instead of raising.
+
+    Raises:
+        DataError: The file is damaged or no GFF3, or a record is bad; names the file and the line.
+    """
+    with open_seekable(path) as raw:
+        return Gff3File(raw, path, skip_bad=skip_bad).read_all()
+
+
+def parse_gff3(lines: Iterable[str], path: Path, *, skip_bad: bool = False) -> Annotation:
+    """Read all genes from the lines of a GFF3 file; `path` is for messages. Else as `read_gff3`."""
+    return Gff3File(in_memory(lines), path, skip_bad=skip_bad).read_all()

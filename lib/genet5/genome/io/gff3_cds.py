@@ -1,0 +1,282 @@
+"""The rules of one transcript: its CDS in one frame, what is partial, what is an exception, and the contig's origin.
+
+A `Draft` is a transcript as the file gives it; `finish` makes a `Transcript` of it. The phases of the result always
+follow from the first one (at the 5' end): files differ in how they write the others, and a file whose phases
+contradict its own pieces is marked with the exception "frame".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from operator import attrgetter
+from typing import TypeVar
+
+from genet5.genome.gene import Cds, Exon, Transcript
+from genet5.genome.io.gff3_lines import Attributes, CdsLine, Span, values
+
+Made = TypeVar("Made")
+
+_START = attrgetter("start")
+_OPEN_5 = frozenset({"start", "5", "5'", "5_prime", "both", "start,end"})
+_OPEN_3 = frozenset({"end", "3", "3'", "3_prime", "both", "start,end"})
+
+
+@dataclass(slots=True)
+class Draft:
+    """A transcript on its way from the file."""
+
+    id: str
+    type: str
+    strand: int
+    line: int
+    attributes: Attributes
+    exons: list[Span]
+    cds: list[CdsLine] = field(default_factory=list)
+    recoded: bool = False
+    pseudo: bool = False
+    marked: bool = False
+    """The attributes of the transcript or of its CDS hold marks (see `CdsLine.marked`)."""
+
+
+class BadTranscript(Exception):
+    """A transcript that breaks a rule of GFF3: cause, found, expected."""
+
+
+class _Once(dict[tuple[int, ...], Made]):
+    """Makes one object per key."""
+
+    def __init__(self, make: Callable[..., Made]) -> None:
+        self.make = make
+
+    def __missing__(self, key: tuple[int, ...]) -> Made:
+        value = self[key] = self.make(*key)
+        return value
+
+
+class Pool:
+    """Makes equal exons and CDS pieces once: isoforms share most of theirs, in memory too."""
+
+    def __init__(self) -> None:
+        self._exons, self._cds = _Once(Exon), _Once(Cds)
+
+    def exons(self, spans: Iterable[Span]) -> tuple[Exon, ...]:
+        """Return exons of (start, end)."""
+        return tuple(map(self._exons.__getitem__, spans))
+
+    def cds(self, pieces: Iterable[tuple[int, int, int]]) -> tuple[Cds, ...]:
+        """Return CDS pieces of (start, end, phase)."""
+        return tuple(map(self._cds.__getitem__, pieces))
+
+
+def finish(draft: Draft, pool: Pool) -> Transcript:
+    """Make the transcript.
+
+    Raises:
+        BadTranscript: A CDS piece lies outside the exons.
+    """
+    exons = merged(draft.exons)
+    lines = draft.cds
+    if len(lines) > 1:
+        lines = sorted(lines, key=_START)
+    if lines and not (draft.marked or draft.recoded) and _is_plain(lines, exons, draft.strand):
+        return Transcript(
+            id=draft.id, type=draft.type, exons=pool.exons(exons),
+            cds=pool.cds([(p.start, p.end, p.phase or 0) for p in lines]),
+        )  # fmt: skip
+    if not lines:
+        five, three = _open_ends((draft.attributes,), draft.strand)
+        return Transcript(
+            id=draft.id, type=draft.type, exons=pool.exons(exons),
+            partial_5=five is True, partial_3=three is True, exceptions=_exceptions(draft),
+        )  # fmt: skip
+    _check_inside(lines, exons, draft.id)
+    exceptions = _exceptions(draft)
+    reading = lines if draft.strand > 0 else lines[::-1]
+    phase, five, three, odd = _frame(draft, reading, bool(exceptions))
+    return Transcript(
+        id=draft.id, type=draft.type, exons=pool.exons(exons),
+        cds=pool.cds(_pieces(lines, draft.strand, phase)), partial_5=five, partial_3=three,
+        exceptions=tuple(dict.fromkeys((*exceptions, *odd))),
+    )  # fmt: skip
+
+
+def _is_plain(lines: Sequence[CdsLine], exons: Sequence[Span], strand: int) -> bool:
+    """The common case, fast: pieces apart and inside the exons, whole codons, the phases as they must be."""
+    phase = 0
+    for piece in lines if strand > 0 else reversed(lines):
+        if piece.phase != phase:
+            return False
+        phase = (phase + piece.start - piece.end) % 3
+    at, before = 0, -1
+    for piece in lines:
+        start, end = piece.start, piece.end
+        while exons[at][1] < end:
+            at += 1
+            if at == len(exons):
+                return False
+        if start < exons[at][0] or start <= before:
+            return False
+        before = end
+    return phase == 0
+
+
+def merged(spans: Sequence[Span]) -> list[Span]:
+    """Sort spans; join those that touch or overlap.
+
+    Example:
+        >>> merged([(5, 9), (0, 5), (12, 14)])
+        [(0, 9), (12, 14)]
+    """
+    if len(spans) < 2:
+        return list(spans)
+    result: list[Span] = []
+    for start, end in sorted(spans):
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
+        else:
+            result.append((start, end))
+    return result
+
+
+def phases(lengths: Sequence[int], first: int) -> list[int]:
+    """GFF3 phases of CDS pieces in reading direction.
+
+    Example:
+        >>> phases([10, 4, 7], first=0)
+        [0, 2, 1]
+    """
+    result, phase = [], first
+    for length in lengths:
+        result.append(phase)
+        phase = (phase - length) % 3
+    return result
+
+
+def unwrap(drafts: Sequence[Draft], length: int) -> None:
+    """Move the pieces of a gene that lie behind the origin of a circular contig to beyond its end, in place.
+
+    The pieces of a gene over the origin stand at both ends of the contig. The gene is cut open at the widest gap, if
+    that is more than half of the contig, or if pieces touch both ends.
+    """
+    if len(drafts) == 1 and len(drafts[0].exons) == 1:
+        return
+    spans = [span for draft in drafts for span in draft.exons]
+    spans += [(piece.start, piece.end) for draft in drafts for piece in draft.cds]
+    pieces = merged(spans)
+    if len(pieces) < 2 or pieces[-1][1] > length:
+        return
+    gap, cut = max((b[0] - a[1], a[1]) for a, b in pairwise(pieces))
+    touches = pieces[0][0] == 0 and pieces[-1][1] == length
+    if not touches and 2 * gap <= length:
+        return
+    for draft in drafts:
+        draft.exons = [(s + length, e + length) if e <= cut else (s, e) for s, e in draft.exons]
+        for piece in draft.cds:
+            if piece.end <= cut:
+                piece.start += length
+                piece.end += length
+
+
+def is_true(attributes: Attributes, key: str) -> bool:
+    """Whether the attribute says true."""
+    return attributes.get(key, "").lower() in ("true", "yes", "1")
+
+
+def is_pseudo(attributes: Attributes) -> bool:
+    """Whether the attributes mark a pseudogene."""
+    return is_true(attributes, "pseudo") or "pseudogene" in attributes
+
+
+def _check_inside(lines: Sequence[CdsLine], exons: Sequence[Span], name: str) -> None:
+    at = 0
+    for piece in lines:
+        while at < len(exons) and exons[at][1] <= piece.start:
+            at += 1
+        if at == len(exons) or piece.start < exons[at][0] or piece.end > exons[at][1]:
+            raise BadTranscript(
+                "CDS outside exons", piece.line, f'CDS of "{name}" outside its exons', "CDS inside exons"
+            )  # fmt: skip
+
+
+def _exceptions(draft: Draft) -> tuple[str, ...]:
+    if not draft.marked:
+        return ("stop_codon_redefined",) if draft.recoded else ()
+    found: dict[str, None] = {}
+    for attributes in (draft.attributes, *(piece.attributes for piece in draft.cds)):
+        if "exception" in attributes:
+            found.update(
+                dict.fromkeys(v.replace(" ", "_") for v in values(attributes["exception"]))
+            )
+        if "transl_except" in attributes:
+            found["transl_except"] = None
+        if "ribosomal_slippage" in attributes:
+            found["ribosomal_slippage"] = None
+    if draft.recoded:
+        found["stop_codon_redefined"] = None
+    return tuple(found)
+
+
+def _open_ends(sources: Sequence[Attributes], strand: int) -> tuple[bool | None, bool | None]:
+    """Whether the 5' and the 3' end are marked as missing; None: something is missing, and nothing says where."""
+    five = three = vague = False
+    for attributes in sources:
+        mark = attributes.get("partial", "")
+        left = attributes.get("start_range", "").startswith(".") or mark in ("10", "11")
+        right = attributes.get("end_range", "").endswith(".") or mark in ("01", "11")
+        five |= (left if strand > 0 else right) or mark in _OPEN_5
+        three |= (right if strand > 0 else left) or mark in _OPEN_3
+        vague |= mark.lower() == "true"
+    if vague and not (five or three):
+        return None, None
+    return five, three
+
+
+def _frame(
+    draft: Draft, reading: Sequence[CdsLine], excused: bool
+) -> tuple[int, bool, bool, tuple[str, ...]]:
+    """First phase, whether the 5' and 3' ends are missing, and further exceptions."""
+    sources = [piece.attributes for piece in reading if piece.marked]
+    words = draft.attributes.get("partial", "")
+    if words in _OPEN_5 | _OPEN_3:
+        sources.append({"partial": words})
+    five, three = _open_ends(sources, draft.strand)
+    lengths = [piece.end - piece.start for piece in reading]
+    total = sum(lengths)
+    phase = reading[0].phase
+    if phase is None:
+        phase = total % 3 if five and not three else 0
+    consistent = _is_consistent([piece.phase for piece in reading], phases(lengths, phase))
+    odd: list[str] = [] if consistent or excused else ["frame"]
+    if not excused and sum(b - a for a, b in merged([(p.start, p.end) for p in reading])) < total:
+        odd.append("overlapping_cds")
+    remainder = (total - phase) % 3
+    if five is None or three is None:
+        five, three = (phase > 0, remainder > 0) if phase or remainder else (True, True)
+    elif not (five or three or excused or odd):
+        five, three = phase > 0, remainder > 0
+    elif phase and not excused:
+        five = True
+    return phase, five, three, tuple(odd)
+
+
+def _is_consistent(given: Sequence[int | None], expected: Sequence[int]) -> bool:
+    """Whether phases agree; all 0, "." and the frames of GTF (1 and 2 exchanged) are other ways to write them."""
+    if None in given or list(given) == list(expected):
+        return True
+    if given[0]:
+        return False
+    return not any(given) or [3 - g if g else 0 for g in given] == list(expected)
+
+
+def _pieces(lines: Sequence[CdsLine], strand: int, phase: int) -> list[tuple[int, int, int]]:
+    spans: list[Span] = []
+    for piece in lines:
+        if spans and spans[-1][1] == piece.start:
+            spans[-1] = (spans[-1][0], piece.end)
+        else:
+            spans.append((piece.start, piece.end))
+    step = 1 if strand > 0 else -1
+    found = phases([end - start for start, end in spans[::step]], phase)[::step]
+    return [(*span, p) for span, p in zip(spans, found, strict=True)]

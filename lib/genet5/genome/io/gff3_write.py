@@ -1,0 +1,174 @@
+"""Write genes as GFF3: valid, sorted by contig and start (as tabix wants it), parents before their children.
+
+Genes are written as gene > transcript > exon, CDS; with `prokaryote`, coding genes without introns and UTRs as
+gene > CDS. The file reads back as the same genes. Each CDS has one ID for all its lines, the stop codon included;
+missing ends are marked as NCBI does (partial, start_range, end_range).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TextIO, TypeAlias
+from urllib.parse import quote
+
+from genet5.genome.gene import Exon, Gene, Transcript
+from genet5.genome.io.unique_ids import Names
+
+Row: TypeAlias = tuple[int, int, int, str]
+"""Start, end (0-based half-open), depth in the tree of features, and the text of the line."""
+
+_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, "%;=&,"))}
+_LISTS = frozenset({"start_range", "end_range", "exception"})
+_SEQID_SAFE = ".:^*$@!+_?-|"
+
+
+def write_gff3(
+    out: TextIO,
+    genes: Iterable[Gene],
+    contig_lengths: Mapping[str, int],
+    source: str = "GeneT5",
+    *,
+    prokaryote: bool = False,
+    circular: Collection[str] = (),
+) -> None:
+    """Write all genes, sorted.
+
+    Args:
+        out: Where to.
+        genes: In any order.
+        contig_lengths: Name -> bases; its order is that of the file, and each contig gets a ##sequence-region.
+            Genes of other contigs come last.
+        source: Column 2.
+        prokaryote: Write coding genes of one exon without UTR as gene > CDS.
+        circular: Contigs to mark as circular; those with a gene over the origin are marked anyway.
+    """
+    by_contig: dict[str, list[Gene]] = {name: [] for name in contig_lengths}
+    for gene in genes:
+        by_contig.setdefault(gene.contig, []).append(gene)
+    out.write("##gff-version 3\n")
+    for name, length in contig_lengths.items():
+        out.write(f"##sequence-region {_seqid(name)} 1 {length}\n")
+    writer = _Writer(_escape(source), prokaryote)
+    for name, some in by_contig.items():
+        length = contig_lengths.get(name, 0)
+        is_circular = name in circular or any(gene.end > length > 0 for gene in some)
+        rows = writer.region(name, length) if is_circular and length else []
+        for gene in sorted(some, key=lambda gene: (gene.start, gene.end)):
+            rows.extend(writer.gene(gene))
+        rows.sort(key=lambda row: (row[0], -row[1], row[2]))
+        out.writelines(row[3] for row in rows)
+
+
+class _Writer:
+    """Makes the lines; remembers the IDs in use."""
+
+    def __init__(self, source: str, prokaryote: bool) -> None:
+        self.source, self.prokaryote = source, prokaryote
+        self.names = Names()
+
+    def region(self, contig: str, length: int) -> list[Row]:
+        """The line that says that a contig is circular."""
+        attributes = {"ID": self.names.unique(f"{contig}:1..{length}"), "Is_circular": "true"}
+        return [self._row(contig, "region", (0, length), "+", attributes, depth=-1)]
+
+    def gene(self, gene: Gene) -> Iterator[Row]:
+        """All lines of a gene."""
+        name = self.names.unique(gene.id)
+        attributes = {"ID": name, "Name": gene.name, "gene_biotype": gene.type}
+        if gene.pseudo:
+            attributes["pseudo"] = "true"
+        coding = any(transcript.cds for transcript in gene.transcripts)
+        if gene.genetic_code is not None and not coding:
+            attributes["transl_table"] = str(gene.genetic_code)
+        kind = "pseudogene" if gene.pseudo else "gene"
+        yield self._row(
+            gene.contig, kind, (gene.start, gene.end), _sign(gene), attributes, gene.score
+        )
+        if self.prokaryote and _is_bare(gene):
+            only = gene.transcripts[0]
+            yield from self._cds(gene, only, self.names.unique(only.id), name)
+        else:
+            for transcript in gene.transcripts:
+                yield from self._transcript(gene, transcript, name)
+
+    def _transcript(self, gene: Gene, transcript: Transcript, parent: str) -> Iterator[Row]:
+        name = self.names.unique(transcript.id)
+        span = (transcript.start, transcript.end)
+        attributes = {"ID": name, "Parent": parent}
+        if not transcript.cds:
+            attributes |= _marks(gene, transcript, span)
+        kind, sign = _escape(transcript.type), _sign(gene)
+        yield self._row(gene.contig, kind, span, sign, attributes, gene.score, depth=1)
+        count = len(transcript.exons)
+        for at, exon in enumerate(transcript.exons):
+            number = at + 1 if gene.strand > 0 else count - at
+            attributes = {"ID": self.names.unique(f"{name}.exon{number}"), "Parent": name}
+            yield self._row(gene.contig, "exon", (exon.start, exon.end), sign, attributes, depth=2)
+        if transcript.cds:
+            yield from self._cds(gene, transcript, self.names.unique(f"{name}.cds"), name)
+
+    def _cds(self, gene: Gene, transcript: Transcript, name: str, parent: str) -> Iterator[Row]:
+        attributes = {"ID": name, "Parent": parent}
+        if gene.genetic_code is not None:
+            attributes["transl_table"] = str(gene.genetic_code)
+        if gene.pseudo:
+            attributes["pseudo"] = "true"
+        attributes |= _marks(gene, transcript, (transcript.cds[0].start, transcript.cds[-1].end))
+        for piece in transcript.cds:
+            span = (piece.start, piece.end)
+            yield self._row(
+                gene.contig, "CDS", span, _sign(gene), attributes, gene.score, str(piece.phase), depth=3
+            )  # fmt: skip
+
+    def _row(
+        self, contig: str, kind: str, span: tuple[int, int], sign: str, attributes: Mapping[str, str],
+        score: float | None = None, phase: str = ".", *, depth: int = 0,
+    ) -> Row:  # fmt: skip
+        start, end = span
+        score_text = "." if score is None else f"{score:.4f}"
+        text = ";".join(
+            f"{k}={v if k in _LISTS else _escape(v)}" for k, v in attributes.items() if v
+        )
+        columns = (_seqid(contig), self.source, kind, start + 1, end, score_text, sign, phase, text)
+        return start, end, depth, "\t".join(map(str, columns)) + "\n"
+
+
+def _is_bare(gene: Gene) -> bool:
+    """Whether the gene is one CDS and nothing else."""
+    only = gene.transcripts[0]
+    return (
+        len(gene.transcripts) == 1
+        and only.type == "mRNA"
+        and len(only.cds) == 1
+        and only.exons == (Exon(only.cds[0].start, only.cds[0].end),)
+    )
+
+
+def _marks(gene: Gene, transcript: Transcript, span: tuple[int, int]) -> dict[str, str]:
+    marks: dict[str, str] = {}
+    forward = gene.strand > 0
+    if transcript.partial_5 or transcript.partial_3:
+        marks["partial"] = "true"
+    if transcript.partial_5 if forward else transcript.partial_3:
+        marks["start_range"] = f".,{span[0] + 1}"
+    if transcript.partial_3 if forward else transcript.partial_5:
+        marks["end_range"] = f"{span[1]},."
+    if transcript.exceptions:
+        marks["exception"] = ",".join(
+            _escape(name.replace("_", " ")) for name in transcript.exceptions
+        )
+    return marks
+
+
+def _sign(gene: Gene) -> str:
+    return "+" if gene.strand > 0 else "-"
+
+
+def _escape(text: str) -> str:
+    if text != text.strip():
+        return quote(text, safe="")
+    return text.translate(_ESCAPES)
+
+
+def _seqid(name: str) -> str:
+    return quote(name, safe=_SEQID_SAFE).replace("~", "%7E")

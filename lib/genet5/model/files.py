@@ -1,0 +1,113 @@
+"""A model's files: a folder with config.json, model.safetensors and tokenizer.json, or a training checkpoint. No pickle.
+
+A folder is named by its path, or by its id on the Hugging Face Hub.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from genet5.config.json_files import load_json, settings_from_dict
+from genet5.config.model import ModelConfig
+from genet5.errors import CheckpointError
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+SHARDS_FOLDER, MODEL_PREFIX, AVERAGE_PREFIX = "state", "model/", "average/"
+"""Of a training checkpoint: its tensors in shards, and how the names of the model's and of their moving average begin."""
+
+
+def model_folder(path_or_id: str | Path) -> Path:
+    """Folder of a model: a path as it is, a Hub id after its download.
+
+    Raises:
+        CheckpointError: Neither exists.
+    """
+    path = Path(path_or_id)
+    if path.is_dir():
+        return path
+    try:
+        return Path(snapshot_download(str(path_or_id), allow_patterns=["*.json", "*.safetensors"]))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"{path_or_id}: no such folder, and no such model on the Hugging Face Hub"
+            f" ({type(error).__name__}). Give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
+        ) from error
+
+
+def load_config(folder: Path) -> ModelConfig:
+    """Read a model folder's shape.
+
+    Raises:
+        FormatError: There is none, or it is not of this version.
+    """
+    path = folder / CONFIG_FILE
+    return settings_from_dict(ModelConfig, load_json(path), path)
+
+
+def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """Read the tensors of a model folder or of a training checkpoint, in the type that they are stored in.
+
+    A checkpoint's moving average takes the place of its weights, as in what a run exports.
+
+    Raises:
+        CheckpointError: There are none, or a file is damaged.
+    """
+    path = folder / WEIGHTS_FILE
+    try:
+        if not path.exists() and (folder / SHARDS_FOLDER).is_dir():
+            path = folder / SHARDS_FOLDER
+            return {name: tensor.to(device) for name, tensor in _load_shards(path).items()}
+        return load_file(path, device=str(device))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _load_shards(folder: Path) -> dict[str, Tensor]:
+    # A second of imports that annotation need not wait for.
+    from torch.distributed.checkpoint import state_dict_loader
+    from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
+    reader = HuggingFaceStorageReader(str(folder))
+    found = {
+        name: torch.empty(saved.size, dtype=saved.properties.dtype)
+        for name, saved in reader.read_metadata().state_dict_metadata.items()
+        if name.startswith((MODEL_PREFIX, AVERAGE_PREFIX))
+        and isinstance(saved, TensorStorageMetadata)
+    }
+    try:
+        state_dict_loader.load(found, storage_reader=reader, no_dist=True)
+    except CheckpointException as error:
+        raise CheckpointError(f"{folder}: {error}") from error
+    weights, average = (
+        {name.removeprefix(begin): found[name] for name in found if name.startswith(begin)}
+        for begin in (MODEL_PREFIX, AVERAGE_PREFIX)
+    )
+    return weights | average
+
+
+def save_weights(folder: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors into a model folder, by temporary file and rename."""
+    scratch = folder / (WEIGHTS_FILE + ".tmp")
+    write_tensors(scratch, tensors, {"format": "pt"})
+    os.replace(scratch, folder / WEIGHTS_FILE)
+
+
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file with the rights of any new file; safetensors 0.8 makes some that their owner alone can read."""
+    path.unlink(missing_ok=True)  # what a killed process left may have other rights
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(tensors, path, metadata=metadata)
+    path.chmod(mode)

@@ -1,0 +1,368 @@
+"""GeneT5: encoder, compressor and decoder put together.
+
+`model(batch)` gives the logits that training needs; `encode`, `start_decoding`, `decode_step`, `token_logits` and
+`position_logits` are the steps of decoding. The model knows arrays, not genes.
+
+Example:
+    >>> from genet5.config.model import preset
+    >>> sum(p.numel() for p in GeneT5(preset("nano")).parameters()) // 100_000
+    65
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genet5.blocks.bases import BaseStem, BaseUpsampler, base_slots
+from genet5.blocks.compiled import compile_layer
+from genet5.blocks.decoder import Cache, Decoder, DecoderLayer
+from genet5.blocks.encoder import Encoder, EncoderLayer
+from genet5.blocks.heads import BaseHeads, Pointer
+from genet5.blocks.moe import RouterLoss
+from genet5.blocks.perceiver import Compressor
+from genet5.config.json_files import save_json, settings_to_dict
+from genet5.config.model import AttentionName, KeepName, ModelConfig
+from genet5.dataset.batch import Batch, Inputs
+from genet5.errors import CheckpointError
+from genet5.model.files import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    load_config,
+    load_weights,
+    model_folder,
+    save_weights,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What the encoder side knows of N windows."""
+
+    latents: Tensor
+    """(N, M, D)."""
+    num_latents: Tensor
+    """(N,)."""
+    features: Tensor
+    """(N, L, C) base features."""
+    keys: tuple[Tensor, Tensor]
+    """The pointer's keys."""
+    state_logits: Tensor
+    """(N, L, 2, 8): what each base is on + and on - (`dataset.per_base`)."""
+    boundary_logits: Tensor
+    """(N, L, 8)."""
+    num_bases: Tensor
+    """(N,)."""
+
+    def keep(self, rows: Tensor) -> Encoded:
+        """Return the windows `rows`, an index tensor."""
+        where, which = self.keys
+        return Encoded(
+            latents=self.latents[rows],
+            num_latents=self.num_latents[rows],
+            features=self.features[rows],
+            keys=(where[rows], which[rows]),
+            state_logits=self.state_logits[rows],
+            boundary_logits=self.boundary_logits[rows],
+            num_bases=self.num_bases[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Logits for teacher-forced labels; entry t predicts label t + 1."""
+
+    token_logits: Tensor
+    """(N, T - 1, V) fp32."""
+    position_logits: Tensor
+    """(N, P, L) fp32, -inf behind a window's end: row p predicts label t + 1, t being the batch's `position_steps[p]`."""
+    encoded: Encoded
+    router_losses: list[RouterLoss]
+    """One for each decoder layer that has experts; they count labels."""
+    encoder_router_losses: list[RouterLoss] = field(default_factory=list)
+    """One for each encoder layer that has experts; they count sequence tokens."""
+
+
+class GeneT5(nn.Module):
+    """The network; see `ModelConfig` for its shape."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = BaseStem(config)
+        self.code_embedding = nn.Embedding(64, config.width)
+        self.encoder = Encoder(config)
+        self.upsampler = BaseUpsampler(config)
+        self.base_heads = BaseHeads(config)
+        self.compressor = Compressor(config)
+        self.decoder = Decoder(config)
+        self.pointer = Pointer(config)
+        self.label_embedding = nn.Embedding(config.structure_vocab, config.width)
+        self.token_head = nn.Linear(config.width, config.structure_vocab, bias=False)
+        if config.tie_weights:
+            self.token_head.weight = self.label_embedding.weight
+
+    @torch.no_grad()
+    def init_weights(self, seed: int = 0) -> None:
+        """Draw all weights from `config.init`, seeded.
+
+        Linear and convolution weights ~ N(0, std): `attn_std` in attention, `ffn_std` in feed-forwards and experts,
+        `moe_router_std` in routers, `embed_std` in embeddings and latents, `std` elsewhere (convolutions: 1/sqrt(fan in));
+        biases 0, norms 1 and 0, boundary biases `boundary_bias`. Zero: the features added to the token embeddings (base
+        means and genetic code), so that an imported encoder stays equal to itself.
+        """
+        laws = self.config.init
+        draw = torch.Generator().manual_seed(seed)
+        for name, weight in self.named_parameters():
+            if "norm" in name:
+                weight.fill_(0.0 if name.endswith("bias") else 1.0)
+            elif name.endswith("bias"):
+                weight.zero_()
+            elif ".conv" in name:
+                weight.normal_(0.0, weight[0].numel() ** -0.5, generator=draw)
+            else:
+                weight.normal_(0.0, _std(name, laws), generator=draw)
+        self.base_heads.boundaries.bias.fill_(laws.boundary_bias)
+        self.stem.to_tokens.weight.zero_()
+        self.code_embedding.weight.zero_()
+
+    def encode(self, inputs: Inputs, router_losses: list[RouterLoss] | None = None) -> Encoded:
+        """Read windows.
+
+        Args:
+            inputs: The windows.
+            router_losses: Encoder layers with experts append their losses here.
+
+        Raises:
+            ValueError: A window is longer than `config.max_window_bp`.
+        """
+        length = inputs.bases.shape[1]
+        slots = base_slots(inputs.token_start_bp, length)
+        raw = self.stem(inputs.bases, inputs.genetic_code, inputs.num_bases)
+        added = self.stem.pool(raw, slots, inputs.input_ids.shape[1])
+        added = added + self.code_embedding(inputs.genetic_code)[:, None]
+        states = self.encoder(
+            inputs.input_ids, inputs.token_start_bp, inputs.num_tokens, added, router_losses
+        )
+        features = self.upsampler(states, raw, slots, inputs.num_bases)
+        state_logits, boundary_logits = self.base_heads(features)
+        latents = self.compressor(
+            states, inputs.token_start_bp, inputs.num_tokens, inputs.num_bases, length
+        )
+        return Encoded(
+            latents=latents,
+            num_latents=-(-inputs.num_bases // self.config.compressor.bin_bp),
+            features=features,
+            keys=self.pointer.keys(latents, features),
+            state_logits=state_logits,
+            boundary_logits=boundary_logits,
+            num_bases=inputs.num_bases,
+        )
+
+    def forward(self, batch: Batch) -> Output:
+        """Predict each label from those before it."""
+        encoder_router_losses: list[RouterLoss] = []
+        encoded = self.encode(batch.inputs, encoder_router_losses)
+        labels = batch.targets.labels[:, :-1]
+        real = batch.targets.label_weights[:, 1:] > 0
+        x = self._embed(encoded, labels)
+        places = _places(labels)
+        states, router_losses = self.decoder(x, encoded.latents, encoded.num_latents, places, real)
+        steps = batch.targets.position_steps
+        pointing = states.gather(1, steps[..., None].expand(-1, -1, states.shape[-1]))
+        return Output(
+            token_logits=self.token_logits(states),
+            position_logits=self._position_logits(encoded, pointing, places.gather(1, steps)),
+            encoded=encoded,
+            router_losses=router_losses,
+            encoder_router_losses=encoder_router_losses,
+        )
+
+    def start_decoding(self, encoded: Encoded, max_steps: int) -> Cache:
+        """Prepare step-by-step decoding of at most `max_steps` labels."""
+        return self.decoder.start(encoded.latents, encoded.num_latents, max_steps)
+
+    def decode_step(self, encoded: Encoded, cache: Cache, labels: Tensor) -> Tensor:
+        """Feed each row's newest label.
+
+        Args:
+            encoded: The windows.
+            cache: From `start_decoding`; advanced by one step.
+            labels: (N,) int64 labels, positions as -1 - p.
+
+        Returns:
+            (N, D) states, for `token_logits` and `position_logits`.
+        """
+        cache.place = torch.where(labels < 0, -1 - labels, cache.place)
+        return self.decoder.step(self._embed(encoded, labels[:, None])[:, 0], cache)
+
+    def token_logits(self, states: Tensor) -> Tensor:
+        """Score structural tokens, (..., D) to fp32 (..., V)."""
+        logits: Tensor = self.token_head(states)
+        return logits.float()
+
+    def position_logits(self, encoded: Encoded, states: Tensor, places: Tensor) -> Tensor:
+        """Score the bases of each row for its state.
+
+        Args:
+            encoded: The windows.
+            states: (N, D) from `decode_step`.
+            places: (N,) base that each row named last, `cache.place`.
+
+        Returns:
+            (N, L) fp32, -inf behind a window's end.
+        """
+        return self._position_logits(encoded, states[:, None], places[:, None])[:, 0]
+
+    def _position_logits(self, encoded: Encoded, states_NPD: Tensor, places_NP: Tensor) -> Tensor:
+        scores = self.pointer.scores(states_NPD, places_NP, encoded.keys, encoded.boundary_logits)
+        base = torch.arange(scores.shape[-1], device=scores.device)
+        return scores.masked_fill_((base >= encoded.num_bases[:, None])[:, None], float("-inf"))
+
+    def _embed(self, encoded: Encoded, labels_NT: Tensor) -> Tensor:
+        tokens = self.label_embedding(labels_NT.clamp_min(0))
+        positions = (-1 - labels_NT).clamp_min(0)
+        pointed = self.pointer.embed(positions, encoded.latents, encoded.features)
+        return torch.where((labels_NT < 0)[..., None], pointed.to(tokens.dtype), tokens)
+
+    def use_attention(self, name: AttentionName) -> None:
+        """Set what computes attention within windows; "auto" until then."""
+        self.encoder.attention = self.compressor.attention = name
+
+    def enable_gradient_checkpointing(self, every: int = 1, keep: KeepName = "nothing") -> None:
+        """Recompute every `every`-th layer of encoder and decoder in the backward pass.
+
+        Args:
+            every: Layers from one that is recomputed to the next.
+            keep: nothing = only a layer's input is kept; products = matrix products and attention, too, so that only cheap
+                operations are recomputed (`blocks.recompute`).
+        """
+        stacks: list[Sequence[EncoderLayer | DecoderLayer]]
+        stacks = [self.encoder.layers, self.decoder.layers]
+        for stack in stacks:
+            for index, layer in enumerate(stack):
+                layer.keep = keep if index % every == 0 else None
+
+    def blocks(self) -> list[nn.Module]:
+        """Return the layers, in the order of the forward pass."""
+        return [*self.encoder.layers, *self.compressor.layers, *self.decoder.layers]
+
+    def compile_blocks(self, backend: str | Callable[..., Any] = "inductor") -> None:
+        """Compile each layer, after checkpointing is set; the names of the weights stay as they are.
+
+        Args:
+            backend: Of torch.compile.
+        """
+        for layer in self.blocks():
+            compile_layer(layer, backend)
+
+    def save_pretrained(
+        self,
+        path: Path,
+        *,
+        dtype: torch.dtype | None = None,
+        tensors: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Write config.json and model.safetensors into the folder `path`, each by temporary file and rename.
+
+        Args:
+            path: Made if it is not there.
+            dtype: Type that the weights are stored in, such as torch.float16 for half the size; None = as they are.
+            tensors: Weights to write instead of the model's own, named as `stored` names them.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        save_json(path / CONFIG_FILE, settings_to_dict(self.config))
+        found = self.stored() if tensors is None else tensors
+        save_weights(path, {name: tensor.to(dtype).contiguous() for name, tensor in found.items()})
+
+    def stored(self) -> dict[str, Tensor]:
+        """Return the tensors that a file holds: tied weights once."""
+        state = self.state_dict()
+        if self.config.tie_weights:
+            del state["token_head.weight"]
+        return state
+
+    @classmethod
+    def from_pretrained(
+        cls, path_or_id: str | Path, *, device: torch.device | str = "cpu"
+    ) -> GeneT5:
+        """Load a model from a folder, or from the Hugging Face Hub by id ("owner/name"); its weights become fp32.
+
+        Raises:
+            CheckpointError: There is no such model, or its weights do not fit its config.
+        """
+        folder = model_folder(path_or_id)
+        config = load_config(folder)
+        with torch.device("meta"):
+            expected = cls(config).stored()
+        state = load_weights(folder, device)
+        wrong = [
+            n for n in expected.keys() | state.keys() if _shape(expected, n) != _shape(state, n)
+        ]
+        if wrong:
+            name = min(wrong)
+            raise CheckpointError(
+                f"{folder / WEIGHTS_FILE}: {len(wrong)} tensors do not fit {CONFIG_FILE}, first {name}:"
+                f" found {_shape(state, name)}, expected {_shape(expected, name)}"
+            )
+        return cls._with(config, state)
+
+    def rebuilt(self, tensors: Mapping[str, Tensor]) -> GeneT5:
+        """Return another model of this shape that has `tensors`, named as `stored` names them, as fp32 weights."""
+        model = self._with(self.config, tensors)
+        model.use_attention(self.encoder.attention)
+        return model
+
+    @classmethod
+    def _with(cls, config: ModelConfig, tensors: Mapping[str, Tensor]) -> GeneT5:
+        with torch.device("meta"):
+            model = cls(config)
+        state = {name: tensor.float() for name, tensor in tensors.items()}
+        if config.tie_weights:
+            state["token_head.weight"] = state["label_embedding.weight"]
+        model.load_state_dict(state, assign=True)
+        if config.tie_weights:
+            model.token_head.weight = model.label_embedding.weight
+        device = model.label_embedding.weight.device
+        model.stem.features = type(model.stem.features)().to(device)
+        return model.requires_grad_(True)
+
+
+def count_parameters(model: GeneT5) -> dict[str, int]:
+    """Parameters of each part and "total"; tied weights count once."""
+    parts: dict[str, int] = {}
+    for name, weight in model.named_parameters():
+        part = name.split(".")[0]
+        parts[part] = parts.get(part, 0) + weight.numel()
+    return {**parts, "total": sum(parts.values())}
+
+
+def _places(labels_NT: Tensor) -> Tensor:
+    """(N, T) base that was named last at each step, the step included; 0 before the first."""
+    step = torch.arange(labels_NT.shape[1], device=labels_NT.device)
+    last = torch.where(labels_NT < 0, step, -1).cummax(dim=1).values
+    named = (-1 - labels_NT).gather(1, last.clamp_min(0))
+    return torch.where(last < 0, 0, named)
+
+
+def _shape(tensors: dict[str, Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(tensors[name].shape) if name in tensors else None
+
+
+def _std(name: str, laws: object) -> float:
+    """The law of one weight by its place in the network."""
+    by_place = (
+        ("router", "moe_router_std"),
+        ("embed", "embed_std"),
+        ("latents", "embed_std"),
+        ("feedforward", "ffn_std"),
+        ("attention", "attn_std"),
+        ("cross", "attn_std"),
+        ("", "std"),
+    )
+    return float(getattr(laws, next(field for place, field in by_place if place in name)))

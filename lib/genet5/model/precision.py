@@ -1,0 +1,18 @@
+"""Which floating-point type a device multiplies fast.
+
+bfloat16 halves memory traffic and is what GPUs and recent server processors multiply; a processor without instructions for
+it emulates every product and is tens of times slower than in float32 (measured on an AVX2 machine: 27 times).
+"""
+
+from __future__ import annotations
+
+import torch
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Return whether the device multiplies bfloat16 at least about as fast as float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return False

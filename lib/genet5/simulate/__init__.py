@@ -1,0 +1,1 @@
+"""Artificial genomes with their true genes, for tests, demos and benchmarks. No torch."""

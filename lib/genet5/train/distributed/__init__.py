@@ -1,0 +1,1 @@
+"""Several processes as one run: ranks and devices, DDP and FSDP2, liveness, restarts."""

@@ -1,0 +1,158 @@
+"""Several processes as one run: who am I, which device is mine, sums over all ranks.
+
+Works without torchrun (world size 1), where every call returns at once. Only this module reads RANK, WORLD_SIZE,
+LOCAL_RANK and TORCHELASTIC_RUN_ID.
+
+    with distributed("auto") as ranks:
+        total = ranks.sum(torch.tensor([1.0]))
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from genet5.errors import ConfigError
+from genet5.train.distributed.liveness import run_store, watch_ranks
+
+TIMEOUT = timedelta(hours=2)
+"""Rank 0 decodes validation windows while the others wait."""
+_QUIET_SLICES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This process among the processes of the run."""
+
+    rank: int = 0
+    world_size: int = 1
+    device: torch.device = torch.device("cpu")  # noqa: RUF009
+    agent: str | None = None
+    """torchrun's process that started this one and may start it again (`--max-restarts`); None = no torchrun."""
+    background: dist.ProcessGroup | None = None
+    """All ranks, over gloo, for what runs beside the training (checkpoints); None = alone."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this rank writes what all share."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum of `values` over all ranks; they travel on this rank's device."""
+        if self.world_size == 1:
+            return values
+        moved = values.to(self.device, copy=True)
+        dist.all_reduce(moved)
+        return moved.to(values.device)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return the values of all ranks (any picklable value), in order of rank, on every rank."""
+        if self.world_size == 1:
+            return [value]
+        values: list[Any] = [None] * self.world_size
+        dist.all_gather_object(values, value)
+        return values
+
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+        if self.world_size > 1:
+            dist.barrier()
+
+
+def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
+    """Return the device of this rank.
+
+    Raises:
+        ConfigError: CUDA is wanted but there is none, or there are fewer GPUs than processes.
+    """
+    has_cuda = torch.cuda.is_available()
+    if wanted == "cuda" and not has_cuda:
+        raise ConfigError("device", wanted, "this machine or this build of torch has no CUDA")
+    if wanted == "cpu" or not has_cuda:
+        return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        rule = f"this process sees {torch.cuda.device_count()} GPUs; start one process for each (--nproc-per-node)"
+        raise ConfigError("LOCAL_RANK", local_rank, rule)
+    return torch.device("cuda", local_rank)
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ConfigError(name, text, "must be a number; torchrun sets it") from error
+
+
+def _agent() -> str | None:
+    """Name this process's parent by host, number and start, if it is torchrun's agent."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    pid = os.getppid()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:  # not Linux
+        fields = []
+    started = fields[19] if fields else "?"
+    return f"{socket.gethostname()} {pid} {started}"
+
+
+@contextmanager
+def distributed(device: str = "auto") -> Iterator[Ranks]:
+    """Join the run that torchrun (or whoever set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT) started; alone otherwise.
+
+    Raises:
+        RankError: Another rank failed or died.
+    """
+    rank, world_size = _number("RANK", 0), _number("WORLD_SIZE", 1)
+    chosen = choose_device(device, _number("LOCAL_RANK", 0))
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    agent = _agent()
+    if world_size == 1:
+        yield Ranks(0, 1, chosen, agent)
+        return
+    backend = "nccl" if chosen.type == "cuda" else "gloo"
+    store = run_store(rank, world_size, timeout=TIMEOUT)
+    with watch_ranks(store, rank, world_size):
+        dist.init_process_group(
+            backend, store=store, rank=rank, world_size=world_size, timeout=TIMEOUT
+        )
+        background = dist.new_group(backend="gloo", timeout=TIMEOUT)
+        yield Ranks(rank, world_size, chosen, agent, background)
+        _let_threads_finish()
+        dist.destroy_process_group()  # not after an error: it might wait for the dead
+
+
+def abandon(code: int) -> None:
+    """End a failed process at once if it is one of several: its threads may wait for dead ranks, and Python for them."""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _let_threads_finish() -> None:
+    """Give gloo's threads the interpreter lock a last time.
+
+    Behind each collective they drop its tensors, for which torch 2.13 takes the lock. A main thread that keeps it while
+    it destroys the group, or ends the interpreter, then waits for them forever, or aborts.
+    """
+    gc.collect()  # a model wrapped for DDP holds the group
+    for _ in range(_QUIET_SLICES):
+        time.sleep(0.05)

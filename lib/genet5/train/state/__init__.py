@@ -1,0 +1,1 @@
+"""What a run must keep: its state, checkpoints, exported models, random sources."""

@@ -1,0 +1,400 @@
+"""Checkpoints: everything that a run needs to go on as if it had never stopped, without pickle.
+
+A checkpoint is a directory `step-00001200/`, which is also a model directory:
+
+    config.json (tokenizer.json)
+    state/shard-*.safetensors                        weights, moments, moving average: each rank writes its part
+    rank-00000.safetensors, rank-00000.json          random state and data position of each rank
+    trainer.json                                     step, best loss, settings; written last
+
+Tensors are written by `torch.distributed.checkpoint` in the background while the run goes on, from a copy in the host's
+memory: 12 bytes per parameter over all ranks together, 16 with a moving average, as each rank copies and writes its part
+only. The directory has a temporary name until all of it is there, so a killed run leaves no half checkpoint. Any number
+of ranks can read it, whether they share the model or not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.tensor import DTensor
+
+from genet5.config.json_files import load_json, save_json
+from genet5.config.train import TrainConfig
+from genet5.errors import CheckpointError, FormatError
+from genet5.model.files import AVERAGE_PREFIX, MODEL_PREFIX, SHARDS_FOLDER, write_tensors
+from genet5.train.distributed.processes import Ranks
+from genet5.train.state.random_state import capture_random_state, restore_random_state
+from genet5.train.state.run_state import Progress, RunState, materialise, state_tensors
+from genet5.train.state.tensor_files import ShardWriter
+
+log = logging.getLogger(__name__)
+
+# Checkpoints of one process are no accident.
+warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+
+FORMAT = 2
+_NAME = re.compile(r"step-(\d{8,})")
+_OF_ONE_START = ("resume", "checkpoint", "overwrite", "dry_run")
+"""Settings of one start of a run, not of the run."""
+
+
+def checkpoint_name(step: int) -> str:
+    """Return the directory name of a step's checkpoint."""
+    return f"step-{step:08d}"
+
+
+def list_checkpoints(directory: Path) -> list[Path]:
+    """Return the complete checkpoints below `directory`, oldest first."""
+    if not directory.is_dir():
+        return []
+    return sorted((path for path in directory.iterdir() if _NAME.fullmatch(path.name)), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step that the name of a run's own checkpoint says."""
+    return int(checkpoint.name.removeprefix("step-"))
+
+
+def find_checkpoint(config: TrainConfig) -> Path | None:
+    """Return the checkpoint that a run is to go on from: the named one, or with `resume` the newest in OUT."""
+    if config.checkpoints.checkpoint is not None:
+        return config.checkpoints.checkpoint
+    found = list_checkpoints(config.out / "checkpoints") if config.checkpoints.resume else []
+    return found[-1] if found else None
+
+
+def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
+    """Return "name: old -> new" for each setting of the record in a checkpoint that differs."""
+    before = load_json(checkpoint / "trainer.json").get("settings", {})
+    flat_before, flat_now = dict(_flat(before)), dict(_flat(settings))
+    return [
+        f"{name}: {flat_before.get(name)!r} -> {flat_now.get(name)!r}"
+        for name in sorted(flat_before.keys() | flat_now.keys())
+        if flat_before.get(name) != flat_now.get(name) and name not in _OF_ONE_START
+    ]
+
+
+def read_step(checkpoint: Path) -> int:
+    """Return the step of a checkpoint, whatever its name.
+
+    Raises:
+        CheckpointError: It is none.
+    """
+    try:
+        return int(load_json(checkpoint / "trainer.json")["step"])
+    except (FormatError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint} is no checkpoint: {error}") from error
+
+
+def set_aside_later(directory: Path, checkpoint: Path) -> None:
+    """Rename the checkpoints in `directory` that are of the step of `checkpoint` or later: the run goes on from that one.
+
+    They are of another branch. They would count as newer than the branch's own, which would be deleted in their favour and
+    not be resumed from.
+
+    Raises:
+        CheckpointError: `checkpoint` is none.
+    """
+    step = read_step(checkpoint)
+    for path in list_checkpoints(directory):
+        if step_of(path) >= step and path.resolve() != checkpoint.resolve():
+            aside = path.with_name(f"aside-{path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+            log.warning("a later checkpoint is not of this branch: it is now %s", aside)
+
+
+class CheckpointWriter:
+    """Writes a run's checkpoints, one at a time, while the run goes on; every rank makes the same calls.
+
+    Args:
+        directory: Holds all checkpoints of the run; the same one for all ranks.
+        ranks: This process among the run's.
+        record: Further plain values for `trainer.json` (settings, hashes).
+        save_beside: Puts the model's other files (config.json, tokenizer.json) into a directory.
+        keep_last: Checkpoints to keep.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        ranks: Ranks,
+        *,
+        record: dict[str, Any] | None = None,
+        save_beside: Callable[[Path], None] = lambda path: None,
+        keep_last: int = 2,
+    ) -> None:
+        self._directory, self._ranks, self._keep_last = directory, ranks, keep_last
+        self._record, self._save_beside = record or {}, save_beside
+        self._finisher = ThreadPoolExecutor(1, "checkpoint")
+        self._pending: Future[Any] | None = None
+
+    def save(self, state: RunState) -> None:
+        """Begin to write the checkpoint of the present step; the state may change as soon as this returns.
+
+        Raises:
+            CheckpointError: The checkpoint before could not be written, or not all ranks see the directory.
+        """
+        self.wait()
+        start, step = time.perf_counter(), state.progress.step
+        final = self._directory / checkpoint_name(step)
+        scratch = self._directory / f".{final.name}.tmp"
+        self._make(scratch)
+        try:
+            _save_rank(scratch, state, self._ranks.rank)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(
+                f"no checkpoint could be written to {scratch}: {error}"
+            ) from error
+        written = state_dict_saver.async_save(
+            _part(state_tensors(state), self._ranks),
+            storage_writer=ShardWriter(scratch / SHARDS_FOLDER),
+            process_group=self._ranks.background,
+            no_dist=self._ranks.world_size == 1,
+        )
+        assert isinstance(written, Future)  # as the copy is made before it returns
+        self._pending = written
+        if self._ranks.is_first:
+            self._pending = self._finisher.submit(
+                self._finish, written, scratch, final, step, start
+            )
+
+    def wait(self) -> None:
+        """Wait until the checkpoint that was begun is complete; on rank 0 it then has its name.
+
+        Raises:
+            CheckpointError: It could not be written.
+        """
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        try:
+            pending.result()
+        except (CheckpointException, OSError, SafetensorError, RuntimeError) as error:
+            raise CheckpointError(
+                f"no checkpoint could be written to {self._directory}: {_first_line(error)}"
+            ) from error
+
+    def _make(self, scratch: Path) -> None:
+        error = None
+        if self._ranks.is_first:
+            try:
+                shutil.rmtree(scratch, ignore_errors=True)
+                (scratch / SHARDS_FOLDER).mkdir(parents=True)
+            except OSError as caught:
+                error = f"no checkpoint could be written to {self._directory}: {caught}"
+        if problem := self._ranks.gather(error)[0]:
+            raise CheckpointError(problem)
+        for rank, sees in enumerate(self._ranks.gather(scratch.is_dir())):
+            if not sees:
+                raise CheckpointError(
+                    f"rank {rank} does not see {scratch}, which rank 0 made; OUT must lie on a file system that all"
+                    " machines share"
+                )
+
+    def _finish(
+        self, written: Future[Any], scratch: Path, final: Path, step: int, start: float
+    ) -> None:
+        """Name a checkpoint whose parts are all there, and delete old ones; runs beside the training on rank 0."""
+        written.result()
+        self._save_beside(scratch)
+        values = {"format": FORMAT, "world_size": self._ranks.world_size, "step": step}
+        save_json(scratch / "trainer.json", {**values, **self._record})
+        _sync(scratch)
+        if final.exists():  # of this step before its evaluation was done
+            final.replace(final.with_name(f".{final.name}.old.tmp"))
+        scratch.replace(final)
+        _sync_one(self._directory)  # the new name is on the disk before old checkpoints go
+        _delete_old(self._directory, self._keep_last)
+        log.info("saved %s (%.1f s)", final, time.perf_counter() - start)
+
+
+def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]:
+    """Set `state` to a checkpoint; every rank calls it.
+
+    With another number of ranks than the checkpoint's, the data position is carried over by the number of
+    micro-batches that all ranks have done, and the random state stays as it is.
+
+    Returns:
+        The record in `trainer.json`.
+
+    Raises:
+        CheckpointError: The checkpoint is incomplete or belongs to another model.
+    """
+    try:
+        record = load_json(path / "trainer.json")
+    except FormatError as error:
+        raise CheckpointError(f"{path} is no checkpoint: {error}") from error
+    if record.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: format {record.get('format')!r}; expected {FORMAT}. Go on with the version that wrote it, or begin a"
+            " run with its weights as BASE"
+        )
+    try:
+        _load_tensors(path / SHARDS_FOLDER, state, ranks)
+        _load_rank(path, state, ranks, int(record["world_size"]))
+    except (
+        OSError,
+        KeyError,
+        RuntimeError,
+        ValueError,
+        SafetensorError,
+        CheckpointException,
+    ) as error:
+        raise CheckpointError(f"{path} does not fit this run: {_first_line(error)}") from error
+    return record
+
+
+def _part(tensors: dict[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
+    """Return what this rank is to save: its shares, and its part of the tensors that all ranks hold whole."""
+    found, loads = {}, [0] * ranks.world_size
+    for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].nbytes):
+        is_share = isinstance(tensor, DTensor)
+        rank = ranks.rank if is_share else loads.index(min(loads))
+        if rank == ranks.rank:
+            found[name] = tensor
+        if not is_share:
+            loads[rank] += tensor.nbytes
+    return found
+
+
+def _load_tensors(folder: Path, state: RunState, ranks: Ranks) -> None:
+    reader = HuggingFaceStorageReader(str(folder))
+    saved = reader.read_metadata().state_dict_metadata
+    if not saved:
+        raise CheckpointError(f"{folder} holds no shard")
+    if state.average is None and any(name.startswith(AVERAGE_PREFIX) for name in saved):
+        log.warning("the checkpoint's moving average of the weights is dropped: ema_decay is off")
+        saved = {
+            name: value for name, value in saved.items() if not name.startswith(AVERAGE_PREFIX)
+        }
+    if state.average is not None and not any(name.startswith(AVERAGE_PREFIX) for name in saved):
+        raise CheckpointError(
+            f"{folder} holds no moving average of the weights: leave out --ema_decay"
+        )
+    materialise(state, set(saved))
+    tensors = state_tensors(state)
+    shapes = {
+        name: tuple(value.size)
+        for name, value in saved.items()
+        if isinstance(value, TensorStorageMetadata)
+    }
+    _require_fit(shapes, tensors, folder)
+    state_dict_loader.load(
+        tensors,
+        storage_reader=reader,
+        process_group=ranks.background,
+        no_dist=ranks.world_size == 1,
+    )
+
+
+def _require_fit(saved: dict[str, tuple[int, ...]], wanted: dict[str, Tensor], where: Path) -> None:
+    shapes = {name: tuple(tensor.shape) for name, tensor in wanted.items()}
+    odd = sorted(n for n in saved.keys() | shapes.keys() if saved.get(n) != shapes.get(n))
+    if odd:
+        name = odd[0]
+        raise CheckpointError(
+            f"{where} and the model differ in {len(odd)} tensors, the first is {name.removeprefix(MODEL_PREFIX)}:"
+            f" found {saved.get(name)}, expected {shapes.get(name)}"
+        )
+
+
+def _save_rank(path: Path, state: RunState, rank: int) -> None:
+    tensors, random_values = capture_random_state()
+    write_tensors(path / f"rank-{rank:05d}.safetensors", tensors)
+    save_json(
+        path / f"rank-{rank:05d}.json",
+        {
+            "progress": asdict(state.progress),
+            "source": state.source.state_dict(),
+            "random": random_values,
+            "average_steps": 0 if state.average is None else state.average.steps,
+        },
+    )
+
+
+def _load_rank(path: Path, state: RunState, ranks: Ranks, world_size: int) -> None:
+    is_same = world_size == ranks.world_size
+    rank = ranks.rank if is_same else 0
+    values = load_json(path / f"rank-{rank:05d}.json")
+    for each in fields(Progress):
+        setattr(state.progress, each.name, values["progress"][each.name])
+    if state.average is not None:
+        state.average.steps = int(values["average_steps"])
+    if is_same:
+        state.source.load_state_dict(values["source"])
+        tensors = load_file(path / f"rank-{rank:05d}.safetensors")
+        restore_random_state(tensors, values["random"])
+        return
+    log.warning(
+        "the checkpoint is of %d ranks, this run has %d: it goes on from about the same place,"
+        " with slightly different losses",
+        world_size,
+        ranks.world_size,
+    )
+    source, progress = values["source"], state.progress
+    done = source["step"] * world_size // ranks.world_size
+    state.source.load_state_dict({**source, "world_size": ranks.world_size, "step": done})
+    progress.interval = {}
+    before = [load_json(path / f"rank-{rank:05d}.json")["progress"] for rank in range(world_size)]
+    for name in ("micro_batches", "tokens", "bases"):  # shared out anew, so that their sums stay
+        each, rest = divmod(sum(one[name] for one in before), ranks.world_size)
+        setattr(progress, name, each + (ranks.rank < rest))
+
+
+def _first_line(error: BaseException) -> str:
+    """The innermost reason: what distributed checkpoints raise wraps the errors of all ranks."""
+    failures = getattr(error, "failures", None)
+    if failures:
+        rank, (reason, _) = next(iter(failures.items()))
+        return f"rank {rank}: {_first_line(reason)}"
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _sync(directory: Path) -> None:
+    """Write through to the disk, so that a power failure after the rename finds whole files."""
+    for path in [*directory.rglob("*"), directory]:
+        _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _delete_old(directory: Path, keep_last: int) -> None:
+    """A file that someone reads may stay (NFS); that is no reason to end a run."""
+    for path in [*list_checkpoints(directory)[:-keep_last], *directory.glob(".step-*.tmp")]:
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            log.warning("an old checkpoint could not be deleted: %s", error)
+
+
+def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value)
+        else:
+            yield name, value

@@ -1,0 +1,1 @@
+"""What a run reports: log records, metrics, throughput, memory, run.json."""

@@ -1,0 +1,122 @@
+"""Decoding with random weights: only legal genes, always an end, and numbers that mean what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from genet5.dataset.collate import make_inputs
+from genet5.decode.greedy import BasePointer, decode_windows
+from genet5.genome.codes import genetic_code
+from genet5.genome.sequence import Bases, encode_bases, reverse_complement
+from genet5.tokens.grammar import GrammarOptions, first_illegal, prokaryote_options
+
+EUKARYOTE = GrammarOptions(max_labels=96)
+PROKARYOTE = prokaryote_options(max_labels=96)
+
+
+def random_windows(seed: int, count: int = 6, longest: int = 700) -> list[Bases]:
+    draw = np.random.default_rng(seed)
+    letters = np.frombuffer(b"ACGT", dtype=np.uint8)
+    windows = [letters[draw.integers(0, 4, n)] for n in draw.integers(3, longest, count)]
+    windows[0] = encode_bases("ACGTN" * 40 + "NNNNNNNN" + "acgtt" * 10)
+    return windows
+
+
+@pytest.mark.parametrize("options", [PROKARYOTE, EUKARYOTE])
+def test_random_weights_give_only_legal_genes(tiny_model, tiny_tokenizer, options) -> None:
+    windows = random_windows(1, 12)
+    codes = [11, 1, 4] * 4
+    decoded = decode_windows(tiny_model, tiny_tokenizer, windows, codes, options)
+    assert sum(len(d.genes) for d in decoded) > 5
+    for window, code, found in zip(windows, codes, decoded, strict=True):
+        labels = np.array(found.labels)
+        assert labels[-1] == tiny_tokenizer.structure.eos
+        assert first_illegal(labels, window, code, options, tiny_tokenizer.structure) is None
+        assert len(found.genes) == len(found.evidence) == len(found.starts)
+
+
+def test_complete_genes_translate(tiny_model, tiny_tokenizer) -> None:
+    windows = random_windows(2, 12)
+    decoded = decode_windows(tiny_model, tiny_tokenizer, windows, [11] * 12, PROKARYOTE)
+    complete = 0
+    for window, found in zip(windows, decoded, strict=True):
+        for gene, starts in zip(found.genes, found.starts, strict=True):
+            transcript = gene.transcripts[0]
+            if transcript.cut_left or transcript.cut_right:
+                continue
+            complete += 1
+            ends = [transcript.parts[0].first if gene.strand > 0 else transcript.parts[-1].last]
+            ends += [base for base, _ in starts]
+            assert starts[0][0] == ends[0]
+            assert sum(share for _, share in starts) == pytest.approx(1, abs=0.02)
+            for five in ends:
+                check_reading(window, gene, five)
+    assert complete > 3
+
+
+def check_reading(window: Bases, gene, five: int) -> None:
+    """The one part of `gene`, with its 5' end moved to `five`, reads from a start to its only stop."""
+    part = gene.transcripts[0].parts[0]
+    if gene.strand > 0:
+        coding = window[five : part.last + 1]
+    else:
+        coding = reverse_complement(window[part.first : five + 1])
+    text = genetic_code(11).translate(coding)
+    assert len(coding) % 3 == 0
+    assert coding[:3].tobytes().upper() in (b"ATG", b"GTG", b"TTG")
+    assert text.index("*") == len(text) - 1
+
+
+def test_the_batch_does_not_matter(tiny_model, tiny_tokenizer) -> None:
+    windows = random_windows(3, 7)
+    together = decode_windows(tiny_model, tiny_tokenizer, windows, [11] * 7, PROKARYOTE)
+    for window, found in zip(windows, together, strict=True):
+        (alone,) = decode_windows(tiny_model, tiny_tokenizer, [window], [11], PROKARYOTE)
+        # bf16 sums in another order may tip a near tie, which random weights rarely have
+        assert alone.labels == found.labels
+        for a, b in zip(alone.evidence, found.evidence, strict=True):
+            assert a.coding == b.coding
+            assert a.type_logp == pytest.approx(b.type_logp, abs=0.05)
+            assert a.state == pytest.approx(b.state, abs=0.02 * max(a.coding, 10))
+
+
+def test_the_pointer_equals_the_models(tiny_model, tiny_tokenizer) -> None:
+    windows = random_windows(4, 5)
+    inputs = make_inputs(windows, [11] * 5, tiny_tokenizer.sequence)
+    with torch.inference_mode():
+        encoded = tiny_model.encode(inputs)
+        states = torch.randn(5, tiny_model.config.width)
+        places = torch.tensor([0, 5, 2, 1, 40])
+        expected = tiny_model.position_logits(encoded, states, places)
+        rows = np.array([1, 3, 4])
+        found = BasePointer(tiny_model, encoded).logits(states, places, rows)
+        torch.testing.assert_close(found, expected[torch.from_numpy(rows)], atol=1e-4, rtol=1e-4)
+        kept = BasePointer(tiny_model, encoded).keep(torch.tensor([3, 1]))
+        found = kept.logits(states[[3, 1]], places[[3, 1]], np.array([1]))
+        torch.testing.assert_close(found, expected[[1]], atol=1e-4, rtol=1e-4)
+
+
+def test_evidence_is_of_the_unmasked_distribution(tiny_model, tiny_tokenizer) -> None:
+    """Log-probabilities equal a teacher-forced evaluation of the written labels."""
+    window = random_windows(5, 3)[1:]
+    found = decode_windows(tiny_model, tiny_tokenizer, window, [11, 11], PROKARYOTE)
+    row = max(range(2), key=lambda i: len(found[i].genes))
+    labels = torch.tensor([found[row].labels])
+    with torch.inference_mode():
+        encoded = tiny_model.encode(make_inputs([window[row]], [11], tiny_tokenizer.sequence))
+        cache = tiny_model.start_decoding(encoded, labels.shape[1])
+        logp = []
+        for step in range(labels.shape[1] - 1):
+            state = tiny_model.decode_step(encoded, cache, labels[:, step])
+            target = int(labels[0, step + 1])
+            scores = (
+                tiny_model.token_logits(state)
+                if target >= 0
+                else tiny_model.position_logits(encoded, state, cache.place)
+            )
+            logp.append(float(scores.log_softmax(-1)[0, target if target >= 0 else -1 - target]))
+    assert found[row].genes
+    first = found[row].evidence[0]
+    assert first.type_logp == pytest.approx(logp[1] + logp[2], abs=0.1)  # bf16 encoder

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from genet5.errors import DataError
+from genet5.genome.io.files import (
+    atomic_writer,
+    damage_as_data_error,
+    open_binary,
+    open_seekable,
+    open_text,
+)
+
+
+@pytest.mark.parametrize("name", ["plain.gff3", "misleading.txt"])
+def test_gzip_is_told_by_its_first_bytes(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b"one\ntwo\n"))
+    with open_text(path) as lines:
+        assert list(lines) == ["one\n", "two\n"]
+
+
+def test_plain_text_with_all_line_ends_and_bad_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "a.gz"
+    path.write_bytes(b"a\r\nb\rc\xff\n")
+    with open_text(path) as lines:
+        assert list(lines) == ["a\n", "b\n", "c�\n"]
+
+
+def test_empty_file_opens(tmp_path: Path) -> None:
+    path = tmp_path / "empty"
+    path.touch()
+    with open_text(path) as lines:
+        assert list(lines) == []
+
+
+def test_other_compression_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.fa.bz2"
+    path.write_bytes(bz2.compress(b"x"))
+    with pytest.raises(DataError, match=r"a.fa.bz2: a bzip2 file; expected plain text.*Decompress"):
+        open_text(path)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="file not found"):
+        open_text(tmp_path / "none")
+    with pytest.raises(DataError, match="cannot be opened"):
+        open_text(tmp_path)
+
+
+def test_truncated_gzip_is_a_data_error(tmp_path: Path) -> None:
+    path = tmp_path / "cut.gz"
+    path.write_bytes(gzip.compress(b"abc\n" * 1000)[:-12])
+    with (
+        pytest.raises(DataError, match=r"cut.gz: damaged gzip"),
+        damage_as_data_error(path),
+        open_binary(path) as source,
+    ):
+        source.read()
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    for content in (b"x\n", gzip.compress(b"x\n")):
+        stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)))  # type: ignore[type-var]
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert open_text(Path("-")).read() == "x\n"
+
+
+def test_atomic_writer_leaves_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "out.txt.gz"
+    with atomic_writer(path) as out:
+        out.write("old\n")
+    with pytest.raises(RuntimeError), atomic_writer(path) as out:  # noqa: PT012
+        out.write("new\n")
+        raise RuntimeError
+    assert gzip.decompress(path.read_bytes()) == b"old\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_atomic_writer_same_content_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.gz", "b.gz"):
+        with atomic_writer(tmp_path / name, binary=True) as out:
+            out.write(b"content")
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+
+
+def test_atomic_writer_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    with atomic_writer(Path("-")) as out:
+        out.write("genes\n")
+    assert capsys.readouterr().out == "genes\n"
+
+
+PIECES = st.sampled_from([b"a\tb", b"\n", b"\r\n", b"\r", b"\xc3\xa9", b"\xc3", b"\xff", b"\xef\xbb\xbf", b"x" * 200_000])  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=st.lists(PIECES, max_size=8), squeeze=st.booleans())
+def test_seekable_files_hold_what_text_files_say(
+    tmp_path: Path, pieces: list[bytes], squeeze: bool
+) -> None:
+    path = tmp_path / "a"
+    data = b"".join(pieces)
+    path.write_bytes(gzip.compress(data) if squeeze else data)
+    with open_text(path) as text, open_seekable(path) as raw:
+        expected = text.read().encode()
+        assert raw.read() == expected
+        raw.seek(len(expected) // 2)
+        assert raw.read() == expected[len(expected) // 2 :]
+
+
+def test_standard_input_is_seekable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"a\nb\n"))))
+    with open_seekable(Path("-")) as raw:
+        assert list(raw) == [b"a\n", b"b\n"]
+        raw.seek(2)
+        assert list(raw) == [b"b\n"]
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", lambda _: Full())
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"a\n"))
+    with pytest.raises(DataError, match=r"a.gz: no room in .* Set TMPDIR"), open_seekable(path):
+        pass
