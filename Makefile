@@ -4,7 +4,7 @@ PYTHON  ?= python3
 WORKERS ?= 2
 BIN     := .venv/bin
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
-SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh .ci/run benchmarks/run_gpu.sh benchmarks/accuracy/train_nano.sh benchmarks/accuracy/train_pombe.sh benchmarks/accuracy/train_eukaryotes.sh
+SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh .ci/run benchmarks/run_gpu.sh recipes/train_nano.sh recipes/train_pombe.sh recipes/train_eukaryotes.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-data check golden clean

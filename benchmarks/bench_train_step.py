@@ -10,7 +10,7 @@ dropout. --compile compiles our layers, --compile_peers theirs (minutes: each of
 
 With --micro_batch auto (on CUDA the default for base) a step is tried with more and more windows until memory ends. On
 CUDA each model runs alone, on a CPU those of a preset take turns where they are small, and the processor time counts.
---sweep measures small shapes instead: step time and memory against window length, latents and experts (docs/scaling.md).
+--sweep measures small shapes instead: step time and memory against window length, latents and experts (docs/explanation/scaling.md).
 
 Example:
     python benchmarks/bench_train_step.py --device cuda --compile --presets nano small dense300m base --rounds 10

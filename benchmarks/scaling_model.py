@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The tables of docs/scaling.md: measured sweeps, and a model of memory and time on 1, 2, 8 and 64 GPUs.
+"""The tables of docs/explanation/scaling.md: measured sweeps, and a model of memory and time on 1, 2, 8 and 64 GPUs.
 
 The model multiplies what is known (FLOPs of `genet5.train.telemetry.flops`, weights, measured bytes of activations) by what is
 assumed (`Machine`, `MFU`, `STATE`, all told on the page). It has no parameter that was fitted. --write puts the tables into the
@@ -27,7 +27,7 @@ from genet5.errors import FormatError
 from genet5.model.network import GeneT5
 from genet5.train.telemetry.flops import WindowSizes, forward_flops, training_flops
 
-PAGE = machine.ROOT / "docs" / "scaling.md"
+PAGE = machine.ROOT / "docs" / "explanation" / "scaling.md"
 SWEEP = machine.ROOT / "benchmarks" / "results" / "2026-11-21_cpu_scaling.json"
 
 Name = Literal["small", "base"]
@@ -231,7 +231,7 @@ class ModelSettings:
     """What to do with the tables."""
 
     write: bool = False
-    """Put them into docs/scaling.md, too."""
+    """Put them into docs/explanation/scaling.md, too."""
 
 
 def show(settings: ModelSettings) -> int:

@@ -1,4 +1,4 @@
-"""Step time and memory against window length, latents and experts, and the memory of activations: docs/scaling.md's data.
+"""Step time and memory against window length, latents and experts, and the memory of activations: docs/explanation/scaling.md's data.
 
 Called by `bench_train_step.py --sweep`. Shapes are `nano`'s with one thing changed; every micro-batch holds the same number
 of bases, so a row's time is a time per base. The rows of one question take turns. Memory is that of the tensors that

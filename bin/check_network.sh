@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check the network between two machines before a run; see --help and docs/distributed.md.
+# Check the network between two machines before a run; see --help and docs/how-to/distributed.md.
 set -euo pipefail
 
 bin=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

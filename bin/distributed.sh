@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train with torchrun, on one machine or several; see --help and docs/distributed.md.
+# Train with torchrun, on one machine or several; see --help and docs/how-to/distributed.md.
 set -euo pipefail
 
 bin=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -3,7 +3,7 @@
 Reading is memory-mapped and copies nothing: a `Window` of a `PackedReader` is views into the file. The schema's metadata
 hold a JSON header (`Header`) with the format version, the tokenizer and its hash, the bake settings, the sources, the
 counts and a checksum: SHA-256 over the windows' BLAKE2b digests in file order, so that the writer knows it before the
-first byte is written. Columns are listed in docs/formats.md. pyarrow and polars open the file as it is. Where an index
+first byte is written. Columns are listed in docs/reference/formats.md. pyarrow and polars open the file as it is. Where an index
 (`dataset.shards`) stands for several files, a reader takes it like one file.
 
 Example:

@@ -1,7 +1,7 @@
 """Why genes are wrong: every reference gene that was not found, and every wrong prediction, gets one cause.
 
 Right pairs leave first. What is left is linked where a prediction and a reference share coding bases on a strand; the links tell missed,
-extra, split and merged genes, and a pair that is linked only to each other is compared end by end. docs/evaluation.md has the rules.
+extra, split and merged genes, and a pair that is linked only to each other is compared end by end. docs/explanation/evaluation.md has the rules.
 Costs a few sorts over the wrong genes' exons.
 
 Example:

@@ -1,6 +1,6 @@
 """Sensitivity, precision and F1 of predicted genes against reference genes, by level.
 
-Only coding sequence is scored (UTRs and non-coding genes are not). `Scores.protocol` is the whole rule; docs/evaluation.md explains it.
+Only coding sequence is scored (UTRs and non-coding genes are not). `Scores.protocol` is the whole rule; docs/explanation/evaluation.md explains it.
 Contigs are scored by themselves and their counts added, so that no more than one contig's genes need be in memory
 (`GeneScorer`; `score_genes` does it with genes at hand); small contigs are scored together. Costs some sorts: about 0.2 s for 2,000 genes of 4 isoforms on both sides.
 

@@ -1,4 +1,4 @@
-"""docs/scaling.md: its tables are what the script prints, and the model behind them is plain arithmetic."""
+"""docs/explanation/scaling.md: its tables are what the script prints, and the model behind them is plain arithmetic."""
 
 from __future__ import annotations
 

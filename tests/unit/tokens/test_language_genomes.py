@@ -1,6 +1,6 @@
 """The gene-structure language on every shared genome, at five window sizes: nothing is lost, nothing unexplained.
 
-The figures are those of `benchmarks/accuracy/language_table.py`, which also stand in docs/formats.md.
+The figures are those of `studies/language_table.py`, which also stand in docs/explanation/grammar.md.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def stored() -> dict[str, dict]:
-    path = ROOT / "benchmarks" / "results" / "language.json"
+    path = ROOT / "studies" / "results" / "language.json"
     return {row["genome"]: row for row in json.loads(path.read_text())["genomes"]}
 
 
@@ -57,7 +57,7 @@ def test_windows_give_the_genes_again_and_only_broken_genes_are_illegal(
             "illegal: lost, unknown",
         )
         assert not [name for name in counts if name.startswith(wrong)]
-    assert row == stored[folder.name], "if that is meant, run benchmarks/accuracy/language_table.py"
+    assert row == stored[folder.name], "if that is meant, run studies/language_table.py"
 
 
 def begin_apart(genes: Sequence[WindowGene]) -> bool:

@@ -10,13 +10,14 @@ weights, whose loss hardly jumps from one look to the next. Such small models ar
 much is chance.
 
 Example:
-    python benchmarks/study_experts.py --minutes 3
+    python studies/study_experts.py --minutes 3
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import pathlib
 import sys
 import tempfile
 import time
@@ -24,6 +25,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import measure
 import torch
@@ -46,6 +49,7 @@ from genet5.train.objective import gene_objective, step_counts
 from genet5.train.optim import WeightAverage
 from genet5.train.validate import validation_losses
 
+RESULTS = Path(__file__).resolve().parent / "results"
 HEADS = ("token", "position", "state", "boundary")
 WHERE: dict[str, dict[str, dict[str, int]]] = {
     "dense": {},
@@ -108,7 +112,7 @@ class StudySettings:
     note: str = ""
     """What the result file says about the machine."""
     out: Path | None = None
-    """JSON file; by default benchmarks/results/DATE_cpu_experts.json."""
+    """JSON file; by default studies/results/DATE_cpu_experts.json."""
 
 
 def shape(settings: StudySettings, vocabulary: tuple[int, int], where: str) -> ModelConfig:
@@ -324,7 +328,7 @@ def study(settings: StudySettings) -> int:
         record["results"].append({**row, "curve": contender.curve})
     record["equal"] = {"steps": steps, "seconds": round(seconds, 1)}
     record["load_average_at_the_end"] = round(os.getloadavg()[0], 2)
-    out = settings.out or measure.result_path(device, "experts")
+    out = settings.out or RESULTS / measure.result_path(device, "experts").name
     save_json(out, record)
     print(f"\nwritten: {out}")
     return 0

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # One small model for all eukaryotes of the split table: go on from the model of train_pombe.sh with gene-centric windows of
 # every taxon, then fit scores on the validation contigs. About 45 minutes on two cores.
-#   benchmarks/accuracy/train_eukaryotes.sh WORK POMBE_MODEL [DATA]     DATA: folder with splits.tsv and raw/
+#   recipes/train_eukaryotes.sh WORK POMBE_MODEL [DATA]     DATA: folder with splits.tsv and raw/
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-work=${1:?usage: benchmarks/accuracy/train_eukaryotes.sh WORK POMBE_MODEL [DATA]}
-base=${2:?usage: benchmarks/accuracy/train_eukaryotes.sh WORK POMBE_MODEL [DATA]}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+work=${1:?usage: recipes/train_eukaryotes.sh WORK POMBE_MODEL [DATA]}
+base=${2:?usage: recipes/train_eukaryotes.sh WORK POMBE_MODEL [DATA]}
 data=${3:-../shared/data}
 python=${PYTHON:-python3}
 

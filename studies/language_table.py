@@ -5,11 +5,11 @@ Two questions for each coding gene's canonical transcript. Is it legal under `st
 is cut into windows of several sizes, side by side and overlapping by half, do the windows' labels read back as they were
 written, and give the gene again? Causes come from the bases alone (`genet5.tokens.legality`); a gene that
 the grammar and the bases judge differently is counted as "disputed", which must not happen. Writes
-benchmarks/results/language.json and the tables in docs/formats.md. No model is involved; five minutes on two cores.
+studies/results/language.json and the tables in docs/explanation/grammar.md. No model is involved; five minutes on two cores.
 
 Example:
-    python benchmarks/accuracy/language_table.py --genomes Schizosaccharomyces
-    python benchmarks/accuracy/language_table.py --check
+    python studies/language_table.py --genomes Schizosaccharomyces
+    python studies/language_table.py --check
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from language_study import SIZES_BP, measure
 
@@ -32,7 +32,7 @@ from genet5.cli.parse import run
 from genet5.config.json_files import save_json
 from genet5.errors import DataError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +45,9 @@ class TableSettings:
     """Write nothing; exit with 1 if the stored figures or tables are not what is measured."""
     data: Path = ROOT.parent / "shared" / "data"
     """Folder with raw/TAXON/GENOME."""
-    out: Path = ROOT / "benchmarks" / "results" / "language.json"
+    out: Path = ROOT / "studies" / "results" / "language.json"
     """JSON file with all figures."""
-    docs: Path = ROOT / "docs" / "formats.md"
+    docs: Path = ROOT / "docs" / "explanation" / "grammar.md"
     """Markdown file with the tables, between markers."""
     n_workers: int = 2
     """Processes, one genome each."""

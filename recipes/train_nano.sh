@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Train the shipped model from nothing: bake, init, train, store in half precision, fit the gene scores.
 # About 90 minutes on two cores. The weights that are shipped came in two stages of this recipe (see the model card).
-#   benchmarks/accuracy/train_nano.sh WORK [DATA]      DATA: folder with splits.tsv and raw/ (default ../shared/data)
+#   recipes/train_nano.sh WORK [DATA]      DATA: folder with splits.tsv and raw/ (default ../shared/data)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-work=${1:?usage: benchmarks/accuracy/train_nano.sh WORK [DATA]}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+work=${1:?usage: recipes/train_nano.sh WORK [DATA]}
 data=${2:-../shared/data}
 python=${PYTHON:-python3}
 

@@ -2,7 +2,7 @@
 """How much the state head should weigh in the best path: whole genes that the path finds in validation windows, by weight.
 
 Example:
-    python benchmarks/accuracy/study_path.py WORK/pombe --genome GENOME.fa.gz --reference ANNOTATION.gff3.gz --contig II
+    python studies/study_path.py WORK/pombe --genome GENOME.fa.gz --reference ANNOTATION.gff3.gz --contig II
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import tyro
 

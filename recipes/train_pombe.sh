@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Proof that spliced genes go the whole way: train the nano architecture for 40 minutes on S. pombe chromosome I, fit the gene
 # scores on II, annotate III, and score it beside Augustus in one run. About an hour on two cores.
-#   benchmarks/accuracy/train_pombe.sh WORK [DATA]     DATA: folder with splits.tsv and raw/ (default ../shared/data)
+#   recipes/train_pombe.sh WORK [DATA]     DATA: folder with splits.tsv and raw/ (default ../shared/data)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-work=${1:?usage: benchmarks/accuracy/train_pombe.sh WORK [DATA]}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+work=${1:?usage: recipes/train_pombe.sh WORK [DATA]}
 data=${2:-../shared/data}
 python=${PYTHON:-python3}
 genome=Schizosaccharomyces_pombe_ASM294v2
