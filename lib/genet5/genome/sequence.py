@@ -41,6 +41,16 @@ def reverse_complement(bases: Bases) -> Bases:
     return _COMPLEMENT[bases[::-1]]
 
 
+def on_strand(bases: Bases, strand: int) -> Bases:
+    """Return forward-strand bases in a strand's reading direction: themselves, or reverse-complemented.
+
+    Example:
+        >>> decode_bases(on_strand(encode_bases("AAC"), -1))
+        'GTT'
+    """
+    return bases if strand > 0 else reverse_complement(bases)
+
+
 def codon_index(bases: Bases) -> NDArray[np.int16]:
     """Index of the codon that starts at each base, in T-C-A-G-free order A, C, G, T: 16 a + 4 b + c.
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import TypeVar
 
+from genet5.genome.frames import phases
 from genet5.genome.gene import Cds, Exon, Transcript
 from genet5.genome.io.gff3_lines import Attributes, CdsLine, Span, values
 
@@ -137,20 +138,6 @@ def merged(spans: Sequence[Span]) -> list[Span]:
             result[-1] = (result[-1][0], max(end, result[-1][1]))
         else:
             result.append((start, end))
-    return result
-
-
-def phases(lengths: Sequence[int], first: int) -> list[int]:
-    """GFF3 phases of CDS pieces in reading direction.
-
-    Example:
-        >>> phases([10, 4, 7], first=0)
-        [0, 2, 1]
-    """
-    result, phase = [], first
-    for length in lengths:
-        result.append(phase)
-        phase = (phase - length) % 3
     return result
 
 

@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import TextIO
 from urllib.parse import quote
 
+from genet5.genome.frames import phases
 from genet5.genome.gene import Cds, Gene, Transcript
-from genet5.genome.io.gff3_cds import phases
 from genet5.genome.io.gff3_lines import Span
 from genet5.genome.io.unique_ids import Names
 

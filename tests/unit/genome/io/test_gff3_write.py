@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from genet5.genome.frames import phases
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.io.gff3 import read_gff3, write_gff3
-from genet5.genome.io.gff3_cds import phases
 from genet5.genome.io.gtf import parse_gtf
 from genet5.genome.io.gtf_write import write_gtf
 
