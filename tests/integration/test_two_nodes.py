@@ -134,7 +134,7 @@ def test_the_network_is_checked_and_measured(
 # The command itself, with less patience than 45 s.
 IMPATIENT = """
 import sys
-from genet5.train import liveness
+from genet5.train.distributed import liveness
 liveness.watch_ranks.__wrapped__.__kwdefaults__.update(limit_s=4.0, interval_s=0.5)
 from genet5.cli.finet import main
 sys.exit(main())

@@ -19,7 +19,7 @@ import pytest
 import torch.distributed as dist
 
 from genet5.errors import CheckpointError, ConfigError, RankError
-from genet5.train import liveness
+from genet5.train.distributed import liveness
 from genet5.train.distributed.liveness import Stillness, run_store, watch_ranks
 
 WORKER = Path(__file__).with_name("watch_worker.py")

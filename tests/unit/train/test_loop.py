@@ -15,10 +15,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from genet5.train import checkpoint
 from genet5.train.finite import NonFiniteLossError
 from genet5.train.horizon import Horizon
 from genet5.train.objective import Objective
+from genet5.train.state import checkpoint
 from genet5.train.state.checkpoint import (
     changed_settings,
     find_checkpoint,

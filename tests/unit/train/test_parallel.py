@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch.utils import _pytree as pytree
 
-from genet5.train import parallel
+from genet5.train.distributed import parallel
 from ranks import run_ranks
 
 WORKER = Path(__file__).with_name("gradient_worker.py")
