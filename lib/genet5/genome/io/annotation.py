@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from genet5.genome.gene import Gene
-from genet5.genome.io.gff3_lines import ContigTable, Trouble
+from genet5.genome.io.feature_table import ContigTable
+from genet5.genome.io.record_errors import RecordErrors
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Annotation:
 
     @classmethod
     def of(
-        cls, tables: Iterable[ContigTable], genes: Iterable[Gene], trouble: Trouble
+        cls, tables: Iterable[ContigTable], genes: Iterable[Gene], errors: RecordErrors
     ) -> Annotation:
         """Put the result of a reader together."""
         tables = list(tables)
@@ -38,7 +39,7 @@ class Annotation:
             genes=tuple(genes),
             contig_lengths={t.name: t.length for t in tables if t.length is not None},
             circular=frozenset(table.name for table in tables if table.circular),
-            skipped=dict(sorted(trouble.skipped.items())),
+            skipped=dict(sorted(errors.skipped.items())),
             contig_lines={table.name: table.line for table in tables},
         )
 

@@ -1,7 +1,7 @@
 """Put genes together from drafts of transcripts, whatever file they came from.
 
 The readers of GFF3, GTF and GenBank differ in how they find the parts of a gene; what makes a gene of the parts is the
-same for all: one strand, the origin of circular contigs, the rules of a transcript (`gff3_cds`), type, name and marks.
+same for all: one strand, the origin of circular contigs, the rules of a transcript (`transcripts`), type, name and marks.
 """
 
 from __future__ import annotations
@@ -9,16 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from genet5.genome.gene import Gene, Transcript
-from genet5.genome.io.gff3_cds import BadTranscript, Draft, Pool, finish, is_pseudo, unwrap
-from genet5.genome.io.gff3_lines import (
-    Attributes,
-    CdsLine,
-    ContigTable,
-    Node,
-    Parts,
-    Trouble,
-    unescape,
-)
+from genet5.genome.io.attributes import Attributes, is_pseudo, unescape
+from genet5.genome.io.feature_table import CdsLine, ContigTable, Node, Parts
+from genet5.genome.io.record_errors import RecordErrors
+from genet5.genome.io.transcripts import BadTranscript, Draft, Pool, finish, unwrap
 
 _BIOTYPE_KEYS = ("gene_biotype", "biotype", "gene_type")
 _NAME_KEYS = ("Name", "gene", "gene_name", "name")
@@ -30,8 +24,8 @@ _VAGUE_TYPES = frozenset({"", "gene", "transcript", "mRNA"})
 class Assembler:
     """Makes genes of one contig."""
 
-    def __init__(self, table: ContigTable, trouble: Trouble) -> None:
-        self.table, self.trouble = table, trouble
+    def __init__(self, table: ContigTable, errors: RecordErrors) -> None:
+        self.table, self.errors = table, errors
         self.pool = Pool()
 
     def draft(
@@ -75,11 +69,11 @@ class Assembler:
             return next(iter(own or {stated}))
         if len(own) == 1:
             line = node.line if node is not None else parts.line
-            self.trouble.bad(
+            self.errors.reject(
                 "strands differ", line, f'"{name}" and its parts on different strands', "one strand"
             )
         else:
-            self.trouble.count("trans-splicing" if own else "no strand")
+            self.errors.count("trans-splicing" if own else "no strand")
         return 0
 
     def gene(self, name: str, node: Node | None, drafts: list[Draft]) -> Iterable[Gene]:
@@ -98,11 +92,11 @@ class Assembler:
 
     def _of_one_strand(self, drafts: list[Draft]) -> list[Draft]:
         for _ in [draft for draft in drafts if not draft.strand]:
-            self.trouble.count("no strand")
+            self.errors.count("no strand")
         stranded = [draft for draft in drafts if draft.strand]
         kept = [draft for draft in stranded if draft.strand == stranded[0].strand]
         for _ in range(len(stranded) - len(kept)):
-            self.trouble.count("trans-splicing")
+            self.errors.count("trans-splicing")
         return kept
 
     def _lay_out(self, drafts: list[Draft]) -> None:
@@ -116,7 +110,7 @@ class Assembler:
         try:
             return finish(draft, self.pool)
         except BadTranscript as error:
-            self.trouble.bad(*error.args)
+            self.errors.reject(*error.args)
             return None
 
     def _fits(self, gene: Gene, line: int) -> bool:
@@ -125,7 +119,7 @@ class Assembler:
             return True
         if self.table.circular and gene.start < length and gene.end - gene.start <= length:
             return True
-        self.trouble.bad(
+        self.errors.reject(
             "beyond the contig", line, f'gene "{gene.id}" ends at {gene.end}',
             f'an end within the {length} bases of "{self.table.name}", or Is_circular=true on its region',
         )  # fmt: skip

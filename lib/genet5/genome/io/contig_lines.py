@@ -19,8 +19,10 @@ from typing import BinaryIO, ClassVar
 from genet5.errors import DataError
 from genet5.genome.gene import Gene
 from genet5.genome.io.annotation import Annotation, AnnotationFile, without_garbage_collection
+from genet5.genome.io.attributes import unescape
+from genet5.genome.io.feature_table import ContigTable
 from genet5.genome.io.files import damage_as_data_error
-from genet5.genome.io.gff3_lines import ContigTable, Trouble, bad_columns, unescape, whole_number
+from genet5.genome.io.record_errors import RecordErrors, bad_columns
 
 _HASH = ord("#")
 
@@ -53,10 +55,10 @@ class LineFile(AnnotationFile):
     def __init__(self, raw: BinaryIO, path: Path, *, skip_bad: bool = False) -> None:
         self.raw, self.path, self.skip_bad = raw, path, skip_bad
         self._contigs: dict[str, _Contig] = {}
-        trouble = Trouble(path, skip_bad)
+        errors = RecordErrors(path, skip_bad)
         with damage_as_data_error(path):
-            self._find_runs(trouble)
-        super().__init__(trouble.skipped)
+            self._find_runs(errors)
+        super().__init__(errors.skipped)
 
     @property
     def contigs(self) -> Sequence[str]:
@@ -70,20 +72,20 @@ class LineFile(AnnotationFile):
 
     def read(self, contig: str) -> Annotation:
         """Read the genes of one contig."""
-        trouble = Trouble(self.path, self.skip_bad)
+        errors = RecordErrors(self.path, self.skip_bad)
         found = self._contigs.get(contig)
         if found is None:
-            return Annotation.of((), (), trouble)
+            return Annotation.of((), (), errors)
         table = ContigTable(contig, found.line, length=found.length, circular=found.circular)
         table.has_directive = found.length is not None
         with without_garbage_collection(), damage_as_data_error(self.path):
-            genes = self._genes(table, self._lines(found), trouble)
+            genes = self._genes(table, self._lines(found), errors)
         genes.sort(key=lambda gene: (gene.start, gene.end))
-        return Annotation.of((table,), genes, trouble)
+        return Annotation.of((table,), genes, errors)
 
     @abstractmethod
     def _genes(
-        self, table: ContigTable, lines: Iterable[tuple[int, str]], trouble: Trouble
+        self, table: ContigTable, lines: Iterable[tuple[int, str]], errors: RecordErrors
     ) -> list[Gene]:
         """Make the genes of a contig of its numbered lines; what they say about the contig goes to the table."""
 
@@ -96,7 +98,7 @@ class LineFile(AnnotationFile):
         self.raw.seek(offset)
         return enumerate(map(bytes.decode, islice(self.raw, count)), number)
 
-    def _find_runs(self, trouble: Trouble) -> None:
+    def _find_runs(self, errors: RecordErrors) -> None:
         runs: array[int] = array("q")  # of the contig at hand; empty where there is none
         prefix = b"\n"  # how its lines start; blank lines belong anywhere
         offset = number = first = 0
@@ -109,7 +111,7 @@ class LineFile(AnnotationFile):
                 break
             name, tab, _ = line.partition(b"\t")
             if line[0] == _HASH:
-                self._comment(line.decode(), number, trouble)
+                self._comment(line.decode(), number, errors)
             elif tab or line.strip():
                 if runs:
                     runs.append(number - first)
@@ -120,7 +122,7 @@ class LineFile(AnnotationFile):
                     first = number
                 else:
                     self._refuse_other_formats(line, number)
-                    bad_columns(trouble, line.decode(), 1, number)
+                    bad_columns(errors, line.decode(), 1, number)
             offset += len(line)
         if runs:
             runs.append(number + 1 - first)
@@ -131,13 +133,13 @@ class LineFile(AnnotationFile):
             found = self._contigs[name] = _Contig(number)
         return found
 
-    def _comment(self, line: str, number: int, trouble: Trouble) -> None:
+    def _comment(self, line: str, number: int, errors: RecordErrors) -> None:
         if not line.startswith("##sequence-region"):
             return
         words = line.split()
         length = whole_number(words[3]) if len(words) == 4 else None
         if length is None:
-            trouble.bad(
+            errors.reject(
                 "sequence-region", number, f"{line.strip()[:60]!r}", "'##sequence-region NAME 1 LENGTH'"
             )  # fmt: skip
             return
@@ -149,6 +151,11 @@ class LineFile(AnnotationFile):
                 "a GenBank or EMBL file", expected="GFF3 or GTF", path=self.path, line=number,
                 remedy="Is it the right file?",
             )  # fmt: skip
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number, if the text is plain digits of a length that makes sense."""
+    return int(text) if text.isdigit() and text.isascii() and len(text) < 16 else None
 
 
 def in_memory(lines: Iterable[str]) -> BinaryIO:

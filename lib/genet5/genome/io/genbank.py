@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 from genet5.genome.codes import known_codes
 from genet5.genome.gene import Gene
 from genet5.genome.io.annotation import Annotation, without_garbage_collection
+from genet5.genome.io.feature_table import ContigTable, Span
 from genet5.genome.io.files import damage_as_data_error, open_text
 from genet5.genome.io.genbank_genes import Builder, Feature, is_used
-from genet5.genome.io.gff3_lines import ContigTable, Span, Trouble
+from genet5.genome.io.record_errors import RecordErrors
 from genet5.genome.io.unique_ids import Names
 
 if TYPE_CHECKING:
@@ -43,26 +44,26 @@ def read_genbank(path: Path, *, skip_bad: bool = False) -> Annotation:
 
 def parse_genbank(lines: Iterable[str], path: Path, *, skip_bad: bool = False) -> Annotation:
     """Read all genes from the lines of a GenBank file; `path` is for messages."""
-    trouble, names = Trouble(path, skip_bad), Names()
+    errors, names = RecordErrors(path, skip_bad), Names()
     tables: dict[str, ContigTable] = {}
     genes: list[Gene] = []
     with without_garbage_collection():
         for first_line, text in _split(lines):
-            record = _parse(text, first_line, trouble)
+            record = _parse(text, first_line, errors)
             if record is None:
                 continue
             table = _table(record, first_line)
             if table.name in tables:
-                trouble.bad(
+                errors.reject(
                     "duplicate contig", first_line, f'record "{table.name}" for the second time',
                     "records of different names",
                 )  # fmt: skip
                 continue
             tables[table.name] = table
-            features = _Locator(table, trouble).features(record, text, first_line)
-            found = Builder(table, trouble, names).genes(features)
+            features = _Locator(table, errors).features(record, text, first_line)
+            found = Builder(table, errors, names).genes(features)
             genes += sorted(found, key=lambda gene: (gene.start, gene.end))
-    return Annotation.of(tables.values(), genes, trouble)
+    return Annotation.of(tables.values(), genes, errors)
 
 
 def _split(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -82,7 +83,7 @@ def _split(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
         yield first, "".join(held)
 
 
-def _parse(text: str, first_line: int, trouble: Trouble) -> SeqRecord | None:
+def _parse(text: str, first_line: int, errors: RecordErrors) -> SeqRecord | None:
     """Let Biopython read one record; whatever it throws at damaged text is a bad record."""
     from Bio import BiopythonWarning, SeqIO  # here: they cost other formats a third of a second
 
@@ -98,7 +99,7 @@ def _parse(text: str, first_line: int, trouble: Trouble) -> SeqRecord | None:
     if len(records) == 1 and text.rstrip().endswith("//"):
         record: SeqRecord = records[0]
         return record
-    trouble.bad("record", first_line, found, "a whole GenBank record, LOCUS to //")
+    errors.reject("record", first_line, found, "a whole GenBank record, LOCUS to //")
     return None
 
 
@@ -115,8 +116,8 @@ def _table(record: SeqRecord, line: int) -> ContigTable:
 class _Locator:
     """Turns Biopython's features of one record into ours: one strand, 0-based spans, the origin unrolled."""
 
-    def __init__(self, table: ContigTable, trouble: Trouble) -> None:
-        self.table, self.trouble = table, trouble
+    def __init__(self, table: ContigTable, errors: RecordErrors) -> None:
+        self.table, self.errors = table, errors
 
     def features(self, record: SeqRecord, text: str, first_line: int) -> Iterator[Feature]:
         """Yield the features that genes are made of."""
@@ -131,17 +132,17 @@ class _Locator:
         qualifiers = {key: " ".join(map(str, words)) for key, words in feature.qualifiers.items()}
         location = feature.location
         if location is None:
-            self.trouble.bad("coordinates", line, f"location of a {feature.type}", "a location")
+            self.errors.reject("coordinates", line, f"location of a {feature.type}", "a location")
             return
         if any(part.ref is not None for part in location.parts):
-            self.trouble.count("location in another record")
+            self.errors.count("location in another record")
             return
         if location.strand is None or "trans_splicing" in qualifiers:
-            self.trouble.count("trans-splicing")
+            self.errors.count("trans-splicing")
             return
         spans = [(int(part.start), int(part.end)) for part in location.parts]
         if not all(0 <= start < end for start, end in spans):
-            self.trouble.bad(
+            self.errors.reject(
                 "coordinates", line, f"location {location} of a {feature.type}", "start <= end"
             )
             return
@@ -168,11 +169,11 @@ class _Locator:
             return True
         start, code = qualifiers.get("codon_start", "1"), qualifiers.get("transl_table", "1")
         if start not in ("1", "2", "3"):
-            self.trouble.bad("phase", line, f"/codon_start={start} of a CDS", "1, 2 or 3")
+            self.errors.reject("phase", line, f"/codon_start={start} of a CDS", "1, 2 or 3")
             return False
         if code not in _KNOWN_CODES:
             known = ", ".join(map(str, known_codes()))
-            self.trouble.bad(
+            self.errors.reject(
                 "transl_table", line, f"/transl_table={code}", f"one of NCBI's: {known}"
             )
             return False

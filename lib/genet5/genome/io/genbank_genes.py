@@ -7,16 +7,10 @@ from dataclasses import dataclass, field
 
 from genet5.genome.gene import Gene
 from genet5.genome.io.assemble import Assembler
-from genet5.genome.io.gff3_cds import Draft, merged
-from genet5.genome.io.gff3_lines import (
-    Attributes,
-    CdsLine,
-    ContigTable,
-    Node,
-    Span,
-    Trouble,
-    has_marks,
-)
+from genet5.genome.io.attributes import Attributes, has_marks
+from genet5.genome.io.feature_table import CdsLine, ContigTable, Node, Span
+from genet5.genome.io.record_errors import RecordErrors
+from genet5.genome.io.transcripts import Draft, merged
 from genet5.genome.io.unique_ids import Names
 
 _CLASS_TYPES = {"lncRNA": "lnc_RNA", "other": "ncRNA"}
@@ -87,8 +81,8 @@ def is_used(kind: str) -> bool:
 class Builder(Assembler):
     """Makes the genes of one record."""
 
-    def __init__(self, table: ContigTable, trouble: Trouble, names: Names) -> None:
-        super().__init__(table, trouble)
+    def __init__(self, table: ContigTable, errors: RecordErrors, names: Names) -> None:
+        super().__init__(table, errors)
         self.names = names
         self.by_key: dict[str, list[_Entry]] = {}
 

@@ -27,8 +27,8 @@ from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
 from genet5.genome.gene import Exon, Gene, Transcript
 from genet5.genome.io.fasta import Contig
+from genet5.genome.io.feature_table import Span
 from genet5.genome.io.genbank_genes import BIOTYPE_NOTE
-from genet5.genome.io.gff3_lines import Span
 from genet5.genome.sequence import Bases, decode_bases
 
 _OWN_KEYS = {key: key for key in ("mRNA", "tRNA", "rRNA", "tmRNA")} | {"transcript": "misc_RNA"}

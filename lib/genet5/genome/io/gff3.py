@@ -1,7 +1,7 @@
 r"""Read and write GFF3: the only place where 1-based closed coordinates exist.
 
 `Gff3File` reads one contig at a time: it sorts the contig's lines (`contig_lines`, `gff3_lines`) and makes genes of them
-(`gff3_genes`, `gff3_cds`). `read_gff3` reads all contigs so. `write_gff3` (`gff3_write`) writes a valid sorted file that
+(`gff3_genes`, `transcripts`). `read_gff3` reads all contigs so. `write_gff3` (`gff3_write`) writes a valid sorted file that
 reads back as the same genes.
 
 Example:
@@ -21,10 +21,12 @@ from pathlib import Path
 from genet5.genome.gene import Gene
 from genet5.genome.io.annotation import Annotation
 from genet5.genome.io.contig_lines import LineFile, in_memory
+from genet5.genome.io.feature_table import ContigTable
 from genet5.genome.io.files import open_seekable
 from genet5.genome.io.gff3_genes import build_genes
-from genet5.genome.io.gff3_lines import ContigTable, LineReader, Trouble
+from genet5.genome.io.gff3_lines import LineReader
 from genet5.genome.io.gff3_write import write_gff3
+from genet5.genome.io.record_errors import RecordErrors
 
 __all__ = ["Annotation", "Gff3File", "parse_gff3", "read_gff3", "write_gff3"]
 
@@ -35,10 +37,10 @@ class Gff3File(LineFile):
     ENDS = (b">", b"##FASTA")
 
     def _genes(
-        self, table: ContigTable, lines: Iterable[tuple[int, str]], trouble: Trouble
+        self, table: ContigTable, lines: Iterable[tuple[int, str]], errors: RecordErrors
     ) -> list[Gene]:
-        LineReader(table, trouble).read(lines)
-        return build_genes(table, trouble)
+        LineReader(table, errors).read(lines)
+        return build_genes(table, errors)
 
 
 def read_gff3(path: Path, *, skip_bad: bool = False) -> Annotation:

@@ -12,29 +12,23 @@ from itertools import combinations
 
 from genet5.genome.gene import Gene
 from genet5.genome.io.assemble import Assembler, childless
-from genet5.genome.io.gff3_cds import Draft
-from genet5.genome.io.gff3_lines import (
-    CdsLine,
-    ContigTable,
-    Node,
-    Parts,
-    Trouble,
-    is_gene_type,
-    is_transcript_type,
-)
+from genet5.genome.io.feature_table import CdsLine, ContigTable, Node, Parts
+from genet5.genome.io.feature_types import is_gene_type, is_transcript_type
+from genet5.genome.io.record_errors import RecordErrors
+from genet5.genome.io.transcripts import Draft
 
 _MAX_DEPTH = 20
 """Generations of features; a gene has three or four."""
 
 
-def build_genes(table: ContigTable, trouble: Trouble) -> list[Gene]:
+def build_genes(table: ContigTable, errors: RecordErrors) -> list[Gene]:
     """Make the genes of one contig, in any order."""
-    return list(_Builder(table, trouble).genes())
+    return list(_Builder(table, errors).genes())
 
 
 class _Builder(Assembler):
-    def __init__(self, table: ContigTable, trouble: Trouble) -> None:
-        super().__init__(table, trouble)
+    def __init__(self, table: ContigTable, errors: RecordErrors) -> None:
+        super().__init__(table, errors)
         self.children: dict[str, list[Node]] = {}
         self.lone: list[Node] = []
         self.gene_nodes: list[Node] = []
@@ -81,7 +75,7 @@ class _Builder(Assembler):
         while at.parents and at.parents[0] in nodes and steps < _MAX_DEPTH:
             at, steps = nodes[at.parents[0]], steps + 1
             if at is node:
-                self.trouble.bad(
+                self.errors.reject(
                     "cyclic parent", node.line, f'{node.kind} "{node.id}" among its own ancestors',
                     "parents that lead up to a gene",
                 )  # fmt: skip
@@ -89,7 +83,7 @@ class _Builder(Assembler):
         return False
 
     def _unknown_parent(self, name: str, line: int) -> None:
-        self.trouble.bad(
+        self.errors.reject(
             "parent", line, f'parent "{name}" that is not on contig "{self.table.name}"',
             "the ID of a gene or transcript",
         )  # fmt: skip

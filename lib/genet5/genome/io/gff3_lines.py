@@ -11,16 +11,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.parse import unquote
 
 from genet5.errors import DataError
 from genet5.genome.codes import known_codes
+from genet5.genome.io.attributes import Attributes, has_marks, parse_attributes, unescape, values
+from genet5.genome.io.feature_table import CdsLine, ContigTable, Node, Parts, Span
+from genet5.genome.io.feature_types import CONTIG_TYPES, UTR_TYPES, can_be_gene
+from genet5.genome.io.record_errors import RecordErrors, bad_columns
 
-Attributes: TypeAlias = dict[str, str]
-Span: TypeAlias = tuple[int, int]
 Taker: TypeAlias = Callable[[list[str], Span, int], None]
 """Takes a line: its columns, its span, its number."""
 
@@ -28,167 +28,9 @@ _PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]*)")
 _STRANDS = {"+": 1, "-": -1, ".": 0, "?": 0}
 PHASES = {"0": 0, "1": 1, "2": 2, ".": None}
 """Column 8 of a CDS line; "." is not known."""
-_MARKS = frozenset(
-    {"partial", "start_range", "end_range", "exception", "transl_except", "ribosomal_slippage", "pseudo", "pseudogene", "origin_spanning"}
-)  # fmt: skip
-UTR_TYPES = frozenset({"five_prime_UTR", "three_prime_UTR", "UTR", "5UTR", "3UTR", "five_prime_utr", "three_prime_utr"})  # fmt: skip
-_CONTIG_TYPES = frozenset({"region", "chromosome", "contig", "supercontig", "scaffold", "plasmid", "sequence", "databank_entry"})  # fmt: skip
 _BEYOND_ANY_CONTIG = 10**15
 _KNOWN_CODES = frozenset(map(str, known_codes()))
 _ID = re.compile(r"(?:^|;)\s*ID=([^;]*)")
-SKIP_REMEDY = "Use --skip_bad to leave such genes out"
-
-
-@dataclass(slots=True)
-class CdsLine:
-    """One CDS line."""
-
-    start: int
-    end: int
-    strand: int
-    phase: int | None
-    """As written; None for "."."""
-    id: str
-    attributes: Attributes
-    line: int
-    marked: bool
-    """The attributes say something out of the ordinary (partial, pseudo, exception ...)."""
-
-
-@dataclass(slots=True)
-class Parts:
-    """The exons and CDS lines of one parent."""
-
-    line: int
-    exons: list[Span] = field(default_factory=list)
-    cds: list[CdsLine] = field(default_factory=list)
-    utrs: list[Span] = field(default_factory=list)
-    stop_codons: list[CdsLine] = field(default_factory=list)
-    strands: set[int] = field(default_factory=set)
-    score: float | None = None
-    """Of the first CDS line, when it has no parent."""
-    recoded: bool = False
-    """A child feature says that a stop codon is read as an amino acid."""
-
-    @property
-    def has_extent(self) -> bool:
-        """Whether they say where the parent lies; stop codons alone do not."""
-        return bool(self.exons or self.utrs or self.cds)
-
-
-@dataclass(slots=True)
-class Node:
-    """A gene, a transcript, or something that may turn out to be one."""
-
-    kind: str
-    id: str
-    spans: list[Span]
-    """More than one when several lines share the ID."""
-    strand: int
-    score: float | None
-    attributes: Attributes
-    parents: list[str]
-    line: int
-    marked: bool
-    """As in `CdsLine`."""
-
-
-@dataclass(slots=True)
-class ContigTable:
-    """What the file says about one contig."""
-
-    name: str
-    line: int
-    """Where the file names it first."""
-    nodes: dict[str, Node] = field(default_factory=dict)
-    parts: dict[str, Parts] = field(default_factory=dict)
-    orphans: dict[str, Parts] = field(default_factory=dict)
-    """CDS lines without a parent, by their ID."""
-    length: int | None = None
-    has_directive: bool = False
-    """The length is that of a ##sequence-region."""
-    circular: bool = False
-    genetic_code: int | None = None
-    broken: set[str] = field(default_factory=set)
-    """IDs with a bad line that was skipped: nothing is made of them."""
-
-
-class Trouble:
-    """What to do with a bad record: raise, or count it by cause."""
-
-    def __init__(self, path: Path, skip_bad: bool) -> None:
-        self.path, self.skip_bad = path, skip_bad
-        self.skipped: dict[str, int] = {}
-
-    def count(self, cause: str) -> None:
-        """Count a record that is legal but cannot be expressed."""
-        self.skipped[cause] = self.skipped.get(cause, 0) + 1
-
-    def bad(self, cause: str, line: int, found: str, expected: str) -> None:
-        """Count a bad record under `cause`, or raise.
-
-        Raises:
-            DataError: Bad records are not to be skipped.
-        """
-        if not self.skip_bad:
-            raise DataError(found, expected=expected, path=self.path, line=line, remedy=SKIP_REMEDY)
-        self.count(cause)
-
-
-def parse_attributes(text: str) -> Attributes:
-    """Parse column 9; a repeated key keeps its first value, text without "=" is dropped.
-
-    Values stay escaped (a comma separates values, an escaped comma does not): `unescape` and `values` decode them.
-    """
-    if "; " in text:
-        text = text.replace("; ", ";")
-    pairs = [pair.split("=", 1) for pair in text.strip().split(";") if "=" in pair]
-    pairs.reverse()
-    return dict(pairs)
-
-
-def unescape(text: str) -> str:
-    """Decode %XX."""
-    return unquote(text) if "%" in text else text
-
-
-def values(text: str) -> list[str]:
-    """Split a value at commas and decode its parts."""
-    if "," not in text and "%" not in text:
-        return [text] if text else []
-    return [unescape(part) for part in text.split(",")]
-
-
-def can_be_gene(kind: str) -> bool:
-    """Whether column 3 names a gene or a transcript."""
-    return is_gene_type(kind) or is_transcript_type(kind)
-
-
-def is_transcript_type(kind: str) -> bool:
-    """Whether column 3 names a transcript: mRNA, tRNA, transcript, V_gene_segment ..."""
-    return kind.endswith(("RNA", "transcript", "gene_segment", "RNA_TE_gene"))
-
-
-def has_marks(attributes: Attributes) -> bool:
-    """Whether the attributes say something out of the ordinary (partial, pseudo, exception ...)."""
-    return not _MARKS.isdisjoint(attributes)
-
-
-def is_gene_type(kind: str) -> bool:
-    """Whether column 3 names a gene: gene, pseudogene, ncRNA_gene, transposable_element_gene ..."""
-    return kind.endswith("gene")
-
-
-def whole_number(text: str) -> int | None:
-    """Return the number, if the text is plain digits of a length that makes sense."""
-    return int(text) if text.isdigit() and text.isascii() and len(text) < 16 else None
-
-
-def bad_columns(trouble: Trouble, line: str, count: int, number: int) -> None:
-    """Report a line that has not nine columns; blank ones are fine."""
-    text = line.strip()
-    if text:
-        trouble.bad("columns", number, f"{count} columns in {text[:40]!r}", "9 columns separated by tabs")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +46,8 @@ class _CdsOwner:
 class LineReader:
     """Sorts the lines of one contig into its table."""
 
-    def __init__(self, table: ContigTable, trouble: Trouble) -> None:
-        self.table, self.trouble = table, trouble
+    def __init__(self, table: ContigTable, errors: RecordErrors) -> None:
+        self.table, self.errors = table, errors
         self._owners: dict[str, _CdsOwner] = {}
         """By column 9."""
         self._parts_of: dict[str, list[Parts]] = {}
@@ -219,7 +61,7 @@ class LineReader:
                 continue
             columns = line.rstrip("\n").split("\t")
             if len(columns) != 9:
-                bad_columns(self.trouble, line, len(columns), number)
+                bad_columns(self.errors, line, len(columns), number)
                 continue
             span = self._span(columns, number)
             if span is not None:
@@ -232,7 +74,7 @@ class LineReader:
 
     def _bad(self, cause: str, columns: list[str], number: int, found: str, expected: str) -> None:
         """Report a bad line; when it is skipped, whatever it belongs to goes with it."""
-        self.trouble.bad(cause, number, found, expected)
+        self.errors.reject(cause, number, found, expected)
         own = None if columns[2] in ("exon", "CDS") else _ID.search(columns[8])
         for match in (own, _PARENT.search(columns[8])):
             self.table.broken.update(values(match.group(1)) if match else ())
@@ -296,7 +138,7 @@ class LineReader:
             return
         if "Parent" not in columns[8] and ' "' in columns[8] and "=" not in columns[8]:
             raise DataError(
-                "attributes in the style of GTF", expected="GFF3 (key=value)", path=self.trouble.path,
+                "attributes in the style of GTF", expected="GFF3 (key=value)", path=self.errors.path,
                 line=number, remedy="Convert the file, for instance with 'gffread -o out.gff3 in.gtf'",
             )  # fmt: skip
         self._bad("no parent", columns, number, f"{columns[2]} without Parent", "Parent=ID")
@@ -366,7 +208,7 @@ class LineReader:
         table = self.table
         kind = columns[2]
         attributes = parse_attributes(columns[8])
-        if kind in _CONTIG_TYPES or "Is_circular" in attributes:
+        if kind in CONTIG_TYPES or "Is_circular" in attributes:
             self._contig(attributes, columns, span, number)
             return
         strand = self._strand(columns, number)

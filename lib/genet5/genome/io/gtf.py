@@ -25,26 +25,14 @@ from typing import BinaryIO
 from genet5.genome.gene import Gene
 from genet5.genome.io.annotation import Annotation
 from genet5.genome.io.assemble import Assembler, childless, is_pseudo_type
+from genet5.genome.io.attributes import Attributes, has_marks, unescape
 from genet5.genome.io.contig_lines import LineFile, in_memory
+from genet5.genome.io.feature_table import CdsLine, ContigTable, Node, Parts, Span
+from genet5.genome.io.feature_types import UTR_TYPES, is_gene_type, is_transcript_type
 from genet5.genome.io.files import damage_as_data_error, open_seekable
-from genet5.genome.io.gff3_cds import Draft
-from genet5.genome.io.gff3_lines import (
-    PHASES,
-    UTR_TYPES,
-    Attributes,
-    CdsLine,
-    ContigTable,
-    LineReader,
-    Node,
-    Parts,
-    Span,
-    Taker,
-    Trouble,
-    has_marks,
-    is_gene_type,
-    is_transcript_type,
-    unescape,
-)
+from genet5.genome.io.gff3_lines import PHASES, LineReader, Taker
+from genet5.genome.io.record_errors import RecordErrors
+from genet5.genome.io.transcripts import Draft
 
 _PAIR = re.compile(r'([^\s";]+)[ =]+(?:"([^"]*)"|([^";]*))')
 _TAGS = {
@@ -91,17 +79,17 @@ class GtfFile(LineFile):
         """Which ends of CDS the file marks with codon lines anywhere: start, end."""
 
     def _genes(
-        self, table: ContigTable, lines: Iterable[tuple[int, str]], trouble: Trouble
+        self, table: ContigTable, lines: Iterable[tuple[int, str]], errors: RecordErrors
     ) -> list[Gene]:
-        reader = _GtfReader(table, trouble)
+        reader = _GtfReader(table, errors)
         reader.read(lines)
-        return list(_Builder(table, trouble, codons=self.codons).genes(reader.genes))
+        return list(_Builder(table, errors, codons=self.codons).genes(reader.genes))
 
-    def _comment(self, line: str, number: int, trouble: Trouble) -> None:
+    def _comment(self, line: str, number: int, errors: RecordErrors) -> None:
         if line.startswith(_CIRCULAR):
             self._contig(unescape(line[len(_CIRCULAR) :].strip()), number).circular = True
         else:
-            super()._comment(line, number, trouble)
+            super()._comment(line, number, errors)
 
 
 def read_gtf(path: Path, *, skip_bad: bool = False) -> Annotation:
@@ -135,15 +123,15 @@ def parse_gtf_attributes(text: str) -> Attributes:
 class _GtfReader(LineReader):
     """Sorts the lines of a contig by gene and transcript."""
 
-    def __init__(self, table: ContigTable, trouble: Trouble) -> None:
-        super().__init__(table, trouble)
+    def __init__(self, table: ContigTable, errors: RecordErrors) -> None:
+        super().__init__(table, errors)
         self.genes: dict[str, _GtfGene] = {}
 
     def _takers(self) -> Mapping[str, Taker]:
         return {}
 
     def _bad(self, cause: str, columns: list[str], number: int, found: str, expected: str) -> None:
-        self.trouble.bad(cause, number, found, expected)
+        self.errors.reject(cause, number, found, expected)
         name, _ = _names(columns[2], columns[8], parse_gtf_attributes(columns[8]))
         self.table.broken.add(name)
 
@@ -263,8 +251,8 @@ def _names(kind: str, text: str, attributes: Attributes) -> tuple[str, str]:
 class _Builder(Assembler):
     """Makes the genes of one contig."""
 
-    def __init__(self, table: ContigTable, trouble: Trouble, *, codons: Set[str]) -> None:
-        super().__init__(table, trouble)
+    def __init__(self, table: ContigTable, errors: RecordErrors, *, codons: Set[str]) -> None:
+        super().__init__(table, errors)
         self.codons = codons
 
     def genes(self, genes: dict[str, _GtfGene]) -> Iterator[Gene]:

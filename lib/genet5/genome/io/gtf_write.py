@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from genet5.genome.frames import phases
 from genet5.genome.gene import Cds, Gene, Transcript
-from genet5.genome.io.gff3_lines import Span
+from genet5.genome.io.feature_table import Span
 from genet5.genome.io.unique_ids import Names
 
 _ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, '%;"'))}

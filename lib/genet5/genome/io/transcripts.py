@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from genet5.genome.frames import phases
 from genet5.genome.gene import Cds, Exon, Transcript
-from genet5.genome.io.gff3_lines import Attributes, CdsLine, Span, values
+from genet5.genome.io.attributes import Attributes, values
+from genet5.genome.io.feature_table import CdsLine, Span
 
 Made = TypeVar("Made")
 
@@ -164,16 +165,6 @@ def unwrap(drafts: Sequence[Draft], length: int) -> None:
             if piece.end <= cut:
                 piece.start += length
                 piece.end += length
-
-
-def is_true(attributes: Attributes, key: str) -> bool:
-    """Whether the attribute says true."""
-    return attributes.get(key, "").lower() in ("true", "yes", "1")
-
-
-def is_pseudo(attributes: Attributes) -> bool:
-    """Whether the attributes mark a pseudogene."""
-    return is_true(attributes, "pseudo") or "pseudogene" in attributes
 
 
 def _check_inside(lines: Sequence[CdsLine], exons: Sequence[Span], name: str) -> None:
