@@ -12,7 +12,7 @@ from pathlib import Path
 
 import machine  # noqa: F401  (finds the checkout's library)
 
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.config.model import PresetName
 from genet5.genome.io.fasta import write_fasta
 from genet5.genome.io.gff3 import write_gff3
@@ -53,7 +53,7 @@ def write_genomes(raw: Path, *, mbp: float, seed: int) -> Path:
 
 def bake_settings(
     preset: PresetName, raw: Path, out: Path, tokenizer: Path | None = None
-) -> BakeSettings:
+) -> BakeConfig:
     """Return settings that lay windows round all genes, as long as a preset reads them.
 
     Args:
@@ -66,7 +66,7 @@ def bake_settings(
         out.mkdir(parents=True, exist_ok=True)
         tokenizer = out / "tokenizer.json"
         save_tokenizer(make_tokenizer(TOKENIZERS[preset]), tokenizer)
-    return BakeSettings(
+    return BakeConfig(
         raw_dir=raw,
         output_dir=out,
         tokenizer=tokenizer,

@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from genet5.blocks.encoder import Encoder
 from genet5.cli.parse import run
-from genet5.config.json_files import load_json, save_json, settings_from_dict
+from genet5.config.json_files import config_from_dict, load_json, save_json
 from genet5.config.model import ModelConfig
 from genet5.errors import ConfigError
 
@@ -98,7 +98,7 @@ def _compare(
     folder: Path, state: dict[str, Tensor], lengths: Sequence[int]
 ) -> Iterator[dict[str, Any]]:
     """Yield the largest differences between the written encoder and the equations."""
-    config = settings_from_dict(ModelConfig, load_json(folder / "config.json"), folder)
+    config = config_from_dict(ModelConfig, load_json(folder / "config.json"), folder)
     exact = {name: tensor.double() for name, tensor in state.items()}
     for length in lengths:
         ids = torch.randint(0, 4096, (length,), generator=torch.Generator().manual_seed(length))

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from genet5.cli.parse import run
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.config.json_files import save_json
 from genet5.config.model import PresetName, preset
 from genet5.dataset.bake import bake
@@ -90,7 +90,7 @@ class BenchSettings(measure.RunSettings):
     """JSON file; by default benchmarks/results/DATE_DEVICE_loading.json."""
 
 
-def loader_alone(settings: BenchSettings, baking: BakeSettings, folder: Path) -> dict[str, Any]:
+def loader_alone(settings: BenchSettings, baking: BakeConfig, folder: Path) -> dict[str, Any]:
     """Measure the loader and its peer without a model."""
     packed = baking.output_dir / "training.packed"
     loader = Loader(packed, token_budget=BUDGET, num_workers=1)
@@ -360,7 +360,7 @@ def bench(settings: BenchSettings) -> int:
 
 
 def packed_for(
-    name: PresetName, settings: BenchSettings, base: BakeSettings, raw: Path, folder: Path
+    name: PresetName, settings: BenchSettings, base: BakeConfig, raw: Path, folder: Path
 ) -> Path:
     """Return a packed file for a preset; base's is there."""
     baking = base

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.dataset.batch import Batch
 from genet5.dataset.collate import collate
 from genet5.dataset.sources import find_sources
@@ -52,7 +52,7 @@ class FastaBatches(Dataset[Batch]):
 
     def __init__(
         self,
-        settings: BakeSettings,
+        settings: BakeConfig,
         folder: Path,
         batches: Sequence[Sequence[Place]],
         tokenizer: Tokenizer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.dataset.packed import PackedReader
 from genet5.dataset.windows import Window
 from genet5.genome.gene import Gene
@@ -24,7 +24,7 @@ def write_genome(folder: Path, contigs: Mapping[str, str], genes: Iterable[Gene]
         write_gff3(out, genes, {name: len(bases) for name, bases in contigs.items()})
 
 
-def baked(settings: BakeSettings, split: str = "training") -> list[Window]:
+def baked(settings: BakeConfig, split: str = "training") -> list[Window]:
     """The windows of a split's file."""
     return list(PackedReader(settings.output_dir / f"{split}.packed").windows())
 

@@ -33,7 +33,7 @@ from report import Result, markdown, to_dict
 from testset import Case, Entry, Split, find_entries, load_case
 
 from genet5.cli.parse import run
-from genet5.config.json_files import save_json, settings_to_dict
+from genet5.config.json_files import config_to_dict, save_json
 from genet5.errors import ConfigError, DataError
 from genet5.genome.io.files import atomic_writer
 from genet5.genome.io.formats import read_annotation
@@ -188,7 +188,7 @@ def report(
     notes: Sequence[str],
 ) -> dict[str, object]:
     """Return what goes into the JSON file."""
-    asked = settings_to_dict(settings)
+    asked = config_to_dict(settings)
     kept = ("taxa", "genomes", "tools", "annotate_flags", "split", "max_bp", "reuse")
     return {
         "what": f"genes of the {settings.split} split, beside peers",

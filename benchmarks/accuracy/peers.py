@@ -24,7 +24,7 @@ from machine import ROOT, Cost, run_measured
 from testset import Case, Entry
 
 from genet5.annotate.settings import find_model
-from genet5.config.json_files import load_json, save_json, settings_from_dict
+from genet5.config.json_files import config_from_dict, load_json, save_json
 from genet5.errors import ConfigError
 
 Tool = Literal["pyrodigal", "augustus", "genet5"]
@@ -177,7 +177,7 @@ def run_job(job: Job, *, reuse: bool) -> Run:
     """
     record = job.output.with_name(f"{job.output.name}.run.json")
     if reuse and record.is_file() and job.output.is_file():
-        run = settings_from_dict(Run, load_json(record), record)
+        run = config_from_dict(Run, load_json(record), record)
         if run.identity == job.identity:
             return replace(run, reused=True)
     record.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.config.model import preset
 from genet5.dataset.bake import bake
 from genet5.genome.io.fasta import write_fasta
@@ -45,7 +45,7 @@ def toy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(out / "base")
     save_tokenizer(tokenizer, out / "base")
     bake(
-        BakeSettings(
+        BakeConfig(
             fasta=out / "g.fa",
             gff=out / "g.gff3",
             output_dir=out,

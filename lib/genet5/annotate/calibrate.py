@@ -6,7 +6,7 @@ about pseudogenes and other references that do not count are left out. A logisti
 the threshold is taken that has the best mean F1 over the genomes.
 
 Example:
-    fit_model(FitSettings(model=Path("run"), genomes=(fasta,), references=(gff,), work=Path("fit")))
+    fit_model(CalibrateConfig(model=Path("run"), genomes=(fasta,), references=(gff,), work=Path("fit")))
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from genet5.annotate.genome import decode_contigs, load_annotator, open_journal,
 from genet5.annotate.merge import Call
 from genet5.annotate.settings import AnnotateSettings, load_settings, save_settings
 from genet5.config.annotate import AnnotateConfig
-from genet5.config.fit import FitSettings
+from genet5.config.calibrate import CalibrateConfig
 from genet5.errors import ConfigError, DataError
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import Contig, read_fasta
@@ -65,7 +65,7 @@ class Truth:
     code: int
 
 
-def fit_model(settings: FitSettings) -> AnnotateSettings:
+def fit_model(settings: CalibrateConfig) -> AnnotateSettings:
     """Fit scores and threshold; return what was written to the model's annotate.json.
 
     Raises:
@@ -94,7 +94,7 @@ def fit_model(settings: FitSettings) -> AnnotateSettings:
     return fitted
 
 
-def _base_settings(settings: FitSettings) -> AnnotateSettings:
+def _base_settings(settings: CalibrateConfig) -> AnnotateSettings:
     limit = GeneT5.from_pretrained(settings.model).config.max_window_bp
     base = load_settings(settings.model, limit)
     base = replace(
@@ -107,7 +107,7 @@ def _base_settings(settings: FitSettings) -> AnnotateSettings:
     return base
 
 
-def annotate_and_label(settings: FitSettings, index: int) -> tuple[list[Sample], Truth]:
+def annotate_and_label(settings: CalibrateConfig, index: int) -> tuple[list[Sample], Truth]:
     """Annotate one genome without a threshold and compare each candidate with the reference."""
     config, reference = _config(settings, index)
     plan = plan_genome(config)
@@ -146,7 +146,7 @@ def annotate_and_label(settings: FitSettings, index: int) -> tuple[list[Sample],
     return samples, Truth(genes, lengths, plan.code)
 
 
-def _config(settings: FitSettings, index: int) -> tuple[AnnotateConfig, Sequence[Gene]]:
+def _config(settings: CalibrateConfig, index: int) -> tuple[AnnotateConfig, Sequence[Gene]]:
     genome = settings.genomes[index]
     annotation = read_annotation(settings.references[index], skip_bad=settings.skip_bad)
     for cause, count in annotation.skipped.items():

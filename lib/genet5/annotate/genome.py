@@ -28,7 +28,7 @@ from genet5.annotate.pieces import Piece, mirror, piece_of
 from genet5.annotate.settings import AnnotateSettings, find_model, load_settings
 from genet5.annotate.windows import Window, plan_axis
 from genet5.config.annotate import AnnotateConfig
-from genet5.config.json_files import load_json, settings_from_dict, settings_to_dict
+from genet5.config.json_files import config_from_dict, config_to_dict, load_json
 from genet5.config.model import ModelConfig
 from genet5.decode.greedy import DecodedWindow, decode_windows
 from genet5.errors import ConfigError, DataError
@@ -256,7 +256,7 @@ def plan_genome(config: AnnotateConfig) -> Plan:
         raise ConfigError("GENOME", "-", "must be a file: it is read twice")
     folder = find_model(config.model)
     path = folder / CONFIG_FILE
-    shape = settings_from_dict(ModelConfig, load_json(path), path)
+    shape = config_from_dict(ModelConfig, load_json(path), path)
     settings = effective_settings(config, load_settings(folder, shape.max_window_bp))
     code = settings.genetic_code if config.genetic_code is None else config.genetic_code
     genetic_code(code)
@@ -411,7 +411,7 @@ def open_journal(config: AnnotateConfig, plan: Plan) -> Journal | None:
         weights=file_stamp(plan.model / WEIGHTS_FILE),
         shape=file_stamp(plan.model / CONFIG_FILE),
         window=[plan.settings.window_bp, plan.settings.overlap_bp],
-        grammar=settings_to_dict(plan.settings.grammar),
+        grammar=config_to_dict(plan.settings.grammar),
         code=plan.code,
         taxon=plan.settings.taxon,
         overlooked=plan.settings.overlooked,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from genet5.annotate.choose import OverlapRule
 from genet5.annotate.gene_score import Scoring
-from genet5.config.json_files import load_json, save_json, settings_from_dict, settings_to_dict
+from genet5.config.json_files import config_from_dict, config_to_dict, load_json, save_json
 from genet5.dataset.packed import PackedReader
 from genet5.errors import CheckpointError, FormatError
 from genet5.tokens.grammar import GrammarOptions
@@ -87,7 +87,7 @@ def load_settings(folder: Path, max_window_bp: int) -> AnnotateSettings:
     if not path.exists():
         window_bp = min(AnnotateSettings().window_bp, max_window_bp)
         return AnnotateSettings(window_bp=window_bp, overlap_bp=window_bp // 2)
-    settings = settings_from_dict(AnnotateSettings, load_json(path), path)
+    settings = config_from_dict(AnnotateSettings, load_json(path), path)
     if settings.format != FORMAT:
         raise FormatError(f"format {settings.format}", expected=f"format {FORMAT}", path=path)
     if settings.window_bp > max_window_bp:
@@ -99,7 +99,7 @@ def load_settings(folder: Path, max_window_bp: int) -> AnnotateSettings:
 
 def save_settings(settings: AnnotateSettings, folder: Path) -> None:
     """Write `annotate.json` into a model's folder."""
-    save_json(folder / FILE_NAME, settings_to_dict(settings))
+    save_json(folder / FILE_NAME, config_to_dict(settings))
 
 
 def settings_for(packed: Path, max_window_bp: int) -> AnnotateSettings:

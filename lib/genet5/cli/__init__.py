@@ -16,7 +16,7 @@ COMMANDS: dict[str, str] = {
     "init": "genet5.cli.init",
     "bake": "genet5.cli.bake",
     "finet": "genet5.cli.finet",
-    "fit": "genet5.cli.fit",
+    "calibrate": "genet5.cli.calibrate",
     "annotate": "genet5.cli.annotate",
     "eval": "genet5.cli.eval",
     "busco": "genet5.cli.busco",
@@ -30,11 +30,14 @@ COMMANDS: dict[str, str] = {
 }
 """Command -> module with `main(argv) -> int`."""
 
+ALIASES = {"fit": "calibrate"}
+"""Former name of a command -> its name."""
+
 SUMMARIES: dict[str, str] = {
     "init": "make a new model directory from a preset",
     "bake": "turn genomes and annotations into training files",
     "finet": "train a model on baked files",
-    "fit": "fit a trained model's gene scores on validation genomes",
+    "calibrate": "fit a trained model's gene scores on validation genomes",
     "annotate": "find the genes of a genome",
     "eval": "score predicted genes against reference genes",
     "busco": "score the proteins of predicted genes with BUSCO",
@@ -64,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments[0] if arguments else ""
+    name = ALIASES.get(name, name)
     if name in ("-h", "--help", "help"):
         sys.stdout.write(help_text())
         return 0

@@ -4,19 +4,43 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
 
-from genet5.cli.gene_types import appended, file_to_write, write_table
+import tyro
+
+from genet5.cli.gene_types import GeneTypeConfig, appended, file_to_write, write_table
 from genet5.cli.parse import run
-from genet5.config.append_tokens import AppendTokensSettings
+from genet5.errors import ConfigError
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppendTokensConfig:
+    """Which tokenizer to extend, and by what."""
+
+    tokenizer: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TOKENIZER_OR_MODEL")]
+    """A tokenizer.json, or a model's folder with one."""
+    out: Path | None = None
+    """File to write, or a folder for tokenizer.json; None changes TOKENIZER_OR_MODEL itself."""
+    types: Annotated[GeneTypeConfig, tyro.conf.arg(name="")] = field(default_factory=GeneTypeConfig)
+    dry_run: bool = False
+    """Print what would be appended, and stop."""
+
+    def __post_init__(self) -> None:
+        if self.types.is_empty:
+            raise ConfigError(
+                "gene_types", (), "must name types, or give --annotations or --raw_dir"
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     return run(
         _append_tokens,
-        AppendTokensSettings,
+        AppendTokensConfig,
         argv,
         name="append_tokens",
         description=(
@@ -26,18 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def _append_tokens(settings: AppendTokensSettings) -> int:
+def _append_tokens(config: AppendTokensConfig) -> int:
     from genet5.tokens.tokenizer_file import FILE_NAME, load_tokenizer, save_tokenizer
 
-    old = load_tokenizer(settings.tokenizer)
-    new, counts = appended(old, settings.types)
+    old = load_tokenizer(config.tokenizer)
+    new, counts = appended(old, config.types)
     num_old = len(old.structure.gene_types)
     write_table(new, counts, first_new=num_old)
     added = new.structure.gene_types[num_old:]
-    if settings.dry_run or (not added and settings.out is None):
+    if config.dry_run or (not added and config.out is None):
         log.info("nothing written: %d types to append", len(added))
         return 0
-    out = file_to_write(settings.out or settings.tokenizer)
+    out = file_to_write(config.out or config.tokenizer)
     folder = out.parent
     folder.mkdir(parents=True, exist_ok=True)
     save_tokenizer(new, out)

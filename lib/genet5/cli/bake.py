@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from genet5.cli.parse import run
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,10 +25,10 @@ _DESCRIPTION = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run(_bake, BakeSettings, argv, name="bake", description=_DESCRIPTION)
+    return run(_bake, BakeConfig, argv, name="bake", description=_DESCRIPTION)
 
 
-def _bake(settings: BakeSettings) -> int:
+def _bake(settings: BakeConfig) -> int:
     if settings.check is not None:
         _print_check(settings.check)
         return 0
@@ -47,7 +47,7 @@ def _say(line: str = "") -> None:
     sys.stdout.write(line + "\n")
 
 
-def _print_plan(settings: BakeSettings) -> None:
+def _print_plan(settings: BakeConfig) -> None:
     from genet5.dataset.bake import plan_bake
     from genet5.tokens.tokenizer_file import load_tokenizer
 

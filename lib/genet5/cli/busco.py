@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
 
 from genet5.cli.parse import run
-from genet5.config.busco import BuscoSettings
 from genet5.config.json_files import save_json
-from genet5.errors import DataError
+from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.io.formats import read_annotation
 from genet5.score.busco import Lineage
@@ -19,48 +23,76 @@ from genet5.score.busco_search import choose_scorer, extract_proteins, run_busco
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuscoConfig:
+    """Which proteins to look into, and for what."""
+
+    predictions: Annotated[Path, tyro.conf.arg(metavar="P.gff3")]
+    """Predicted genes: GFF3, GTF or GenBank, plain or compressed."""
+    genome: Annotated[Path, tyro.conf.arg(metavar="G.fa")]
+    """Their genome, FASTA, plain or compressed."""
+    lineage: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """BUSCO's data set of the lineage, unpacked: hmms/, scores_cutoff, lengths_cutoff."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
+    """Write the counts and every group's result to this JSON file too."""
+    all_isoforms: bool = False
+    """Score every isoform; by default the longest of each gene, since isoforms count as duplicates."""
+    genetic_code: int = 1
+    """NCBI number of the genetic code of genes that do not state their own."""
+    scorer: Literal["auto", "busco", "pyhmmer"] = "auto"
+    """Run the program busco, or apply its rules with pyhmmer; auto = busco if it is on PATH."""
+    threads: int | None = None
+    """CPU threads; by default all cores."""
+    skip_bad: bool = False
+    """Drop and count records that break the format, instead of stopping at the first."""
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError("threads", self.threads, "must be at least 1")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     return run(
         _score,
-        BuscoSettings,
+        BuscoConfig,
         argv,
         name="busco",
         description="Score the proteins of predicted genes with BUSCO: complete, duplicated, fragmented and missing groups.",
     )
 
 
-def _score(settings: BuscoSettings) -> int:
+def _score(config: BuscoConfig) -> int:
     from genet5.progress import CountProgress
 
-    choose_scorer(settings.scorer)  # fail before the work
-    genetic_code(settings.genetic_code)
-    lineage = Lineage.read(settings.lineage)
-    annotation = read_annotation(settings.predictions, skip_bad=settings.skip_bad)
+    choose_scorer(config.scorer)  # fail before the work
+    genetic_code(config.genetic_code)
+    lineage = Lineage.read(config.lineage)
+    annotation = read_annotation(config.predictions, skip_bad=config.skip_bad)
     for cause, count in annotation.skipped.items():
-        log.warning("%s: skipped %d: %s", settings.predictions, count, cause)
+        log.warning("%s: skipped %d: %s", config.predictions, count, cause)
     proteins = extract_proteins(
-        settings.genome,
+        config.genome,
         annotation.genes,
-        all_isoforms=settings.all_isoforms,
-        default_code=settings.genetic_code,
+        all_isoforms=config.all_isoforms,
+        default_code=config.genetic_code,
     )
     if not proteins:
-        raise DataError("no coding gene", expected="genes with CDS", path=settings.predictions)
+        raise DataError("no coding gene", expected="genes with CDS", path=config.predictions)
     with CountProgress("groups") as progress:
         report = run_busco(
             proteins,
             lineage,
-            scorer=settings.scorer,
-            threads=settings.threads,
-            progress=partial(progress.show, settings.lineage.name),
+            scorer=config.scorer,
+            threads=config.threads,
+            progress=partial(progress.show, config.lineage.name),
         )
-    what = "isoforms" if settings.all_isoforms else "genes, the longest isoform of each"
+    what = "isoforms" if config.all_isoforms else "genes, the longest isoform of each"
     sys.stdout.write(
         f"{report.summary}\n\n{report.table()}\n\n{len(proteins)} proteins ({what}), {report.lineage}, {report.scorer}\n"
     )
-    if settings.json is not None:
-        files = {"predictions": str(settings.predictions), "genome": str(settings.genome)}
-        isoforms = {"isoforms": "all" if settings.all_isoforms else "longest"}
-        save_json(settings.json, {**files, **isoforms, **report.to_dict()})
+    if config.json is not None:
+        files = {"predictions": str(config.predictions), "genome": str(config.genome)}
+        isoforms = {"isoforms": "all" if config.all_isoforms else "longest"}
+        save_json(config.json, {**files, **isoforms, **report.to_dict()})
     return 0

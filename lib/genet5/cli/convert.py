@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
 
 from genet5.cli.parse import run
-from genet5.config.convert import ConvertSettings
 from genet5.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -19,18 +21,36 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertConfig:
+    """What to rewrite, and how."""
+
+    annotation: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
+    """Annotation to read: GFF3, GTF or GenBank, told by its content; plain or compressed, - is standard input."""
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """File to write; .gz compresses it, - is standard output."""
+    genome: Annotated[Path | None, tyro.conf.arg(metavar="FASTA")] = None
+    """The genome: checks that it fits the annotation, gives contigs their lengths; GenBank output needs it."""
+    format: Literal["auto", "gff3", "gtf", "genbank"] = "auto"
+    """What to write; auto goes by OUT's name (.gff3, .gff, .gtf, .gb, .gbk, .gbff)."""
+    genetic_code: int = 1
+    """NCBI number for genes that do not state their own (GenBank output)."""
+    skip_bad: bool = False
+    """Drop and count records that break the format, instead of stopping at the first."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     return run(
         _convert,
-        ConvertSettings,
+        ConvertConfig,
         argv,
         name="convert",
         description="Rewrite an annotation (GFF3, GTF or GenBank) as GFF3, GTF or GenBank.",
     )
 
 
-def _convert(settings: ConvertSettings) -> int:
+def _convert(config: ConvertConfig) -> int:
     from genet5.genome.codes import genetic_code
     from genet5.genome.io.fasta import read_fasta
     from genet5.genome.io.files import atomic_writer
@@ -39,42 +59,40 @@ def _convert(settings: ConvertSettings) -> int:
     from genet5.genome.io.gff3 import write_gff3
     from genet5.genome.io.gtf_write import write_gtf
 
-    kind = _format(settings)
-    genetic_code(settings.genetic_code)
-    annotation = read_annotation(settings.annotation, skip_bad=settings.skip_bad)
+    kind = _format(config)
+    genetic_code(config.genetic_code)
+    annotation = read_annotation(config.annotation, skip_bad=config.skip_bad)
     for cause, count in annotation.skipped.items():
-        log.warning("%s: skipped %d: %s", settings.annotation, count, cause)
-    contigs = list(read_fasta(settings.genome)) if settings.genome is not None else []
+        log.warning("%s: skipped %d: %s", config.annotation, count, cause)
+    contigs = list(read_fasta(config.genome)) if config.genome is not None else []
     if contigs:
-        annotation = _fitted(annotation, contigs, settings)
+        annotation = _fitted(annotation, contigs, config)
     genes, circular = annotation.genes, annotation.circular
-    with atomic_writer(settings.out) as out:
+    with atomic_writer(config.out) as out:
         if kind == "genbank":
-            write_genbank(out, genes, contigs, settings.genetic_code, circular=circular)
+            write_genbank(out, genes, contigs, config.genetic_code, circular=circular)
         elif kind == "gtf":
             write_gtf(out, genes, annotation.contig_lengths, circular=circular)
         else:
             write_gff3(out, genes, annotation.contig_lengths, circular=circular)
-    log.info("%s: %d genes", settings.out, len(genes))
+    log.info("%s: %d genes", config.out, len(genes))
     return 0
 
 
-def _format(settings: ConvertSettings) -> Format:
+def _format(config: ConvertConfig) -> Format:
     from genet5.genome.io.formats import format_of_name
 
-    found = format_of_name(settings.out) if settings.format == "auto" else settings.format
+    found = format_of_name(config.out) if config.format == "auto" else config.format
     if found is None:
         raise ConfigError(
-            "format", "auto", f"must be given: the name {str(settings.out)!r} does not tell it"
+            "format", "auto", f"must be given: the name {str(config.out)!r} does not tell it"
         )
-    if found == "genbank" and settings.genome is None:
+    if found == "genbank" and config.genome is None:
         raise ConfigError("genome", None, "must be given: GenBank holds the bases too")
     return found
 
 
-def _fitted(
-    annotation: Annotation, contigs: Sequence[Contig], settings: ConvertSettings
-) -> Annotation:
+def _fitted(annotation: Annotation, contigs: Sequence[Contig], config: ConvertConfig) -> Annotation:
     """The annotation with the genome's contigs and lengths.
 
     Raises:
@@ -87,10 +105,10 @@ def _fitted(
         circular = gene.contig in annotation.circular
         if gene.end <= length or (circular and gene.start < length and gene.end <= 2 * length):
             kept.append(gene)
-        elif not settings.skip_bad:
+        elif not config.skip_bad:
             raise DataError(
                 f'gene "{gene.id}" at {gene.start + 1}-{gene.end} of contig "{gene.contig}"',
-                expected=f"a place in {settings.genome}", path=settings.annotation,
+                expected=f"a place in {config.genome}", path=config.annotation,
                 line=annotation.contig_lines.get(gene.contig),
                 remedy="Do annotation and genome belong together? --skip_bad leaves such genes out",
             )  # fmt: skip

@@ -7,10 +7,15 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
 
 from genet5.cli.parse import run
-from genet5.config.eval import EvalSettings
 from genet5.config.json_files import save_json
+from genet5.errors import ConfigError
 from genet5.genome.io.annotation import AnnotationFile, without_garbage_collection
 from genet5.genome.io.files import atomic_writer
 from genet5.genome.io.formats import open_annotation
@@ -20,50 +25,74 @@ from genet5.score.plot import plot_html, plot_svg
 
 log = logging.getLogger(__name__)
 
+PLOT_SUFFIXES = (".svg", ".html")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvalConfig:
+    """What to compare, and how."""
+
+    predictions: Annotated[Path, tyro.conf.arg(metavar="P.gff3")]
+    """Predicted genes: GFF3, GTF or GenBank, plain or compressed."""
+    reference: Annotated[Path, tyro.conf.arg(metavar="R.gff3")]
+    """Genes held to be true: GFF3, GTF or GenBank, plain or compressed."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
+    """Write scores, protocol and file names to this JSON file too."""
+    plot: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
+    """Draw levels and error causes: a name in .svg gets the picture, one in .html a page with the tables too."""
+    kind: Literal["auto", "prokaryote", "eukaryote"] = "auto"
+    """Prokaryotes get levels stop and exact, their spliced references are ignored; auto looks for spliced references."""
+    skip_bad: bool = False
+    """Drop and count records that break the format, instead of stopping at the first."""
+
+    def __post_init__(self) -> None:
+        if self.plot is not None and self.plot.suffix not in PLOT_SUFFIXES:
+            raise ConfigError("plot", str(self.plot), f"must end in {' or '.join(PLOT_SUFFIXES)}")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     return run(
         _evaluate,
-        EvalSettings,
+        EvalConfig,
         argv,
         name="eval",
         description="Score predicted genes against reference genes: nucleotide, exon, intron, transcript and gene level, and why genes are wrong.",
     )
 
 
-def _evaluate(settings: EvalSettings) -> int:
-    scores = _score(settings)
+def _evaluate(config: EvalConfig) -> int:
+    scores = _score(config)
     sys.stdout.write(f"{scores.table()}\n\n{scores.protocol}\n")
-    files = {"predictions": str(settings.predictions), "reference": str(settings.reference)}
-    if settings.json is not None:
-        save_json(settings.json, {**files, **scores.to_dict()})
-    if settings.plot is not None:
-        is_page = settings.plot.suffix == ".html"
-        with atomic_writer(settings.plot) as out:
+    files = {"predictions": str(config.predictions), "reference": str(config.reference)}
+    if config.json is not None:
+        save_json(config.json, {**files, **scores.to_dict()})
+    if config.plot is not None:
+        is_page = config.plot.suffix == ".html"
+        with atomic_writer(config.plot) as out:
             out.write(plot_html(scores, **files) if is_page else plot_svg(scores))
     return 0
 
 
-def _score(settings: EvalSettings) -> Scores:
+def _score(config: EvalConfig) -> Scores:
     """Score contig by contig: the genes of one are in memory at a time."""
-    scorer = GeneScorer(None if settings.kind == "auto" else settings.kind == "prokaryote")
+    scorer = GeneScorer(None if config.kind == "auto" else config.kind == "prokaryote")
     with ExitStack() as stack:
         stack.enter_context(without_garbage_collection())
         predictions, reference = (
-            stack.enter_context(open_annotation(path, skip_bad=settings.skip_bad))
-            for path in (settings.predictions, settings.reference)
+            stack.enter_context(open_annotation(path, skip_bad=config.skip_bad))
+            for path in (config.predictions, config.reference)
         )
         left = sum(map(reference.most_genes, reference.contigs))
         skipped = Counter(predictions.skipped), Counter(reference.skipped)
         for contig in dict.fromkeys((*reference.contigs, *predictions.contigs)):
             left -= reference.most_genes(contig)
             _add(scorer, contig, (predictions, reference), skipped, left)
-    for path, counts in zip((settings.predictions, settings.reference), skipped, strict=True):
+    for path, counts in zip((config.predictions, config.reference), skipped, strict=True):
         for cause, count in sorted(counts.items()):
             log.warning("%s: skipped %d: %s", path, count, cause)
     if not scorer.num_predicted:
-        log.warning("%s holds no coding gene", settings.predictions)
+        log.warning("%s holds no coding gene", config.predictions)
     return scorer.scores()
 
 

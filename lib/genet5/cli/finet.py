@@ -52,14 +52,14 @@ def _finet(config: TrainConfig) -> int:
 def _write_annotate_settings(config: TrainConfig) -> None:
     """Give the result an annotate.json: that of BASE if its genes are of the training file's kind, or a new one."""
     from genet5.annotate.settings import FILE_NAME, load_settings, save_settings, settings_for
-    from genet5.config.json_files import load_json, settings_from_dict
+    from genet5.config.json_files import config_from_dict, load_json
     from genet5.config.model import ModelConfig
     from genet5.model.files import CONFIG_FILE
 
     if (config.out / FILE_NAME).exists() or not (config.out / CONFIG_FILE).exists():
         return
     path = config.out / CONFIG_FILE
-    limit = settings_from_dict(ModelConfig, load_json(path), path).max_window_bp
+    limit = config_from_dict(ModelConfig, load_json(path), path).max_window_bp
     settings = settings_for(config.train, limit)
     if (config.base / FILE_NAME).exists():
         base = load_settings(config.base, limit)

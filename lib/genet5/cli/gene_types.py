@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from genet5.config.gene_types import GeneTypeSettings
 
 if TYPE_CHECKING:
     from genet5.tokens.tokenizer_file import Tokenizer
 
 
-def appended(tokenizer: Tokenizer, settings: GeneTypeSettings) -> tuple[Tokenizer, Counter[str]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneTypeConfig:
+    """Where gene types come from."""
+
+    gene_types: tuple[str, ...] = ()
+    """Types to append, in this order: Sequence Ontology names or biotypes as the annotations spell them."""
+    annotations: tuple[Path, ...] = ()
+    """Append the types of these GFF3, GTF or GenBank files too, the most frequent first."""
+    raw_dir: Path | None = None
+    """Append the types of all genomes in RAW/TAXON/SPECIES/ too, as bake reads them."""
+    skip_bad: bool = False
+    """Drop and count records that break the format, instead of stopping at the first."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no type is named at all."""
+        return not (self.gene_types or self.annotations or self.raw_dir)
+
+
+def appended(tokenizer: Tokenizer, config: GeneTypeConfig) -> tuple[Tokenizer, Counter[str]]:
     """Append the named types, then those met in annotations.
 
     Returns:
@@ -22,9 +39,9 @@ def appended(tokenizer: Tokenizer, settings: GeneTypeSettings) -> tuple[Tokenize
     """
     from genet5.dataset.gene_types import count_gene_types, find_annotations, new_types
 
-    structure = tokenizer.structure.appended(settings.gene_types)
-    paths = find_annotations(settings.annotations, settings.raw_dir)
-    counts = count_gene_types(paths, skip_bad=settings.skip_bad)
+    structure = tokenizer.structure.appended(config.gene_types)
+    paths = find_annotations(config.annotations, config.raw_dir)
+    counts = count_gene_types(paths, skip_bad=config.skip_bad)
     structure = structure.appended(new_types(counts, structure))
     return replace(tokenizer, structure=structure), counts
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from genet5.cli.parse import run
-from genet5.config.init import InitSettings
+from genet5.config.init import InitConfig
 from genet5.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -24,19 +24,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write OUT/config.json, OUT/model.safetensors and OUT/tokenizer.json."""
     return run(
         _init,
-        InitSettings,
+        InitConfig,
         argv,
         name="init",
         description="Make a new model with seeded random weights, or with DNABERT-2's encoder: OUT/config.json, OUT/model.safetensors, OUT/tokenizer.json. Flags override the preset.",
     )
 
 
-def _init(settings: InitSettings) -> int:
+def _init(config: InitConfig) -> int:
     from genet5.tokens.tokenizer_file import make_tokenizer, save_tokenizer
 
-    _refuse_to_overwrite(settings)
-    config = settings.model_config()
-    tokenizer = make_tokenizer(settings.tokenizer) if settings.tokenizer else None
+    _refuse_to_overwrite(config)
+    shape = config.model_config()
+    tokenizer = make_tokenizer(config.tokenizer) if config.tokenizer else None
 
     import torch
 
@@ -44,31 +44,31 @@ def _init(settings: InitSettings) -> int:
     from genet5.model.network import GeneT5
 
     checkpoint = None
-    if settings.dnabert_path is not None:
-        checkpoint = read_dnabert2(settings.dnabert_path)
-        config = checkpoint.shape_into(config)
+    if config.dnabert_path is not None:
+        checkpoint = read_dnabert2(config.dnabert_path)
+        shape = checkpoint.shape_into(shape)
         tokenizer = tokenizer or _tokenizer_of(checkpoint)
         _refuse_other_vocabulary(tokenizer.sequence, checkpoint)
     tokenizer = tokenizer or make_tokenizer("kmer:6")
-    tokenizer = replace(tokenizer, structure=tokenizer.structure.appended(settings.gene_types))
-    config = replace(
-        config,
+    tokenizer = replace(tokenizer, structure=tokenizer.structure.appended(config.gene_types))
+    shape = replace(
+        shape,
         sequence_vocab=tokenizer.sequence.vocab_size,
         structure_vocab=len(tokenizer.structure),
         bp_per_token=tokenizer.sequence.bp_per_token,
     )
-    with torch.device("meta" if settings.dry_run else "cpu"):
-        model = GeneT5(config)
-    if not settings.dry_run:
-        model.init_weights(settings.seed)
+    with torch.device("meta" if config.dry_run else "cpu"):
+        model = GeneT5(shape)
+    if not config.dry_run:
+        model.init_weights(config.seed)
     origins = {} if checkpoint is None else import_dnabert2(model, checkpoint)
     _print_table(model, origins)
     if checkpoint is not None:
         _print_source(checkpoint)
-    if settings.dry_run:
+    if config.dry_run:
         return 0
-    model.save_pretrained(settings.folder)
-    save_tokenizer(tokenizer, settings.folder)
+    model.save_pretrained(config.folder)
+    save_tokenizer(tokenizer, config.folder)
     return 0
 
 
@@ -97,10 +97,10 @@ def _print_source(checkpoint: Dnabert2) -> None:
     )
 
 
-def _refuse_to_overwrite(settings: InitSettings) -> None:
-    if (settings.folder / "model.safetensors").exists() and not settings.overwrite:
+def _refuse_to_overwrite(config: InitConfig) -> None:
+    if (config.folder / "model.safetensors").exists() and not config.overwrite:
         raise ConfigError(
-            "OUT", str(settings.folder), "holds a model already; --overwrite replaces it"
+            "OUT", str(config.folder), "holds a model already; --overwrite replaces it"
         )
 
 

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from genet5.cli.gene_types import appended, file_to_write, write_table
+import tyro
+
+from genet5.cli.gene_types import GeneTypeConfig, appended, file_to_write, write_table
 from genet5.cli.parse import run
-from genet5.config.init_tokens import InitTokensSettings
 from genet5.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InitTokensConfig:
+    """What tokenizer to write."""
+
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """File to write, or a folder for tokenizer.json (made if the name has no .json)."""
+    tokenizer: str = "kmer:6"
+    """Sequence tokenizer: kmer:K (K = 1..8, non-overlapping), nucleotide, or the path of a BPE tokenizer.json."""
+    types: Annotated[GeneTypeConfig, tyro.conf.arg(name="")] = field(default_factory=GeneTypeConfig)
+    overwrite: bool = False
+    """Replace OUT if it is there."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     return run(
         _init_tokens,
-        InitTokensSettings,
+        InitTokensConfig,
         argv,
         name="init_tokens",
         description=(
@@ -25,13 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def _init_tokens(settings: InitTokensSettings) -> int:
+def _init_tokens(config: InitTokensConfig) -> int:
     from genet5.tokens.tokenizer_file import make_tokenizer, save_tokenizer
 
-    out = file_to_write(settings.out)
-    _refuse_to_overwrite(out, overwrite=settings.overwrite)
-    old = make_tokenizer(settings.tokenizer)
-    new, counts = appended(old, settings.types)
+    out = file_to_write(config.out)
+    _refuse_to_overwrite(out, overwrite=config.overwrite)
+    old = make_tokenizer(config.tokenizer)
+    new, counts = appended(old, config.types)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_tokenizer(new, out)
     write_table(new, counts, first_new=len(old.structure.gene_types))

@@ -3,7 +3,7 @@
 A command is a frozen settings dataclass, a body, and three lines:
 
     def main(argv: Sequence[str] | None = None) -> int:
-        return run(_evaluate, EvalSettings, argv, name="eval", description="Score predicted genes.")
+        return run(_evaluate, EvalConfig, argv, name="eval", description="Score predicted genes.")
 
 The body gets the settings, imports what is heavy (torch) and returns the exit code. Flags may be typed with `_` or `-`.
 Results belong on stdout; log records of level INFO and above of this package go to stderr.

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from genet5.cli.parse import run
-from genet5.config.resize_model import ResizeSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResizeConfig:
+    """Which model to resize, and where to."""
+
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+    """Folder of the model, which is left as it is."""
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """Folder to write; made if it is not there."""
+    tokenizer: Path | None = None
+    """Tokenizer with appended gene types: a tokenizer.json or a folder with one; None = that of MODEL."""
+    overwrite: bool = False
+    """Replace a model that is already in OUT."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     return run(
         _resize,
-        ResizeSettings,
+        ResizeConfig,
         argv,
         name="resize_model",
         description=(
@@ -23,11 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def _resize(settings: ResizeSettings) -> int:
+def _resize(config: ResizeConfig) -> int:
     from genet5.model.resize import resize_model
     from genet5.tokens.tokenizer_file import load_tokenizer
 
-    tokenizer = None if settings.tokenizer is None else load_tokenizer(settings.tokenizer)
-    added = resize_model(settings.model, settings.out, tokenizer, overwrite=settings.overwrite)
-    sys.stdout.write(f"{settings.out}: {', '.join(added) if added else 'no type'} added\n")
+    tokenizer = None if config.tokenizer is None else load_tokenizer(config.tokenizer)
+    added = resize_model(config.model, config.out, tokenizer, overwrite=config.overwrite)
+    sys.stdout.write(f"{config.out}: {', '.join(added) if added else 'no type'} added\n")
     return 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from genet5.cli.parse import run
-from genet5.config.simulate import SimulateSettings
 from genet5.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,11 +19,48 @@ if TYPE_CHECKING:
 GENOME, ANNOTATION = "genome.fa", "annotation.gff3"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimulateConfig:
+    """What artificial genome to write."""
+
+    out_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT_DIR")]
+    """Folder for genome.fa and annotation.gff3; made if it is not there."""
+    eukaryote: bool = False
+    """Write spliced genes with untranslated regions, isoforms, RNA genes, soft-masked repeats and runs of N between them."""
+    length_bp: int = 200_000
+    """Bases of the genome, all contigs together; at least 2000 per contig, 5000 of a eukaryote."""
+    seed: int = 1
+    """Of the random generator; the same seed and settings give the same genome."""
+    gc: float | None = None
+    """GC content of the genome, 0.25 to 0.75; None is 0.5, or 0.42 for a eukaryote."""
+    genetic_code: int | None = None
+    """NCBI number of the genetic code (4 reads TGA as Trp); None is 11, or 1 for a eukaryote."""
+    contigs: int = 1
+    """Number of contigs, of about equal length."""
+    coding_density: float | None = None
+    """Share of bases in genes, introns included; None is 0.88 (0.5 to 0.95), or 0.5 (0.05 to 0.9) for a eukaryote."""
+    introns: float | None = None
+    """Mean number of introns in the coding sequence of a gene; None is 3. For a eukaryote only."""
+    intron_bp: float | None = None
+    """Mean length of an intron in bases, at least 60; None is 150. For a eukaryote only."""
+    isoforms: float | None = None
+    """Share of the spliced genes that have two or three transcripts; None is 0.2. For a eukaryote only."""
+    overwrite: bool = False
+    """Replace the files of an earlier run."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError("seed", self.seed, "must not be negative")
+        for name in ("introns", "intron_bp", "isoforms"):
+            if getattr(self, name) is not None and not self.eukaryote:
+                raise ConfigError(name, getattr(self, name), "needs --eukaryote")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Write OUT_DIR/genome.fa and OUT_DIR/annotation.gff3."""
     return run(
         _simulate,
-        SimulateSettings,
+        SimulateConfig,
         argv,
         name="simulate",
         description=(
@@ -31,57 +70,55 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def _simulate(settings: SimulateSettings) -> int:
+def _simulate(config: SimulateConfig) -> int:
     from genet5.genome.io.fasta import write_fasta
     from genet5.genome.io.files import atomic_writer
     from genet5.genome.io.gff3 import write_gff3
     from genet5.genome.sequence import decode_bases
 
-    _refuse_to_overwrite(settings)
-    contigs, genes = _genome(settings)
+    _refuse_to_overwrite(config)
+    contigs, genes = _genome(config)
     write_fasta(
-        settings.out_dir / GENOME,
+        config.out_dir / GENOME,
         ((f"{c.name} {c.description}", decode_bases(c.bases)) for c in contigs),
     )
     lengths = {contig.name: len(contig.bases) for contig in contigs}
-    with atomic_writer(settings.out_dir / ANNOTATION) as out:
+    with atomic_writer(config.out_dir / ANNOTATION) as out:
         write_gff3(out, genes, lengths, source="simulate")
     return 0
 
 
-def _genome(settings: SimulateSettings) -> tuple[list[Contig], tuple[Gene, ...]]:
-    """Contigs and genes; settings that are None are left to the simulation."""
+def _genome(config: SimulateConfig) -> tuple[list[Contig], tuple[Gene, ...]]:
+    """Contigs and genes; config that are None are left to the simulation."""
     from genet5.simulate.eukaryote import simulate_eukaryote
     from genet5.simulate.prokaryote import simulate_bacterium
 
-    shared = {"gc": settings.gc, "code": settings.genetic_code}
-    if not settings.eukaryote:
-        given = _given({**shared, "coding_density": settings.coding_density})
+    shared = {"gc": config.gc, "code": config.genetic_code}
+    if not config.eukaryote:
+        given = _given({**shared, "coding_density": config.coding_density})
         return simulate_bacterium(
-            settings.length_bp, settings.seed, num_contigs=settings.contigs, **given
+            config.length_bp, config.seed, num_contigs=config.contigs, **given
         )
     given = _given(
         {
             **shared,
-            "gene_density": settings.coding_density,
-            "introns": settings.introns,
-            "intron_bp": settings.intron_bp,
-            "isoforms": settings.isoforms,
+            "gene_density": config.coding_density,
+            "introns": config.introns,
+            "intron_bp": config.intron_bp,
+            "isoforms": config.isoforms,
         }
     )
-    return simulate_eukaryote(
-        settings.length_bp, settings.seed, num_contigs=settings.contigs, **given
-    )
+    return simulate_eukaryote(config.length_bp, config.seed, num_contigs=config.contigs, **given)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _refuse_to_overwrite(settings: SimulateSettings) -> None:
-    folder: Path = settings.out_dir
+def _refuse_to_overwrite(config: SimulateConfig) -> None:
+    folder: Path = config.out_dir
     present = [name for name in (GENOME, ANNOTATION) if (folder / name).exists()]
-    if present and not settings.overwrite:
+    if present and not config.overwrite:
         raise ConfigError(
             "OUT_DIR", str(folder), f"holds {present[0]} already; --overwrite replaces it"
         )

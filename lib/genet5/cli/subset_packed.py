@@ -4,35 +4,62 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from genet5.cli.parse import run
-from genet5.config.subset_packed import SubsetSettings
+from genet5.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubsetConfig:
+    """Which rows to take, and where to write them."""
+
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
+    """Packed file to take from."""
+    target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """Packed file to write."""
+    fraction: float
+    """Share of the rows to take, above 0 and at most 1."""
+    seed: int = 0
+    """Of the random choice; with one seed a smaller share is a part of a larger one."""
+    overwrite: bool = False
+    """Replace OUT if it is there."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise ConfigError("fraction", self.fraction, "must be above 0 and at most 1")
+        if self.seed < 0:
+            raise ConfigError("seed", self.seed, "must not be negative")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     return run(
         _subset,
-        SubsetSettings,
+        SubsetConfig,
         argv,
         name="subset_packed",
         description="Write a random share of a packed file's rows to a packed file of its own.",
     )
 
 
-def _subset(settings: SubsetSettings) -> int:
+def _subset(config: SubsetConfig) -> int:
     from genet5.dataset.subset import subset_packed
     from genet5.progress import CountProgress
 
     with CountProgress("rows") as progress:
         header = subset_packed(
-            settings.source,
-            settings.target,
-            settings.fraction,
-            seed=settings.seed,
-            overwrite=settings.overwrite,
+            config.source,
+            config.target,
+            config.fraction,
+            seed=config.seed,
+            overwrite=config.overwrite,
             progress=progress.show,
         )
     counts = ", ".join(f"{number:,} {name}" for name, number in header.counts.items())
-    sys.stdout.write(f"{settings.target}: {counts}\n")
+    sys.stdout.write(f"{config.target}: {counts}\n")
     return 0

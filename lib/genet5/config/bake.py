@@ -33,7 +33,7 @@ TAXON_GENES = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BakeSettings:
+class BakeConfig:
     """Turn genomes and annotations into packed training files.
 
     Genomes are RAW/TAXON/SPECIES/ with one FASTA and one GFF3 each (--raw_dir), or one pair of files (--fasta, --gff).
@@ -151,7 +151,7 @@ def _by_taxon(field: str, words: tuple[str, ...]) -> dict[str, int]:
     return values
 
 
-def _check_paths(settings: BakeSettings) -> None:
+def _check_paths(settings: BakeConfig) -> None:
     if (settings.raw_dir is None) == (settings.fasta is None):
         raise ConfigError("raw_dir", settings.raw_dir, "give either --raw_dir or --fasta and --gff")
     if (settings.fasta is None) != (settings.gff is None):
@@ -161,7 +161,7 @@ def _check_paths(settings: BakeSettings) -> None:
             raise ConfigError(name, None, "must be given")
 
 
-def _check_numbers(settings: BakeSettings) -> None:
+def _check_numbers(settings: BakeConfig) -> None:
     least = {
         "passes": 1, "isoforms": 1, "n_workers": 0, "target": 1, "seed": 0, "window_overlap": 0,
         "valid_genes": 0, "shard_size": 1,
@@ -175,7 +175,7 @@ def _check_numbers(settings: BakeSettings) -> None:
         raise ConfigError("hard_limit", settings.hard_limit, rule)
 
 
-def _check_windows(settings: BakeSettings) -> None:
+def _check_windows(settings: BakeConfig) -> None:
     given = _by_taxon("taxon_windows", settings.taxon_windows)
     sizes = {"window_size": settings.window_size} | {
         f"taxon_windows {k}": v for k, v in given.items()
@@ -193,7 +193,7 @@ def _check_windows(settings: BakeSettings) -> None:
         raise ConfigError("taxon_genes", settings.taxon_genes, rule)
 
 
-def _check_shares(settings: BakeSettings) -> None:
+def _check_shares(settings: BakeConfig) -> None:
     for name in ("valid_share", "recode_share", "negatives"):
         value = getattr(settings, name)
         if value is not None and not 0 <= value <= 1:

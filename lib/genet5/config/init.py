@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import tyro
 
 from genet5.config.checks import require
-from genet5.config.model import DecoderConfig, InitConfig, ModelConfig, PresetName, preset
+from genet5.config.model import DecoderConfig, ModelConfig, PresetName, WeightInitConfig, preset
 from genet5.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Part = TypeVar("Part", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ShapeFlags:
+class ShapeConfig:
     """Changes of the preset's shape."""
 
     tie_weights: bool = False
@@ -97,7 +97,7 @@ class ShapeFlags:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LawFlags:
+class InitStdConfig:
     """Standard deviations of the normal laws that weights start from."""
 
     init_std: float | None = None
@@ -111,7 +111,7 @@ class LawFlags:
     init_moe_router_std: float | None = None
     """Standard deviation of the experts' routers."""
 
-    def applied(self, laws: InitConfig) -> InitConfig:
+    def applied(self, laws: WeightInitConfig) -> WeightInitConfig:
         """Return the laws with these changes.
 
         Raises:
@@ -128,7 +128,7 @@ class LawFlags:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class InitSettings:
+class InitConfig:
     """Make a new model: config.json, model.safetensors and tokenizer.json, with seeded random or imported weights."""
 
     out: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")] = None
@@ -152,8 +152,8 @@ class InitSettings:
     """Replace a model that is already in OUT."""
     dry_run: bool = False
     """Print the parameter table and stop."""
-    shape: Annotated[ShapeFlags, tyro.conf.arg(name="")] = field(default_factory=ShapeFlags)
-    laws: Annotated[LawFlags, tyro.conf.arg(name="")] = field(default_factory=LawFlags)
+    shape: Annotated[ShapeConfig, tyro.conf.arg(name="")] = field(default_factory=ShapeConfig)
+    laws: Annotated[InitStdConfig, tyro.conf.arg(name="")] = field(default_factory=InitStdConfig)
 
     def __post_init__(self) -> None:
         if self.seed < 0:

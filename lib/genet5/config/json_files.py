@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
-def settings_to_dict(settings: DataclassInstance) -> dict[str, Any]:
+def config_to_dict(settings: DataclassInstance) -> dict[str, Any]:
     """Return plain JSON values; paths become strings."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
     return plain
 
 
-def settings_from_dict(cls: type[Settings], values: dict[str, Any], where: str | Path) -> Settings:
+def config_from_dict(cls: type[Settings], values: dict[str, Any], where: str | Path) -> Settings:
     """Build `cls` from plain values.
 
     Raises:

@@ -139,7 +139,7 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class InitConfig:
+class WeightInitConfig:
     """Standard deviations of the normal laws that weights start from."""
 
     std: float = 0.02
@@ -181,7 +181,7 @@ class ModelConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     compressor: CompressorConfig = field(default_factory=CompressorConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
-    init: InitConfig = field(default_factory=InitConfig)
+    init: WeightInitConfig = field(default_factory=WeightInitConfig)
 
     def __post_init__(self) -> None:
         require(self.format == FORMAT, "format", self.format, f"must be {FORMAT}")

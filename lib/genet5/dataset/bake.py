@@ -29,8 +29,8 @@ from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any, TypeVar
 
-from genet5.config.bake import BakeSettings
-from genet5.config.json_files import save_json, settings_to_dict
+from genet5.config.bake import BakeConfig
+from genet5.config.json_files import config_to_dict, save_json
 from genet5.dataset.bake_genome import bake_genome
 from genet5.dataset.gather import gather, packed_files
 from genet5.dataset.genome_task import SPLITS, GenomeResult, GenomeTask
@@ -101,7 +101,7 @@ class BakePlan:
 
 
 def plan_bake(
-    settings: BakeSettings,
+    settings: BakeConfig,
     tokenizer: Tokenizer,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> BakePlan:
@@ -138,7 +138,7 @@ def plan_bake(
 
 
 def bake(
-    settings: BakeSettings, progress: Callable[[Progress], None] = lambda _: None
+    settings: BakeConfig, progress: Callable[[Progress], None] = lambda _: None
 ) -> dict[str, Any]:
     """Bake all genomes; return what bake_report.json holds.
 
@@ -166,7 +166,7 @@ def bake(
     return report
 
 
-def _with_quotas(plan: BakePlan, settings: BakeSettings, tokenizer: Tokenizer) -> BakePlan:
+def _with_quotas(plan: BakePlan, settings: BakeConfig, tokenizer: Tokenizer) -> BakePlan:
     tasks = _tasks(settings, plan, tokenizer, Path())
     numbers = list(_in_order(count_targets, tasks, _workers(settings)))
     quotas = [0] * len(tasks)
@@ -184,7 +184,7 @@ def _required(path: Path | None, name: str) -> Path:
     return path
 
 
-def _output_dir(settings: BakeSettings) -> Path:
+def _output_dir(settings: BakeConfig) -> Path:
     out = _required(settings.output_dir, "output_dir")
     there = [path.name for split in SPLITS for path in packed_files(out, split)]
     goes_on = settings.resume and (out / FOLDER_NAME).is_dir()
@@ -195,7 +195,7 @@ def _output_dir(settings: BakeSettings) -> Path:
     return out
 
 
-def _workers(settings: BakeSettings) -> int:
+def _workers(settings: BakeConfig) -> int:
     at_a_time = settings.species_parallel or settings.n_workers
     return max(1, min(settings.n_workers, at_a_time))
 
@@ -205,7 +205,7 @@ def _contig_lengths(fasta: Path) -> dict[str, int]:
 
 
 def _tasks(
-    settings: BakeSettings, plan: BakePlan, tokenizer: Tokenizer, folder: Path
+    settings: BakeConfig, plan: BakePlan, tokenizer: Tokenizer, folder: Path
 ) -> list[GenomeTask]:
     return [
         GenomeTask(
@@ -223,7 +223,7 @@ def _tasks(
 
 
 def _bake_genomes(
-    settings: BakeSettings,
+    settings: BakeConfig,
     plan: BakePlan,
     tokenizer: Tokenizer,
     folder: Path,
@@ -245,7 +245,7 @@ def _bake_genomes(
 
 
 def _report(
-    settings: BakeSettings,
+    settings: BakeConfig,
     plan: BakePlan,
     results: Sequence[GenomeResult],
     packed: dict[Split, dict[str, Any]],
@@ -265,7 +265,7 @@ def _report(
     cpu_s = sum(seconds.values()) + pack_s
     return {
         "format": 1,
-        "settings": settings_to_dict(settings),
+        "settings": config_to_dict(settings),
         "files": packed,
         "genomes": {
             source.id: dict(sorted(Counter(splits.values()).items()))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.dataset.difficulty import choose, contig_points
 from genet5.dataset.genome_task import PROKARYOTES, GenomeResult, GenomeTask
 from genet5.dataset.packed import Header, PackedWriter
@@ -199,7 +199,7 @@ class _Baker:
 
 
 def grammar_options(
-    settings: BakeSettings, taxon: str, gene_types: tuple[str, ...]
+    settings: BakeConfig, taxon: str, gene_types: tuple[str, ...]
 ) -> GrammarOptions:
     """The grammar that a taxon's reference genes are held against."""
     types = gene_types if settings.noncoding else ("protein_coding",)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.dataset.genome_task import SPLITS, GenomeResult, content_settings
 from genet5.dataset.packed import Header, PackedReader, PackedWriter, combine_digests
 from genet5.dataset.plan import BatchLimits, pack, padding_share, plan_batches
@@ -39,7 +39,7 @@ def gather(
     split: Split,
     out: Path,
     results: Sequence[GenomeResult],
-    settings: BakeSettings,
+    settings: BakeConfig,
     tokenizer: Tokenizer,
 ) -> dict[str, Any]:
     """Write one split; return its part of the report. Files of an earlier bake that it does not replace go."""
@@ -63,9 +63,7 @@ def gather(
 class _Spilled:
     """The windows of one split in the genomes' spill files, numbered through."""
 
-    def __init__(
-        self, split: Split, results: Sequence[GenomeResult], settings: BakeSettings
-    ) -> None:
+    def __init__(self, split: Split, results: Sequence[GenomeResult], settings: BakeConfig) -> None:
         self.split = split
         self.readers = [PackedReader(r.spills[split]) for r in results if split in r.spills]
         self.firsts = np.cumsum([0, *map(len, self.readers)])
@@ -79,7 +77,7 @@ class _Spilled:
             [len(result.digests[split]) for result in results],
         )
 
-    def packed_rows(self, settings: BakeSettings) -> Rows:
+    def packed_rows(self, settings: BakeConfig) -> Rows:
         sizes = self.lengths["tokens"]
         order = np.random.default_rng([settings.seed, SPLITS.index(self.split)]).permutation(
             len(sizes)
@@ -114,7 +112,7 @@ class _Spilled:
 
 
 def _header(
-    split: Split, results: Sequence[GenomeResult], settings: BakeSettings, tokenizer: Tokenizer
+    split: Split, results: Sequence[GenomeResult], settings: BakeConfig, tokenizer: Tokenizer
 ) -> Header:
     return Header(
         split=split,

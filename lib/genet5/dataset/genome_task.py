@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from genet5.config.bake import TAXON_GENES, TAXON_WINDOWS_BP, TILE_BP, BakeSettings
-from genet5.config.json_files import settings_to_dict
+from genet5.config.bake import TAXON_GENES, TAXON_WINDOWS_BP, TILE_BP, BakeConfig
+from genet5.config.json_files import config_to_dict
 from genet5.dataset.sources import Source, Split
 from genet5.dataset.windows import Window
 from genet5.tokens.tokenizer_file import Tokenizer
@@ -42,7 +42,7 @@ class GenomeTask:
     """Contigs of the FASTA file with their lengths, in its order."""
     splits: Mapping[str, Split]
     """Contigs to bake."""
-    settings: BakeSettings
+    settings: BakeConfig
     tokenizer: Tokenizer
     spill: Path
     """Folder and stem of the files to write; the split is appended."""
@@ -106,12 +106,12 @@ class GenomeResult:
         self.seconds[stage] += time.process_time() - begin
 
 
-def content_settings(settings: BakeSettings) -> dict[str, Any]:
+def content_settings(settings: BakeConfig) -> dict[str, Any]:
     """The settings that decide a file's content; no paths and no worker counts.
 
     Those that came later stand there only where they are in use, so that older recipes keep their bytes.
     """
-    values = settings_to_dict(settings)
+    values = config_to_dict(settings)
     chosen = {name: values[name] for name in _CONTENT_SETTINGS}
     by_gene = settings.windows == "gene_centric"
     if not by_gene and settings.window_size is None:

@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from genet5.config.json_files import settings_from_dict
+from genet5.config.json_files import config_from_dict
 from genet5.dataset.shards import is_index, read_index
 from genet5.dataset.windows import Window
 from genet5.errors import DataError, FormatError
@@ -159,7 +159,7 @@ def write_packed(path: Path, rows: Sequence[Sequence[Window]], header: Header) -
     """Write rows that are all in memory; return the header with counts and checksum filled in."""
     digests = (window.digest() for row in rows for window in row)
     values = asdict(header) | {"counts": count_content(rows), "checksum": combine_digests(digests)}
-    full = settings_from_dict(Header, values, path)
+    full = config_from_dict(Header, values, path)
     with PackedWriter(path, full) as writer:
         for row in rows:
             writer.write_row(row)
@@ -414,4 +414,4 @@ def _read_header(schema: pa.Schema, path: Path) -> Header:
         )  # fmt: skip
     if schema.names != list(_VALUES):
         raise FormatError(f"columns {schema.names}", expected=f"{list(_VALUES)}", path=path)
-    return settings_from_dict(Header, values, path)
+    return config_from_dict(Header, values, path)

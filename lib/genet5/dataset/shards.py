@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genet5.config.json_files import load_json, save_json, settings_from_dict
+from genet5.config.json_files import config_from_dict, load_json, save_json
 from genet5.errors import FormatError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def read_index(path: Path) -> ShardIndex:
             f"index format {values.get('format')}, {len(values.get('shards', []))} shards",
             expected=f"format {_FORMAT} and one shard or more", path=path, remedy=_REMEDY,
         )  # fmt: skip
-    return settings_from_dict(ShardIndex, values, path)
+    return config_from_dict(ShardIndex, values, path)
 
 
 def write_index(path: Path, header: Header, shards: Sequence[tuple[Path, Header]]) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.errors import ConfigError, DataError
 from genet5.genome.io.files import open_text
 from genet5.tokens.vocabulary import TAXA
@@ -66,7 +66,7 @@ class SplitTable:
         return contigs.get(contig, contigs.get("*"))
 
 
-def find_sources(settings: BakeSettings) -> list[Source]:
+def find_sources(settings: BakeConfig) -> list[Source]:
     """List the genomes that the settings select, by taxon and name.
 
     Raises:

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.dataset.genome_task import PROKARYOTES, GenomeResult, GenomeTask
 from genet5.dataset.windows import NO_STRETCHES
 from genet5.errors import DataError
@@ -89,7 +89,7 @@ def sort_genes(
     return {name: _sorted(task, genes, name, result) for name, genes in by_contig.items()}
 
 
-def written_span(gene: Gene, settings: BakeSettings) -> tuple[int, int]:
+def written_span(gene: Gene, settings: BakeConfig) -> tuple[int, int]:
     """First base and one past the last of what the labels can tell of a gene: its CDS, or with UTRs all of it."""
     if settings.utr or not gene.is_coding:
         return gene.start, gene.end

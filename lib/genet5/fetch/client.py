@@ -31,8 +31,8 @@ from typing import IO, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from genet5 import __version__
-from genet5.config.fetch import is_safe_url
 from genet5.errors import DataError, ServerError
+from genet5.fetch.urls import is_safe_url
 
 log = logging.getLogger(__name__)
 

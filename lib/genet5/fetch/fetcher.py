@@ -8,7 +8,7 @@ each other; it is whole if it ends as it should and has the length that NCBI sta
 Interrupted downloads of assemblies go on where they stopped; files that are there and right are not fetched again.
 
 Example:
-    fetcher = Fetcher(FetchSettings(accessions=("GCF_000027325.1",)))
+    fetcher = Fetcher(Path("raw"))
     print(fetcher.fetch("GCF_000027325.1"))
 """
 
@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from genet5 import __version__
-from genet5.config.fetch import FetchSettings
+from genet5.config.clades import Clade
 from genet5.fetch.client import Client, disk_error
 from genet5.fetch.download import AssemblyFiles, write_record
 from genet5.fetch.entrez import Assembly, Eutils, Organism, Record
@@ -34,6 +34,7 @@ from genet5.fetch.folder import (
     find_folder,
 )
 from genet5.fetch.names import Accession, parse_accession, safe_name, taxon_of
+from genet5.fetch.urls import EUTILS_URL, GENOMES_URL
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +42,37 @@ KEY_VARIABLE = "NCBI_API_KEY"
 
 
 class Fetcher:
-    """Brings genomes, one after the other."""
+    """Downloads genomes, one after the other.
 
-    def __init__(self, settings: FetchSettings, client: Client | None = None) -> None:
-        self.settings = settings
-        self.client = client or Client(timeout_s=settings.timeout_s, tries=settings.tries)
+    Args:
+        out_dir: Folder that gets the CLADE/SPECIES/ folders.
+        client: Connection to the servers; one with its own timeouts by default.
+        clade: Clade of all genomes; by default the one of their taxonomy.
+        fasta_only: Download the sequence without its annotation.
+        email: Address that is sent to E-utilities.
+        eutils_url: Where E-utilities are served.
+        genomes_url: Where the folder /genomes is served.
+        dry_run: Log what would be downloaded, and download nothing.
+    """
+
+    def __init__(
+        self,
+        out_dir: Path,
+        client: Client | None = None,
+        *,
+        clade: Clade | None = None,
+        fasta_only: bool = False,
+        email: str | None = None,
+        eutils_url: str = EUTILS_URL,
+        genomes_url: str = GENOMES_URL,
+        dry_run: bool = False,
+    ) -> None:
+        self.out_dir, self.clade, self.dry_run = out_dir, clade, dry_run
+        self.client = client or Client()
         key = os.environ.get(KEY_VARIABLE, "").strip() or None
-        self.eutils = Eutils(self.client, settings.eutils_url, settings.email, key)
-        self.names = (GENOME,) if settings.fasta_only else (GENOME, ANNOTATION)
+        self.eutils = Eutils(self.client, eutils_url, email, key)
+        self.genomes_url = genomes_url
+        self.names = (GENOME,) if fasta_only else (GENOME, ANNOTATION)
 
     def fetch(self, text: str) -> Path:
         """Bring one genome; return its folder.
@@ -60,14 +84,14 @@ class Fetcher:
         """
         accession = parse_accession(text)
         if accession.has_version:
-            known = find_folder(self.settings.out_dir, self.settings.taxon, accession.text)
+            known = find_folder(self.out_dir, self.clade, accession.text)
             if known is not None and known.is_whole(self.names):
                 log.info("%s is there: %s", accession.text, known.path)
                 return known.path
         found = self._resolve(accession)
         organism = self.eutils.organism(found.taxid)
         folder, facts = self._place(accession, found, organism)
-        if self.settings.dry_run:
+        if self.dry_run:
             log.info("%s: %s, to %s", found.accession, organism.name, folder.path)
             return folder.path
         with folder.locked():
@@ -86,10 +110,10 @@ class Fetcher:
         self, accession: Accession, found: Assembly | Record, organism: Organism
     ) -> tuple[GenomeFolder, Facts]:
         """Choose the folder, and say what is known before anything is fetched."""
-        taxon = self.settings.taxon or taxon_of(organism.lineage_ids, organism.name)
+        taxon = self.clade or taxon_of(organism.lineage_ids, organism.name)
         version = found.name if isinstance(found, Assembly) and found.name else found.accession
         name = safe_name(organism.name, version)
-        folder = choose_folder(self.settings.out_dir, taxon, name, found.accession)
+        folder = choose_folder(self.out_dir, taxon, name, found.accession)
         facts: Facts = {
             "accession": found.accession,
             "requested": accession.text,
@@ -114,7 +138,7 @@ class Fetcher:
             folder.save(facts, {})
         files: dict[str, File] = {}
         if isinstance(found, Assembly):
-            source = AssemblyFiles(self.client, self.settings.genomes_url, found)
+            source = AssemblyFiles(self.client, self.genomes_url, found)
             urls = source.check(self.names)
             for name, (url, md5) in urls.items():
                 files[name] = source.bring(url, md5, folder, name)

@@ -18,7 +18,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from genet5.config.fetch import Taxon
+from genet5.config.clades import Clade
 from genet5.errors import ConfigError, DataError
 
 _ASSEMBLY = re.compile(r"GC[AF]_\d{9}(\.\d+)?")
@@ -40,7 +40,7 @@ _EXPECTED = (
 _LONGEST_NAME = 100
 
 _BACTERIA, _ARCHAEA, _VIRIDIPLANTAE, _VERTEBRATA, _METAZOA, _EUKARYOTA = 2, 2157, 33090, 7742, 33208, 2759  # fmt: skip
-_GROUPS: tuple[tuple[int, Taxon], ...] = (
+_GROUPS: tuple[tuple[int, Clade], ...] = (
     (_BACTERIA, "prokaryotes"),
     (_ARCHAEA, "prokaryotes"),
     (_VIRIDIPLANTAE, "plants"),
@@ -97,7 +97,7 @@ def _plain(text: str) -> str:
     return re.sub(r"\.{2,}|_(?:[._]*_)?", lambda m: m[0][0], name).strip("._-+")
 
 
-def taxon_of(lineage: Collection[int], organism: str) -> Taxon:
+def taxon_of(lineage: Collection[int], organism: str) -> Clade:
     """The taxon of an organism by the NCBI identifiers of its lineage.
 
     Raises:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genet5.config.json_files import load_json, settings_from_dict
+from genet5.config.json_files import config_from_dict, load_json
 from genet5.config.model import ModelConfig
 from genet5.errors import CheckpointError
 
@@ -49,7 +49,7 @@ def load_config(folder: Path) -> ModelConfig:
         FormatError: There is none, or it is not of this version.
     """
     path = folder / CONFIG_FILE
-    return settings_from_dict(ModelConfig, load_json(path), path)
+    return config_from_dict(ModelConfig, load_json(path), path)
 
 
 def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:

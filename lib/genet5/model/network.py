@@ -26,7 +26,7 @@ from genet5.blocks.encoder import Encoder, EncoderLayer
 from genet5.blocks.heads import BaseHeads, Pointer
 from genet5.blocks.moe import RouterLoss
 from genet5.blocks.perceiver import Compressor
-from genet5.config.json_files import save_json, settings_to_dict
+from genet5.config.json_files import config_to_dict, save_json
 from genet5.config.model import AttentionName, KeepName, ModelConfig
 from genet5.dataset.batch import Batch, Inputs
 from genet5.errors import CheckpointError
@@ -276,7 +276,7 @@ class GeneT5(nn.Module):
             tensors: Weights to write instead of the model's own, named as `stored` names them.
         """
         path.mkdir(parents=True, exist_ok=True)
-        save_json(path / CONFIG_FILE, settings_to_dict(self.config))
+        save_json(path / CONFIG_FILE, config_to_dict(self.config))
         found = self.stored() if tensors is None else tensors
         save_weights(path, {name: tensor.to(dtype).contiguous() for name, tensor in found.items()})
 

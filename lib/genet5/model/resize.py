@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genet5.config.json_files import save_json, settings_to_dict
+from genet5.config.json_files import config_to_dict, save_json
 from genet5.config.model import ModelConfig
 from genet5.errors import CheckpointError, ConfigError, DataError
 from genet5.model.files import (
@@ -118,7 +118,7 @@ def _write(
     scratch = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     scratch.mkdir(parents=True)
     try:
-        save_json(scratch / CONFIG_FILE, settings_to_dict(config))
+        save_json(scratch / CONFIG_FILE, config_to_dict(config))
         save_tokenizer(tokenizer, scratch)
         save_weights(scratch, tensors)
         for name in _COPIED:

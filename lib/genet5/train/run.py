@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from genet5.blocks.windowed import choose_backend
-from genet5.config.json_files import settings_to_dict
+from genet5.config.json_files import config_to_dict
 from genet5.config.train import TrainConfig
 from genet5.dataset.batch import Batch
 from genet5.dataset.loader import Loader
@@ -100,7 +100,7 @@ def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> O
         stack.callback(close_logging, handler)
         trainer = build_trainer(config, ranks, stack, model, source, validation, judge)
         if checkpoint := ranks.gather(find_checkpoint(config))[0]:
-            for change in changed_settings(checkpoint, settings_to_dict(config)):
+            for change in changed_settings(checkpoint, config_to_dict(config)):
                 log.warning("differs from the checkpoint's settings: %s", change)
             trainer.resume(checkpoint)
         if config.log.memwatch and ranks.is_first:
@@ -139,7 +139,7 @@ def build_trainer(
         ranks.world_size,
         horizon.total_steps,
     )
-    settings = settings_to_dict(config)
+    settings = config_to_dict(config)
     if ranks.is_first:
         run_file = config.out / "run.json"
         start_record(run_file, settings, device=str(ranks.device), world_size=ranks.world_size)
@@ -339,5 +339,5 @@ def _sinks(config: TrainConfig) -> list[MetricSink]:
     if config.log.tensorboard:
         sinks.append(TensorBoardSink(config.out / "tensorboard"))
     if config.log.wandb is not None:
-        sinks.append(WandbSink(config.log.wandb, settings_to_dict(config)))
+        sinks.append(WandbSink(config.log.wandb, config_to_dict(config)))
     return sinks

@@ -11,8 +11,8 @@ from genet5.annotate.calibrate import fit_model
 from genet5.annotate.gene_score import FEATURES
 from genet5.annotate.settings import MODELS, load_settings, save_settings, settings_for
 from genet5.cli.simulate import main as simulate
-from genet5.config.bake import BakeSettings
-from genet5.config.fit import FitSettings
+from genet5.config.bake import BakeConfig
+from genet5.config.calibrate import CalibrateConfig
 from genet5.dataset.bake import bake
 from genet5.errors import ConfigError, DataError
 
@@ -29,14 +29,14 @@ def model(tmp_path: Path) -> Path:
     return Path(shutil.copytree(MODELS / "nano", tmp_path / "model"))
 
 
-def settings_of(model: Path, genome: Path, **changes: object) -> FitSettings:
+def settings_of(model: Path, genome: Path, **changes: object) -> CalibrateConfig:
     values = {
         "model": model,
         "genomes": (genome / "genome.fa",),
         "references": (genome / "annotation.gff3",),
         "work": model.parent / "work",
     }
-    return FitSettings(**(values | changes))
+    return CalibrateConfig(**(values | changes))
 
 
 def test_scores_are_fitted_and_a_second_fit_from_kept_windows_is_the_same(
@@ -77,7 +77,7 @@ def test_a_training_file_tells_how_its_model_annotates(
     genome: Path, tmp_path: Path, taxon: str, introns: bool
 ) -> None:
     bake(
-        BakeSettings(
+        BakeConfig(
             fasta=genome / "genome.fa",
             gff=genome / "annotation.gff3",
             taxon=taxon,

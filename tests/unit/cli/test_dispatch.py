@@ -44,3 +44,8 @@ def test_command_modules_do_not_import_torch(name: str) -> None:
         pytest.skip(f"{module} is not there")
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_former_name_of_a_command_still_runs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--help"]) == 0
+    assert "genet5 calibrate" in capsys.readouterr().out

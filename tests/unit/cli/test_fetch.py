@@ -21,7 +21,7 @@ def genomes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise DataError("NCBI knows no assembly GCF_000000002.1", remedy="Check the accession")
         if text == "GCF_000000003.1":
             raise ServerError("https://x: no answer")
-        return self.settings.out_dir / "prokaryotes" / text
+        return self.out_dir / "prokaryotes" / text
 
     monkeypatch.setattr(Fetcher, "fetch", fetch)
     return asked

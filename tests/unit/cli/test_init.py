@@ -11,7 +11,7 @@ import torch
 import dnabert2_files
 from dnabert2_files import SMALL
 from genet5.cli.init import main
-from genet5.config.init import InitSettings, LawFlags, ShapeFlags
+from genet5.config.init import InitConfig, InitStdConfig, ShapeConfig
 from genet5.config.model import preset
 from genet5.errors import ConfigError
 from genet5.model.network import GeneT5
@@ -51,7 +51,7 @@ def test_the_recipe_for_base_is_the_preset(tmp_path, capsys):
 
 
 def test_flags_override_the_preset():
-    shape = ShapeFlags(
+    shape = ShapeConfig(
         untie_weights=True,
         decoder_layers=3,
         decoder_heads=8,
@@ -63,14 +63,14 @@ def test_flags_override_the_preset():
         encoder_window_size=64,
         num_latents=32,
     )
-    laws = LawFlags(
+    laws = InitStdConfig(
         init_std=0.1,
         init_embed_std=0.2,
         init_ffn_std=0.3,
         init_attn_std=0.4,
         init_moe_router_std=0.5,
     )
-    config = InitSettings(preset="nano", shape=shape, laws=laws).model_config()
+    config = InitConfig(preset="nano", shape=shape, laws=laws).model_config()
     decoder, init = config.decoder, config.init
     assert (decoder.layers, decoder.heads, decoder.kv_heads, decoder.cross_kv_heads) == (3, 8, 2, 8)
     assert (decoder.ff_dim, decoder.dropout, decoder.num_experts) == (64, 0.25, 6)
@@ -78,13 +78,13 @@ def test_flags_override_the_preset():
     assert (config.compressor.num_latents, config.tie_weights) == (32, False)
     assert (init.std, init.embed_std, init.ffn_std, init.attn_std) == (0.1, 0.2, 0.3, 0.4)
     assert init.moe_router_std == 0.5
-    assert InitSettings(preset="small").model_config() == preset("small")
+    assert InitConfig(preset="small").model_config() == preset("small")
 
 
 def test_experts_come_to_a_dense_preset_and_leave_base():
-    dense = InitSettings(preset="nano", shape=ShapeFlags(use_moe=True)).model_config().decoder
+    dense = InitConfig(preset="nano", shape=ShapeConfig(use_moe=True)).model_config().decoder
     assert (dense.num_experts, dense.moe_top_k) == (16, 2)
-    none = InitSettings(preset="base", shape=ShapeFlags(num_experts=0)).model_config().decoder
+    none = InitConfig(preset="base", shape=ShapeConfig(num_experts=0)).model_config().decoder
     assert none.num_experts == 0
 
 
@@ -186,4 +186,4 @@ def test_the_shared_tokenizer_fits_the_published_vocabulary(shared_data: Path):
 
 def test_shape_flags_refuse_contradictions():
     with pytest.raises(ConfigError, match="untie_weights"):
-        ShapeFlags(tie_weights=True, untie_weights=True)
+        ShapeConfig(tie_weights=True, untie_weights=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bakes import CODES, write_genome
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.dataset.packed import Header, write_packed
 from genet5.dataset.windows import Window
 from genet5.genome.gene import Gene
@@ -103,10 +103,10 @@ def raw_dir(tmp_path_factory, genomes) -> Path:
 
 
 @pytest.fixture
-def settings(raw_dir: Path, tmp_path: Path) -> BakeSettings:
+def settings(raw_dir: Path, tmp_path: Path) -> BakeConfig:
     """Tile the genomes with windows of 3000 bases."""
     save_tokenizer(Tokenizer(KmerTokenizer(6)), tmp_path / "tokenizer.json")
-    return BakeSettings(
+    return BakeConfig(
         raw_dir=raw_dir,
         output_dir=tmp_path / "out",
         tokenizer=tmp_path / "tokenizer.json",

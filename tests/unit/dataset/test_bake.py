@@ -11,7 +11,7 @@ import pytest
 
 from bakes import CODES, baked, write_genome
 from genet5.cli.bake import main
-from genet5.config.bake import TAXON_GENES, TAXON_WINDOWS_BP, BakeSettings
+from genet5.config.bake import TAXON_GENES, TAXON_WINDOWS_BP, BakeConfig
 from genet5.dataset.bake import bake
 from genet5.dataset.packed import PackedReader
 from genet5.errors import ConfigError, DataError
@@ -261,9 +261,9 @@ def test_windows_of_different_sizes_share_no_row(settings, tmp_path, genomes) ->
 def test_windows_by_taxon() -> None:
     base = {"raw_dir": Path("x"), "output_dir": Path("y"), "tokenizer": Path("z")}
     assert set(TAXON_GENES) == set(TAXON_WINDOWS_BP) == set(TAXA)
-    plain = BakeSettings(**base)
+    plain = BakeConfig(**base)
     assert [plain.window_bp(taxon) for taxon in TAXA] == [5000] * 5
-    by_gene = BakeSettings(**base, windows="gene_centric")
+    by_gene = BakeConfig(**base, windows="gene_centric")
     assert [by_gene.window_bp(taxon) for taxon in TAXA] == [9000, 15_000, 25_000, 30_000, 25_000]
     assert [by_gene.gene_limit(taxon) for taxon in TAXA] == [10_000] + [15_000] * 4
     both = replace(by_gene, window_size=8000, taxon_windows=("plants=20000",))
@@ -318,7 +318,7 @@ def test_wrong_settings_are_refused(settings, changes, field: str) -> None:
         replace(settings, **changes)
 
 
-def run(settings: BakeSettings, *more: str) -> int:
+def run(settings: BakeConfig, *more: str) -> int:
     flags = ["--raw_dir", settings.raw_dir, "--output_dir", settings.output_dir]
     return main([str(f) for f in (*flags, "--tokenizer", settings.tokenizer, *more)])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.dataset.bake import bake
 from genet5.dataset.collate import collate
 from genet5.dataset.loader import Loader
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.data
 
 def bake_some(
     shared_data: Path, tmp_path: Path, *species: str, **changes
-) -> tuple[BakeSettings, dict]:
+) -> tuple[BakeConfig, dict]:
     save_tokenizer(Tokenizer(KmerTokenizer(6)), tmp_path / "tokenizer.json")
-    settings = BakeSettings(
+    settings = BakeConfig(
         raw_dir=shared_data / "raw",
         output_dir=tmp_path / "out",
         tokenizer=tmp_path / "tokenizer.json",

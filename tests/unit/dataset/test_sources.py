@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.dataset.sources import (
     Source,
     find_sources,
@@ -17,16 +17,16 @@ from genet5.dataset.sources import (
 from genet5.errors import ConfigError, DataError
 
 
-def raw(tmp_path: Path, *names: str) -> BakeSettings:
+def raw(tmp_path: Path, *names: str) -> BakeConfig:
     for name in names:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    return BakeSettings(raw_dir=tmp_path, output_dir=tmp_path, tokenizer=tmp_path)
+    return BakeConfig(raw_dir=tmp_path, output_dir=tmp_path, tokenizer=tmp_path)
 
 
-def select(settings: BakeSettings, **changes) -> BakeSettings:
-    return BakeSettings(
+def select(settings: BakeConfig, **changes) -> BakeConfig:
+    return BakeConfig(
         raw_dir=settings.raw_dir,
         output_dir=settings.output_dir,
         tokenizer=settings.tokenizer,

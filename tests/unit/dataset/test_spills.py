@@ -15,7 +15,7 @@ import pytest
 
 from bakes import write_genome
 from genet5.cli.bake import main
-from genet5.config.bake import BakeSettings
+from genet5.config.bake import BakeConfig
 from genet5.dataset import bake_genome
 from genet5.dataset.bake import bake
 from genet5.dataset.spills import FOLDER_NAME, partial_folder
@@ -29,13 +29,13 @@ FILES = ("training.packed", "validation.packed")
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> BakeSettings:
+def settings(tmp_path: Path) -> BakeConfig:
     for seed, length in enumerate((30_000, 20_000, 12_000)):
         contigs, genes = simulate_bacterium(length, seed, num_contigs=2)
         bases = {contig.name: decode_bases(contig.bases) for contig in contigs}
         write_genome(tmp_path / "raw" / "prokaryotes" / f"g{seed}.1", bases, genes)
     save_tokenizer(Tokenizer(KmerTokenizer(6)), tmp_path / "tokenizer.json")
-    return BakeSettings(
+    return BakeConfig(
         raw_dir=tmp_path / "raw",
         output_dir=tmp_path / "out",
         tokenizer=tmp_path / "tokenizer.json",
@@ -63,7 +63,7 @@ def stop_after(monkeypatch, number: int) -> None:
     monkeypatch.setattr(bake_genome, "save_finished", save)
 
 
-def stopped(settings: BakeSettings, monkeypatch, number: int = 2) -> Path:
+def stopped(settings: BakeConfig, monkeypatch, number: int = 2) -> Path:
     with monkeypatch.context() as patch:
         stop_after(patch, number)
         with pytest.raises(KeyboardInterrupt):
@@ -71,7 +71,7 @@ def stopped(settings: BakeSettings, monkeypatch, number: int = 2) -> Path:
     return settings.output_dir / FOLDER_NAME
 
 
-def contents(settings: BakeSettings) -> list[bytes]:
+def contents(settings: BakeConfig) -> list[bytes]:
     return [(settings.output_dir / name).read_bytes() for name in FILES]
 
 

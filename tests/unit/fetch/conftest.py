@@ -16,7 +16,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from genet5.config.fetch import FetchSettings
 from genet5.fetch.client import Client
 from genet5.fetch.fetcher import Fetcher
 
@@ -286,14 +285,13 @@ class Setup:
         self.ncbi, self.client, self.out_dir = ncbi, client, out_dir
 
     def fetcher(self, **changes: Any) -> Fetcher:
-        settings = FetchSettings(
-            accessions=("x",),
-            out_dir=self.out_dir,
+        return Fetcher(
+            self.out_dir,
+            self.client,
             eutils_url=f"{self.ncbi.url}/entrez/eutils",
             genomes_url=self.ncbi.url,
             **changes,
         )
-        return Fetcher(settings, self.client)
 
 
 @pytest.fixture

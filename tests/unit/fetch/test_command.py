@@ -69,9 +69,9 @@ def test_bake_takes_the_folder(folder: Path, tmp_path: Path) -> None:
 
 
 def test_bake_says_what_it_finds(folder: Path, tmp_path: Path) -> None:
-    from genet5.config.bake import BakeSettings
+    from genet5.config.bake import BakeConfig
 
-    settings = BakeSettings(
+    settings = BakeConfig(
         raw_dir=folder.parents[1], output_dir=tmp_path / "x", tokenizer=tmp_path / "y"
     )
     (source,) = find_sources(settings)

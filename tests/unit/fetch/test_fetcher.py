@@ -201,7 +201,7 @@ def test_the_user_may_decide_about_the_taxon(ncbi: Any, setup: Any) -> None:
     ncbi.add_assembly("GCF_000000088.1", "V1", FASTA, GFF, taxid=88)
     with pytest.raises(DataError, match="--taxon"):
         setup.fetcher().fetch("GCF_000000088.1")
-    folder = setup.fetcher(taxon="vertebrates").fetch("GCF_000000088.1")
+    folder = setup.fetcher(clade="vertebrates").fetch("GCF_000000088.1")
     assert folder.parent.name == "vertebrates"
 
 

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genet5.config.fetch import FetchSettings, Taxon, is_safe_url
+from genet5.cli.fetch import FetchConfig
+from genet5.config.clades import Clade
 from genet5.errors import ConfigError, DataError
 from genet5.fetch.names import parse_accession, safe_name, taxon_of
+from genet5.fetch.urls import is_safe_url
 from genet5.tokens.vocabulary import TAXA
 
 
@@ -100,7 +102,7 @@ def test_a_virus_needs_a_taxon() -> None:
 
 
 def test_taxa_are_those_that_bake_knows() -> None:
-    assert get_args(Taxon) == TAXA
+    assert get_args(Clade) == TAXA
 
 
 @pytest.mark.parametrize(
@@ -124,6 +126,6 @@ def test_only_https_and_this_machine_are_safe(url: str, safe: bool) -> None:
 
 def test_settings_refuse_plain_http() -> None:
     with pytest.raises(ConfigError, match="genomes_url"):
-        FetchSettings(accessions=("NC_000913.3",), genomes_url="http://example.org")
+        FetchConfig(accessions=("NC_000913.3",), genomes_url="http://example.org")
     with pytest.raises(ConfigError, match="give at least one"):
-        FetchSettings(accessions=())
+        FetchConfig(accessions=())

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from genet5.config.json_files import save_json, settings_to_dict
+from genet5.config.json_files import config_to_dict, save_json
 from genet5.config.train import OptimConfig
 from genet5.errors import CheckpointError
 from genet5.model.files import load_weights
@@ -208,7 +208,7 @@ def test_a_checkpoint_is_a_model_directory(toy: Any, tmp_path: Path) -> None:
     path = save(
         tmp_path,
         state,
-        save_beside=lambda path: save_json(path / "config.json", settings_to_dict(model.config)),
+        save_beside=lambda path: save_json(path / "config.json", config_to_dict(model.config)),
     )
     found = GeneT5.from_pretrained(path)
     assert found.config == model.config

@@ -1,4 +1,4 @@
-"""Settings of `fit`: the command's flags."""
+"""Settings of `calibrate`: the command's flags."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genet5.config.checks import require
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FitSettings:
+class CalibrateConfig:
     """Which model is fitted on which genomes."""
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
