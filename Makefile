@@ -4,10 +4,10 @@ PYTHON  ?= python3
 WORKERS ?= 2
 BIN     := .venv/bin
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
-SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh .ci/run benchmarks/run_gpu.sh recipes/train_nano.sh recipes/train_pombe.sh recipes/train_eukaryotes.sh
+SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh tests/matrix.sh .ci/run benchmarks/run_gpu.sh recipes/train_nano.sh recipes/train_pombe.sh recipes/train_eukaryotes.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-data check golden clean
+.PHONY: help demo test test-fast test-data test-matrix coverage check wheel golden clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,8 +25,17 @@ demo: .venv/installed ## annotate an artificial genome with the shipped model an
 test: .venv/installed-dev ## run all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
+test-fast: .venv/installed-dev ## run the tests that take no more than a moment each
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not data and not slow"
+
 test-data: .venv/installed-dev ## sweep over the real genomes in ../shared (minutes)
 	$(BIN)/python -m pytest -q -m data
+
+test-matrix: ## run the fast tests with Python 3.11 to 3.13 and the oldest and newest PyTorch (large downloads)
+	tests/matrix.sh
+
+coverage: .venv/installed-dev ## run all tests and print what they leave uncovered, branches included
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
 
 check: .venv/installed-dev ## lint, formatting, types, import contracts, shell scripts, Dockerfile
 	$(BIN)/ruff check .
@@ -36,11 +45,14 @@ check: .venv/installed-dev ## lint, formatting, types, import contracts, shell s
 	$(BIN)/shellcheck $(SCRIPTS)
 	$(BIN)/hadolint Dockerfile
 
+wheel: .venv/installed-dev ## build the source distribution and the wheel into dist/
+	$(BIN)/python -m build --no-isolation --outdir dist
+
 golden: .venv/installed-dev ## rewrite the stored expectations in tests/golden; review the diff
 	$(BIN)/python -m pytest -q -m golden --update-golden
 
 clean: ## remove the environment, caches and the demo's results
-	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .matrix demo build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

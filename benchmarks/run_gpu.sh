@@ -3,9 +3,9 @@
 #
 # A machine without internet: carry the wheels of what it lacks (the script names that), with the same Python elsewhere:
 #   elsewhere:   pip download -d wheels transformers pyarrow huggingface_hub tyro dacite safetensors tokenizers pyfaidx \
-#                    gffutils biopython rich pytest hypothesis
+#                    biopython rich pytest hypothesis
 #   there:       pip install --no-index --find-links wheels transformers pyarrow huggingface_hub tyro dacite safetensors \
-#                    tokenizers pyfaidx gffutils biopython rich pytest hypothesis
+#                    tokenizers pyfaidx biopython rich pytest hypothesis
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -69,7 +69,7 @@ import importlib.util
 packages = {
     "torch": "torch", "numpy": "numpy", "pyarrow": "pyarrow", "transformers": "transformers", "tyro": "tyro",
     "dacite": "dacite", "safetensors": "safetensors", "tokenizers": "tokenizers", "pyfaidx": "pyfaidx",
-    "gffutils": "gffutils", "Bio": "biopython", "rich": "rich", "huggingface_hub": "huggingface_hub",
+    "Bio": "biopython", "rich": "rich", "huggingface_hub": "huggingface_hub",
 }
 print(" ".join(package for module, package in packages.items() if importlib.util.find_spec(module) is None))
 PY

@@ -17,7 +17,7 @@ import pytest
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 
 COMMANDS = ("start-gt5.sh", "start-gt5-multi.sh", "bin/distributed.sh", "bin/check_network.sh")
-SCRIPTS = (*COMMANDS, "tests/integration/two_nodes.sh", ".ci/run")
+SCRIPTS = (*COMMANDS, "tests/integration/two_nodes.sh", "tests/matrix.sh", ".ci/run")
 
 FAKE_DOCKER = """#!/usr/bin/env bash
 case $1 in
