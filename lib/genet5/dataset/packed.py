@@ -21,6 +21,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -285,7 +286,7 @@ class PackedReader:
         FormatError: A file is missing, no packed file, or does not belong to the index.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.index = read_index(self.path) if is_index(self.path) else None
         paths = [self.path] if self.index is None else self.index.paths(self.path)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import overload
 
 from genet5.genome.gene import Gene
 from genet5.genome.io.feature_table import ContigTable
@@ -15,8 +16,8 @@ from genet5.genome.io.record_errors import RecordErrors
 
 
 @dataclass(frozen=True, slots=True)
-class Annotation:
-    """What an annotation file says about genes."""
+class Annotation(Sequence[Gene]):
+    """What an annotation file holds: a sequence of genes, and what is known of their contigs."""
 
     genes: tuple[Gene, ...]
     """By contig in the file's order, then by start and end."""
@@ -28,6 +29,16 @@ class Annotation:
     """Left out, by cause: bad records (with `skip_bad`), and what a `Gene` cannot express (trans-splicing)."""
     contig_lines: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
     """Line of the file that names each contig first."""
+
+    @overload
+    def __getitem__(self, index: int) -> Gene: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Gene, ...]: ...
+    def __getitem__(self, index: int | slice) -> Gene | tuple[Gene, ...]:
+        return self.genes[index]
+
+    def __len__(self) -> int:
+        return len(self.genes)
 
     @classmethod
     def of(
