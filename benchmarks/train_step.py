@@ -41,7 +41,7 @@ from genet5.train.telemetry.flops import (
     training_flops,
 )
 from genet5.train.telemetry.meter import window_sizes
-from genet5.train.telemetry.run_log import Metrics
+from genet5.train.telemetry.metrics import Metrics
 
 ShapeName = Literal["nano", "small", "dense300m", "base"]
 

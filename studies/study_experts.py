@@ -47,7 +47,7 @@ from genet5.train.experts import update_experts
 from genet5.train.loss import LossWeights
 from genet5.train.objective import gene_objective, step_counts
 from genet5.train.optim import WeightAverage
-from genet5.train.validate import validation_losses
+from genet5.train.validation import validation_losses
 
 RESULTS = Path(__file__).resolve().parent / "results"
 HEADS = ("token", "position", "state", "boundary")

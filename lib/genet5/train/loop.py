@@ -34,16 +34,17 @@ from genet5.train.distributed.processes import Ranks
 from genet5.train.experts import update_experts
 from genet5.train.finite import NonFiniteLossError, require_finite
 from genet5.train.horizon import Horizon, Outcome
-from genet5.train.interrupts import StopSignals
 from genet5.train.objective import Objective, step_counts
 from genet5.train.optim import WeightAverage, build_optimizer, make_schedule, set_learning_rate
 from genet5.train.state.checkpoint import CheckpointWriter, load_checkpoint
 from genet5.train.state.export import BestModel, write_model
 from genet5.train.state.run_state import BatchSource, Progress, RunState
+from genet5.train.stop_signals import StopSignals
 from genet5.train.telemetry.memory import read_memory
 from genet5.train.telemetry.meter import Meter, device_peak
-from genet5.train.telemetry.run_log import Metrics, ProgressLine, drop_rows_after
-from genet5.train.validate import validation_losses
+from genet5.train.telemetry.metrics import Metrics, drop_rows_after
+from genet5.train.telemetry.progress_line import ProgressLine
+from genet5.train.validation import validation_losses
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,6 @@ from genet5.model.network import GeneT5, count_parameters
 from genet5.model.resize import require_fit
 from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer, tokenizer_hash
 from genet5.train.distributed.processes import Ranks
-from genet5.train.distributed.restart import MARK, after_restart, is_restart, mark_start
 from genet5.train.horizon import Horizon, Outcome
 from genet5.train.loop import Trainer
 from genet5.train.loss import LossWeights
@@ -44,18 +43,18 @@ from genet5.train.state.checkpoint import (
     set_aside_later,
 )
 from genet5.train.state.random_state import derive_seed, seed_everything
+from genet5.train.state.restart import MARK, after_restart, is_restart, mark_start
+from genet5.train.telemetry.log_records import close_logging, setup_logging
 from genet5.train.telemetry.memory import GIB, MemoryWatch
-from genet5.train.telemetry.record import end_record, start_record
-from genet5.train.telemetry.run_log import (
+from genet5.train.telemetry.metrics import (
     CsvSink,
     JsonlSink,
     Metrics,
     MetricSink,
     TensorBoardSink,
     WandbSink,
-    close_logging,
-    setup_logging,
 )
+from genet5.train.telemetry.run_record import end_record, start_record
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from genet5.dataset.batch import IGNORE
 from genet5.train.distributed.processes import Ranks
 from genet5.train.loss import LossWeights
 from genet5.train.objective import Objective, gene_objective, step_counts, target_counts
-from genet5.train.validate import validation_losses
+from genet5.train.validation import validation_losses
 
 
 @pytest.mark.parametrize("num_experts", [0, 4])

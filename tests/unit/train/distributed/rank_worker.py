@@ -1,4 +1,4 @@
-"""One rank of some toy runs, started by `test_dist.py` with main(OUT, MODE, ...).
+"""One rank of some toy runs, started by `test_processes.py` with main(OUT, MODE, ...).
 
 For each MODE (ddp, fsdp) OUT/MODE/whole is a run, and OUT/MODE/resumed one that stopped at step 4 of 6 and went on.
 OUT/MODE/stopped is the latter before it went on. With OTHER=FOLDER,MODE a run in that folder goes on here. A step of all
@@ -7,16 +7,14 @@ ranks has four micro-batches.
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
+import toys
 from genet5.train.distributed.parallel import whole
 from genet5.train.distributed.processes import Ranks, distributed
 from genet5.train.state.checkpoint import find_checkpoint
@@ -24,26 +22,12 @@ from genet5.train.state.checkpoint import find_checkpoint
 GLOBAL_BATCHES = 4
 
 
-def load_stand_ins() -> Any:
-    spec = importlib.util.spec_from_file_location("toys", Path(__file__).with_name("conftest.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    toys = importlib.util.module_from_spec(spec)
-    sys.modules["toys"] = toys
-    spec.loader.exec_module(toys)
-    return toys
-
-
-TOYS = load_stand_ins()
-"""Loaded before the ranks part, so once for all."""
-
-
 def judge(model: torch.nn.Module) -> dict[str, float]:
     """Tell of a model that rank 0 has for itself."""
     return {"weight": sum(float(weight.abs().sum()) for weight in model.parameters())}
 
 
-def run(toys: Any, ranks: Ranks, out: Path, mode: str, stop_at: int = 0) -> None:
+def run(ranks: Ranks, out: Path, mode: str, stop_at: int = 0) -> None:
     """Start a run, or go on with it."""
     torch.manual_seed(0)  # all ranks begin with equal weights, as they do when they load BASE
     config = toys.toy_config(
@@ -85,16 +69,15 @@ def copy(source: Path, target: Path, ranks: Ranks) -> None:
 
 def main(folder: str, *modes: str) -> None:
     out = Path(folder)
-    toys = TOYS
     torch.set_num_threads(1)
     with distributed("cpu") as ranks:
         for mode in modes:
             if mode.startswith("OTHER="):
                 other, _, mode = mode.removeprefix("OTHER=").partition(",")
                 copy(Path(other), out, ranks)
-                run(toys, ranks, out, mode)
+                run(ranks, out, mode)
                 continue
-            run(toys, ranks, out / mode / "whole", mode)
-            run(toys, ranks, out / mode / "stopped", mode, stop_at=4)
+            run(ranks, out / mode / "whole", mode)
+            run(ranks, out / mode / "stopped", mode, stop_at=4)
             copy(out / mode / "stopped", out / mode / "resumed", ranks)
-            run(toys, ranks, out / mode / "resumed", mode)
+            run(ranks, out / mode / "resumed", mode)

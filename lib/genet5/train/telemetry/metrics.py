@@ -1,7 +1,8 @@
-"""What a run tells: log records by rank, the progress line, and metrics for files and trackers.
+"""Metrics of a run as rows in files and trackers.
 
-Metrics are rows: a kind ("train" or "validation"), a step and numbers with stable names. Every sink takes the same
-rows. A resumed run first drops the rows behind its checkpoint, so the files read as if it had never stopped.
+A row is a kind ("train" or "validation"), a step, and numbers with stable names. Every sink takes
+the same rows. A resumed run first drops the rows after its checkpoint, so the files read as if the
+run had never stopped.
 """
 
 from __future__ import annotations
@@ -9,11 +10,8 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-import logging
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -21,108 +19,6 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from genet5.errors import ConfigError
-
-PACKAGE = "genet5"
-
-
-class _RankFilter(logging.Filter):
-    """Rank 0 may say everything, other ranks warn; the rank is named when there are several."""
-
-    def __init__(self, rank: int, world_size: int) -> None:
-        super().__init__()
-        self._rank, self._prefix = rank, f"[rank {rank}] " if world_size > 1 else ""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if self._rank and record.levelno < logging.WARNING:
-            return False
-        if self._prefix and not getattr(record, "has_rank", False):
-            record.msg, record.has_rank = self._prefix + str(record.msg), True
-        return True
-
-
-def setup_logging(rank: int, world_size: int, file: Path | None = None) -> logging.Handler | None:
-    """Apply the rank's rule to the package's handlers, and write the records to `file` as well (rank 0).
-
-    Returns:
-        The file's handler, for `close_logging`.
-    """
-    logger = logging.getLogger(PACKAGE)
-    handler: logging.Handler | None = None
-    if file is not None and rank == 0:
-        handler = logging.FileHandler(file, encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(message)s"))
-        logger.addHandler(handler)
-    for each in logger.handlers:
-        each.addFilter(_RankFilter(rank, world_size))
-    return handler
-
-
-def close_logging(handler: logging.Handler | None) -> None:
-    """Undo what `setup_logging` added."""
-    logger = logging.getLogger(PACKAGE)
-    for each in logger.handlers:
-        for rule in [rule for rule in each.filters if isinstance(rule, _RankFilter)]:
-            each.removeFilter(rule)
-    if handler is not None:
-        logger.removeHandler(handler)
-        handler.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgressLine:
-    """One line on how a run goes; None = unknown, then left out."""
-
-    step: int
-    total_steps: int
-    loss: float
-    lr: float
-    tokens_per_s: float
-    padding_pct: float
-    mfu_pct: float | None
-    memory_gib: float
-    memory_total_gib: float
-    eta_s: float
-
-    def __str__(self) -> str:
-        width = len(str(self.total_steps))
-        parts = [
-            f"step {self.step:0{width}d}/{self.total_steps} "
-            f"({100 * self.step / self.total_steps:.1f}%)",
-            f"loss {self.loss:.4f}",
-            f"lr {format_rate(self.lr)}",
-            f"{format_count(self.tokens_per_s)} tok/s",
-            f"pad {self.padding_pct:.1f}%",
-            None if self.mfu_pct is None else f"mfu {self.mfu_pct:.0f}%",
-            f"mem {self.memory_gib:.1f}/{self.memory_total_gib:.1f} GiB",
-            f"eta {format_duration(self.eta_s)}",
-        ]
-        return " | ".join(part for part in parts if part is not None)
-
-
-def format_rate(value: float) -> str:
-    """Return a learning rate: 0.0001 -> 1.0e-4."""
-    if not value:
-        return "0"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
-
-
-def format_count(value: float) -> str:
-    """Return a rounded number: 41234 -> 41.2k."""
-    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.1f}{suffix}"
-    return f"{value:.0f}"
-
-
-def format_duration(seconds: float) -> str:
-    """Return a time: 7980 -> 2h13m, 75 -> 1m15s."""
-    if not math.isfinite(seconds):
-        return "?"
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
 
 
 class MetricSink(Protocol):

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rank_worker import TOYS
 from safetensors.torch import save_file
 
+import toys
 from genet5.train.distributed.parallel import whole
 from genet5.train.distributed.processes import Ranks, distributed
 from genet5.train.loss import LossWeights
@@ -30,19 +30,18 @@ CASES = {
 
 def main(folder: str) -> None:
     out = Path(folder)
-    toys = TOYS
     torch.set_num_threads(1)
     with distributed("cpu") as ranks:
         for mode, (case, (num_experts, balance, weight)) in product(MODES, CASES.items()):
             model = toys.tiny_gene_model(num_experts, balance)
-            found = gradients(toys, out, mode, ranks, model, weight)
+            found = gradients(out, mode, ranks, model, weight)
             if ranks.is_first:
                 (out / mode).mkdir(exist_ok=True)
                 save_file(found, out / mode / f"{case}.safetensors")
 
 
 def gradients(
-    toys: Any, out: Path, mode: str, ranks: Ranks, model: Any, weight: float
+    out: Path, mode: str, ranks: Ranks, model: Any, weight: float
 ) -> dict[str, torch.Tensor]:
     """Return each parameter's gradient of one step, "norm", the losses, and tokens per expert."""
     config = toys.toy_config(

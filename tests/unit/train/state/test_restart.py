@@ -13,8 +13,8 @@ import torch
 from genet5.config.json_files import save_json
 from genet5.errors import CheckpointError, ConfigError
 from genet5.train.distributed.processes import Ranks, distributed
-from genet5.train.distributed.restart import after_restart, is_restart
 from genet5.train.run import load_model, prepare_directory
+from genet5.train.state.restart import after_restart, is_restart
 
 
 def with_checkpoints(config: Any, **changes: Any) -> Any:

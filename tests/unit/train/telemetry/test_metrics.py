@@ -1,0 +1,57 @@
+"""The metric files and trackers."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from genet5.errors import ConfigError
+from genet5.train.telemetry.metrics import (
+    CsvSink,
+    JsonlSink,
+    Metrics,
+    WandbSink,
+    drop_rows_after,
+)
+
+
+def test_rows_go_to_both_files_with_a_table_for_each_kind(tmp_path: Path) -> None:
+    with Metrics([JsonlSink(tmp_path / "metrics.jsonl"), CsvSink(tmp_path)]) as metrics:
+        metrics.write("train", 1, {"loss": 0.5, "lr": 0.1})
+        metrics.write("validation", 1, {"loss": 0.75})
+        metrics.write("train", 2, {"loss": 0.25, "lr": 0.2, "new": 1.0})
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert rows[0] == {"kind": "train", "step": 1, "loss": 0.5, "lr": 0.1}
+    assert (tmp_path / "metrics.csv").read_text() == "step,loss,lr\n1,0.5,0.1\n2,0.25,0.2\n"
+    assert (tmp_path / "validation.csv").read_text() == "step,loss\n1,0.75\n"
+
+
+def rows(*pairs: tuple[str, int]) -> str:
+    return "".join(json.dumps({"kind": kind, "step": step}) + "\n" for kind, step in pairs)
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_rows_behind_a_checkpoint_are_dropped(tmp_path: Path, evaluated: bool) -> None:
+    """The validation row of its step, too, if that is still to be evaluated."""
+    early = [("train", 1), ("validation", 1), ("train", 2)]
+    late = [("validation", 2), ("train", 3)]
+    (tmp_path / "metrics.jsonl").write_text(rows(*early, *late) + '{"kind": "tra')
+    (tmp_path / "metrics.csv").write_text("step,loss\n1,0.5\n2,0.4\n3,0.3\n")
+    (tmp_path / "validation.csv").write_text("step,loss\n1,0.7\n2,0.6\n")
+    drop_rows_after(tmp_path, 2, evaluated=evaluated)
+    assert (tmp_path / "metrics.jsonl").read_text() == rows(*early, *late[: int(evaluated)])
+    assert (tmp_path / "metrics.csv").read_text() == "step,loss\n1,0.5\n2,0.4\n"
+    kept = "step,loss\n1,0.7\n" + "2,0.6\n" * evaluated
+    assert (tmp_path / "validation.csv").read_text() == kept
+
+
+def test_a_missing_tracker_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", refuse)
+    with pytest.raises(ConfigError, match=r"genet5\[track\]"):
+        WandbSink("project", {})

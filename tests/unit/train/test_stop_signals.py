@@ -1,0 +1,19 @@
+"""SIGINT and SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from genet5.train.stop_signals import StopSignals
+
+
+def test_the_first_signal_is_a_wish_and_the_second_an_order() -> None:
+    with StopSignals() as signals:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.is_stopping
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
