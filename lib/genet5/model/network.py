@@ -6,8 +6,8 @@
 Example:
     >>> from genet5.config.model import preset
     >>> sum(p.numel() for p in GeneT5(preset("nano")).parameters()) // 100_000
-    65
-"""
+    >>> f"{sum(p.numel() for p in GeneT5(preset('nano')).parameters()):,} parameters"
+    '6,633,504 parameters'
 
 from __future__ import annotations
 
