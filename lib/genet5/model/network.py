@@ -5,9 +5,9 @@
 
 Example:
     >>> from genet5.config.model import preset
-    >>> sum(p.numel() for p in GeneT5(preset("nano")).parameters()) // 100_000
     >>> f"{sum(p.numel() for p in GeneT5(preset('nano')).parameters()):,} parameters"
     '6,633,504 parameters'
+"""
 
 from __future__ import annotations
 
