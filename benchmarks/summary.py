@@ -23,7 +23,7 @@ from machine import work_ms
 
 from genet5.cli.parse import run
 from genet5.errors import DataError
-from genet5.genome.io.files import atomic_writer
+from genet5.outputs import atomic_writer
 
 Record: TypeAlias = Mapping[str, Any]
 Records: TypeAlias = Mapping[str, Record]

@@ -35,8 +35,8 @@ from testset import Case, Entry, Split, find_entries, load_case
 from genet5.cli.parse import run
 from genet5.config.json_files import config_to_dict, save_json
 from genet5.errors import ConfigError, DataError
-from genet5.genome.io.files import atomic_writer
 from genet5.genome.io.formats import read_annotation
+from genet5.outputs import atomic_writer
 from genet5.score.genes import score_genes
 
 log = logging.getLogger("genet5.bench_peers")

@@ -15,8 +15,8 @@ from genet5.genome.gene import Gene
 from genet5.genome.io import fasta, formats, gff3_write
 from genet5.genome.io.annotation import Annotation
 from genet5.genome.io.fasta import Contig
-from genet5.genome.io.files import atomic_writer
 from genet5.genome.table import Level, gene_table
+from genet5.outputs import atomic_writer
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -36,12 +36,13 @@ from genet5.genome.codes import genetic_code
 from genet5.genome.extract import cds_records, protein_records
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import Contig, read_fasta, write_fasta
-from genet5.genome.io.files import atomic_writer
-from genet5.genome.io.gff3 import write_gff3
+from genet5.genome.io.formats import format_of_name
+from genet5.genome.io.write import write_annotation
 from genet5.genome.sequence import Bases, reverse_complement
 from genet5.model.files import CONFIG_FILE, WEIGHTS_FILE
 from genet5.model.network import GeneT5
 from genet5.model.resize import require_fit
+from genet5.outputs import atomic_writer, is_stream
 from genet5.progress import BaseProgress
 from genet5.tokens.grammar import GrammarOptions
 from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer
@@ -252,8 +253,6 @@ def plan_genome(config: AnnotateConfig) -> Plan:
         ConfigError: A flag does not fit the genome or the model.
         DataError: The genome cannot be read.
     """
-    if str(config.genome) == "-":
-        raise ConfigError("GENOME", "-", "must be a file: it is read twice")
     folder = find_model(config.model)
     path = folder / CONFIG_FILE
     shape = config_from_dict(ModelConfig, load_json(path), path)
@@ -364,7 +363,7 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
 def _write_all(
     config: AnnotateConfig, plan: Plan, annotator: Annotator, runs: Iterable[ContigRun]
 ) -> int:
-    """Write GFF3 and the FASTA files that were asked for; return the number of genes."""
+    """Write the genes and the FASTA files that were asked for; return the number of genes."""
     how = Selection(
         settings=plan.settings,
         options=annotator.options,
@@ -386,8 +385,16 @@ def _write_all(
                 write_fasta(coding, cds_records(run.contig.bases, found))
             genes += found
             circular += [run.contig.name] if run.axis.circular else []
-        bare = not plan.settings.grammar.introns
-        write_gff3(out, genes, plan.lengths, prokaryote=bare, circular=circular)
+        write_annotation(
+            out,
+            format_of_name(config.output) or "gff3",
+            genes,
+            plan.lengths,
+            read_fasta(config.genome),
+            default_code=plan.code,
+            prokaryote=not plan.settings.grammar.introns,
+            circular=circular,
+        )
     return len(genes)
 
 
@@ -400,8 +407,8 @@ def _genes(run: ContigRun, how: Selection, first_number: int) -> list[Gene]:
 
 
 def open_journal(config: AnnotateConfig, plan: Plan) -> Journal | None:
-    """The journal beside the output; none for standard output."""
-    if str(config.output) == "-":
+    """The journal beside the output; none for standard output, devices and pipes."""
+    if is_stream(config.output):
         return None
     config.output.parent.mkdir(parents=True, exist_ok=True)
     key = run_key(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from genet5.cli.parse import run
 from genet5.config.annotate import AnnotateConfig
+from genet5.genome.io.files import check_inputs, spooled
+from genet5.outputs import check_outputs
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _annotate(config: AnnotateConfig) -> int:
+    check_inputs({"GENOME": config.genome})
+    outputs = {"output": config.output, "proteins": config.proteins, "cds": config.cds}
+    check_outputs(outputs, {"GENOME": config.genome})
     from genet5.annotate.genome import annotate_genome, plan_genome
 
-    if config.dry_run:
-        log.info("%s", plan_genome(config))
-        return 0
-    log.info("%s", annotate_genome(config))
+    with spooled(config.genome) as genome:
+        config = replace(config, genome=genome)
+        log.info("%s", plan_genome(config) if config.dry_run else annotate_genome(config))
     return 0

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from genet5.cli.gene_types import GeneTypeConfig, appended, file_to_write, write_table
-from genet5.cli.parse import run
+from genet5.cli.gene_types import GeneTypeConfig, appended, file_to_write, type_table
+from genet5.cli.parse import run, write_table
 from genet5.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -53,17 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _append_tokens(config: AppendTokensConfig) -> int:
     from genet5.tokens.tokenizer_file import FILE_NAME, load_tokenizer, save_tokenizer
 
+    out = file_to_write(config.out or config.tokenizer)
     old = load_tokenizer(config.tokenizer)
     new, counts = appended(old, config.types)
     num_old = len(old.structure.gene_types)
-    write_table(new, counts, first_new=num_old)
+    write_table(type_table(new, counts, first_new=num_old), {"out": out})
     added = new.structure.gene_types[num_old:]
     if config.dry_run or (not added and config.out is None):
         log.info("nothing written: %d types to append", len(added))
         return 0
-    out = file_to_write(config.out or config.tokenizer)
     folder = out.parent
-    folder.mkdir(parents=True, exist_ok=True)
     save_tokenizer(new, out)
     if out.name == FILE_NAME and (folder / "model.safetensors").exists():
         log.warning("the model in %s lacks these types; next: genet5 resize_model %s OUT", folder, folder)  # fmt: skip

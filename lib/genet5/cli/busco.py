@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,11 +11,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from genet5.cli.parse import run
+from genet5.cli.parse import run, write_table
 from genet5.config.json_files import save_json
 from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import genetic_code
+from genet5.genome.io.files import check_inputs
 from genet5.genome.io.formats import read_annotation
+from genet5.outputs import check_outputs
 from genet5.score.busco import Lineage
 from genet5.score.busco_search import choose_scorer, extract_proteins, run_busco
 
@@ -34,7 +35,7 @@ class BuscoConfig:
     lineage: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """BUSCO's data set of the lineage, unpacked: hmms/, scores_cutoff, lengths_cutoff."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
-    """Write the counts and every group's result to this JSON file too."""
+    """Write the counts and every group's result to this JSON file too; - is standard output."""
     all_isoforms: bool = False
     """Score every isoform; by default the longest of each gene, since isoforms count as duplicates."""
     genetic_code: int = 1
@@ -65,6 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _score(config: BuscoConfig) -> int:
     from genet5.progress import CountProgress
 
+    inputs = {"predictions": config.predictions, "genome": config.genome}
+    outputs = {"json": config.json}
+    check_inputs(inputs)
+    check_outputs(outputs, inputs)
     choose_scorer(config.scorer)  # fail before the work
     genetic_code(config.genetic_code)
     lineage = Lineage.read(config.lineage)
@@ -88,11 +93,10 @@ def _score(config: BuscoConfig) -> int:
             progress=partial(progress.show, config.lineage.name),
         )
     what = "isoforms" if config.all_isoforms else "genes, the longest isoform of each"
-    sys.stdout.write(
-        f"{report.summary}\n\n{report.table()}\n\n{len(proteins)} proteins ({what}), {report.lineage}, {report.scorer}\n"
-    )
+    about = f"{len(proteins)} proteins ({what}), {report.lineage}, {report.scorer}"
+    write_table(f"{report.summary}\n\n{report.table()}\n\n{about}\n", outputs)
     if config.json is not None:
-        files = {"predictions": str(config.predictions), "genome": str(config.genome)}
+        files = {field: str(path) for field, path in inputs.items()}
         isoforms = {"isoforms": "all" if config.all_isoforms else "longest"}
         save_json(config.json, {**files, **isoforms, **report.to_dict()})
     return 0

@@ -12,6 +12,8 @@ import tyro
 
 from genet5.cli.parse import run
 from genet5.errors import ConfigError, DataError
+from genet5.genome.io.files import check_inputs
+from genet5.outputs import atomic_writer, check_outputs
 
 if TYPE_CHECKING:
     from genet5.genome.io.annotation import Annotation
@@ -53,12 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _convert(config: ConvertConfig) -> int:
     from genet5.genome.codes import genetic_code
     from genet5.genome.io.fasta import read_fasta
-    from genet5.genome.io.files import atomic_writer
     from genet5.genome.io.formats import read_annotation
-    from genet5.genome.io.genbank_write import write_genbank
-    from genet5.genome.io.gff3 import write_gff3
-    from genet5.genome.io.gtf_write import write_gtf
+    from genet5.genome.io.write import write_annotation
 
+    inputs = {"IN": config.annotation, "genome": config.genome}
+    check_inputs(inputs)
+    check_outputs({"OUT": config.out}, inputs)
     kind = _format(config)
     genetic_code(config.genetic_code)
     annotation = read_annotation(config.annotation, skip_bad=config.skip_bad)
@@ -67,15 +69,17 @@ def _convert(config: ConvertConfig) -> int:
     contigs = list(read_fasta(config.genome)) if config.genome is not None else []
     if contigs:
         annotation = _fitted(annotation, contigs, config)
-    genes, circular = annotation.genes, annotation.circular
     with atomic_writer(config.out) as out:
-        if kind == "genbank":
-            write_genbank(out, genes, contigs, config.genetic_code, circular=circular)
-        elif kind == "gtf":
-            write_gtf(out, genes, annotation.contig_lengths, circular=circular)
-        else:
-            write_gff3(out, genes, annotation.contig_lengths, circular=circular)
-    log.info("%s: %d genes", config.out, len(genes))
+        write_annotation(
+            out,
+            kind,
+            annotation.genes,
+            annotation.contig_lengths,
+            contigs,
+            default_code=config.genetic_code,
+            circular=annotation.circular,
+        )
+    log.info("%s: %d genes", config.out, len(annotation.genes))
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,12 +12,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from genet5.cli.parse import run
+from genet5.cli.parse import run, write_table
 from genet5.config.json_files import save_json
 from genet5.errors import ConfigError
 from genet5.genome.io.annotation import AnnotationFile, without_garbage_collection
-from genet5.genome.io.files import atomic_writer
+from genet5.genome.io.files import check_inputs
 from genet5.genome.io.formats import open_annotation
+from genet5.outputs import atomic_writer, check_outputs, is_stream
 from genet5.score.genes import GeneScorer
 from genet5.score.levels import Scores
 from genet5.score.plot import plot_html, plot_svg
@@ -37,17 +37,19 @@ class EvalConfig:
     reference: Annotated[Path, tyro.conf.arg(metavar="R.gff3")]
     """Genes held to be true: GFF3, GTF or GenBank, plain or compressed."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
-    """Write scores, protocol and file names to this JSON file too."""
+    """Write scores, protocol and file names to this JSON file too; - is standard output."""
     plot: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
-    """Draw levels and error causes: a name in .svg gets the picture, one in .html a page with the tables too."""
+    """Draw levels and error causes: a name in .html gets a page with the tables, one in .svg or - the picture."""
     kind: Literal["auto", "prokaryote", "eukaryote"] = "auto"
     """Prokaryotes get levels stop and exact, their spliced references are ignored; auto looks for spliced references."""
     skip_bad: bool = False
     """Drop and count records that break the format, instead of stopping at the first."""
 
     def __post_init__(self) -> None:
-        if self.plot is not None and self.plot.suffix not in PLOT_SUFFIXES:
-            raise ConfigError("plot", str(self.plot), f"must end in {' or '.join(PLOT_SUFFIXES)}")
+        if self.plot is None or self.plot.suffix in PLOT_SUFFIXES or is_stream(self.plot):
+            return
+        rule = f"must end in {' or '.join(PLOT_SUFFIXES)}"
+        raise ConfigError("plot", str(self.plot), rule)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,9 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(config: EvalConfig) -> int:
+    inputs = {"predictions": config.predictions, "reference": config.reference}
+    outputs = {"json": config.json, "plot": config.plot}
+    check_inputs(inputs)
+    check_outputs(outputs, inputs)
     scores = _score(config)
-    sys.stdout.write(f"{scores.table()}\n\n{scores.protocol}\n")
-    files = {"predictions": str(config.predictions), "reference": str(config.reference)}
+    write_table(f"{scores.table()}\n\n{scores.protocol}\n", outputs)
+    files = {field: str(path) for field, path in inputs.items()}
     if config.json is not None:
         save_json(config.json, {**files, **scores.to_dict()})
     if config.plot is not None:

@@ -16,6 +16,7 @@ from genet5.config.checks import require
 from genet5.config.clades import Clade
 from genet5.errors import DataError
 from genet5.fetch.urls import EUTILS_URL, GENOMES_URL, is_safe_url
+from genet5.outputs import check_folder
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,8 @@ def _fetch(config: FetchConfig) -> int:
 
     for text in config.accessions:
         parse_accession(text)
+    if not config.dry_run:
+        check_folder("out_dir", config.out_dir)
     fetcher = Fetcher(
         config.out_dir,
         Client(timeout_s=config.timeout_s, tries=config.tries),

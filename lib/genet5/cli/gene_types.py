@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from genet5.outputs import check_outputs, is_stream
 
 if TYPE_CHECKING:
     from genet5.tokens.tokenizer_file import Tokenizer
@@ -47,18 +48,28 @@ def appended(tokenizer: Tokenizer, config: GeneTypeConfig) -> tuple[Tokenizer, C
 
 
 def file_to_write(out: Path) -> Path:
-    """Return OUT if it names a file (it is one, or ends in .json), else tokenizer.json in the folder OUT."""
+    """Return OUT if it names a file or stream, else tokenizer.json in the folder OUT.
+
+    A name that is not there yet is a file's if it ends in .json.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
     from genet5.tokens.tokenizer_file import FILE_NAME
 
-    is_file = out.is_file() or (out.suffix == ".json" and not out.is_dir())
-    return out if is_file else out / FILE_NAME
+    is_file = is_stream(out) or out.is_file() or (out.suffix == ".json" and not out.is_dir())
+    path = out if is_file else out / FILE_NAME
+    check_outputs({"OUT": path})
+    return path
 
 
-def write_table(tokenizer: Tokenizer, counts: Counter[str], *, first_new: int) -> None:
-    """Print each gene type with its id and, where annotations were read, the number of its genes."""
+def type_table(tokenizer: Tokenizer, counts: Counter[str], *, first_new: int) -> str:
+    """Return a line for each gene type: its id and, where annotations were read, its genes."""
+    lines = []
     structure = tokenizer.structure
     for index, name in enumerate(structure.gene_types):
         number = f"{counts[name]:>10,} genes" if counts else ""
         new = "  new" if index >= first_new else ""
         line = f"{structure.first_type + index:>4}  {name:<32}{number}{new}"
-        sys.stdout.write(line.rstrip() + "\n")
+        lines.append(line.rstrip() + "\n")
+    return "".join(lines)

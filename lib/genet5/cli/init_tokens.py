@@ -9,9 +9,10 @@ from typing import Annotated
 
 import tyro
 
-from genet5.cli.gene_types import GeneTypeConfig, appended, file_to_write, write_table
-from genet5.cli.parse import run
+from genet5.cli.gene_types import GeneTypeConfig, appended, file_to_write, type_table
+from genet5.cli.parse import run, write_table
 from genet5.errors import ConfigError
+from genet5.outputs import is_stream
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,9 +49,9 @@ def _init_tokens(config: InitTokensConfig) -> int:
     _refuse_to_overwrite(out, overwrite=config.overwrite)
     old = make_tokenizer(config.tokenizer)
     new, counts = appended(old, config.types)
-    out.parent.mkdir(parents=True, exist_ok=True)
     save_tokenizer(new, out)
-    write_table(new, counts, first_new=len(old.structure.gene_types))
+    table = type_table(new, counts, first_new=len(old.structure.gene_types))
+    write_table(table, {"OUT": out})
     return 0
 
 
@@ -58,5 +59,5 @@ def _refuse_to_overwrite(out: Path, *, overwrite: bool) -> None:
     if (out.parent / "model.safetensors").exists() and out.name == "tokenizer.json":
         rule = "belongs to a model; genet5 append_tokens extends its tokenizer"
         raise ConfigError("OUT", str(out), rule)
-    if out.exists() and not overwrite:
+    if out.exists() and not is_stream(out) and not overwrite:
         raise ConfigError("OUT", str(out), "is there already; --overwrite replaces it")

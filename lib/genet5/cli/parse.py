@@ -15,13 +15,15 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO, TypeVar
 
 import tyro
 
 from genet5.errors import ConfigError, GeneT5Error
+from genet5.outputs import is_standard_output
 
 Settings = TypeVar("Settings")
 
@@ -82,6 +84,12 @@ def run(
                 traceback.print_exc()
             return _report(error, name=name, debug=debug)
     return code
+
+
+def write_table(text: str, outputs: Mapping[str, Path | None]) -> None:
+    """Print a command's table: on stdout, or on stderr if one of its files goes to stdout."""
+    taken = any(is_standard_output(path) for path in outputs.values())
+    (sys.stderr if taken else sys.stdout).write(text)
 
 
 def _take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:

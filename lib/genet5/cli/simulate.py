@@ -11,6 +11,7 @@ import tyro
 
 from genet5.cli.parse import run
 from genet5.errors import ConfigError
+from genet5.outputs import atomic_writer, check_folder
 
 if TYPE_CHECKING:
     from genet5.genome.gene import Gene
@@ -72,10 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _simulate(config: SimulateConfig) -> int:
     from genet5.genome.io.fasta import write_fasta
-    from genet5.genome.io.files import atomic_writer
-    from genet5.genome.io.gff3 import write_gff3
+    from genet5.genome.io.gff3_write import write_gff3
     from genet5.genome.sequence import decode_bases
 
+    check_folder("OUT_DIR", config.out_dir)
     _refuse_to_overwrite(config)
     contigs, genes = _genome(config)
     write_fasta(

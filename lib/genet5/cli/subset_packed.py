@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from genet5.cli.parse import run
+from genet5.cli.parse import run, write_table
 from genet5.errors import ConfigError
 
 
@@ -61,5 +60,5 @@ def _subset(config: SubsetConfig) -> int:
             progress=progress.show,
         )
     counts = ", ".join(f"{number:,} {name}" for name, number in header.counts.items())
-    sys.stdout.write(f"{config.target}: {counts}\n")
+    write_table(f"{config.target}: {counts}\n", {"OUT": config.target})
     return 0

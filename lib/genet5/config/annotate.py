@@ -19,9 +19,9 @@ class AnnotateConfig:
     """Everything `annotate` can be told."""
 
     genome: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GENOME")]
-    """FASTA file, plain, gzip or bgzip."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="GFF3")]
-    """GFF3 file to write; - is standard output, a name in .gz is compressed."""
+    """FASTA file, plain, gzip or bgzip; - is standard input."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
+    """File to write: GTF or GenBank by a name in .gtf or .gbk, else GFF3; - is standard output, a name in .gz is compressed."""
     model: str = DEFAULT_MODEL
     """Name of a shipped model, or a model directory."""
     genetic_code: int | None = None

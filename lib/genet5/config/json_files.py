@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import dacite
 
 from genet5.errors import FormatError
+from genet5.outputs import atomic_writer
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -39,10 +39,10 @@ def config_from_dict(cls: type[Settings], values: dict[str, Any], where: str | P
 
 
 def save_json(path: Path, values: dict[str, Any]) -> None:
-    """Write JSON atomically (temporary file, then rename)."""
-    scratch = path.with_name(path.name + ".tmp")
-    scratch.write_text(json.dumps(values, indent=2, default=str) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    """Write JSON all or nothing; `-` is standard output."""
+    text = json.dumps(values, indent=2, default=str) + "\n"
+    with atomic_writer(path) as out:
+        out.write(text)
 
 
 def load_json(path: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from genet5.config.json_files import config_from_dict
 from genet5.dataset.shards import is_index, read_index
 from genet5.dataset.windows import Window
 from genet5.errors import DataError, FormatError
-from genet5.genome.io.files import atomic_writer
+from genet5.outputs import atomic_writer
 from genet5.tokens.vocabulary import DEFAULT_GENE_TYPES, StructureVocabulary
 
 FORMAT = 1

@@ -26,6 +26,7 @@ from genet5.dataset.packed import (
     count_content,
 )
 from genet5.errors import ConfigError, DataError
+from genet5.outputs import check_outputs, is_stream
 
 Progress = Callable[[str, int, int], None]
 """Told a stage ("reading", "writing"), the rows that are done, and all rows of the stage."""
@@ -80,13 +81,13 @@ def subset_packed(
 
 
 def _check_target(target: Path, sources: list[Path], overwrite: bool) -> None:
-    if not target.exists():
+    check_outputs({"OUT": target})
+    if not target.exists() or is_stream(target):
         return
     if any(target.samefile(source) for source in sources):
         raise ConfigError("OUT", str(target), "must be another file than IN")
-    if target.is_dir() or not overwrite:
-        rule = "must be a file" if target.is_dir() else "is there already; --overwrite replaces it"
-        raise ConfigError("OUT", str(target), rule)
+    if not overwrite:
+        raise ConfigError("OUT", str(target), "is there already; --overwrite replaces it")
 
 
 def _header(

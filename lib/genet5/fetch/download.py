@@ -14,11 +14,11 @@ from genet5.fetch.client import Client, plain
 from genet5.fetch.entrez import Assembly, Eutils, Record
 from genet5.fetch.folder import ANNOTATION, GENOME, File, GenomeFolder, md5_of, publish
 from genet5.genome.io.fasta import Contig, write_fasta
-from genet5.genome.io.files import atomic_writer
 from genet5.genome.io.formats import read_annotation
 from genet5.genome.io.genbank_contigs import read_genbank_contigs
 from genet5.genome.io.gff3 import write_gff3
 from genet5.genome.sequence import decode_bases
+from genet5.outputs import atomic_writer
 from genet5.progress import DownloadProgress
 
 log = logging.getLogger(__name__)

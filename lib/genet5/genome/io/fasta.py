@@ -19,8 +19,9 @@ from typing import TextIO
 import numpy as np
 
 from genet5.errors import DataError
-from genet5.genome.io.files import atomic_writer, damage_as_data_error, open_binary
+from genet5.genome.io.files import damage_as_data_error, open_binary
 from genet5.genome.sequence import Bases
+from genet5.outputs import atomic_writer
 
 _SPACE = b" \t\r\n\v\f"
 _LETTERS = b"ACGTUNRYSWKMBDHVXacgtunryswkmbdhvx"

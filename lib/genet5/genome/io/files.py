@@ -1,12 +1,15 @@
-"""Open input files whatever their compression, and write output files all or nothing.
+"""Open input files, whatever their compression, from files, pipes and standard input.
 
-Compression is told by the first bytes, never by the name (bgzip is gzip). Output goes to a temporary file beside the
-target and is renamed at the end, so that a killed run leaves no half file; the path `-` is standard input or output.
-A name that ends in `.gz` is written as gzip without a time stamp: the same content gives the same bytes.
+Compression is recognised by the first bytes, never by the name (bgzip is gzip); the path `-` is
+standard input. What can be read only once (a pipe, a FIFO, standard input) is copied to a
+temporary file by `spooled` where a command reads its input several times.
 
 Example:
-    with atomic_writer(Path("genes.gff3.gz")) as out:
-        write_gff3(out, genes, lengths)
+    >>> path = Path(tempfile.mkdtemp(), "misleading_name.txt")
+    >>> _ = path.write_bytes(gzip.compress(b"one line"))
+    >>> with open_text(path) as lines:
+    ...     list(lines)
+    ['one line']
 """
 
 from __future__ import annotations
@@ -16,15 +19,17 @@ import errno
 import gzip
 import io
 import os
+import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO, Literal, TextIO, cast, overload
+from typing import BinaryIO, TextIO, cast
 
-from genet5.errors import DataError
+from genet5.errors import ConfigError, DataError
+from genet5.outputs import STANDARD_STREAM, descriptor_of, follow_links, is_stream
 
 _BLOCK_BYTES = 1 << 17
 _MOST_IN_MEMORY = 32 << 20
@@ -44,14 +49,10 @@ def open_binary(path: Path) -> BinaryIO:
     Raises:
         DataError: There is no such file, or it is compressed in another way.
     """
-    is_stdin = str(path) == "-"
-    raw = cast("io.BufferedReader", sys.stdin.buffer) if is_stdin else _open_raw(path)
+    raw = _open_raw(path)
     head = raw.peek(6)[:6]
     if head.startswith(_GZIP):
-        if is_stdin:
-            return cast("BinaryIO", gzip.GzipFile(fileobj=raw))
-        raw.close()
-        return cast("BinaryIO", gzip.open(path, "rb"))
+        return cast("BinaryIO", _Gunzipped(raw))
     for magic, name in _OTHER_COMPRESSION.items():
         if head.startswith(magic):
             raw.close()
@@ -63,9 +64,10 @@ def open_binary(path: Path) -> BinaryIO:
 
 
 def open_text(path: Path) -> TextIO:
-    """Open a plain, gzip or bgzip text file; lines may end in LF, CRLF or CR, and a byte order mark is dropped.
+    """Open a plain, gzip or bgzip text file; lines may end in LF, CRLF or CR.
 
-    Bytes that are no UTF-8 become U+FFFD: they occur in free text only, and must not stop a run.
+    A byte order mark is dropped. Bytes that are no UTF-8 become U+FFFD: they occur in free text
+    only, and must not stop a run.
 
     Raises:
         DataError: There is no such file, or it is compressed in another way.
@@ -75,10 +77,11 @@ def open_text(path: Path) -> TextIO:
 
 @contextmanager
 def open_seekable(path: Path) -> Iterator[BinaryIO]:
-    """Open a text file as bytes that can be read in any order, UTF-8 with LF line ends, as `open_text` would give it.
+    """Open a text file as seekable bytes: UTF-8 with LF line ends, as `open_text` would give it.
 
-    A plain file in that form is read in place. Else (compressed, standard input, CRLF, byte order mark, other bytes) a copy
-    is made: in memory if it is small, or in a temporary file (TMPDIR) that vanishes.
+    A plain file in that form is read in place. Else (compressed, standard input, a pipe, CRLF, byte
+    order mark, other bytes) a copy is made: in memory if it is small, or in a temporary file
+    (TMPDIR) that is removed.
 
     Raises:
         DataError: As `open_text`; or the file is damaged, or there is no room for the copy.
@@ -112,81 +115,128 @@ def _is_plain(path: Path) -> bool:
 def _unpacked(path: Path) -> BinaryIO:
     copy = tempfile.SpooledTemporaryFile(_MOST_IN_MEMORY)  # noqa: SIM115 - the caller closes it
     try:
-        with open_text(path) as text:
+        with _room_for_copy(path), open_text(path) as text:
             while block := text.read(_BLOCK_BYTES):
                 copy.write(block.encode())
         copy.seek(0)
-    except BaseException as error:
+    except BaseException:
         copy.close()
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(
-                f"no room in {tempfile.gettempdir()} for an unpacked copy",
-                path=path, remedy="Set TMPDIR to a folder with more room",
-            ) from error  # fmt: skip
         raise
     return cast("BinaryIO", copy)
 
 
 @contextmanager
+def spooled(path: Path) -> Iterator[Path]:
+    """Give the path of a file that can be read several times: a copy of standard input or a pipe.
+
+    A regular file is given as it is. The copy is removed at the end; a `DataError` that passes
+    through names the original path.
+
+    Raises:
+        DataError: The input cannot be read, or there is no room for the copy.
+    """
+    if not is_stream(path):
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(prefix="genet5_", suffix=path.suffix) as copy:
+        with damage_as_data_error(path), _room_for_copy(path), _open_raw(path) as source:
+            shutil.copyfileobj(source, copy, _BLOCK_BYTES)
+            copy.flush()
+        try:
+            yield Path(copy.name)
+        except DataError as error:
+            if error.path is not None and Path(error.path) == Path(copy.name):
+                error.path = path
+            raise
+
+
+def check_inputs(inputs: Mapping[str, Path | None], *, once: bool = True) -> None:
+    """Raise if an input is missing, or is a stream that cannot serve; reads nothing.
+
+    Args:
+        inputs: Flag or metavariable -> path; None where it is not given.
+        once: Each input is read once, so that a stream will do, unless it is given twice.
+
+    Raises:
+        ConfigError: A stream is given twice, or one is given where a file is read several times.
+        DataError: There is no such file, or it is a folder.
+    """
+    streams: dict[object, str] = {}
+    for field, path in inputs.items():
+        if path is None:
+            continue
+        if not is_stream(path):
+            _check_is_file(path)
+            continue
+        if not once:
+            rule = "is a pipe or device, but is read more than once; give a file"
+            raise ConfigError(field, str(path), rule)
+        key = STANDARD_STREAM if _is_standard_input(path) else os.path.realpath(path)
+        if key in streams:
+            rule = f"is {streams[key]} as well, but can be read only once; give files"
+            raise ConfigError(field, str(path), rule)
+        streams[key] = field
+
+
+def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        raise DataError("a folder", expected="a file", path=path, remedy="Check the path")
+    if not path.exists():
+        raise _not_found(path)
+
+
+@contextmanager
 def damage_as_data_error(path: Path) -> Iterator[None]:
-    """Turn the errors of a damaged compressed file or a failing disk into a `DataError` that names the file."""
+    """Turn errors of a damaged compressed file or a failing disk into a `DataError` with a path."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"damaged gzip file ({error})", path=path, remedy="Fetch or compress it again"
+            f"damaged gzip file ({error})", path=path, remedy="Download or compress it again"
         ) from error
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", path=path) from error
 
 
-@overload
 @contextmanager
-def atomic_writer(path: Path, *, binary: Literal[False] = False) -> Iterator[TextIO]: ...
-@overload
-@contextmanager
-def atomic_writer(path: Path, *, binary: Literal[True]) -> Iterator[BinaryIO]: ...
-@contextmanager
-def atomic_writer(path: Path, *, binary: bool = False) -> Iterator[IO[str] | IO[bytes]]:
-    """Write a file that appears under its name only when the block ends without an error.
-
-    Args:
-        path: The target; `-` is standard output, and a name in `.gz` is compressed.
-        binary: Write bytes instead of UTF-8 text with LF line ends.
-    """
-    if str(path) == "-":
-        yield sys.stdout.buffer if binary else sys.stdout
-        (sys.stdout.buffer if binary else sys.stdout).flush()
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+def _room_for_copy(path: Path) -> Iterator[None]:
     try:
-        with scratch.open("wb") as raw:
-            yield from _layers(raw, compress=path.suffix == ".gz", binary=binary)
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(scratch, path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DataError(
+            f"no room in {tempfile.gettempdir()} for a copy", path=path,
+            remedy="Set TMPDIR to a folder with more room",
+        ) from error  # fmt: skip
 
 
-def _layers(raw: BinaryIO, *, compress: bool, binary: bool) -> Iterator[IO[str] | IO[bytes]]:
-    squeezed = gzip.GzipFile("", "wb", 6, raw, mtime=0) if compress else None
-    body = cast("BinaryIO", squeezed or raw)
-    text = None if binary else io.TextIOWrapper(body, encoding="utf-8", newline="\n")
-    yield text or body
-    if text is not None:
-        text.flush()
-        text.detach()
-    if squeezed is not None:
-        squeezed.close()
+class _Gunzipped(gzip.GzipFile):
+    """Decompresses an open file, and closes it."""
+
+    def __init__(self, raw: io.BufferedReader) -> None:
+        super().__init__(fileobj=raw)
+        self._raw = raw
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+def _is_standard_input(path: Path) -> bool:
+    return path == STANDARD_STREAM or descriptor_of(follow_links(path)) == 0
 
 
 def _open_raw(path: Path) -> io.BufferedReader:
+    if _is_standard_input(path):
+        return cast("io.BufferedReader", sys.stdin.buffer)
     try:
         return path.open("rb")
     except FileNotFoundError:
-        raise DataError("file not found", path=path, remedy="Check the path") from None
+        raise _not_found(path) from None
     except OSError as error:
         raise DataError(f"cannot be opened ({error.strerror})", path=path) from error
+
+
+def _not_found(path: Path) -> DataError:
+    return DataError("file not found", path=path, remedy="Check the path")

@@ -4,21 +4,24 @@ import bz2
 import errno
 import gzip
 import io
+import os
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from genet5.errors import DataError
+from genet5.errors import ConfigError, DataError
 from genet5.genome.io.files import (
-    atomic_writer,
+    check_inputs,
     damage_as_data_error,
     open_binary,
     open_seekable,
     open_text,
+    spooled,
 )
 
 
@@ -76,30 +79,6 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         assert open_text(Path("-")).read() == "x\n"
 
 
-def test_atomic_writer_leaves_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "out.txt.gz"
-    with atomic_writer(path) as out:
-        out.write("old\n")
-    with pytest.raises(RuntimeError), atomic_writer(path) as out:  # noqa: PT012
-        out.write("new\n")
-        raise RuntimeError
-    assert gzip.decompress(path.read_bytes()) == b"old\n"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_atomic_writer_same_content_same_bytes(tmp_path: Path) -> None:
-    for name in ("a.gz", "b.gz"):
-        with atomic_writer(tmp_path / name, binary=True) as out:
-            out.write(b"content")
-    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
-
-
-def test_atomic_writer_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    with atomic_writer(Path("-")) as out:
-        out.write("genes\n")
-    assert capsys.readouterr().out == "genes\n"
-
-
 PIECES = st.sampled_from([b"a\tb", b"\n", b"\r\n", b"\r", b"\xc3\xa9", b"\xc3", b"\xff", b"\xef\xbb\xbf", b"x" * 200_000])  # fmt: skip
 
 
@@ -136,3 +115,60 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     path.write_bytes(gzip.compress(b"a\n"))
     with pytest.raises(DataError, match=r"a.gz: no room in .* Set TMPDIR"), open_seekable(path):
         pass
+
+
+def fed_fifo(path: Path, content: bytes) -> Path:
+    """A FIFO that can be read once."""
+    os.mkfifo(path)
+    threading.Thread(target=path.write_bytes, args=(content,), daemon=True).start()
+    return path
+
+
+@pytest.mark.parametrize("content", [b"one\n", gzip.compress(b"one\n")])
+def test_a_fifo_is_opened_once(tmp_path: Path, content: bytes) -> None:
+    with open_text(fed_fifo(tmp_path / "fifo", content)) as lines:
+        assert list(lines) == ["one\n"]
+
+
+def test_a_fifo_is_seekable(tmp_path: Path) -> None:
+    with open_seekable(fed_fifo(tmp_path / "fifo", b"a\nb\n")) as raw:
+        assert list(raw) == [b"a\n", b"b\n"]
+        raw.seek(2)
+        assert list(raw) == [b"b\n"]
+
+
+def test_a_spooled_fifo_can_be_read_twice_and_vanishes(tmp_path: Path) -> None:
+    with spooled(fed_fifo(tmp_path / "fifo", b"x\n")) as copy:
+        assert [open_text(copy).read() for _ in range(2)] == ["x\n", "x\n"]
+    assert not copy.exists()
+
+
+def test_a_regular_file_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with spooled(tmp_path / "a") as path:
+        assert path == tmp_path / "a"
+
+
+def test_errors_in_a_spooled_file_name_the_original(tmp_path: Path) -> None:
+    fifo = fed_fifo(tmp_path / "fifo", b"x")
+    with pytest.raises(DataError, match="fifo:3: bad"), spooled(fifo) as copy:
+        raise DataError("bad", path=copy, line=3)
+
+
+def test_one_stream_cannot_serve_as_two_inputs() -> None:
+    with pytest.raises(ConfigError, match=r"reference = '/dev/stdin': is predictions as well"):
+        check_inputs({"predictions": Path("-"), "reference": Path("/dev/stdin")})
+
+
+def test_a_stream_is_refused_where_a_file_is_read_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(ConfigError, match=r"read more than once; give a file"):
+        check_inputs({"fasta": tmp_path / "fifo"}, once=False)
+
+
+def test_missing_inputs_and_folders_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    check_inputs({"genome": None, "annotation": Path("/dev/null")})
+    with pytest.raises(DataError, match=r"none: file not found\. Check the path"):
+        check_inputs({"genome": tmp_path / "none"})
+    with pytest.raises(DataError, match="a folder; expected a file"):
+        check_inputs({"genome": tmp_path})
