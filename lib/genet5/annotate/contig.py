@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from genet5.annotate.check import first_codon, is_legal
 from genet5.annotate.choose import are_compatible, choose_calls
 from genet5.annotate.gene_score import feature_table, gene_log_odds, probability
 from genet5.annotate.merge import Call, Merger
@@ -14,10 +13,18 @@ from genet5.annotate.pieces import Piece
 from genet5.annotate.settings import AnnotateSettings
 from genet5.annotate.stitch import Joiner
 from genet5.annotate.windows import Axis, Window, is_blank
+from genet5.genome.frames import (
+    five_three,
+    in_reading_order,
+    leftmost_frame,
+    phase_from_left,
+    phases,
+)
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.io.fasta import Contig
 from genet5.genome.sequence import Bases
 from genet5.tokens.grammar import GrammarOptions
+from genet5.tokens.legality import Violation, violations
 
 Place = tuple[int, int]
 """Reading (0 forward, 1 reverse complement) and index of the window."""
@@ -95,8 +102,18 @@ def legal_calls(run: ContigRun, how: Selection) -> list[Call]:
         if (how.keep_partial or not (call.partial_left or call.partial_right))
         and (call.coding_bp == 0 or call.coding_bp >= least)
         and call.end - call.start <= run.axis.contig_bp
-        and is_legal(call, run.contig.bases, how.code, how.options)
+        and not call_violations(call, run.contig.bases, how.code, how.options)
     ]
+
+
+def call_violations(
+    call: Call, contig_bases: Bases, code: int, options: GrammarOptions
+) -> tuple[Violation, ...]:
+    """Return what a call violates: one made of pieces of several windows could, where each piece is legal."""
+    return violations(
+        call.parts, call.strand, contig_bases, code, options,
+        open_left=call.partial_left, open_right=call.partial_right, frame=call.frame,
+    )  # fmt: skip
 
 
 def select_calls(calls: Sequence[Call], how: Selection, axis: Axis) -> list[tuple[Call, float]]:
@@ -162,12 +179,13 @@ def gene_of(call: Call, contig: str, name: str, score: float, code: int) -> Gene
 def _cds(call: Call) -> tuple[Cds, ...]:
     """Coding pieces with GFF3 phases."""
     blocks = [part for part in call.parts if part.kind == "cds"]
-    read = -first_codon(call)
-    pieces = []
-    for block in blocks if call.strand > 0 else blocks[::-1]:
-        pieces.append(Cds(block.start, block.end, -read % 3))
-        read += block.end - block.start
-    return tuple(pieces if call.strand > 0 else pieces[::-1])
+    open_5, _ = five_three(call.partial_left, call.partial_right, call.strand)
+    frame = call.frame if call.partial_left else leftmost_frame(call.strand)
+    phase = phase_from_left(frame, call.coding_bp, call.strand) if open_5 and blocks else 0
+    reading = in_reading_order(blocks, call.strand)
+    found = phases([block.end - block.start for block in reading], phase)
+    pieces = [Cds(b.start, b.end, p) for b, p in zip(reading, found, strict=True)]
+    return tuple(in_reading_order(pieces, call.strand))
 
 
 def _logit(probability: float) -> float:

@@ -24,13 +24,12 @@ from genet5.dataset.placement import Span, place_windows
 from genet5.dataset.recode import SOURCE_CODE, TARGET_CODE, recode_contig
 from genet5.dataset.sources import Split
 from genet5.dataset.spills import load_finished, save_finished, spill_path
-from genet5.dataset.targets import ContigGenes, sort_genes
+from genet5.dataset.targets import ContigGenes, GrammarCheck, sort_genes
 from genet5.dataset.windows import Window, reverse_stretches
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import read_fasta
 from genet5.genome.io.formats import read_annotation
-from genet5.genome.sequence import Bases, reverse_complement
-from genet5.tokens.replay import legal_weights
+from genet5.genome.sequence import Bases, on_strand
 from genet5.tokens.rules import GrammarOptions, prokaryote_options
 from genet5.tokens.structure import encode_window
 from genet5.tokens.window import WindowGene, WindowStructure
@@ -126,25 +125,27 @@ class _Baker:
         self._write(name, recoded.bases, copies, TARGET_CODE)
 
     def _write(self, name: str, bases: Bases, spans: Sequence[Span], code: int) -> None:
+        check = GrammarCheck(self.genes[name].index, bases, code, self.options)
         for span in spans:
-            for window in self._windows(name, bases, span, code):
+            for window in self._windows(name, span, check):
                 self._store(window, span.split)
 
-    def _windows(self, name: str, bases: Bases, span: Span, code: int) -> Iterator[Window]:
+    def _windows(self, name: str, span: Span, check: GrammarCheck) -> Iterator[Window]:
         """The window of a span; its halves where it has too many tokens."""
-        clock, genes = self.result.clock, self.genes[name]
-        own = bases[span.start : span.end]
+        clock, genes, code = self.result.clock, self.genes[name], check.genetic_code
+        own = check.bases[span.start : span.end]
         with clock("tokenize"):
-            own = own if span.strand > 0 else reverse_complement(own)
+            own = on_strand(own, span.strand)
             ids, starts = self.task.tokenizer.sequence.encode(own)
         if len(ids) > self.settings.hard_limit:
             self.result.count("windows", "halved: more tokens than the hard limit")
             middle = (span.start + span.end) // 2
             for start, end in ((span.start, middle), (middle, span.end)):
-                yield from self._windows(name, bases, replace(span, start=start, end=end), code)
+                yield from self._windows(name, replace(span, start=start, end=end), check)
             return
         with clock("label"):
-            shown = genes.index.cut(span.start, span.end, reverse=span.strand < 0)
+            numbered = genes.index.numbered_cut(span.start, span.end, reverse=span.strand < 0)
+            shown = tuple(gene for _, gene in numbered)
             taxon = self.task.source.taxon
             structure = WindowStructure(code, taxon if self.settings.taxon_token else None, shown)
             labels = encode_window(structure, self.vocabulary)
@@ -152,7 +153,7 @@ class _Baker:
             if span.strand < 0:
                 ignore = reverse_stretches(ignore, len(own))
         with clock("grammar"):
-            weights = legal_weights(labels, own, code, self.options, self.vocabulary)
+            weights = check.label_weights(labels, numbered, self.vocabulary)
         self._count_window(shown, ignore, weights)
         yield Window(
             bases=own,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -25,7 +25,13 @@ from genet5.errors import DataError
 from genet5.genome.gene import Gene
 from genet5.genome.io.annotation import Annotation
 from genet5.genome.io.formats import read_annotation
+from genet5.genome.sequence import Bases
 from genet5.tokens.cut import GeneIndex, wrapped_genes
+from genet5.tokens.legality import Violation
+from genet5.tokens.rules import GrammarOptions
+from genet5.tokens.structure import begin_key
+from genet5.tokens.vocabulary import StructureVocabulary
+from genet5.tokens.window import WindowGene
 
 
 @dataclass(slots=True)
@@ -61,6 +67,57 @@ class ContigGenes:
             return NO_STRETCHES
         near = self.ignore[(self.ignore[:, 0] < end) & (self.ignore[:, 1] > start)]
         return np.clip(near, start, end) - np.int32(start)
+
+
+@dataclass
+class GrammarCheck:
+    """Which genes of a contig the grammar refuses: a gene with a violation anywhere, in all its windows.
+
+    A gene is checked when a window first shows it.
+    """
+
+    index: GeneIndex
+    bases: Bases
+    """(L,) the contig."""
+    genetic_code: int
+    options: GrammarOptions
+    violations: dict[int, tuple[Violation, ...]] = field(default_factory=dict)
+    """By number in the index, of the genes that were shown."""
+
+    def label_weights(
+        self,
+        labels: NDArray[np.int32],
+        shown: Sequence[tuple[int, WindowGene]],
+        vocabulary: StructureVocabulary,
+    ) -> NDArray[np.float32]:
+        """(T,) Weights of a window's labels: 0 for genes that the grammar would not write, else 1.
+
+        Args:
+            labels: (T,) the window's labels.
+            shown: Its genes with their numbers, in the order of the labels.
+            vocabulary: The labels'.
+        """
+        weights = np.ones(len(labels), dtype=np.float32)
+        if shown:
+            begins = np.flatnonzero(labels >= vocabulary.first_type)
+            sizes = np.diff(np.append(begins, len(labels) - 1))
+            weights[begins[0] : -1] = np.repeat(self._legal(shown), sizes)
+        return weights
+
+    def _legal(self, shown: Sequence[tuple[int, WindowGene]]) -> list[bool]:
+        """Which genes are legal; of legal genes that begin alike only the first can be written."""
+        begun: set[tuple[object, ...]] = set()
+        legal = []
+        for number, gene in shown:
+            if number not in self.violations:
+                self.violations[number] = self.index.violations(
+                    number, self.bases, self.genetic_code, self.options
+                )
+            begin = begin_key(gene)
+            legal.append(not self.violations[number] and begin not in begun)
+            if legal[-1]:
+                begun.add(begin)
+        return legal
 
 
 def count_targets(task: GenomeTask) -> int:

@@ -26,7 +26,10 @@ from typing import Literal, cast
 
 from genet5.errors import ConfigError, DataError
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.tokens.structure import in_order
+from genet5.genome.sequence import Bases
+from genet5.tokens.legality import VIOLATIONS, Violation, violations
+from genet5.tokens.rules import GrammarOptions
+from genet5.tokens.structure import order_key
 from genet5.tokens.window import Frame, Kind, Part, WindowGene, WindowTranscript
 
 LeftOut = Literal["non_coding", "overlapping_parts"]
@@ -154,10 +157,37 @@ class GeneIndex:
             end: One past its last base.
             reverse: Return the genes as the window's reverse complement shows them.
         """
+        return tuple(view for _, view in self.numbered_cut(start, end, reverse=reverse))
+
+    def numbered_cut(
+        self, start: int, end: int, *, reverse: bool = False
+    ) -> tuple[tuple[int, WindowGene], ...]:
+        """Return what `cut` does, each gene with its number in the index."""
         first, last = bisect_right(self._reach, start), bisect_left(self._starts, end)
-        near = self._entries[first:last]
-        views = (entry.cut(start, end, reverse=reverse) for entry in near if entry.end > start)
-        return in_order(view for view in views if view is not None)
+        found = []
+        for number, entry in enumerate(self._entries[first:last], start=first):
+            view = entry.cut(start, end, reverse=reverse) if entry.end > start else None
+            if view is not None:
+                found.append((number, view))
+        if len(found) > 1:
+            found.sort(key=lambda pair: order_key(pair[1]))
+        return tuple(found)
+
+    def violations(
+        self, number: int, bases: Bases, code: int, options: GrammarOptions
+    ) -> tuple[Violation, ...]:
+        """Return what the written transcripts of gene `number` violate on the contig."""
+        entry = self._entries[number]
+        # the copy of a gene over the origin is checked where the gene itself lies
+        shift = len(bases) if entry.start < 0 else 0
+        found: set[Violation] = set()
+        for chain in entry.chains:
+            parts = [
+                (kind, start + shift, end + shift)
+                for kind, start, end in zip(chain.kinds, chain.starts, chain.ends, strict=True)
+            ]
+            found.update(violations(parts, entry.strand, bases, code, options))
+        return tuple(violation for violation in VIOLATIONS if violation in found)
 
 
 def target_type(gene: Gene) -> str:
@@ -224,70 +254,6 @@ def wrapped_genes(genes: Iterable[Gene], contig_length: int) -> tuple[Gene, ...]
     found = tuple(genes)
     copies = (shift_gene(gene, -contig_length) for gene in found if gene.end > contig_length)
     return tuple(sorted((*found, *copies), key=lambda gene: gene.start))
-
-
-def reverse_gene(gene: Gene, contig_length: int) -> Gene:
-    """Return the gene on the contig's reverse complement; one over the origin still ends beyond the contig's length."""
-    length = 2 * contig_length if gene.end > contig_length else contig_length
-
-    def mirror(transcript: Transcript) -> Transcript:
-        return replace(
-            transcript,
-            exons=tuple(Exon(length - e.end, length - e.start) for e in reversed(transcript.exons)),
-            cds=tuple(
-                Cds(length - c.end, length - c.start, c.phase) for c in reversed(transcript.cds)
-            ),
-        )
-
-    transcripts = tuple(map(mirror, gene.transcripts))
-    return replace(gene, strand=-gene.strand, transcripts=transcripts)
-
-
-def reverse_window(genes: Iterable[WindowGene], length_bp: int) -> tuple[WindowGene, ...]:
-    """Return a window's genes as its reverse complement shows them, from the window alone.
-
-    Frames are carried through the coding bases shown. That is exact for genes whose ends, where shown, are a start and
-    a stop codon; of a window inside an intron it supposes that the intron lies between coding bases. Where the genes
-    themselves are at hand, `GeneIndex.cut(..., reverse=True)` needs neither.
-    """
-    return in_order(
-        WindowGene(
-            gene.type,
-            -gene.strand,
-            tuple(_reverse_transcript(t, gene.strand, length_bp) for t in gene.transcripts),
-        )
-        for gene in genes
-    )
-
-
-def _reverse_transcript(
-    transcript: WindowTranscript, strand: int, length_bp: int
-) -> WindowTranscript:
-    parts = tuple(
-        Part(part.kind, length_bp - 1 - part.last, length_bp - 1 - part.first)
-        for part in reversed(transcript.parts)
-    )
-    frame = _frame_at_right(transcript, strand) if transcript.cut_right else None
-    return WindowTranscript(parts, transcript.cut_right, transcript.cut_left, frame)
-
-
-def _frame_at_right(transcript: WindowTranscript, strand: int) -> Frame | None:
-    """Frame of the rightmost coding base at or left of the window's right edge; None without such a base."""
-    step = 1 if strand > 0 else -1  # of the frame from a coding base to the next one on its right
-    kinds = {part.kind for part in transcript.parts}
-    num_coding = sum(p.last - p.first + 1 for p in transcript.parts if p.kind == "cds")
-    at_left = transcript.frame if transcript.cut_left else (0 if strand > 0 else 2)
-    if num_coding:
-        return cast(Frame, (cast(int, at_left) + step * (num_coding - 1)) % 3)
-    if "exon" in kinds or not transcript.cut_left:
-        return None
-    if at_left is not None:
-        return None if "utr" in kinds else cast(Frame, (at_left - step) % 3)
-    if "utr" not in kinds:
-        return None
-    return (
-        2 if strand > 0 else 0
-    )  # right of all coding bases: the nearest is a codon's last or first
 
 
 def _entry(gene: Gene, utr: bool, isoforms: int, noncoding: bool) -> _Entry | LeftOut:

@@ -1,7 +1,7 @@
 """The grammar of genes: what may be written about a window, given its DNA.
 
-`Grammar` (`automaton`) constrains decoding: masks over tokens and bases, batch-wise. `first_illegal` and `legal_weights`
-(`replay`) judge rows that are written already. Both follow `GrammarOptions` (`rules`) and read the DNA once (`signals`).
+`Grammar` (`automaton`) constrains decoding: masks over tokens and bases, batch-wise; it reads the DNA once (`signals`).
+`violations` (`legality`) reports why one written gene is illegal. Both follow `GrammarOptions` and the tables of `rules`.
 
 Example:
     >>> import numpy as np
@@ -20,7 +20,6 @@ Example:
 from __future__ import annotations
 
 from genet5.tokens.automaton import Grammar
-from genet5.tokens.replay import first_illegal, legal_weights
 from genet5.tokens.rules import GrammarOptions, prokaryote_options
 
-__all__ = ["Grammar", "GrammarOptions", "first_illegal", "legal_weights", "prokaryote_options"]
+__all__ = ["Grammar", "GrammarOptions", "prokaryote_options"]

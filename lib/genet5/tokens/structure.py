@@ -63,6 +63,16 @@ def order_key(gene: WindowGene) -> tuple[object, ...]:
     return first, last, -gene.strand, gene.type, rest, [(p.first, p.last, p.kind) for p in parts]
 
 
+def begin_key(gene: WindowGene) -> tuple[object, ...]:
+    """What two genes of one window must differ in: first position, strand, type, and how the left edge cuts them.
+
+    The grammar refuses a second gene of the same key, so that decoding always progresses.
+    """
+    transcript = gene.transcripts[0]
+    first = transcript.parts[0].first if transcript.parts else -1
+    return first, gene.strand, gene.type, transcript.cut_left, transcript.frame
+
+
 def in_order(genes: Iterable[WindowGene]) -> tuple[WindowGene, ...]:
     """Sort genes into the language's order."""
     found = tuple(genes)

@@ -7,18 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genet5.annotate.check import is_legal
-from genet5.annotate.merge import Call
-from genet5.annotate.pieces import Stretch
 from genet5.dataset.per_base import base_targets
 from genet5.decode.best_path import best_paths
-from genet5.decode.evidence import Evidence
 from genet5.genome.codes import CODONS, genetic_code
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
-from genet5.tokens.cut import cut_gene, reverse_gene
+from genet5.tokens.cut import cut_gene
 from genet5.tokens.grammar import GrammarOptions
 from genet5.tokens.window import Part, WindowGene, WindowTranscript
+from mirrors import reverse_gene
+from replay import view_violations
 
 OPTIONS = GrammarOptions(min_intron=20)
 SENSE = [codon for codon in CODONS if not genetic_code(1).is_stop(codon)]
@@ -88,14 +86,8 @@ def test_whatever_the_heads_say_genes_are_legal(seed: int, length: int) -> None:
     genes = best_paths([bases], [1], OPTIONS, state_logits, edges)[0]
     for gene in genes:
         transcript = gene.transcripts[0]
-        stretches = tuple(Stretch("cds", p.first, p.last + 1) for p in transcript.parts)
-        frame = 0 if gene.strand > 0 else 2
-        left, right = transcript.cut_left, transcript.cut_right
-        assert (transcript.frame is None) == (not left)
-        if left and transcript.frame is not None:
-            frame = transcript.frame
-        call = Call(gene.type, gene.strand, stretches, frame, left, right, Evidence(), 1.0, 1.0)
-        assert is_legal(call, bases, 1, OPTIONS), decode_bases(bases)
+        assert (transcript.frame is None) == (not transcript.cut_left)
+        assert not view_violations(gene, bases, 1, OPTIONS), decode_bases(bases)
 
 
 def test_a_stop_codon_is_not_spliced_together() -> None:

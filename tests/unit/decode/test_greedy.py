@@ -10,7 +10,8 @@ from genet5.dataset.collate import make_inputs
 from genet5.decode.greedy import BasePointer, decode_windows
 from genet5.genome.codes import genetic_code
 from genet5.genome.sequence import Bases, encode_bases, reverse_complement
-from genet5.tokens.grammar import GrammarOptions, first_illegal, prokaryote_options
+from genet5.tokens.grammar import GrammarOptions, prokaryote_options
+from replay import first_illegal
 
 EUKARYOTE = GrammarOptions(max_labels=96)
 PROKARYOTE = prokaryote_options(max_labels=96)

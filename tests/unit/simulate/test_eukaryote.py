@@ -22,10 +22,11 @@ from genet5.genome.io.gff3 import parse_gff3, write_gff3
 from genet5.genome.sequence import Bases, decode_bases, reverse_complement
 from genet5.simulate.eukaryote import simulate_eukaryote
 from genet5.tokens.cut import GeneIndex
-from genet5.tokens.grammar import GrammarOptions, legal_weights
+from genet5.tokens.grammar import GrammarOptions
 from genet5.tokens.structure import encode_window
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.tokens.window import WindowStructure
+from replay import legal_weights
 
 Genome = tuple[dict[str, Bases], tuple[Gene, ...]]
 V = StructureVocabulary()

@@ -14,14 +14,13 @@ from genet5.tokens.cut import (
     GeneIndex,
     cut_gene,
     cut_genes,
-    reverse_gene,
-    reverse_window,
     shift_gene,
     wrapped_genes,
 )
 from genet5.tokens.structure import decode_window, encode_window
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.tokens.window import Part, WindowGene, WindowStructure, WindowTranscript
+from mirrors import reverse_gene, reverse_window
 
 VOCABULARY = StructureVocabulary()
 

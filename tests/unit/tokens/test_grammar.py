@@ -10,11 +10,10 @@ from genet5.genome.sequence import decode_bases, encode_bases, reverse_complemen
 from genet5.tokens.grammar import (
     Grammar,
     GrammarOptions,
-    first_illegal,
-    legal_weights,
     prokaryote_options,
 )
 from genet5.tokens.vocabulary import StructureVocabulary
+from replay import first_illegal, legal_weights
 
 V = StructureVocabulary()
 IDS = {token: i for i, token in enumerate(V.tokens)}

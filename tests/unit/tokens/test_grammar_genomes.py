@@ -10,10 +10,11 @@ import pytest
 from genet5.genome.io.fasta import read_genome
 from genet5.genome.io.gff3 import read_gff3
 from genet5.tokens.cut import GeneIndex
-from genet5.tokens.grammar import GrammarOptions, legal_weights, prokaryote_options
+from genet5.tokens.grammar import GrammarOptions, prokaryote_options
 from genet5.tokens.structure import encode_window
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.tokens.window import WindowStructure
+from replay import legal_weights
 
 V = StructureVocabulary()
 PROKARYOTE, EUKARYOTE = prokaryote_options(), GrammarOptions()

@@ -14,14 +14,12 @@ from genet5.genome.sequence import decode_bases, encode_bases
 from genet5.tokens.grammar import (
     Grammar,
     GrammarOptions,
-    first_illegal,
-    legal_weights,
     prokaryote_options,
 )
-from genet5.tokens.replay import Replay
 from genet5.tokens.structure import decode_window, encode_window
 from genet5.tokens.vocabulary import TAXA, StructureVocabulary
 from genet5.tokens.window import Part, WindowGene, WindowStructure, WindowTranscript
+from replay import Replay, first_illegal, legal_weights, view_violations
 
 VOCABULARY = StructureVocabulary()
 EVERYTHING = {
@@ -97,6 +95,15 @@ class Checker:
             if fault:
                 return f"{fault}: {gene}"
         return ""
+
+    def is_of_the_language(self, gene):
+        """Whether some annotation makes this: kinds in order, and a frame that fits them."""
+        (t,) = gene.transcripts
+        coding = gene.type in self.options.coding_types
+        if any(a.last + 1 == b.first and a.kind == b.kind for a, b in itertools.pairwise(t.parts)):
+            return False  # one part
+        fault = self.structure(t, coding) or (coding and self.cds(t, gene.strand))
+        return fault in ("", False, "CDS", "CDS not whole codons", "intron")
 
     def structure(self, t, coding):
         kinds = "".join(part.kind[0] for part in t.parts)
@@ -270,6 +277,9 @@ def test_the_grammar_allows_all_legal_genes_of_a_small_window_and_no_other(name,
             replay.restart()
             accepted = replay.accepts(row[2:-1])
             assert accepted == (not checker.fault(gene)), (decode_bases(bases), gene)
+            if checker.is_of_the_language(gene):
+                violated = view_violations(gene, bases, 11, options)
+                assert accepted == (not violated), (decode_bases(bases), gene, violated)
             if accepted:
                 legal.append(row)
     assert len(legal) > 5

@@ -1,18 +1,7 @@
-"""Check written genes against the grammar: the teacher's rows in training, joined genes in annotation.
+"""An oracle of the grammar: written genes checked one by one, base by base, against the arrays of `signals`.
 
-The same rules as `automaton`, asked one gene at a time and one base at a time instead of as masks (about
-0.5 ms per window of 8 kb, most of it for reading the DNA's signals). The limit on the number of labels is not checked.
-
-Example:
-    >>> from genet5.genome.sequence import encode_bases
-    >>> from genet5.tokens.rules import prokaryote_options
-    >>> vocabulary, bases = StructureVocabulary(), encode_bases("CCATGAAATAGCC")
-    >>> gene = [vocabulary.first_type, vocabulary.plus, vocabulary.tx, vocabulary.cds, -1 - 2, -1 - 10]
-    >>> labels = [vocabulary.bos, vocabulary.code(11), *gene, vocabulary.eos]
-    >>> first_illegal(labels, bases, 11, prokaryote_options(), vocabulary)
-    >>> labels[-2] = -1 - 9
-    >>> first_illegal(labels, bases, 11, prokaryote_options(), vocabulary)
-    7
+The rules of `automaton` once more, asked of one gene at a time instead of as masks. The limit on the number of labels is
+not checked.
 """
 
 from __future__ import annotations
@@ -25,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from genet5.errors import DataError
 from genet5.genome.sequence import Bases
 from genet5.tokens.automaton import Grammar
+from genet5.tokens.legality import Violation, violations
 from genet5.tokens.rules import (
     BEFORE,
     BEHIND,
@@ -40,6 +30,7 @@ from genet5.tokens.rules import (
 )
 from genet5.tokens.signals import OPENING, Codon, build_signals, cut_codon
 from genet5.tokens.vocabulary import TAXA, StructureVocabulary
+from genet5.tokens.window import WindowGene
 
 
 def legal_weights(
@@ -100,6 +91,40 @@ def first_illegal(
         except DataError:
             return index
     return None if grammar.finished[0] else len(row)
+
+
+def automaton_accepts(
+    labels: ArrayLike, bases: Bases, genetic_code: int, options: GrammarOptions
+) -> bool:
+    """Whether the automaton takes all labels behind the prompt, one after the other."""
+    roomy = replace(options, max_labels=1 << 16)
+    grammar = Grammar([bases], [genetic_code], roomy, StructureVocabulary())
+    for label in np.asarray(labels).tolist()[len(grammar.prompt[0]) :]:
+        try:
+            grammar.advance([label])
+        except DataError:
+            return False
+    return bool(grammar.finished[0])
+
+
+def view_violations(
+    gene: WindowGene, bases: Bases, genetic_code: int, options: GrammarOptions
+) -> tuple[Violation, ...]:
+    """What a gene violates as far as a window shows it."""
+    return tuple(
+        violation
+        for transcript in gene.transcripts
+        for violation in violations(
+            [(part.kind, part.first, part.last + 1) for part in transcript.parts],
+            gene.strand,
+            bases,
+            genetic_code,
+            options,
+            open_left=transcript.cut_left,
+            open_right=transcript.cut_right,
+            frame=transcript.frame,
+        )
+    )
 
 
 def _gene_spans(row: list[int], vocabulary: StructureVocabulary) -> list[tuple[int, int]]:

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from genet5.annotate.check import is_legal
-from genet5.annotate.contig import gene_of
+from genet5.annotate.contig import call_violations, gene_of
 from genet5.annotate.merge import Call
 from genet5.annotate.pieces import Stretch
 from genet5.decode.evidence import Evidence
@@ -17,7 +16,7 @@ from genet5.genome.sequence import Bases, encode_bases, reverse_complement
 from genet5.tokens.grammar import GrammarOptions, prokaryote_options
 
 SPLICED = GrammarOptions(min_intron=6)
-BARE = prokaryote_options()
+UNSPLICED = prokaryote_options()
 
 
 def call(strand: int, *blocks: tuple[int, int], **changes) -> Call:
@@ -47,14 +46,14 @@ def both(text: str, *blocks: tuple[int, int]) -> list[tuple[Bases, Call]]:
 )
 def test_a_gene_reads_from_start_to_first_stop(text: str, legal: bool) -> None:
     for bases, gene in both(text, (2, 11)):
-        assert is_legal(gene, bases, 11, BARE) == legal
-        assert is_legal(gene, bases, 11, GrammarOptions(level="off"))
+        assert (not call_violations(gene, bases, 11, UNSPLICED)) == legal
+        assert not call_violations(gene, bases, 11, GrammarOptions(level="off"))
 
 
 def test_the_genetic_code_counts() -> None:
     for bases, gene in both("ccATGTGATAAcc", (2, 11)):
-        assert is_legal(gene, bases, 4, BARE)
-        assert not is_legal(gene, bases, 11, BARE)
+        assert not call_violations(gene, bases, 4, UNSPLICED)
+        assert call_violations(gene, bases, 11, UNSPLICED)
 
 
 @pytest.mark.parametrize(
@@ -65,14 +64,14 @@ def test_introns_have_splice_sites_and_a_length(intron: str, legal: bool) -> Non
     text = f"ATGA{intron}AATAA"
     blocks = ((0, 4), (4 + len(intron), len(text)))
     for bases, gene in both(text, *blocks):
-        assert is_legal(gene, bases, 11, SPLICED) == legal
-        assert not is_legal(gene, bases, 11, BARE)
+        assert (not call_violations(gene, bases, 11, SPLICED)) == legal
+        assert call_violations(gene, bases, 11, UNSPLICED)
 
 
 def test_a_stop_codon_split_by_an_intron_is_found() -> None:
     text = "ATGT" + "GTccAG" + "AAAAATAA"
     for bases, gene in both(text, (0, 4), (10, 18)):
-        assert not is_legal(gene, bases, 11, SPLICED)
+        assert call_violations(gene, bases, 11, SPLICED)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2])
@@ -90,14 +89,14 @@ def test_partial_genes_are_read_in_their_frame(cut: int) -> None:
         assert made.canonical.cds[0].phase == (-cut) % 3
         text = protein(bases, made, made.canonical, genetic_code(11))
         assert text == ("MSDKPG" if cut == 0 else "SDKPG")
-        assert is_legal(gene, bases, 11, BARE)
+        assert not call_violations(gene, bases, 11, UNSPLICED)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2])
 def test_genes_without_their_3_end(cut: int) -> None:
     bases = encode_bases("ATGTCTGATAAACCC"[: 15 - cut])
     gene = call(1, (0, len(bases)), partial_right=True)
-    assert is_legal(gene, bases, 11, BARE)
+    assert not call_violations(gene, bases, 11, UNSPLICED)
     turned = call(-1, (0, len(bases)), partial_left=True, frame=(2 - cut) % 3)
-    assert is_legal(turned, reverse_complement(bases), 11, BARE)
+    assert not call_violations(turned, reverse_complement(bases), 11, UNSPLICED)
     assert gene_of(turned, "c", "g", 0.5, 11).canonical.partial_3
