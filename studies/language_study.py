@@ -17,16 +17,16 @@ from genet5.annotate.pieces import piece_of
 from genet5.annotate.stitch import Joiner, restitch
 from genet5.annotate.windows import Axis, Window, is_blank, plan_axis
 from genet5.dataset.windows import tile
+from genet5.errors import DataError
 from genet5.genome.extract import cds_bases, span_bases
 from genet5.genome.gene import Gene, Transcript
 from genet5.genome.io.fasta import Contig, read_fasta
 from genet5.genome.io.gff3 import read_gff3
-from genet5.genome.sequence import decode_bases
+from genet5.genome.sequence import Bases, decode_bases
 from genet5.tokens.cut import GeneIndex, shift_gene, wrapped_genes
-from genet5.tokens.legality import Breach, breaches
-from genet5.tokens.replay import Replay, legal_weights
-from genet5.tokens.rules import GrammarOptions, prokaryote_options
-from genet5.tokens.structure import decode_window, encode_window
+from genet5.tokens.grammar import Grammar, GrammarOptions, prokaryote_options
+from genet5.tokens.legality import Violation, violations
+from genet5.tokens.structure import begin_key, decode_window, encode_window
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.tokens.window import WindowGene, WindowStructure
 
@@ -116,21 +116,32 @@ class ContigStudy:
     def _judge(self, gene: Gene) -> Judged:
         transcript, bases = gene.canonical, self.contig.bases
         start, end = transcript.cds[0].start, transcript.cds[-1].end
-        found = breaches(gene, transcript, bases, self.code, self.options)
+        cds = [("cds", piece.start, piece.end) for piece in transcript.cds]
+        found = violations(cds, gene.strand, bases, self.code, self.options)
         cause = cause_of(transcript, found)
         shown = GeneIndex([gene]).cut(start, end)
         if not shown:
             return Judged(gene, None, cause)
-        labels = encode_window(WindowStructure(self.code, None, shown), self.vocabulary).tolist()
-        window = span_bases(bases, start, end)
-        accepted = Replay(window, self.code, self.options, self.vocabulary).accepts(labels[2:-1])
-        if accepted == bool(found):
+        if self._accepts(shown, span_bases(bases, start, end)) == bool(found):
             cause = "disputed"
         elif found and self.misfit:
             cause = "another sequence"
         parts = shown[0].transcripts[0].parts
         blocks = tuple((start + part.first, start + part.last + 1) for part in parts)
         return Judged(gene, (gene.type, gene.strand, blocks), cause)
+
+    def _accepts(self, genes: Sequence[WindowGene], window: Bases) -> bool:
+        """Whether the grammar would write these genes of a window."""
+        structure = WindowStructure(self.code, None, tuple(genes))
+        labels = encode_window(structure, self.vocabulary).tolist()
+        options = replace(self.options, max_labels=len(labels) + self.options.max_labels)
+        grammar = Grammar([window], [self.code], options, self.vocabulary)
+        try:
+            for label in labels[len(grammar.prompt[0]) :]:
+                grammar.advance([label])
+        except DataError:
+            return False
+        return bool(grammar.finished[0])
 
     def _start(self, judged: Judged) -> str:
         """First codon of a gene."""
@@ -189,14 +200,13 @@ class ContigStudy:
             shown = self.legal.cut(window.start, window.end)
             if not shown:
                 continue
-            alike = len(shown) - len({begin_of(gene) for gene in shown})
-            labels = encode_window(WindowStructure(self.code, None, shown), self.vocabulary)
+            first_of = {begin_key(gene): gene for gene in reversed(shown)}
+            distinct = [gene for gene in shown if first_of[begin_key(gene)] is gene]
             bases = axis.bases(self.contig.bases, window)
-            weights = legal_weights(labels, bases, self.code, self.options, self.vocabulary)
-            refused = int((weights[labels >= self.vocabulary.first_type] == 0).sum())
+            if not self._accepts(distinct, bases):
+                counts["refused"] += sum(not self._accepts([gene], bases) for gene in distinct)
             counts["shown"] += len(shown)
-            counts["begins like another gene"] += alike
-            counts["refused"] += abs(refused - alike)
+            counts["begins like another gene"] += len(shown) - len(distinct)
         return counts
 
     def _isoforms(self, axis: Axis) -> Counter[str]:
@@ -215,14 +225,7 @@ class ContigStudy:
         return counts
 
 
-def begin_of(gene: WindowGene) -> tuple[Any, ...]:
-    """What a window's genes must differ in, so that decoding always progresses: two of one beginning are isoforms."""
-    transcript = gene.transcripts[0]
-    first = transcript.parts[0].first if transcript.parts else -1
-    return gene.type, gene.strand, transcript.cut_left, transcript.frame, first
-
-
-def cause_of(transcript: Transcript, found: Sequence[Breach]) -> str:
+def cause_of(transcript: Transcript, found: Sequence[Violation]) -> str:
     """Name the cause under which an illegal gene is counted; empty if nothing was found."""
     if not found:
         return ""
