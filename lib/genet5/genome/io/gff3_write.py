@@ -12,6 +12,7 @@ from typing import TextIO, TypeAlias
 from urllib.parse import quote
 
 from genet5.genome.gene import Exon, Gene, Transcript
+from genet5.genome.io.contig_names import gff3_name, warn_of_escapes
 from genet5.genome.io.unique_ids import Names
 
 Row: TypeAlias = tuple[int, int, int, str]
@@ -19,7 +20,6 @@ Row: TypeAlias = tuple[int, int, int, str]
 
 _ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, "%;=&,"))}
 _LISTS = frozenset({"start_range", "end_range", "exception"})
-_SEQID_SAFE = ".:^*$@!+_?-|"
 
 
 def write_gff3(
@@ -45,9 +45,10 @@ def write_gff3(
     by_contig: dict[str, list[Gene]] = {name: [] for name in contig_lengths}
     for gene in genes:
         by_contig.setdefault(gene.contig, []).append(gene)
+    warn_of_escapes(by_contig, gff3_name)
     out.write("##gff-version 3\n")
     for name, length in contig_lengths.items():
-        out.write(f"##sequence-region {_seqid(name)} 1 {length}\n")
+        out.write(f"##sequence-region {gff3_name(name)} 1 {length}\n")
     writer = _Writer(_escape(source), prokaryote)
     for name, some in by_contig.items():
         length = contig_lengths.get(name, 0)
@@ -129,7 +130,17 @@ class _Writer:
         text = ";".join(
             f"{k}={v if k in _LISTS else _escape(v)}" for k, v in attributes.items() if v
         )
-        columns = (_seqid(contig), self.source, kind, start + 1, end, score_text, sign, phase, text)
+        columns = (
+            gff3_name(contig),
+            self.source,
+            kind,
+            start + 1,
+            end,
+            score_text,
+            sign,
+            phase,
+            text,
+        )
         return start, end, depth, "\t".join(map(str, columns)) + "\n"
 
 
@@ -168,7 +179,3 @@ def _escape(text: str) -> str:
     if text != text.strip():
         return quote(text, safe="")
     return text.translate(_ESCAPES)
-
-
-def _seqid(name: str) -> str:
-    return quote(name, safe=_SEQID_SAFE).replace("~", "%7E")

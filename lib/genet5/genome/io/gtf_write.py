@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TextIO
-from urllib.parse import quote
 
 from genet5.genome.frames import phases
 from genet5.genome.gene import Cds, Gene, Transcript
+from genet5.genome.io.contig_names import gtf_name, warn_of_escapes
 from genet5.genome.io.feature_table import Span
 from genet5.genome.io.unique_ids import Names
 
@@ -41,14 +41,15 @@ def write_gtf(
     by_contig: dict[str, list[Gene]] = {name: [] for name in contig_lengths}
     for gene in genes:
         by_contig.setdefault(gene.contig, []).append(gene)
+    warn_of_escapes(by_contig, gtf_name)
     out.write("#gtf-version 2.2\n")
     for name, length in contig_lengths.items():
-        out.write(f"##sequence-region {_word(name)} 1 {length}\n")
+        out.write(f"##sequence-region {gtf_name(name)} 1 {length}\n")
     writer = _Writer(_escape(source))
     for name, some in by_contig.items():
         length = contig_lengths.get(name, 0)
         if name in circular or any(gene.end > length > 0 for gene in some):
-            out.write(f"#!circular {_word(name)}\n")
+            out.write(f"#!circular {gtf_name(name)}\n")
         for gene in sorted(some, key=lambda gene: (gene.start, gene.end)):
             out.writelines(writer.gene(gene))
 
@@ -123,7 +124,7 @@ class _Writer:
         )
         sign = "+" if gene.strand > 0 else "-"
         columns = (
-            _word(gene.contig), self.source, kind, str(span[0] + 1), str(span[1]), score, sign, phase, text
+            gtf_name(gene.contig), self.source, kind, str(span[0] + 1), str(span[1]), score, sign, phase, text
         )  # fmt: skip
         return "\t".join(columns) + "\n"
 
@@ -185,8 +186,3 @@ def _codon_phases(codon: list[Span]) -> list[int]:
 
 def _escape(text: str) -> str:
     return text.translate(_ESCAPES)
-
-
-def _word(name: str) -> str:
-    """A contig's name in one ASCII word that does not look like a comment."""
-    return quote(name, safe=".:^*$@!+_?-|/()[]=,'")
