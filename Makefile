@@ -4,10 +4,10 @@ PYTHON  ?= python3
 WORKERS ?= 2
 BIN     := .venv/bin
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
-SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh tests/matrix.sh .ci/run benchmarks/run_gpu.sh recipes/train_nano.sh recipes/train_pombe.sh recipes/train_eukaryotes.sh
+SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh tests/matrix.sh .ci/run benchmarks/run_gpu.sh $(wildcard recipes/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-data test-matrix coverage check wheel golden clean
+.PHONY: help demo test test-fast test-data test-matrix coverage check wheel docs golden clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,11 +48,15 @@ check: .venv/installed-dev ## lint, formatting, types, import contracts, shell s
 wheel: .venv/installed-dev ## build the source distribution and the wheel into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
 
+docs: .venv/installed-docs ## build the documentation site into docs/_build/html; warnings are errors
+	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 golden: .venv/installed-dev ## rewrite the stored expectations in tests/golden; review the diff
 	$(BIN)/python -m pytest -q -m golden --update-golden
 
 clean: ## remove the environment, caches and the demo's results
-	rm -rf .venv .matrix demo build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .matrix demo build dist docs/_build docs/generated .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -74,4 +78,9 @@ clean: ## remove the environment, caches and the demo's results
 .venv/installed-dev: .venv/installed
 	@echo "Installing the development tools ..."
 	@$(PIP) --editable ".[dev]"
+	@touch $@
+
+.venv/installed-docs: .venv/installed
+	@echo "Installing the documentation tools ..."
+	@$(PIP) --editable ".[docs]"
 	@touch $@

@@ -44,5 +44,5 @@ for fasta in "$work"/valid/*.fa; do
     genomes+=("$fasta")
     references+=("$data/raw/${name%%.*}/${name#*.}/annotation.gff3.gz")
 done
-"$python" bin/fit "$work/model" --genomes "${genomes[@]}" --references "${references[@]}" --work "$work/fit" --max_bp 600000
+"$python" bin/calibrate "$work/model" --genomes "${genomes[@]}" --references "${references[@]}" --work "$work/fit" --max_bp 600000
 echo "the model is in $work/model; compare it: benchmarks/accuracy/bench_peers.py --model unicellular=$work/model ..."

@@ -36,6 +36,6 @@ while IFS=$'\t' read -r taxon genome _ split; do
         references+=("$data/raw/$taxon/$genome/annotation.gff3.gz")
     fi
 done < "$data/splits.tsv"
-"$python" bin/fit "$work/nano" --genomes "${genomes[@]}" --references "${references[@]}" --work "$work/fit" \
+"$python" bin/calibrate "$work/nano" --genomes "${genomes[@]}" --references "${references[@]}" --work "$work/fit" \
     --window_bp 6144 --overlap_bp 3072 --max_bp 700000 --overlooked yes
 echo "the model is in $work/nano; compare it: benchmarks/accuracy/bench_peers.py --taxa prokaryotes --model prokaryotes=$work/nano"

@@ -19,7 +19,7 @@ genome=Schizosaccharomyces_pombe_ASM294v2
     --weight_decay 0.05 --ema_decay 0.997 --compile --eval_steps 300 --eval_batches 12 --save_every 4 --memwatch --seed 1 \
     --resume
 folder="$data/raw/unicellular/$genome"
-"$python" bin/fit "$work/pombe" --genomes "$folder/genome.fa.gz" --references "$folder/annotation.gff3.gz" --contigs II \
+"$python" bin/calibrate "$work/pombe" --genomes "$folder/genome.fa.gz" --references "$folder/annotation.gff3.gz" --contigs II \
     --work "$work/fit" --max_bp 1500000
 "$python" benchmarks/accuracy/bench_peers.py --genomes "$genome" --model "$genome=$work/pombe" --data "$data" \
     --work "$work/peers" --out "$work/pombe.json"
