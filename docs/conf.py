@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "lib"), str(HERE / "extensions")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "extensions"))
 
 from genet5 import __version__
 
@@ -19,13 +19,13 @@ extensions = [
     "generated_pages",
     "myst_nb",
     "sphinx.ext.autodoc",
-    "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 default_role = "code"
 language = "en"
+smartquotes = False  # flags begin with two hyphens
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -37,11 +37,6 @@ autodoc_typehints_format = "short"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_preprocess_types = False
-
-intersphinx_mapping: dict[str, tuple[str, None]] = {}
-
-copybutton_exclude = ".linenos, .gp, .go"
-copybutton_copy_empty_lines = False
 
 html_theme = "furo"
 html_title = f"GeneT5 {version}"

@@ -1,7 +1,7 @@
-"""Pages that are made at build time: one per command from its own `--help`, and one per notebook of examples/.
+"""Pages made at build time: one per command from its own `--help`, one per notebook of examples/.
 
-The parsers themselves write the option lists, so that the site cannot disagree with the program. The pages lie in
-docs/generated, which git ignores.
+The parsers themselves write the option lists, so that the site cannot disagree with the program.
+The pages are written to docs/generated, which git ignores.
 """
 
 from __future__ import annotations
@@ -20,6 +20,28 @@ from genet5.cli import COMMANDS, SUMMARIES
 
 HERE = Path(__file__).resolve().parents[1]
 EXAMPLES = HERE.parent / "examples"
+INDEX = """\
+# Commands
+
+`genet5 COMMAND` and `bin/COMMAND` of a checkout are the same program. These pages are what `--help`
+prints; flags may be typed with `_` or `-`.
+
+| command | what it does |
+|---|---|
+{rows}
+
+`bin/distributed.sh` trains on several GPUs or machines, and `bin/check_network.sh` checks the
+network between two of them: see [](../../how-to/distributed.md).
+
+Exit codes: 0 done, 1 wrong data or a failed run, 2 wrong usage, 130 interrupted. Logs go to
+standard error, results to standard output; `--debug` shows the traceback of an error.
+
+```{{toctree}}
+:hidden:
+
+{entries}
+```
+"""
 _FRAME = re.compile("[╭╮╰╯]")
 _WIDTH = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 
@@ -70,18 +92,7 @@ def write_command_pages(folder: Path) -> None:
     """Write a page for each command, and the list of them."""
     rows = "\n".join(f"| [`genet5 {name}`]({name}.md) | {SUMMARIES[name]} |" for name in COMMANDS)
     entries = "\n".join(COMMANDS)
-    index = (
-        "# Commands\n\n"
-        "`genet5 COMMAND` and `bin/COMMAND` of a checkout are the same program. These pages are what\n"
-        "`--help` prints; flags may be typed with `_` or `-`.\n\n"
-        "| command | what it does |\n|---|---|\n"
-        f"{rows}\n\n"
-        "`bin/distributed.sh` trains on several GPUs or machines, and `bin/check_network.sh` checks\n"
-        "the network between two of them: see [](../../how-to/distributed.md).\n\n"
-        "Exit codes: 0 done, 1 wrong data or a failed run, 2 wrong usage, 130 interrupted. Logs go to\n"
-        "standard error, results to standard output; `--debug` shows the traceback of an error.\n\n"
-        f"```{{toctree}}\n:hidden:\n\n{entries}\n```\n"
-    )
+    index = INDEX.format(rows=rows, entries=entries)
     _write(folder / "index.md", index)
     for name in COMMANDS:
         _write(folder / f"{name}.md", command_page(name, help_of(name)))

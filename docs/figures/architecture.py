@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Draw the idea of GeneT5 as SVG, once for light and once for dark pages.
 
-The gene in the picture is a legal one: ATG, no stop codon in frame, an intron of 20 bases from GT to AG, TAA. Its signals
-are found in the letters, not drawn by hand.
+The gene in the picture is a legal one: ATG, no stop codon in frame, an intron of 20 bases from GT
+to AG, TAA. Its signals are found in the letters, not drawn by hand.
 
 Example:
-    python docs/figures/architecture.py        # writes architecture_light.svg and architecture_dark.svg beside it
+    python docs/figures/architecture.py    # writes architecture_light.svg, architecture_dark.svg
 """
 
 from __future__ import annotations
@@ -115,6 +115,14 @@ def box(x: float, y: float, width: float, height: float, fill: str, stroke: str)
     )
 
 
+def bar(x: float, y: float, width: float, height: float, fill: str, opacity: float = 1) -> str:
+    """Return a filled bar with small round corners."""
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="4" '
+        f'fill="{fill}" opacity="{opacity}"/>'
+    )
+
+
 def arrow(points: Sequence[tuple[float, float]], colour: str, head: str = "head") -> str:
     """Return a line through the points with a head (a marker of `heads`) at its end."""
     path = " L".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -153,32 +161,24 @@ def band_icon(x: float, y: float, palette: Palette) -> Iterator[str]:
     """A banded attention pattern, lying on its side."""
     for column in range(16):
         for row in range(3):
-            shade = 0.9 if row == 1 else 0.4
-            yield (
-                f'<rect x="{x - 88 + 11 * column:.1f}" y="{y - 16 + 11 * row:.1f}" width="9" '
-                f'height="9" rx="2" fill="{palette.encoder}" opacity="{shade if (column + row) % 4 else 0.15}"/>'
-            )
+            shade = (0.9 if row == 1 else 0.4) if (column + row) % 4 else 0.15
+            yield bar(x - 88 + 11 * column, y - 16 + 11 * row, 9, 9, palette.encoder, shade)
 
 
 def latents_icon(x: float, y: float, palette: Palette) -> Iterator[str]:
     """Latents in a row, each with the bases it attends to."""
     for number in range(9):
         centre = x - 80 + 20 * number
-        yield (
-            f'<path d="M{centre - 8:.1f},{y + 13} L{centre:.1f},{y - 5} L{centre + 8:.1f},{y + 13}" '
-            f'fill="{palette.latent}" opacity="0.22"/>'
-        )
+        cone = f"M{centre - 8:.1f},{y + 13} L{centre:.1f},{y - 5} L{centre + 8:.1f},{y + 13}"
+        yield f'<path d="{cone}" fill="{palette.latent}" opacity="0.22"/>'
         yield f'<circle cx="{centre:.1f}" cy="{y - 7}" r="6" fill="{palette.latent}"/>'
 
 
 def experts_icon(x: float, y: float, palette: Palette) -> Iterator[str]:
     """Experts, two of them in use."""
     for number in range(8):
-        used = number in (2, 5)
-        yield (
-            f'<rect x="{x - 86 + 22 * number:.1f}" y="{y - 14}" width="17" height="26" rx="4" '
-            f'fill="{palette.decoder}" opacity="{1 if used else 0.28}"/>'
-        )
+        shade = 1 if number in (2, 5) else 0.28
+        yield bar(x - 86 + 22 * number, y - 14, 17, 26, palette.decoder, shade)
 
 
 ICONS = (letters_icon, band_icon, latents_icon, experts_icon)
@@ -227,21 +227,19 @@ def sequence(palette: Palette, y: float) -> Iterator[str]:
         coding = any(start <= index < end for start, end in EXONS)
         colour = palette.ink if coding else palette.muted
         if index in POINTED:
-            yield (
-                f'<rect x="{base_x(index) - 9:.1f}" y="{y - 13}" width="18" height="26" rx="5" '
-                f'fill="{palette.decoder}"/>'
-            )
+            yield bar(base_x(index) - 9, y - 13, 18, 26, palette.decoder)
             colour = palette.on_colour
-        yield text(base_x(index), y + 6, letter, colour, size=17, weight=700 if coding else 400, font=MONO)  # fmt: skip
+        weight = 700 if coding else 400
+        yield text(base_x(index), y + 6, letter, colour, size=17, weight=weight, font=MONO)
 
 
 SIGNALS = (
-    ("starts", r"(?=ATG)", 0, 3),
-    ("donors", r"(?=GT)", 0, 2),
-    ("acceptors", r"(?=AG)", 0, 2),
-    ("stops", r"(?=TAA|TAG|TGA)", 0, 3),
+    ("starts", r"(?=ATG)", 3),
+    ("donors", r"(?=GT)", 2),
+    ("acceptors", r"(?=AG)", 2),
+    ("stops", r"(?=TAA|TAG|TGA)", 3),
 )
-"""Lane, pattern, offset and length of each kind of signal on the forward strand."""
+"""Lane, pattern and length of each kind of signal on the forward strand."""
 CHOSEN = {
     "starts": EXONS[0][0],
     "donors": EXONS[0][1],
@@ -252,7 +250,7 @@ CHOSEN = {
 
 def grammar(palette: Palette, top: float) -> Iterator[str]:
     """Draw where each kind of signal stands in these very letters, the chosen ones filled."""
-    for lane, (name, pattern, offset, length) in enumerate(SIGNALS):
+    for lane, (name, pattern, length) in enumerate(SIGNALS):
         y = top + 19 * lane
         yield text(LEFT - 14, y + 4, name, palette.grammar, size=12.5, anchor="end")
         yield (
@@ -260,11 +258,9 @@ def grammar(palette: Palette, top: float) -> Iterator[str]:
             f'stroke="{palette.line}" stroke-width="1" stroke-dasharray="2 4"/>'
         )
         for found in re.finditer(pattern, DNA):
-            x, used = base_x(found.start() + offset - 0.5), found.start() == CHOSEN[name]
-            yield (
-                f'<rect x="{x + 1:.1f}" y="{y - 6}" width="{STEP * length - 2:.1f}" height="12" rx="4" '
-                f'fill="{palette.grammar}" opacity="{1 if used else 0.28}"/>'
-            )
+            shade = 1 if found.start() == CHOSEN[name] else 0.28
+            x = base_x(found.start() - 0.5) + 1
+            yield bar(x, y - 6, STEP * length - 2, 12, palette.grammar, shade)
 
 
 def gene(palette: Palette, y: float) -> Iterator[str]:
@@ -272,16 +268,11 @@ def gene(palette: Palette, y: float) -> Iterator[str]:
     yield text(LEFT - 14, y + 5, "gene", palette.muted, size=13, anchor="end")
     (_, donor), (acceptor, _) = EXONS
     left, right = base_x(donor - 0.5), base_x(acceptor - 0.5)
-    yield (
-        f'<path d="M{left:.1f},{y} L{(left + right) / 2:.1f},{y - 13} L{right:.1f},{y}" fill="none" '
-        f'stroke="{palette.encoder}" stroke-width="2.2"/>'
-    )
+    line = f"M{left:.1f},{y} L{(left + right) / 2:.1f},{y - 13} L{right:.1f},{y}"
+    yield f'<path d="{line}" fill="none" stroke="{palette.encoder}" stroke-width="2.2"/>'
     for start, end in EXONS:
         x, far = base_x(start - 0.5), base_x(end - 0.5)
-        yield (
-            f'<rect x="{x:.1f}" y="{y - 12}" width="{far - x:.1f}" height="24" rx="5" '
-            f'fill="{palette.encoder}"/>'
-        )
+        yield bar(x, y - 12, far - x, 24, palette.encoder)
         yield text((x + far) / 2, y + 5, "CDS", palette.on_colour, size=13, weight=700)
 
 
@@ -298,13 +289,23 @@ def heads(palette: Palette) -> str:
     return f"<defs>{head('head', palette.muted)}{head('point', palette.decoder)}</defs>"
 
 
+DESCRIPTION = (
+    "DNA of a window goes through encoder, Perceiver and decoder; the decoder points at bases, and "
+    "a grammar of start codons, splice sites and stop codons leaves legal genes."
+)
+CAPTION = (
+    "Every coordinate is a pointer to a base; the grammar, derived from the same DNA, leaves only "
+    "legal continuations."
+)
+
+
 def drawing(palette: Palette) -> str:
     """Return the whole picture."""
     right = WIDTH - (WIDTH - 4 * 226 - 3 * 46) / 2 - 113
+    label = text(34, 408, "grammar", palette.grammar, size=13, weight=700)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="DNA of a window goes through encoder, Perceiver and decoder; the decoder points '
-        f'at bases, and a grammar of start codons, splice sites and stop codons leaves legal genes.">',
+        f'aria-label="{DESCRIPTION}">',
         heads(palette),
         *parts(palette),
         arrow([(right, 142), (right, 181)], palette.decoder, "point"),
@@ -312,16 +313,9 @@ def drawing(palette: Palette) -> str:
         *pointers(palette, 219, 318),
         *sequence(palette, 338),
         *grammar(palette, 379),
-        f'<g transform="rotate(-90 34 408)">{text(34, 408, "grammar", palette.grammar, size=13, weight=700)}</g>',  # fmt: skip
+        f'<g transform="rotate(-90 34 408)">{label}</g>',
         *gene(palette, 478),
-        text(
-            WIDTH / 2,
-            532,
-            "Every coordinate is a pointer to a base; the grammar, derived from the same DNA, leaves only "
-            "legal continuations.",
-            palette.muted,
-            size=15,
-        ),
+        text(WIDTH / 2, 532, CAPTION, palette.muted, size=15),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
