@@ -264,7 +264,7 @@ def annotate_windows(
         codes = [CODE] * size
 
         def work() -> Any:
-            return decode_windows(model, tokenizer, bases, codes, options, overlooked=True)  # noqa: B023
+            return decode_windows(model, tokenizer, bases, codes, options, head_only=True)  # noqa: B023
 
         labels = sum(len(found.labels) for found in work())
         row = measure.time_in_turn({"": work}, device, rounds=settings.rounds, warmup=0)[""]

@@ -50,7 +50,7 @@ def _study(settings: StudySettings) -> int:
     import numpy as np
     import torch
 
-    from genet5.annotate.settings import load_settings
+    from genet5.annotate.calling_config import load_calling_config
     from genet5.dataset.collate import make_inputs
     from genet5.decode.best_path import PathWeights, best_paths
     from genet5.genome.io.fasta import read_fasta
@@ -60,7 +60,7 @@ def _study(settings: StudySettings) -> int:
     from genet5.tokens.tokenizer_file import load_tokenizer
 
     model, tokenizer = GeneT5.from_pretrained(settings.model).eval(), load_tokenizer(settings.model)
-    known = load_settings(settings.model, model.config.max_window_bp)
+    known = load_calling_config(settings.model, model.config.max_window_bp)
     (bases,) = (c.bases for c in read_fasta(settings.genome) if c.name == settings.contig)
     genes = read_annotation(settings.reference).genes
     index = GeneIndex([g for g in genes if g.contig == settings.contig and g.is_regular])
@@ -78,7 +78,7 @@ def _study(settings: StudySettings) -> int:
     states, edges = (np.concatenate([track[k] for track in tracks]) for k in (0, 1))
     for weight in settings.weights:
         weights = PathWeights(state=weight)
-        paths = best_paths(windows, codes, known.grammar.options(), states, edges, weights)
+        paths = best_paths(windows, codes, known.grammar, states, edges, weights)
         found = [_whole(genes) for genes in paths]
         right = sum(len(a & b) for a, b in zip(found, truth, strict=True))
         print(

@@ -23,9 +23,9 @@ from typing import Literal
 from machine import ROOT, Cost, run_measured
 from testset import Case, Entry
 
-from genet5.annotate.settings import find_model
-from genet5.config.json_files import config_from_dict, load_json, save_json
+from genet5.config.json_files import load_json, save_json, config_from_dict
 from genet5.errors import ConfigError
+from genet5.model.folders import model_folder
 
 Tool = Literal["pyrodigal", "augustus", "genet5"]
 
@@ -155,7 +155,7 @@ def _genet5(case: Case, models: Models, output: Path) -> Job:
         *("--genetic_code", str(case.genetic_code)),
         *models.flags.format(taxon=case.entry.taxon).split(),
     )
-    folder = find_model(name)
+    folder = model_folder(name)
     identity = digest_text([_digest_files(_model_files(folder)), _digest_library()])
     seen = "yes" if case.entry.regime == "chromosome" else "no"
     return Job(OURS, f"GeneT5 {folder.name}", command, output, identity, seen)

@@ -10,8 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genet5.annotate import genome as driver
-from genet5.annotate.settings import AnnotateSettings, GrammarSettings, save_settings
+from genet5.annotate import engine as engine_module
+from genet5.annotate import run as driver
+from genet5.annotate.annotator import Annotator
+from genet5.annotate.calling_config import CallingConfig, save_calling_config
+from genet5.annotate.engine import Engine, WindowPass
+from genet5.annotate.plan import GenomePlan, Machine
 from genet5.cli.annotate import main
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.decode.evidence import Evidence
@@ -24,11 +28,12 @@ from genet5.genome.io.gff3 import read_gff3
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
 from genet5.simulate.prokaryote import simulate_bacterium
 from genet5.tokens.cut import GeneIndex, shift_gene, wrapped_genes
+from genet5.tokens.grammar import prokaryote_options
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.vocabulary import StructureVocabulary
 
 
-def save_model(folder: Path, settings: AnnotateSettings | None = None) -> Path:
+def save_model(folder: Path, settings: CallingConfig | None = None) -> Path:
     """Write a tiny random model."""
     import torch
 
@@ -61,7 +66,7 @@ def save_model(folder: Path, settings: AnnotateSettings | None = None) -> Path:
     model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
     if settings is not None:
-        save_settings(settings, folder)
+        save_calling_config(settings, folder)
     return folder
 
 
@@ -82,8 +87,8 @@ def _talkative() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    grammar = GrammarSettings(max_labels=64)
-    settings = AnnotateSettings(window_bp=1024, overlap_bp=512, grammar=grammar, min_score=0.0)
+    grammar = prokaryote_options(max_labels=64)
+    settings = CallingConfig(window_bp=1024, overlap_bp=512, grammar=grammar, min_score=0.0)
     return save_model(tmp_path_factory.mktemp("models") / "tiny", settings)
 
 
@@ -200,7 +205,7 @@ def test_a_killed_run_goes_on(
     flags = ["--model", str(model), "--batch_size", "2"]
     whole, out = tmp_path / "whole.gff3", tmp_path / "out.gff3"
     assert main([str(genome), "-o", str(whole), *flags]) == 0
-    decode, done = driver.decode_windows, []
+    decode, done = engine_module.decode_windows, []
 
     def dying(*arguments, **options) -> list[DecodedWindow]:
         if len(done) == 4:
@@ -208,14 +213,16 @@ def test_a_killed_run_goes_on(
         done.append(1)
         return decode(*arguments, **options)
 
-    monkeypatch.setattr(driver, "decode_windows", dying)
+    monkeypatch.setattr(engine_module, "decode_windows", dying)
     assert main([str(genome), "-o", str(out), *flags]) == 130
     assert not out.exists()
     journal = tmp_path / "out.gff3.progress"
     journal.write_text(journal.read_text() + '[0,0,5,[["protein')  # a torn line
     counted = []
     monkeypatch.setattr(
-        driver, "decode_windows", lambda *a, **k: counted.append(len(a[2])) or decode(*a, **k)
+        engine_module,
+        "decode_windows",
+        lambda *a, **k: counted.append(len(a[2])) or decode(*a, **k),
     )
     assert main([str(genome), "-o", str(out), *flags]) == 0
     assert out.read_text() == whole.read_text()
@@ -228,34 +235,34 @@ def test_a_killed_run_goes_on(
 # ---- an oracle instead of a model: everything but the network is tested
 
 
-def oracle(truth: dict[str, Sequence[Gene]]) -> Callable[[driver.Plan], driver.Annotator]:
+def oracle(truth: dict[str, Sequence[Gene]]) -> Callable[[GenomePlan, Machine], Annotator]:
     """A loader of an annotator that shows each window its true genes."""
     indices = {name: GeneIndex(genes) for name, genes in truth.items()}
 
-    class Oracle(driver.Annotator):
-        def decode(self, tasks: Sequence[driver.Task]) -> None:
-            for task in tasks:
-                index, window, axis = indices[task.run.contig.name], task.window, task.run.axis
-                genes = list(index.cut(window.start, window.end, reverse=bool(task.reading)))
+    class Oracle(Engine):
+        def decode(self, batch: Sequence[WindowPass]) -> None:
+            for task in batch:
+                index, window, axis = indices[task.work.contig.name], task.window, task.work.axis
+                reverse = bool(task.strand_pass)
+                genes = list(index.cut(window.start, window.end, reverse=reverse))
                 if axis.circular and window.end > axis.contig_bp:
                     low = window.start - axis.contig_bp
-                    again = index.cut(low, window.end - axis.contig_bp, reverse=bool(task.reading))
+                    again = index.cut(low, window.end - axis.contig_bp, reverse=reverse)
                     genes += [gene for gene in again if gene not in genes]
                 evidence = Evidence(-0.01, -0.01, -0.01, 0.0, 0, 800.0, 100, 3.0, 3.0)
                 count = len(genes)
                 found = DecodedWindow(tuple(genes), (evidence,) * count, ((),) * count, ())
-                task.run.put((task.reading, window.index), task.pieces(found))
+                task.work.put((task.strand_pass, window.index), task.pieces(found))
 
-    def load(plan: driver.Plan) -> driver.Annotator:
-        return Oracle(
+    def load(plan: GenomePlan, machine: Machine) -> Annotator:
+        engine = Oracle(
             model=None,
             tokenizer=None,
-            settings=plan.settings,
-            options=plan.settings.grammar.options(),
-            code=plan.code,
-            batch_size=3,
-            readings=plan.readings,
+            calling=plan.model.calling,
+            machine=replace(machine, batch_size=3),
+            strand_passes=plan.model.strand_passes,
         )
+        return Annotator(engine, plan.model)
 
     return load
 

@@ -20,18 +20,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.annotate.contig import ContigRun, Selection, gene_of, legal_calls, select_calls
+from genet5.annotate.calling_config import (
+    CallingConfig,
+    load_calling_config,
+    save_calling_config,
+)
+from genet5.annotate.contig import ContigWork, Selection, gene_of, legal_calls, select_calls
+from genet5.annotate.engine import load_engine
 from genet5.annotate.gene_score import FEATURES, feature_table, fit_scoring
-from genet5.annotate.genome import decode_contigs, load_annotator, open_journal, plan_genome
 from genet5.annotate.merge import Call
-from genet5.annotate.settings import AnnotateSettings, load_settings, save_settings
-from genet5.config.annotate import AnnotateConfig
+from genet5.annotate.plan import choose_machine, plan_genome
+from genet5.annotate.run import open_journal
+from genet5.config.annotate import AnnotateConfig, AnnotatorConfig
 from genet5.config.calibrate import CalibrateConfig
 from genet5.errors import ConfigError, DataError
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import Contig, read_fasta
 from genet5.genome.io.formats import read_annotation
-from genet5.model.network import GeneT5
+from genet5.model.folders import load_config
 from genet5.progress import BaseProgress
 from genet5.score.genes import score_genes
 from genet5.score.levels import Scores
@@ -48,7 +54,7 @@ class Sample:
     """One contig's calls with the truth about them."""
 
     genome: int
-    run: ContigRun
+    work: ContigWork
     calls: list[Call]
     features: NDArray[np.float64]
     right: NDArray[np.bool_]
@@ -65,7 +71,7 @@ class Truth:
     code: int
 
 
-def fit_model(settings: CalibrateConfig) -> AnnotateSettings:
+def fit_model(settings: CalibrateConfig) -> CallingConfig:
     """Fit scores and threshold; return what was written to the model's annotate.json.
 
     Raises:
@@ -74,7 +80,7 @@ def fit_model(settings: CalibrateConfig) -> AnnotateSettings:
             candidates.
     """
     base = _base_settings(settings)
-    save_settings(base, settings.model)
+    save_calling_config(base, settings.model)
     samples: list[Sample] = []
     truth: list[Truth] = []
     for index in range(len(settings.genomes)):
@@ -89,21 +95,20 @@ def fit_model(settings: CalibrateConfig) -> AnnotateSettings:
         weight, mean = fitted.scoring.weights[name], fitted.scoring.means[name]
         log.info("%-16s weight %8.3f  mean %8.3f", name, weight, mean)
     fitted = replace(fitted, min_score=choose_threshold(fitted, samples, truth))
-    save_settings(fitted, settings.model)
+    save_calling_config(fitted, settings.model)
     log.info("min_score %.2f; written to %s", fitted.min_score, settings.model / "annotate.json")
     return fitted
 
 
-def _base_settings(settings: CalibrateConfig) -> AnnotateSettings:
-    limit = GeneT5.from_pretrained(settings.model).config.max_window_bp
-    base = load_settings(settings.model, limit)
+def _base_settings(settings: CalibrateConfig) -> CallingConfig:
+    base = load_calling_config(settings.model, load_config(settings.model).max_window_bp)
     base = replace(
         base,
         window_bp=base.window_bp if settings.window_bp is None else settings.window_bp,
         overlap_bp=base.overlap_bp if settings.overlap_bp is None else settings.overlap_bp,
     )
     if settings.overlooked != "auto":
-        base = replace(base, overlooked=settings.overlooked == "yes")
+        base = replace(base, head_only=settings.overlooked == "yes")
     return base
 
 
@@ -125,19 +130,19 @@ def annotate_and_label(settings: CalibrateConfig, index: int) -> tuple[list[Samp
             "no complete coding gene", expected="genes of the contigs at hand",
             path=settings.references[index], remedy="Are the contigs' names those of the FASTA file?",
         )  # fmt: skip
-    plan = replace(plan, lengths=lengths)
-    annotator = load_annotator(plan)
-    how = Selection(
-        settings=plan.settings, options=annotator.options, code=plan.code, min_score=0.0
-    )
-    journal = open_journal(config, plan)
+    plan, machine = replace(plan, lengths=lengths), choose_machine(config.annotator)
+    calling = replace(plan.model.calling, min_score=0.0)
+    how = Selection(calling=calling, code=plan.code)
+    journal = open_journal(config, plan, machine)
     samples = []
     try:
         with BaseProgress(sum(lengths.values())) as progress:
-            for run in decode_contigs(annotator, contigs, progress, journal=journal):
-                calls = legal_calls(run, how)
-                labels = label(calls, run, genes, whole=plan.settings.grammar.introns)
-                samples.append(Sample(index, run, calls, feature_table(calls), *labels))
+            engine = load_engine(plan.model, machine)
+            done = engine.run(contigs, code=plan.code, journal=journal, on_bases=progress.add)
+            for work in done:
+                calls = legal_calls(work, how)
+                labels = label(calls, work, genes, whole=calling.grammar.introns)
+                samples.append(Sample(index, work, calls, feature_table(calls), *labels))
     finally:
         if journal is not None:
             journal.close(remove=False)
@@ -156,10 +161,12 @@ def _config(settings: CalibrateConfig, index: int) -> tuple[AnnotateConfig, Sequ
     config = AnnotateConfig(
         genome=genome,
         output=settings.work / f"{index}_{_stem(genome)}.gff3",
-        model=str(settings.model),
         genetic_code=codes.most_common(1)[0][0] if codes else None,
-        batch_size=settings.batch_size,
-        both_strands=settings.both_strands,
+        annotator=AnnotatorConfig(
+            model=str(settings.model),
+            batch_size=settings.batch_size,
+            both_strands=settings.both_strands,
+        ),
     )
     return config, annotation.genes
 
@@ -170,24 +177,24 @@ def _stem(genome: Path) -> str:
 
 
 def label(
-    calls: Sequence[Call], run: ContigRun, genes: Sequence[Gene], *, whole: bool
+    calls: Sequence[Call], work: ContigWork, genes: Sequence[Gene], *, whole: bool
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which calls are right, and which count, (number of calls,) each.
 
     Args:
         calls: All of one contig.
-        run: The contig.
+        work: The contig.
         genes: The reference, of any contig.
         whole: The whole CDS must agree; otherwise the 3' end.
     """
-    here = [g for g in genes if g.contig == run.contig.name]
+    here = [g for g in genes if g.contig == work.contig.name]
     truth = {
         _identity(g.strand, tuple((c.start, c.end) for c in t.cds), whole)
         for g in here
         for t in g.transcripts
         if g.is_regular and t.cds
     }
-    left_out = {strand: np.zeros(2 * run.axis.contig_bp, dtype=bool) for strand in (1, -1)}
+    left_out = {strand: np.zeros(2 * work.axis.contig_bp, dtype=bool) for strand in (1, -1)}
     for gene in here:
         if not gene.is_regular and (gene.is_coding or gene.pseudo):
             left_out[gene.strand][gene.start : gene.end] = True
@@ -209,7 +216,7 @@ def _identity(strand: int, blocks: Blocks, whole: bool) -> tuple[int, object]:
 
 
 def choose_threshold(
-    settings: AnnotateSettings, samples: Sequence[Sample], truth: Sequence[Truth]
+    settings: CallingConfig, samples: Sequence[Sample], truth: Sequence[Truth]
 ) -> float:
     """Return the threshold with the best mean F1 over the genomes: of stops, or of genes where they have introns."""
     level = "gene" if settings.grammar.introns else "stop"
@@ -232,20 +239,19 @@ def choose_threshold(
 
 
 def _evaluate(
-    settings: AnnotateSettings,
+    settings: CallingConfig,
     threshold: float,
     samples: Sequence[Sample],
     index: int,
     known: Truth,
 ) -> Scores:
     """Score the genes of one genome that a threshold leaves."""
-    options = settings.grammar.options()
-    how = Selection(settings=settings, options=options, code=known.code, min_score=threshold)
+    how = Selection(calling=replace(settings, min_score=threshold), code=known.code)
     found: list[Gene] = []
     for sample in samples:
         if sample.genome == index:
-            for call, score in select_calls(sample.calls, how, sample.run.axis):
+            for call, score in select_calls(sample.calls, how, sample.work.axis):
                 name = f"g{len(found)}"
-                found.append(gene_of(call, sample.run.contig.name, name, score, known.code))
+                found.append(gene_of(call, sample.work.contig.name, name, score, known.code))
     bare = not settings.grammar.introns
     return score_genes(found, known.genes, known.lengths, prokaryote=bare)

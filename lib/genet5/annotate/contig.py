@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from genet5.annotate.choose import are_compatible, choose_calls
+from genet5.annotate.calling_config import CallingConfig
 from genet5.annotate.gene_score import feature_table, gene_log_odds, probability
 from genet5.annotate.merge import Call, Merger
 from genet5.annotate.pieces import Piece
-from genet5.annotate.settings import AnnotateSettings
+from genet5.annotate.select import are_compatible, choose_calls
 from genet5.annotate.stitch import Joiner
 from genet5.annotate.windows import Axis, Window, is_blank
 from genet5.genome.frames import (
@@ -27,17 +27,19 @@ from genet5.tokens.grammar import GrammarOptions
 from genet5.tokens.legality import Violation, violations
 
 Place = tuple[int, int]
-"""Reading (0 forward, 1 reverse complement) and index of the window."""
+"""Strand pass (0 forward, 1 reverse complement) and index of the window."""
 
 
 @dataclass
-class ContigRun:
+class ContigWork:
     """Takes pieces of the contig's windows in any order; gives its genes once all are there."""
 
     index: int
     contig: Contig
     axis: Axis
-    readings: int = 1
+    code: int
+    """NCBI number of its genetic code."""
+    strand_passes: int = 1
     spliced: bool = False
     """Whether genes may have introns."""
     waiting: set[Place] = field(default_factory=set)
@@ -47,7 +49,9 @@ class ContigRun:
         self._pieces: dict[Place, Sequence[Piece]] = {}
         for window in self.axis.windows:
             if not is_blank(self.bases(window)):
-                self.waiting |= {(reading, window.index) for reading in range(self.readings)}
+                self.waiting |= {
+                    (strand_pass, window.index) for strand_pass in range(self.strand_passes)
+                }
         self._places = sorted(self.waiting, key=lambda place: (place[1], place[0]))
 
     @property
@@ -71,14 +75,14 @@ class ContigRun:
     def calls(self) -> list[Call]:
         """Stitch all pieces; sorted by start."""
         merger = Merger(self.axis, spliced=self.spliced)
-        joiners = [(Joiner(self.axis), Joiner(self.axis)) for _ in range(self.readings)]
-        for reading, index in self._places:
-            window, pieces = self.axis.windows[index], self._pieces[reading, index]
+        joiners = [(Joiner(self.axis), Joiner(self.axis)) for _ in range(self.strand_passes)]
+        for strand_pass, index in self._places:
+            window, pieces = self.axis.windows[index], self._pieces[strand_pass, index]
             written = [p for p in pieces if p.decoded or not self.spliced]
             on_path = [p for p in pieces if not p.decoded and self.spliced]
-            merger.add_sightings(window, pieces, reading)
-            merger.add_candidates(joiners[reading][0].add(window, written))
-            merger.add_candidates(joiners[reading][1].add(window, on_path), on_paths=True)
+            merger.add_sightings(window, pieces, strand_pass)
+            merger.add_candidates(joiners[strand_pass][0].add(window, written))
+            merger.add_candidates(joiners[strand_pass][1].add(window, on_path), on_paths=True)
         return merger.calls()
 
 
@@ -86,30 +90,28 @@ class ContigRun:
 class Selection:
     """How calls become genes."""
 
-    settings: AnnotateSettings
-    options: GrammarOptions
+    calling: CallingConfig
     code: int
-    min_score: float
     keep_partial: bool = True
 
 
-def legal_calls(run: ContigRun, how: Selection) -> list[Call]:
+def legal_calls(work: ContigWork, how: Selection) -> list[Call]:
     """Return the contig's calls that keep all rules, whatever their score."""
-    least = how.settings.min_coding_bp
+    least = how.calling.min_coding_bp
     return [
         call
-        for call in run.calls()
+        for call in work.calls()
         if (how.keep_partial or not (call.partial_left or call.partial_right))
         and (call.coding_bp == 0 or call.coding_bp >= least)
-        and call.end - call.start <= run.axis.contig_bp
-        and not call_violations(call, run.contig.bases, how.code, how.options)
+        and call.end - call.start <= work.axis.contig_bp
+        and not call_violations(call, work.contig.bases, how.code, how.calling.grammar)
     ]
 
 
 def call_violations(
     call: Call, contig_bases: Bases, code: int, options: GrammarOptions
 ) -> tuple[Violation, ...]:
-    """Return what a call violates: one made of pieces of several windows could, where each piece is legal."""
+    """Return what a call violates: one joined from several windows could, where each fragment is legal."""
     return violations(
         call.parts, call.strand, contig_bases, code, options,
         open_left=call.partial_left, open_right=call.partial_right, frame=call.frame,
@@ -118,9 +120,9 @@ def call_violations(
 
 def select_calls(calls: Sequence[Call], how: Selection, axis: Axis) -> list[tuple[Call, float]]:
     """Return the best compatible set of calls with their probabilities."""
-    odds = gene_log_odds(how.settings.scoring, feature_table(calls))
-    worths = (odds - _logit(how.min_score)).tolist()
-    chosen = choose_calls(calls, worths, how.settings.overlaps)
+    odds = gene_log_odds(how.calling.scoring, feature_table(calls))
+    worths = (odds - _logit(how.calling.min_score)).tolist()
+    chosen = choose_calls(calls, worths, how.calling.overlaps)
     kept = _without_rivals_over_origin(calls, worths, chosen, how, axis)
     return [(calls[i], float(probability(odds[i]))) for i in kept]
 
@@ -134,7 +136,7 @@ def _without_rivals_over_origin(
         over = shifted(calls[i], -axis.contig_bp)
         for j in (j for j in chosen if j != i and calls[j].start < over.end):
             first, second = sorted((over, calls[j]), key=lambda call: call.start)
-            if not are_compatible(first, second, how.settings.overlaps):
+            if not are_compatible(first, second, how.calling.overlaps):
                 dropped.add(i if worths[i] < worths[j] else j)
     return [i for i in chosen if i not in dropped]
 

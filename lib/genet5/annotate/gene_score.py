@@ -6,7 +6,7 @@ ends, its length and number of parts, and the shares of windows whose decoder an
 or the defaults below; `fit_scoring` fits them by Newton's method.
 
 Example:
-    scoring = Scoring()
+    scoring = ScoringConfig()
     odds = gene_log_odds(scoring, feature_table(calls))
 """
 
@@ -87,7 +87,7 @@ def _default_means() -> dict[str, float]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scoring:
+class ScoringConfig:
     """Coefficients of the logistic model: logit(p) = bias + sum of weight * (feature - mean)."""
 
     bias: float = 1.0
@@ -137,7 +137,7 @@ def _features(call: Call) -> list[float]:
     ]
 
 
-def gene_log_odds(scoring: Scoring, features: ArrayLike) -> NDArray[np.float64]:
+def gene_log_odds(scoring: ScoringConfig, features: ArrayLike) -> NDArray[np.float64]:
     """Return the log-odds that each row's gene is right."""
     table = np.asarray(features, dtype=np.float64).reshape(-1, len(FEATURES))
     means = np.array([scoring.means.get(name, 0.0) for name in FEATURES])
@@ -153,7 +153,7 @@ def probability(log_odds: ArrayLike) -> NDArray[np.float64]:
 
 def fit_scoring(
     candidates: ArrayLike, labels: ArrayLike, *, ridge: float = 1.0, steps: int = 50
-) -> Scoring:
+) -> ScoringConfig:
     """Fit the logistic model by Newton's method.
 
     Args:
@@ -183,7 +183,7 @@ def fit_scoring(
     penalty = np.full(design.shape[1], ridge)
     penalty[0] = 0.0
     solution = _newton(design, right, penalty, steps)
-    return Scoring(
+    return ScoringConfig(
         bias=float(solution[0]),
         weights=dict(zip(FEATURES, (solution[1:] / scales).tolist(), strict=True)),
         means=dict(zip(FEATURES, means.tolist(), strict=True)),

@@ -29,9 +29,9 @@ def _annotate(config: AnnotateConfig) -> int:
     check_inputs({"GENOME": config.genome})
     outputs = {"output": config.output, "proteins": config.proteins, "cds": config.cds}
     check_outputs(outputs, {"GENOME": config.genome})
-    from genet5.annotate.genome import annotate_genome, plan_genome
+    from genet5.annotate.run import annotate_genome, describe
 
     with spooled(config.genome) as genome:
         config = replace(config, genome=genome)
-        log.info("%s", plan_genome(config) if config.dry_run else annotate_genome(config))
+        log.info("%s", describe(config) if config.dry_run else annotate_genome(config))
     return 0

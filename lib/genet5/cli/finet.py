@@ -51,21 +51,23 @@ def _finet(config: TrainConfig) -> int:
 
 def _write_annotate_settings(config: TrainConfig) -> None:
     """Give the result an annotate.json: that of BASE if its genes are of the training file's kind, or a new one."""
-    from genet5.annotate.settings import FILE_NAME, load_settings, save_settings, settings_for
-    from genet5.config.json_files import config_from_dict, load_json
-    from genet5.config.model import ModelConfig
-    from genet5.model.files import CONFIG_FILE
+    from genet5.annotate.calling_config import (
+        FILE_NAME,
+        load_calling_config,
+        save_calling_config,
+    )
+    from genet5.annotate.trained_config import trained_config
+    from genet5.model.folders import CONFIG_FILE, load_config
 
     if (config.out / FILE_NAME).exists() or not (config.out / CONFIG_FILE).exists():
         return
-    path = config.out / CONFIG_FILE
-    limit = config_from_dict(ModelConfig, load_json(path), path).max_window_bp
-    settings = settings_for(config.train, limit)
+    limit = load_config(config.out).max_window_bp
+    calling = trained_config(config.train, limit)
     if (config.base / FILE_NAME).exists():
-        base = load_settings(config.base, limit)
-        kinds = [(s.grammar, s.genetic_code, s.taxon) for s in (base, settings)]
-        settings = base if kinds[0] == kinds[1] else settings
-    save_settings(settings, config.out)
+        base = load_calling_config(config.base, limit)
+        kinds = [(c.grammar, c.genetic_code, c.clade) for c in (base, calling)]
+        calling = base if kinds[0] == kinds[1] else calling
+    save_calling_config(calling, config.out)
 
 
 def gene_judge(config: TrainConfig) -> Callable[[Any], dict[str, float]]:
@@ -74,10 +76,9 @@ def gene_judge(config: TrainConfig) -> Callable[[Any], dict[str, float]]:
     The windows are spread evenly over the file. "gene_f1" counts genes that are right in every position, "stop_f1"
     those whose 3' end is.
     """
-    from genet5.annotate.settings import settings_for
-    from genet5.config.bake import LONGEST_WINDOW_BP
     from genet5.dataset.packed import PackedReader
     from genet5.decode.greedy import decode_windows
+    from genet5.decode.packed_grammar import packed_grammar
     from genet5.tokens.structure import decode_window
     from genet5.tokens.tokenizer_file import load_tokenizer
 
@@ -87,7 +88,7 @@ def gene_judge(config: TrainConfig) -> Callable[[Any], dict[str, float]]:
     vocabulary = reader.header.vocabulary
     references = [decode_window(window.labels, vocabulary).genes for window in windows]
     codes = [window.genetic_code for window in windows]
-    options = settings_for(config.val, LONGEST_WINDOW_BP).grammar.options()
+    options = packed_grammar(reader.header)
 
     def judge(model: Any) -> dict[str, float]:
         decoded = decode_windows(model, tokenizer, [w.bases for w in windows], codes, options)

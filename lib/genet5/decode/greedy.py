@@ -63,9 +63,10 @@ def decode_windows(
     genetic_codes: Sequence[int],
     options: GrammarOptions,
     *,
-    taxon: str | None = None,
+    clade: str | None = None,
     cores: Sequence[tuple[int, int]] | None = None,
-    overlooked: bool = False,
+    head_only: bool = False,
+    use_bf16: bool | None = None,
 ) -> list[DecodedWindow]:
     """Find the genes of windows.
 
@@ -75,16 +76,19 @@ def decode_windows(
         windows: Bases of each, at least one base, at most `model.config.max_window_bp`.
         genetic_codes: NCBI number for each window.
         options: The grammar's.
-        taxon: Named in every prompt, if the model was trained so.
+        clade: Named in every prompt, if the model was trained so.
         cores: Part of each window that evidence for cut genes is summed over; by default all of it.
-        overlooked: Look for genes that the per-base heads see, too.
+        head_only: Look for genes that only the per-base heads support, too.
+        use_bf16: Encode in bfloat16; None = where the device multiplies it fast.
     """
     device = next(model.parameters()).device
     inputs = make_inputs(windows, genetic_codes, tokenizer.sequence).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
+    if use_bf16 is None:
+        use_bf16 = has_fast_bf16(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
         encoded = model.encode(inputs)
     encoded = _in_fp32(encoded)
-    taxa = [taxon] * len(windows)
+    taxa = [clade] * len(windows)
     grammar = Grammar(windows, genetic_codes, options, tokenizer.structure, taxa=taxa)
     tracks = read_tracks(encoded.state_logits, encoded.boundary_logits)
     signals = grammar.signals
@@ -94,7 +98,7 @@ def decode_windows(
         core = (0, len(bases)) if cores is None else cores[row]
         reader = GeneReader(trace, tracks, signals, row, core, tokenizer.structure)
         found.append(_read_window(trace, reader, row, tokenizer))
-    if not overlooked:
+    if not head_only:
         return found
     if options.introns:
         more = _on_paths(windows, genetic_codes, options, encoded, tracks, cores)

@@ -12,6 +12,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from genet5.errors import DataError
+
+DNA_LETTERS = b"ACGTUNRYSWKMBDHVXacgtunryswkmbdhvx"
+"""Letters that a sequence may hold: IUPAC codes and X."""
+_SPACE = b" \t\r\n\v\f"
+
 Bases: TypeAlias = NDArray[np.uint8]
 """(L,) ASCII bytes of DNA letters, upper or lower case."""
 
@@ -29,6 +35,27 @@ for _index, _letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu")):
 def encode_bases(text: str) -> Bases:
     """Turn DNA letters into an array of ASCII bytes (a copy that may be written to)."""
     return np.frombuffer(text.encode("ascii"), dtype=np.uint8).copy()
+
+
+def checked_bases(text: str | bytes) -> Bases:
+    """Turn DNA letters into a read-only array; white space is left out.
+
+    Raises:
+        DataError: A letter is no DNA.
+
+    Example:
+        >>> checked_bases("ACG t").tobytes()
+        b'ACGt'
+    """
+    letters = text.encode("utf-8") if isinstance(text, str) else bytes(text)
+    strange = letters.translate(None, DNA_LETTERS + _SPACE)
+    if strange:
+        position = letters.index(strange[:1]) + 1
+        raise DataError(
+            f"letter {strange[:1].decode('latin-1')!r} at position {position} of a sequence",
+            expected="DNA letters (IUPAC codes, X)",
+        )
+    return np.frombuffer(letters.translate(None, _SPACE), dtype=np.uint8)
 
 
 def decode_bases(bases: Bases) -> str:

@@ -1,6 +1,6 @@
 """A model's files: a folder with config.json, model.safetensors and tokenizer.json, or a training checkpoint. No pickle.
 
-A folder is named by its path, or by its id on the Hugging Face Hub.
+`folders` finds the folder itself.
 """
 
 from __future__ import annotations
@@ -9,47 +9,15 @@ import os
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genet5.config.json_files import config_from_dict, load_json
-from genet5.config.model import ModelConfig
 from genet5.errors import CheckpointError
+from genet5.model.folders import WEIGHTS_FILE
 
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 SHARDS_FOLDER, MODEL_PREFIX, AVERAGE_PREFIX = "state", "model/", "average/"
 """Of a training checkpoint: its tensors in shards, and how the names of the model's and of their moving average begin."""
-
-
-def model_folder(path_or_id: str | Path) -> Path:
-    """Folder of a model: a path as it is, a Hub id after its download.
-
-    Raises:
-        CheckpointError: Neither exists.
-    """
-    path = Path(path_or_id)
-    if path.is_dir():
-        return path
-    try:
-        return Path(snapshot_download(str(path_or_id), allow_patterns=["*.json", "*.safetensors"]))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise CheckpointError(
-            f"{path_or_id}: no such folder, and no such model on the Hugging Face Hub"
-            f" ({type(error).__name__}). Give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
-        ) from error
-
-
-def load_config(folder: Path) -> ModelConfig:
-    """Read a model folder's shape.
-
-    Raises:
-        FormatError: There is none, or it is not of this version.
-    """
-    path = folder / CONFIG_FILE
-    return config_from_dict(ModelConfig, load_json(path), path)
 
 
 def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:

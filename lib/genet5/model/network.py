@@ -30,14 +30,8 @@ from genet5.config.json_files import config_to_dict, save_json
 from genet5.config.model import AttentionName, KeepName, ModelConfig
 from genet5.dataset.batch import Batch, Inputs
 from genet5.errors import CheckpointError
-from genet5.model.files import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    load_config,
-    load_weights,
-    model_folder,
-    save_weights,
-)
+from genet5.model.files import load_weights, save_weights
+from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE, load_config, model_folder
 
 
 @dataclass(frozen=True, slots=True)

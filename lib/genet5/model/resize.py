@@ -24,14 +24,8 @@ from torch import Tensor
 from genet5.config.json_files import config_to_dict, save_json
 from genet5.config.model import ModelConfig
 from genet5.errors import CheckpointError, ConfigError, DataError
-from genet5.model.files import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    load_config,
-    load_weights,
-    model_folder,
-    save_weights,
-)
+from genet5.model.files import load_weights, save_weights
+from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE, load_config, model_folder
 from genet5.tokens.tokenizer_file import (
     FILE_NAME,
     Tokenizer,

@@ -25,7 +25,7 @@ from genet5.dataset.batch import Batch
 from genet5.dataset.loader import Loader
 from genet5.dataset.packed import Header
 from genet5.errors import CheckpointError, ConfigError, DataError
-from genet5.model.files import CONFIG_FILE
+from genet5.model.folders import CONFIG_FILE
 from genet5.model.network import GeneT5, count_parameters
 from genet5.model.resize import require_fit
 from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer, tokenizer_hash

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from genet5.annotate.calibrate import fit_model
+from genet5.annotate.calling_config import load_calling_config, save_calling_config
 from genet5.annotate.gene_score import FEATURES
-from genet5.annotate.settings import MODELS, load_settings, save_settings, settings_for
+from genet5.annotate.trained_config import trained_config
 from genet5.cli.simulate import main as simulate
 from genet5.config.bake import BakeConfig
 from genet5.config.calibrate import CalibrateConfig
 from genet5.dataset.bake import bake
 from genet5.errors import ConfigError, DataError
+from genet5.model.folders import SHIPPED
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(MODELS / "nano", tmp_path / "model"))
+    return Path(shutil.copytree(SHIPPED / "nano", tmp_path / "model"))
 
 
 def settings_of(model: Path, genome: Path, **changes: object) -> CalibrateConfig:
@@ -42,13 +44,13 @@ def settings_of(model: Path, genome: Path, **changes: object) -> CalibrateConfig
 def test_scores_are_fitted_and_a_second_fit_from_kept_windows_is_the_same(
     model: Path, genome: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    former = load_settings(model, 8192)
+    former = load_calling_config(model, 8192)
     fitted = fit_model(settings_of(model, genome))
-    assert load_settings(model, 8192) == fitted
+    assert load_calling_config(model, 8192) == fitted
     assert set(fitted.scoring.weights) == set(FEATURES)
     assert fitted.scoring != former.scoring
     assert (fitted.grammar, fitted.window_bp) == (former.grammar, former.window_bp)
-    monkeypatch.setattr("genet5.annotate.genome.decode_windows", None)  # not needed again
+    monkeypatch.setattr("genet5.annotate.engine.decode_windows", None)  # not needed again
     assert fit_model(settings_of(model, genome)) == fitted
 
 
@@ -82,17 +84,17 @@ def test_a_training_file_tells_how_its_model_annotates(
             gff=genome / "annotation.gff3",
             taxon=taxon,
             output_dir=tmp_path / "baked",
-            tokenizer=MODELS / "nano",
+            tokenizer=SHIPPED / "nano",
             window_size=3000,
             genetic_code=4,
         )
     )
-    settings = settings_for(tmp_path / "baked" / "training.packed", 8192)
+    settings = trained_config(tmp_path / "baked" / "training.packed", 8192)
     assert (settings.window_bp, settings.overlap_bp, settings.genetic_code) == (3000, 1500, 4)
     assert settings.grammar.introns == introns
     assert ("GTG" in settings.grammar.start_codons) == (not introns)
-    save_settings(settings, tmp_path)
-    assert load_settings(tmp_path, 8192) == settings
+    save_calling_config(settings, tmp_path)
+    assert load_calling_config(tmp_path, 8192) == settings
 
 
 def test_a_bad_record_stops_the_fit_unless_told_otherwise(

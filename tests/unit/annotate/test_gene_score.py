@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from genet5.annotate.calling_config import (
+    CallingConfig,
+    load_calling_config,
+    save_calling_config,
+)
 from genet5.annotate.gene_score import (
     FEATURES,
-    Scoring,
+    ScoringConfig,
     feature_table,
     fit_scoring,
     gene_log_odds,
@@ -15,7 +20,6 @@ from genet5.annotate.gene_score import (
 )
 from genet5.annotate.merge import Call
 from genet5.annotate.pieces import Stretch
-from genet5.annotate.settings import AnnotateSettings, load_settings, save_settings
 from genet5.decode.evidence import Evidence
 from genet5.errors import DataError, FormatError
 
@@ -31,7 +35,7 @@ BAD = Evidence(-3.0, -3.0, -2.0, 0.0, 0, 90 * -3.0, 90, -4.0, -4.0)
 
 def test_default_scores_tell_good_from_bad() -> None:
     table = feature_table([call(GOOD), call(BAD, support=0.2, length=90)])
-    good, bad = probability(gene_log_odds(Scoring(), table))
+    good, bad = probability(gene_log_odds(ScoringConfig(), table))
     assert good > 0.9
     assert bad < 0.1
 
@@ -39,11 +43,11 @@ def test_default_scores_tell_good_from_bad() -> None:
 def test_unknown_ends_count_as_average() -> None:
     table = feature_table([call(Evidence(coding=0))])
     assert np.isnan(table[0, FEATURES.index("stop_logp")])
-    assert np.isfinite(probability(gene_log_odds(Scoring(), table))).all()
+    assert np.isfinite(probability(gene_log_odds(ScoringConfig(), table))).all()
 
 
 def test_no_calls_have_no_scores() -> None:
-    assert probability(gene_log_odds(Scoring(), feature_table([]))).shape == (0,)
+    assert probability(gene_log_odds(ScoringConfig(), feature_table([]))).shape == (0,)
 
 
 def test_fitting_recovers_the_law() -> None:
@@ -69,13 +73,13 @@ def test_separable_data_do_not_break_the_fit() -> None:
 
 
 def test_settings_round_trip(tmp_path) -> None:
-    settings = AnnotateSettings(window_bp=4096, overlap_bp=1000, min_score=0.3)
-    save_settings(settings, tmp_path)
-    assert load_settings(tmp_path, 16384) == settings
+    settings = CallingConfig(window_bp=4096, overlap_bp=1000, min_score=0.3)
+    save_calling_config(settings, tmp_path)
+    assert load_calling_config(tmp_path, 16384) == settings
     with pytest.raises(FormatError, match="at most 1024"):
-        load_settings(tmp_path, 1024)
+        load_calling_config(tmp_path, 1024)
 
 
 def test_a_model_without_settings_gets_windows_it_can_read(tmp_path) -> None:
-    settings = load_settings(tmp_path, 2048)
+    settings = load_calling_config(tmp_path, 2048)
     assert (settings.window_bp, settings.overlap_bp) == (2048, 1024)

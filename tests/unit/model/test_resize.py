@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from genet5.annotate.settings import AnnotateSettings, save_settings
+from genet5.annotate.calling_config import CallingConfig, save_calling_config
 from genet5.cli.resize_model import main
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.dataset.collate import make_inputs
@@ -130,7 +130,7 @@ def test_the_same_genes_are_found(tmp_path) -> None:
 
 def test_config_tokenizer_and_settings_of_annotation_go_along(tmp_path) -> None:
     folder = save_model(tmp_path / "old")
-    save_settings(AnnotateSettings(window_bp=512, overlap_bp=128), folder)
+    save_calling_config(CallingConfig(window_bp=512, overlap_bp=128), folder)
     (folder / "run.json").write_text("{}")
     resize_model(folder, tmp_path / "new", LARGER)
     assert {path.name for path in (tmp_path / "new").iterdir()} == {

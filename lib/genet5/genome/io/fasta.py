@@ -20,11 +20,10 @@ import numpy as np
 
 from genet5.errors import DataError
 from genet5.genome.io.files import damage_as_data_error, open_binary
-from genet5.genome.sequence import Bases
+from genet5.genome.sequence import DNA_LETTERS, Bases
 from genet5.outputs import atomic_writer
 
 _SPACE = b" \t\r\n\v\f"
-_LETTERS = b"ACGTUNRYSWKMBDHVXacgtunryswkmbdhvx"
 _BLOCK_BYTES = 1 << 20
 
 
@@ -130,7 +129,7 @@ class _Parser:
         self.header = text
 
     def _add(self, body: bytes) -> None:
-        strange = body.translate(None, _LETTERS + _SPACE)
+        strange = body.translate(None, DNA_LETTERS + _SPACE)
         if self.header is None and body.strip(_SPACE):
             line = 1 + body[: len(body) - len(body.lstrip(_SPACE))].count(b"\n")
             found = body.split(maxsplit=1)[0][:20].decode("utf-8", "replace")

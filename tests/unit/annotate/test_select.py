@@ -7,12 +7,12 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genet5.annotate.choose import OverlapRule, are_compatible, choose_calls
 from genet5.annotate.merge import Call
 from genet5.annotate.pieces import Stretch
+from genet5.annotate.select import OverlapConfig, are_compatible, choose_calls
 from genet5.decode.evidence import Evidence
 
-RULE = OverlapRule()
+RULE = OverlapConfig()
 
 
 def call(strand: int, *blocks: tuple[int, int]) -> Call:
@@ -63,7 +63,7 @@ def test_the_chosen_set_is_the_best_of_all(rows: list[tuple[int, int, int, int]]
     rows.sort(key=lambda row: row[1])
     calls = [call(strand, (start, start + 3 * size)) for strand, start, size, _ in rows]
     worths = [float(worth) for *_, worth in rows]
-    rule = OverlapRule(same_strand_bp=4, opposite_strand_bp=9)
+    rule = OverlapConfig(same_strand_bp=4, opposite_strand_bp=9)
     chosen = choose_calls(calls, worths, rule)
     best = 0.0
     for size in range(len(calls) + 1):

@@ -20,7 +20,7 @@ _Trail: TypeAlias = "tuple[int, _Trail] | None"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OverlapRule:
+class OverlapConfig:
     """How much two genes may share."""
 
     same_strand_bp: int = 60
@@ -31,7 +31,7 @@ class OverlapRule:
     """Share of the shorter gene's coding bases that may lie in the other."""
 
 
-def choose_calls(calls: Sequence[Call], worths: Sequence[float], rule: OverlapRule) -> list[int]:
+def choose_calls(calls: Sequence[Call], worths: Sequence[float], rule: OverlapConfig) -> list[int]:
     """Return the indices of the chosen calls, ascending; calls without positive worth are never chosen.
 
     Args:
@@ -81,7 +81,7 @@ def _pruned(
     return dict(ranked[:_MAX_STATES])
 
 
-def are_compatible(first: Call, second: Call, rule: OverlapRule) -> bool:
+def are_compatible(first: Call, second: Call, rule: OverlapConfig) -> bool:
     """Whether both may stand; `first` does not start behind `second`."""
     if first.end <= second.start:
         return True

@@ -1,0 +1,236 @@
+"""The front door to annotation from Python: `Annotator` finds the genes of sequences and of files.
+
+`genet5 annotate` runs on the same class; what it adds is files, a journal and progress (`run`).
+
+Example:
+    annotator = Annotator.load("nano")
+    genes = annotator.annotate("ATGAAACGT...", genetic_code=11)
+    for contig, genes in annotator.annotate_file("genome.fa.gz"):
+        print(contig.name, len(genes))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from genet5.annotate.contig import ContigWork, Selection, gene_of, legal_calls, select_calls
+from genet5.annotate.engine import Engine, ignore, load_engine
+from genet5.annotate.journal import Journal
+from genet5.annotate.plan import ModelPlan, choose_machine, is_circular, plan_model, settle_code
+from genet5.config.annotate import (
+    DEFAULT_MODEL,
+    AnnotatorConfig,
+    DeviceName,
+    GrammarLevel,
+    PrecisionName,
+)
+from genet5.errors import DataError
+from genet5.genome.gene import Gene
+from genet5.genome.io.fasta import Contig, read_fasta
+from genet5.genome.sequence import checked_bases
+
+if TYPE_CHECKING:
+    from Bio.SeqRecord import SeqRecord
+
+Sequence: TypeAlias = "str | bytes | Contig | SeqRecord"
+"""What `Annotator.annotate` takes."""
+
+DEFAULT_NAME = "sequence"
+
+
+class Annotator:
+    """Finds genes with a model that is loaded once; not for use by several threads at a time.
+
+    Coordinates of genes are 0-based half-open on the forward strand.
+
+    Args:
+        engine: The loaded model.
+        plan: How it calls genes.
+    """
+
+    def __init__(self, engine: Engine, plan: ModelPlan) -> None:
+        self._engine, self._plan = engine, plan
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        device: DeviceName = "auto",
+        threads: int | None = None,
+        precision: PrecisionName = "auto",
+        batch_size: Literal["auto"] | int = "auto",
+        min_score: float | None = None,
+        partial_genes: Literal["keep", "drop"] = "keep",
+        introns: Literal["auto", "yes", "no"] = "auto",
+        start_codons: Collection[str] = (),
+        grammar: GrammarLevel | None = None,
+        clade: str | None = None,
+        window_overlap: int | None = None,
+        both_strands: bool = False,
+    ) -> Annotator:
+        """Load a model.
+
+        Args:
+            model: Name of a shipped model, a model folder, or the id of a model on the Hugging Face Hub ("user/name").
+            device: "cpu", "cuda", or "auto" = cuda if there is a GPU.
+            threads: CPU threads while genes are looked for; None = as PyTorch is set.
+            precision: "bf16", "fp32", or "auto" = bf16 where the device multiplies it fast.
+            batch_size: Windows decoded together; "auto" = by device and memory.
+            min_score: Drop genes with a lower probability; None = the model's threshold.
+            partial_genes: Whether genes that run over the end of a sequence are kept.
+            introns: Whether genes may have introns; "auto" = as the model was trained.
+            start_codons: Codons that may start a gene; none = the model's.
+            grammar: How strictly genes must follow the rules of coding sequence; None = as the model.
+            clade: Clade to name to a model that was trained with clades; None = the model's.
+            window_overlap: Bases that neighbouring windows share at least; None = the model's.
+            both_strands: Pass every window through the model on both strands.
+
+        Raises:
+            CheckpointError: There is no such model, or it cannot be used.
+            ConfigError: A value is outside its rule.
+        """
+        return cls.from_config(
+            AnnotatorConfig(
+                model=str(model),
+                device=device,
+                threads=threads,
+                precision=precision,
+                batch_size=batch_size,
+                min_score=min_score,
+                partial_genes=partial_genes,
+                introns=introns,
+                start_codons=tuple(start_codons),
+                grammar=grammar,
+                clade=clade,
+                window_overlap=window_overlap,
+                both_strands=both_strands,
+            )
+        )
+
+    @classmethod
+    def from_config(cls, config: AnnotatorConfig) -> Annotator:
+        """Load the model that a configuration names."""
+        plan = plan_model(config)
+        return cls(load_engine(plan, choose_machine(config)), plan)
+
+    def annotate(
+        self,
+        sequence: Sequence,
+        *,
+        genetic_code: int | None = None,
+        circular: bool = False,
+        name: str | None = None,
+    ) -> list[Gene]:
+        """Return the genes of one sequence, sorted by start.
+
+        Args:
+            sequence: DNA as text or bytes (white space is left out), a `Contig`, or a Biopython `SeqRecord`.
+            genetic_code: NCBI number; None = the model's (11 for prokaryotes).
+            circular: Whether genes may lie over the sequence's origin.
+            name: Name of the contig in the genes; None = the record's own, or "sequence".
+
+        Raises:
+            DataError: The sequence is of another type, empty, or no DNA.
+            ConfigError: There is no such genetic code.
+        """
+        contig = contig_of(sequence, name)
+        (found,) = self.annotate_contigs(
+            [contig], genetic_code=genetic_code, is_circular=lambda _: circular
+        )
+        return found[1]
+
+    def annotate_file(
+        self,
+        path: str | Path,
+        *,
+        genetic_code: int | None = None,
+        circular: Collection[str] = ("auto",),
+    ) -> Iterator[tuple[Contig, list[Gene]]]:
+        """Yield the contigs of a FASTA file with their genes, in the file's order.
+
+        Some contigs are held in memory at a time, never the whole genome.
+
+        Args:
+            path: FASTA file, plain, gzip or bgzip.
+            genetic_code: NCBI number for all contigs; None = the model's.
+            circular: Names of circular contigs, or "all", "none", or "auto" = those whose FASTA header has
+                circular=true or topology=circular.
+
+        Raises:
+            DataError: The file cannot be read, or is no FASTA.
+            ConfigError: There is no such genetic code.
+        """
+        words = frozenset([circular] if isinstance(circular, str) else circular)
+        return self.annotate_contigs(
+            read_fasta(Path(path)),
+            genetic_code=genetic_code,
+            is_circular=lambda contig: is_circular(contig, words),
+        )
+
+    def annotate_contigs(
+        self,
+        contigs: Iterable[Contig],
+        *,
+        genetic_code: int | None = None,
+        is_circular: Callable[[Contig], bool],
+        journal: Journal | None = None,
+        on_bases: Callable[[int], None] = ignore,
+    ) -> Iterator[tuple[Contig, list[Gene]]]:
+        """Yield contigs with their genes, in order; genes are numbered through all contigs.
+
+        Args:
+            contigs: Read as they are needed.
+            genetic_code: NCBI number for all contigs; None = the model's.
+            is_circular: Whether genes may lie over a contig's origin.
+            journal: Gets the decoded windows, and has those of an interrupted run.
+            on_bases: Called with the number of bases that were just finished.
+
+        Raises:
+            ConfigError: There is no such genetic code.
+        """
+        calling = self._plan.calling
+        code = settle_code(genetic_code, calling)
+        how = Selection(calling=calling, code=code, keep_partial=self._plan.keep_partial)
+        finished = self._engine.run(
+            contigs, code=code, is_circular=is_circular, journal=journal, on_bases=on_bases
+        )
+        return _numbered(finished, how)
+
+
+def _numbered(
+    finished: Iterable[ContigWork], how: Selection
+) -> Iterator[tuple[Contig, list[Gene]]]:
+    number = 0
+    for work in finished:
+        genes = []
+        for call, score in select_calls(legal_calls(work, how), how, work.axis):
+            number += 1
+            genes.append(gene_of(call, work.contig.name, f"gene_{number:06d}", score, how.code))
+        yield work.contig, genes
+
+
+def contig_of(sequence: Sequence, name: str | None = None) -> Contig:
+    """Make a contig of whatever holds a sequence.
+
+    Raises:
+        DataError: The type is another, the sequence is empty, or it holds a letter that is no DNA.
+    """
+    from Bio.SeqRecord import SeqRecord
+
+    if isinstance(sequence, Contig):
+        contig = Contig(name or sequence.name, sequence.bases, sequence.description)
+    elif isinstance(sequence, SeqRecord):
+        contig = Contig(name or str(sequence.id), checked_bases(str(sequence.seq)))
+    elif isinstance(sequence, (str, bytes)):
+        contig = Contig(name or DEFAULT_NAME, checked_bases(sequence))
+    else:
+        raise DataError(
+            f"a sequence of type {type(sequence).__name__}",
+            expected="str, bytes, genet5.Contig or Bio.SeqRecord",
+        )
+    if not len(contig.bases):
+        raise DataError(f"sequence {contig.name!r} is empty", expected="DNA")
+    return contig

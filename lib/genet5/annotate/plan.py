@@ -1,0 +1,223 @@
+"""Settle everything before work starts: which model, how it calls genes, which contigs, which device.
+
+`plan_model` and `plan_genome` check all that the user gave and need no PyTorch, so that a wrong path fails at once;
+`choose_machine` comes last.
+
+Example:
+    plan = plan_genome(AnnotateConfig(genome=Path("genome.fa.gz"), output=Path("genes.gff3")))
+    machine = choose_machine(AnnotatorConfig())
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from genet5.annotate.calling_config import CallingConfig, load_calling_config
+from genet5.annotate.windows import plan_axis
+from genet5.config.annotate import AnnotateConfig, AnnotatorConfig
+from genet5.errors import ConfigError, DataError
+from genet5.genome.codes import genetic_code
+from genet5.genome.io.fasta import Contig, read_fasta
+from genet5.model.folders import load_config, model_folder
+
+ALL, AUTO, NONE = "all", "auto", "none"
+CIRCULAR_WORDS = (ALL, AUTO, NONE)
+"""Words that may stand beside names of contigs in `circular`."""
+
+_CIRCULAR_HEADER = re.compile(
+    r"(?:^|[\s\[;,|])(?:circular=(?:true|yes|y)|topology=circular)(?:$|[\s\];,|])", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelPlan:
+    """A model and how it calls genes: its own configuration with the user's laid over it."""
+
+    folder: Path
+    calling: CallingConfig
+    strand_passes: int
+    """1, or 2: windows also pass as their reverse complements."""
+    keep_partial: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenomePlan:
+    """What is annotated with which model."""
+
+    model: ModelPlan
+    lengths: dict[str, int]
+    """Length of each contig, in the file's order."""
+    num_windows: int
+    code: int
+
+    @property
+    def num_bases(self) -> int:
+        """Bases of all contigs."""
+        return sum(self.lengths.values())
+
+    def __str__(self) -> str:
+        calling = self.model.calling
+        introns = "yes" if calling.grammar.introns else "no"
+        return (
+            f"{len(self.lengths)} contigs, {self.num_bases:,} bp; {self.num_windows:,} windows of"
+            f" {calling.window_bp:,} bp, overlap {calling.overlap_bp:,} bp,"
+            f" {self.model.strand_passes} strand pass{'es' if self.model.strand_passes > 1 else ''};"
+            f" model {self.model.folder}; genetic code {self.code};"
+            f" grammar {calling.grammar.level}, introns {introns}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What the model runs on."""
+
+    device: str
+    """cpu or cuda."""
+    use_bf16: bool
+    """Whether the encoder computes in bfloat16 instead of float32."""
+    batch_size: int
+    """Windows decoded together."""
+    threads: int | None
+    """CPU threads while the model runs; None = as PyTorch is set."""
+
+    def __str__(self) -> str:
+        precision = "bf16" if self.use_bf16 else "fp32"
+        return f"{self.device} in {precision}, {self.batch_size} windows in a batch"
+
+
+def plan_model(config: AnnotatorConfig) -> ModelPlan:
+    """Find the model and settle how it calls genes.
+
+    Raises:
+        CheckpointError: There is no such model.
+        ConfigError: A flag does not fit the model.
+        FormatError: A file of the model is damaged.
+    """
+    folder = model_folder(config.model)
+    own = load_calling_config(folder, load_config(folder).max_window_bp)
+    calling = effective_calling(config, own)
+    if not 0 <= calling.overlap_bp < calling.window_bp:
+        rule = f"must be 0 to {calling.window_bp - 1}"
+        raise ConfigError("window_overlap", calling.overlap_bp, rule)
+    return ModelPlan(
+        folder=folder,
+        calling=calling,
+        strand_passes=2 if config.both_strands else 1,
+        keep_partial=config.partial_genes == "keep",
+    )
+
+
+def effective_calling(config: AnnotatorConfig, own: CallingConfig) -> CallingConfig:
+    """Lay the user's flags over the model's configuration."""
+    grammar = own.grammar
+    if config.introns != "auto":
+        grammar = replace(grammar, introns=config.introns == "yes")
+    if config.start_codons:
+        grammar = replace(grammar, start_codons=tuple(c.upper() for c in config.start_codons))
+    if config.grammar is not None:
+        grammar = replace(grammar, level=config.grammar)
+    overlap_bp, clade, min_score = config.window_overlap, config.clade, config.min_score
+    return replace(
+        own,
+        grammar=grammar,
+        overlap_bp=own.overlap_bp if overlap_bp is None else overlap_bp,
+        clade=own.clade if clade is None else clade,
+        min_score=own.min_score if min_score is None else min_score,
+    )
+
+
+def plan_genome(config: AnnotateConfig) -> GenomePlan:
+    """Read the genome once and settle everything that the flags leave open.
+
+    Raises:
+        ConfigError: A flag does not fit the genome or the model.
+        DataError: The genome cannot be read.
+        CheckpointError: There is no such model.
+    """
+    model = plan_model(config.annotator)
+    code = settle_code(config.genetic_code, model.calling)
+    lengths = {contig.name: len(contig.bases) for contig in read_fasta(config.genome)}
+    check_circular(config.circular, lengths)
+    if not sum(lengths.values()):
+        raise DataError("no bases in any contig", expected="DNA", path=config.genome)
+    size = model.calling.window_bp, model.calling.overlap_bp
+    windows = sum(len(plan_axis(length, *size).windows) for length in lengths.values())
+    return GenomePlan(model=model, lengths=lengths, num_windows=windows, code=code)
+
+
+def settle_code(wanted: int | None, calling: CallingConfig) -> int:
+    """Return the NCBI number of the genetic code: the one wanted, or the model's.
+
+    Raises:
+        ConfigError: There is no such code.
+    """
+    code = calling.genetic_code if wanted is None else wanted
+    return genetic_code(code).number
+
+
+def check_circular(wanted: Collection[str], names: Collection[str]) -> None:
+    """Check that circular contigs exist.
+
+    Raises:
+        ConfigError: One does not.
+    """
+    for name in wanted:
+        if name not in CIRCULAR_WORDS and name not in names:
+            raise ConfigError(
+                "circular", name, "must be the name of a contig of the genome, all, auto or none"
+            )
+
+
+def is_circular(contig: Contig, wanted: Collection[str]) -> bool:
+    """Whether genes may lie over the contig's origin.
+
+    Unicycler, Trycycler and Plassembler write `circular=true` into headers, NCBI's submission format and Bakta
+    `[topology=circular]`; genomes from NCBI's servers have neither. Canu's `suggestCircular=yes` does not count: its ends
+    overlap untrimmed.
+
+    Args:
+        contig: The contig; its header counts where `wanted` has "auto".
+        wanted: Names of contigs, or "all", "auto", "none".
+
+    Example:
+        >>> import numpy as np
+        >>> is_circular(Contig("1", np.zeros(3, np.uint8), "depth=1.00x circular=true"), ("auto",))
+        True
+    """
+    if ALL in wanted or contig.name in wanted:
+        return True
+    return AUTO in wanted and _CIRCULAR_HEADER.search(contig.description) is not None
+
+
+def choose_machine(config: AnnotatorConfig) -> Machine:
+    """Settle device, precision and batch size.
+
+    Raises:
+        ConfigError: cuda is wanted and there is none.
+    """
+    import torch
+
+    from genet5.model.precision import has_fast_bf16
+
+    has_cuda = torch.cuda.is_available()
+    if config.device == "cuda" and not has_cuda:
+        raise ConfigError("device", config.device, "is not available here; use cpu or auto")
+    device = ("cuda" if has_cuda else "cpu") if config.device == "auto" else config.device
+    use_bf16 = config.precision == "bf16"
+    if config.precision == "auto":
+        use_bf16 = has_fast_bf16(torch.device(device))
+    size = config.batch_size if isinstance(config.batch_size, int) else _auto_batch_size(device)
+    return Machine(device=device, use_bf16=use_bf16, batch_size=size, threads=config.threads)
+
+
+def _auto_batch_size(device: str) -> int:
+    """Windows in a batch: few on CPU (its caches), many on a GPU (its memory decides)."""
+    import torch
+
+    if device == "cpu":
+        return 16
+    free_bytes, _ = torch.cuda.mem_get_info()
+    return int(min(256, max(8, free_bytes // (256 << 20))))

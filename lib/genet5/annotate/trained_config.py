@@ -1,0 +1,35 @@
+"""How a freshly trained model calls genes: with the windows, genetic code and gene types of its training file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from genet5.annotate.calling_config import CallingConfig
+from genet5.dataset.packed import PackedReader
+from genet5.decode.packed_grammar import packed_clades, packed_grammar
+
+_SAMPLED_ROWS = 64
+
+
+def trained_config(packed: Path, max_window_bp: int) -> CallingConfig:
+    """Return the gene calling of a model trained on a packed file; its scores are not calibrated.
+
+    Args:
+        packed: Training file, or its index.
+        max_window_bp: Longest window that the model can read.
+    """
+    reader = PackedReader(packed)
+    header = reader.header
+    rows = range(0, len(reader), max(1, len(reader) // _SAMPLED_ROWS))
+    windows = [window for row in rows for window in reader.row(row)]
+    codes = Counter(w.genetic_code for w in windows if not w.recoded)
+    window_bp = min(max(len(window.bases) for window in windows), max_window_bp)
+    return CallingConfig(
+        window_bp=window_bp,
+        overlap_bp=window_bp // 2,
+        genetic_code=codes.most_common(1)[0][0],
+        clade=min(packed_clades(header)) if header.settings.get("taxon_token") else None,
+        head_only=True,
+        grammar=packed_grammar(header),
+    )

@@ -1,0 +1,59 @@
+"""Find a model's folder by its path, as a shipped model, or on the Hugging Face Hub; nothing here imports PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from genet5.config.json_files import load_json, config_from_dict
+from genet5.config.model import ModelConfig
+from genet5.errors import CheckpointError
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+SHIPPED = Path(__file__).resolve().parents[1] / "models"
+"""Folder of the shipped models, one folder each."""
+_HUB_FILES = ("*.json", "*.safetensors")
+
+
+def model_folder(name: str | Path) -> Path:
+    """Return the folder of a model; one on the Hugging Face Hub is downloaded into the Hub's cache.
+
+    Args:
+        name: A folder, the name of a shipped model, or an id on the Hub ("user/model").
+
+    Raises:
+        CheckpointError: There is no such model.
+    """
+    path, shipped = Path(name), SHIPPED / str(name)
+    if path.is_dir() and ((path / CONFIG_FILE).is_file() or not shipped.is_dir()):
+        return path
+    if (shipped / CONFIG_FILE).is_file():
+        return shipped
+    known = ", ".join(sorted(p.parent.name for p in SHIPPED.glob(f"*/{CONFIG_FILE}")))
+    missing = f"model {str(name)!r}: no such folder, and no shipped model of this name ({known})"
+    remedy = f"Give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
+    if "/" not in str(name):
+        raise CheckpointError(f"{missing}. {remedy}")
+    return _from_hub(str(name), missing, remedy)
+
+
+def _from_hub(name: str, missing: str, remedy: str) -> Path:
+    # Half a second of imports that a model on the disk does not need.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"{missing}, and no such model on the Hugging Face Hub ({type(error).__name__}). {remedy}"
+        ) from error
+
+
+def load_config(folder: Path) -> ModelConfig:
+    """Read a model folder's shape.
+
+    Raises:
+        FormatError: There is none, or it is not of this version.
+    """
+    path = folder / CONFIG_FILE
+    return config_from_dict(ModelConfig, load_json(path), path)

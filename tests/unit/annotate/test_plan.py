@@ -1,0 +1,93 @@
+"""Plans: what is settled before work starts, and without PyTorch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from genet5.annotate.plan import choose_machine, is_circular, plan_model
+from genet5.config.annotate import AnnotatorConfig
+from genet5.errors import CheckpointError, ConfigError
+from genet5.genome.io.fasta import Contig
+from genet5.genome.sequence import encode_bases
+
+
+def contig(description: str) -> Contig:
+    return Contig("ring", encode_bases("ACGT"), description)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "length=2686 depth=1.00x circular=true",
+        "circular=True",
+        "[organism=Escherichia coli] [topology=circular] [completeness=complete]",
+        "topology=circular;x=1",
+    ],
+)
+def test_headers_that_say_so(description: str) -> None:
+    assert is_circular(contig(description), ("auto",))
+    assert not is_circular(contig(description), ("none",))
+    assert not is_circular(contig(description), ("other",))
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "",
+        "Escherichia coli plasmid pX, circular, complete sequence",
+        "circular=false",
+        "notcircular=true",
+        "suggestCircular=yes trim=10-90",
+        "topology=linear",
+    ],
+)
+def test_headers_that_do_not(description: str) -> None:
+    assert not is_circular(contig(description), ("auto",))
+    assert is_circular(contig(description), ("all",))
+    assert is_circular(contig(description), ("ring", "other"))
+
+
+def test_a_wrong_path_is_reported_before_torch_is_imported(root: Path) -> None:
+    code = (
+        "import sys; from genet5.cli.annotate import main\n"
+        "code = main(['/nope', '-o', 'x.gff3'])\n"
+        "print(code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(root / "lib")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "1 False\n"
+    assert done.stderr.startswith("genet5 annotate: /nope: file not found")
+
+
+def test_flags_are_laid_over_the_models_own_configuration() -> None:
+    plain = plan_model(AnnotatorConfig())
+    config = AnnotatorConfig(introns="yes", start_codons=("atg",), min_score=0.1, both_strands=True)
+    plan = plan_model(config)
+    assert plan.strand_passes == 2
+    grammar = replace(plain.calling.grammar, introns=True, start_codons=("ATG",))
+    assert plan.calling == replace(plain.calling, grammar=grammar, min_score=0.1)
+
+
+def test_an_overlap_as_long_as_the_window_is_refused() -> None:
+    with pytest.raises(ConfigError, match="window_overlap = 6144: must be 0 to 6143"):
+        plan_model(AnnotatorConfig(window_overlap=6144))
+
+
+def test_an_unknown_model_is_refused_with_the_shipped_ones() -> None:
+    with pytest.raises(CheckpointError, match=r"no shipped model of this name \(nano"):
+        plan_model(AnnotatorConfig(model="mega"))
+
+
+@pytest.mark.parametrize(("precision", "use_bf16"), [("bf16", True), ("fp32", False)])
+def test_precision_is_what_was_asked_for(precision: str, use_bf16: bool) -> None:
+    machine = choose_machine(AnnotatorConfig(device="cpu", precision=precision, batch_size=3))
+    assert machine.use_bf16 is use_bf16
+    assert str(machine) == f"cpu in {precision}, 3 windows in a batch"
