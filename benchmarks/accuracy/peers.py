@@ -23,7 +23,7 @@ from typing import Literal
 from machine import ROOT, Cost, run_measured
 from testset import Case, Entry
 
-from genet5.config.json_files import load_json, save_json, config_from_dict
+from genet5.config.json_files import config_from_dict, load_json, save_json
 from genet5.errors import ConfigError
 from genet5.model.folders import model_folder
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from genet5.annotate.gene_score import ScoringConfig
 from genet5.annotate.select import OverlapConfig
-from genet5.config.json_files import load_json, save_json, config_from_dict, config_to_dict
+from genet5.config.json_files import config_from_dict, config_to_dict, load_json, save_json
 from genet5.errors import FormatError
 from genet5.tokens.grammar import GrammarOptions, prokaryote_options
 

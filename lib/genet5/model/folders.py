@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genet5.config.json_files import load_json, config_from_dict
+from genet5.config.json_files import config_from_dict, load_json
 from genet5.config.model import ModelConfig
 from genet5.errors import CheckpointError
 
