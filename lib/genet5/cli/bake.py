@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from genet5.cli.parse import run
 from genet5.config.bake import BakeConfig
+from genet5.genome.io.files import check_inputs
+from genet5.outputs import check_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +34,9 @@ def _bake(settings: BakeConfig) -> int:
     if settings.check is not None:
         _print_check(settings.check)
         return 0
+    check_inputs({"fasta": settings.fasta, "gff": settings.gff}, once=False)
+    if settings.output_dir is not None:
+        check_folder("output_dir", settings.output_dir)
     if settings.dry_run:
         _print_plan(settings)
         return 0

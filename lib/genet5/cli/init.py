@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from genet5.cli.parse import run
 from genet5.config.init import InitConfig
 from genet5.errors import CheckpointError, ConfigError
+from genet5.outputs import check_folder
 
 if TYPE_CHECKING:
     from genet5.model.dnabert2 import Dnabert2
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _init(config: InitConfig) -> int:
     from genet5.tokens.tokenizer_file import make_tokenizer, save_tokenizer
 
+    check_folder("OUT", config.folder)
     _refuse_to_overwrite(config)
     shape = config.model_config()
     tokenizer = make_tokenizer(config.tokenizer) if config.tokenizer else None

@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from genet5.cli.parse import run
+from genet5.outputs import check_folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +46,7 @@ def _resize(config: ResizeConfig) -> int:
     from genet5.model.resize import resize_model
     from genet5.tokens.tokenizer_file import load_tokenizer
 
+    check_folder("OUT", config.out)
     tokenizer = None if config.tokenizer is None else load_tokenizer(config.tokenizer)
     added = resize_model(config.model, config.out, tokenizer, overwrite=config.overwrite)
     sys.stdout.write(f"{config.out}: {', '.join(added) if added else 'no type'} added\n")

@@ -34,7 +34,7 @@ from genet5.config.json_files import config_from_dict
 from genet5.dataset.shards import is_index, read_index
 from genet5.dataset.windows import Window
 from genet5.errors import DataError, FormatError
-from genet5.outputs import atomic_writer
+from genet5.outputs import atomic_writer, is_stream
 from genet5.tokens.vocabulary import DEFAULT_GENE_TYPES, StructureVocabulary
 
 FORMAT = 1
@@ -390,6 +390,11 @@ class PackedReader:
 
 
 def _open(path: Path) -> pa.ipc.RecordBatchFileReader:
+    if is_stream(path):
+        raise FormatError(
+            "a pipe or device", expected="a packed file, which is read in any order", path=path,
+            remedy="Give a file",
+        )  # fmt: skip
     try:
         return pa.ipc.open_file(pa.memory_map(str(path)))
     except FileNotFoundError as error:
