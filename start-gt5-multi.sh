@@ -9,8 +9,8 @@ usage() {
     cat <<HELP
 usage: ./start-gt5-multi.sh [OPTIONS] [-- TRAIN VAL OUT BASE [FINET OPTIONS]]
 
-Run this on every machine. It starts the container on the machine's own network. Behind -- stands what to train, as
-for bin/distributed.sh, which then runs in the container; without it, a shell starts.
+Run this on every machine. It starts the container on the machine's own network. What follows -- goes to
+bin/distributed.sh, which then runs in the container; without it, a shell starts.
 
   machine 0:  ./start-gt5-multi.sh --nnodes 2 --node-rank 0 --master 192.168.100.10 -- TRAIN VAL OUT BASE
   machine 1:  ./start-gt5-multi.sh --nnodes 2 --node-rank 1 --master 192.168.100.10 -- TRAIN VAL OUT BASE
@@ -20,16 +20,16 @@ TRAIN, VAL, OUT and BASE are paths in the container, such as /workspace/baked/tr
 options:
   --nnodes N         number of machines
   --node-rank R      number of this machine, from 0
-  --master ADDRESS   address of machine 0, as the others see it
+  --master ADDRESS   address of machine 0, as the others reach it
   --port P           free port on machine 0 (default: 29500)
-  --max-restarts N   when a process dies, all go on from the last checkpoint, up to N times (default: 0)
+  --max-restarts N   when a process dies, all resume from the last checkpoint, up to N times (default: 0)
   --grace SECONDS    after SIGTERM, time to save before processes are killed (default: 30)
   --interface NAMES  network interfaces of NCCL and gloo
   --hca NAMES        RoCE or InfiniBand devices of NCCL
   --socket           TCP in place of RoCE and InfiniBand
   --help             show this text
-bin/distributed.sh --help says more about these. All options of start-gt5.sh are taken too (--data, --image, --gpus,
---cpu, --dry_run).
+bin/distributed.sh --help explains these further. All options of start-gt5.sh are accepted too (--data, --image,
+--gpus, --cpu, --dry_run).
 HELP
 }
 

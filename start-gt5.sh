@@ -13,7 +13,7 @@ Start the GeneT5 container with this checkout and the data folders mounted; with
 
   in the container        on this machine
   /workspace/GeneT5       this checkout
-  /workspace/raw          DATA/raw      genomes by taxon (GFF3 and FASTA)
+  /workspace/raw          DATA/raw      genomes by clade (GFF3 and FASTA)
   /workspace/baked        DATA/baked    packed training files
   /workspace/model        DATA/model    models and checkpoints
   /workspace/logs         DATA/logs     training logs, memory profiles
@@ -55,7 +55,7 @@ while [ $# -gt 0 ]; do
         --dry_run | --dry-run) dry_run=yes ;;
         --help | -h) usage && exit 0 ;;
         --) shift && break ;;
-        *) wrong_usage "unknown option $1; a command stands behind --." ;;
+        *) wrong_usage "unknown option $1; a command follows --." ;;
     esac
     shift
 done

@@ -1,4 +1,6 @@
-"""Data for benchmarks that need a packed file of five taxa and have none: artificial genomes, baked gene-centric.
+"""Data for benchmarks that need a packed file of five taxa and have none.
+
+Artificial genomes, baked gene-centric.
 
 Example:
     raw = write_genomes(folder / "raw", mbp=2.0, seed=1)
@@ -24,8 +26,12 @@ from genet5.tokens.tokenizer_file import make_tokenizer, save_tokenizer
 TOKENIZERS: dict[PresetName, str] = {"nano": "kmer:6", "small": "kmer:6", "base": "kmer:5"}
 """What stands in for a preset's tokenizer; base's own BPE tokens add five bases each."""
 NANO_WINDOWS = (
-    "prokaryotes=4096", "unicellular=6144", "invertebrates=8192", "vertebrates=8192", "plants=8192"
-)  # fmt: skip
+    "prokaryotes=4096",
+    "unicellular=6144",
+    "invertebrates=8192",
+    "vertebrates=8192",
+    "plants=8192",
+)
 """nano reads no longer ones; small and base get those that a gene-centric bake has by itself."""
 _INTRONS = {"unicellular": 0.3, "invertebrates": 3.0, "vertebrates": 8.0, "plants": 4.0}
 
@@ -54,7 +60,7 @@ def write_genomes(raw: Path, *, mbp: float, seed: int) -> Path:
 def bake_settings(
     preset: PresetName, raw: Path, out: Path, tokenizer: Path | None = None
 ) -> BakeConfig:
-    """Return settings that lay windows round all genes, as long as a preset reads them.
+    """Return a config with windows around all genes, of the preset's length.
 
     Args:
         preset: Decides window sizes, and the tokenizer where none is given.

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""Bandwidth between the processes of a run: sums of one tensor over all ranks (all-reduce), as training does with gradients.
+"""Bandwidth between the processes of a run.
 
-Run it under torchrun: NCCL between GPUs, gloo between CPUs. Two figures for each size, in GB/s (1e9 bytes):
-algorithm bandwidth = bytes of the tensor / time, and bus bandwidth = algorithm bandwidth * 2 (n - 1) / n for n ranks,
-what a link carries whatever n is (formula: github.com/NVIDIA/nccl-tests, doc/PERFORMANCE.md). A 200 Gbit/s link carries
-25 GB/s at most. The time of a round is that of its slowest rank.
+Sums of one tensor over all ranks (all-reduce), as training does with gradients.
+
+Run it under torchrun: NCCL between GPUs, gloo between CPUs. Two figures for each size, in GB/s (1e9
+bytes): algorithm bandwidth = bytes of the tensor / time, and bus bandwidth = algorithm bandwidth *
+2 (n - 1) / n for n ranks, what a link carries whatever n is (formula: github.com/NVIDIA/nccl-tests,
+doc/PERFORMANCE.md). A 200 Gbit/s link carries 25 GB/s at most. The time of a round is that of its
+slowest rank.
 
 Example:
-    bin/distributed.sh --script benchmarks/bench_allreduce.py --nnodes 2 --node-rank 0 --master 192.168.100.10
+    bin/distributed.sh --script benchmarks/bench_allreduce.py --nnodes 2 --node-rank 0 --master
+    192.168.100.10
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ GB = 1e9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchConfig:
     """What to send."""
 
     sizes_mib: tuple[int, ...] = (1, 4, 16, 64, 256)
@@ -43,17 +47,20 @@ class BenchSettings:
     at_least: float | None = None
     """Exit with 1 if the best bus bandwidth is below this, in GB/s."""
     note: str = ""
-    """What the result file says about the link, such as: 200 GbE RoCE, MTU 9000."""
+    """What the result file records about the link, such as: 200 GbE RoCE, MTU 9000."""
     out: Path | None = None
     """JSON file; by default benchmarks/results/DATE_DEVICE_allreduce.json."""
 
 
 def bus_factor(world_size: int) -> float:
-    """Return bus bandwidth over algorithm bandwidth: each rank sends and receives this share of the tensor."""
+    """Return bus bandwidth over algorithm bandwidth.
+
+    Each rank sends and receives this share of the tensor.
+    """
     return 2 * (world_size - 1) / world_size
 
 
-def measure_size(settings: BenchSettings, ranks: Ranks, size_mib: int) -> dict[str, Any]:
+def measure_size(settings: BenchConfig, ranks: Ranks, size_mib: int) -> dict[str, Any]:
     """Return times and bandwidths of one size.
 
     Raises:
@@ -62,7 +69,10 @@ def measure_size(settings: BenchSettings, ranks: Ranks, size_mib: int) -> dict[s
     tensor = torch.ones(size_mib * 2**20 // 4, device=ranks.device)
     dist.all_reduce(tensor)
     if tensor.min().item() != ranks.world_size or tensor.max().item() != ranks.world_size:
-        raise RankError(f"{ranks.world_size} ones were summed to {tensor.min().item():g} to {tensor.max().item():g}: the link or a GPU is at fault")  # fmt: skip
+        raise RankError(
+            f"{ranks.world_size} ones were summed to {tensor.min().item():g} to "
+            f"{tensor.max().item():g}: the link or a GPU is at fault"
+        )
     times_ms = []
     for _ in range(settings.rounds):
         tensor.fill_(1)
@@ -76,10 +86,15 @@ def measure_size(settings: BenchSettings, ranks: Ranks, size_mib: int) -> dict[s
     found = measure.summary(slowest)
     algorithm = size_mib * 2**20 / GB / (found["median_ms"] / 1000)
     bus = algorithm * bus_factor(ranks.world_size)
-    return {"mib": size_mib, **found, "algorithm_gb_s": round(algorithm, 4), "bus_gb_s": round(bus, 4)}  # fmt: skip
+    return {
+        "mib": size_mib,
+        **found,
+        "algorithm_gb_s": round(algorithm, 4),
+        "bus_gb_s": round(bus, 4),
+    }
 
 
-def bench(settings: BenchSettings) -> int:
+def bench(settings: BenchConfig) -> int:
     """Measure all sizes; rank 0 prints a table and writes JSON."""
     with distributed(settings.device) as ranks:
         if ranks.world_size == 1:
@@ -110,7 +125,7 @@ def show(rows: list[dict[str, Any]]) -> None:
     print("|", " | ".join(str(rows[-1][name]) for name in names), "|", flush=True)
 
 
-def record(settings: BenchSettings, ranks: Ranks, rows: list[dict[str, Any]]) -> None:
+def record(settings: BenchConfig, ranks: Ranks, rows: list[dict[str, Any]]) -> None:
     """Write the result file."""
     out = settings.out or measure.result_path(ranks.device, "allreduce")
     found = {
@@ -127,4 +142,4 @@ def record(settings: BenchSettings, ranks: Ranks, rows: list[dict[str, Any]]) ->
 
 
 if __name__ == "__main__":
-    sys.exit(run(bench, BenchSettings, None, name="bench_allreduce", description=__doc__ or ""))
+    sys.exit(run(bench, BenchConfig, None, name="bench_allreduce", description=__doc__ or ""))

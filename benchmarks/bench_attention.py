@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Time and memory of windowed self-attention against the input's length, beside dense attention.
 
-One layer's attention (queries, keys and values given), a batch of one. Contenders: each of our backends that runs here,
-PyTorch's fused attention over the whole input without any mask or bias (the cheapest dense peer there is), and the same
-with the window as a mask. Each measurement is a process of its own; memory is the growth of its peak over what the inputs
-take (resident memory on a CPU, allocated memory on CUDA). A measurement that would take longer than --limit_s, guessed
-from the one before, is left out and said so.
+One layer's attention (queries, keys and values given), a batch of one. Contenders: each of our
+backends that runs here, PyTorch's fused attention over the whole input without any mask or bias
+(the cheapest dense peer there is), and the same with the window as a mask. Each measurement is a
+process of its own; memory is the growth of its peak over what the inputs take (resident memory on a
+CPU, allocated memory on CUDA). A measurement that would take longer than --limit_s, guessed from
+the one before, is left out, with a note.
 
 Example:
     python benchmarks/bench_attention.py --lengths 1024 4096 --rounds 3
@@ -40,13 +41,13 @@ PassName = Literal["forward", "forward and backward"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings(measure.RunSettings):
+class BenchConfig(measure.RunConfig):
     """Shape of the attention and lengths to measure."""
 
     lengths: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384, 32768, 65536)
     """Tokens of the input."""
     window: int = 512
-    """Tokens that each sees, both sides together."""
+    """Tokens that each attends to, both sides together."""
     heads: int = 12
     """Attention heads."""
     head_width: int = 64
@@ -64,7 +65,10 @@ class BenchSettings(measure.RunSettings):
     passes: tuple[PassName, ...] = ("forward", "forward and backward")
     """What is timed."""
     one: str | None = None
-    """Measure this contender at the first length in the first pass only, and print JSON; the script calls itself so."""
+    """Measure this contender at the first length in the first pass only, and print JSON.
+
+    The script calls itself so.
+    """
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -74,7 +78,7 @@ class BenchSettings(measure.RunSettings):
         return DTYPES[self.dtype]
 
 
-def contender(settings: BenchSettings, name: str, length: int) -> Callable[..., Tensor]:
+def contender(settings: BenchConfig, name: str, length: int) -> Callable[..., Tensor]:
     """Return a function of queries, keys and values."""
     device = choose_device(settings.device)
     if name == "dense":
@@ -101,7 +105,7 @@ def contender(settings: BenchSettings, name: str, length: int) -> Callable[..., 
     return windowed
 
 
-def measure_one(settings: BenchSettings) -> int:
+def measure_one(settings: BenchConfig) -> int:
     """Measure one contender at one length and print the figures as JSON."""
     assert settings.one is not None
     torch.manual_seed(0)
@@ -129,7 +133,7 @@ def measure_one(settings: BenchSettings) -> int:
     return 0
 
 
-def ask(settings: BenchSettings, name: str, length: int, kind: PassName) -> dict[str, Any]:
+def ask(settings: BenchConfig, name: str, length: int, kind: PassName) -> dict[str, Any]:
     """Measure in a process of its own."""
     shape = ("window", "heads", "head_width", "dtype", "rounds", "limit_s", "device", "threads")
     flags = [f"--{key}={getattr(settings, key)}" for key in shape]
@@ -142,7 +146,7 @@ def ask(settings: BenchSettings, name: str, length: int, kind: PassName) -> dict
     return json.loads(result.stdout.strip().splitlines()[-1])
 
 
-def contenders(settings: BenchSettings) -> list[str]:
+def contenders(settings: BenchConfig) -> list[str]:
     """Return the names of all that run here."""
     device, found = choose_device(settings.device), ["sdpa"]
     if device.type == "cuda":  # flex on a CPU is for checking: it has no backward pass
@@ -154,7 +158,7 @@ def contenders(settings: BenchSettings) -> list[str]:
     return [*found, *PEERS]
 
 
-def bench(settings: BenchSettings) -> int:
+def bench(settings: BenchConfig) -> int:
     """Measure everything, print a table and write JSON."""
     if settings.one is not None:
         return measure_one(settings)
@@ -194,4 +198,4 @@ def bench(settings: BenchSettings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(bench, BenchSettings, None, name="bench_attention", description=__doc__ or ""))
+    sys.exit(run(bench, BenchConfig, None, name="bench_attention", description=__doc__ or ""))

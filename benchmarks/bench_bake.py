@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Time `genet5 bake` on one core: million bases per core second, tiled and gene-centric, and reading what was baked.
+"""Time `genet5 bake` on one core.
 
-Artificial genomes (bacteria, spliced genes) are made from a seed; real ones of five taxa are taken from --data where
-they lie there. Each bake is a process of its own with one worker: processor time is all of it, memory its peak resident size;
-"without start-up" is bake's own figure, without imports and the first look at contigs and genes. "Written" counts the bases of
-all windows, "genome" each base once. Modes take turns in every round; figures are medians. At last the shards of one bake are read to the end, for speed and for the memory that
-the reader keeps (anonymous, so without the mapped files). Prints a Markdown table and writes JSON.
+Million bases per core second, tiled and gene-centric, and reading what was baked.
+
+Artificial genomes (bacteria, spliced genes) are made from a seed; real ones of five taxa are taken
+from --data where they lie there. Each bake is a process of its own with one worker: processor time
+is all of it, memory its peak resident size; "without start-up" is bake's own figure, without
+imports and the first look at contigs and genes. "Written" counts the bases of all windows, "genome"
+each base once. Modes take turns in every round; figures are medians. At last the shards of one bake
+are read to the end, for speed and for the memory that the reader keeps (anonymous, so without the
+mapped files). Prints a Markdown table and writes JSON.
 
 Example:
     python benchmarks/bench_bake.py --mbp 1 --repeats 1      # a quick look
@@ -32,23 +36,27 @@ from genet5.errors import ConfigError
 GENOMES = 4
 """Artificial genomes of each kind."""
 REAL = {
-    "prokaryotes": ("Wolbachia_sp_wRi", "Thermoplasma_volcanium_GSS1", "Pyrococcus_furiosus_DSM3638"),
+    "prokaryotes": (
+        "Wolbachia_sp_wRi",
+        "Thermoplasma_volcanium_GSS1",
+        "Pyrococcus_furiosus_DSM3638",
+    ),
     "unicellular": ("Schizosaccharomyces_pombe_ASM294v2",),
     "invertebrates": ("Drosophila_melanogaster_dm6_2L-3Mb_2R-1Mb",),
     "vertebrates": ("Homo_sapiens_hg19seq_chr3-4-5_slices",),
     "plants": ("Arabidopsis_thaliana_TAIR10_1pct", "Arabidopsis_thaliana_TIGR_BACs"),
-}  # fmt: skip
+}
 MODES = ("whole_genome", "gene_centric")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchConfig:
     """How much is baked, and how often."""
 
     mbp: float = 4.0
     """Million bases of each kind of artificial genome."""
     genes: int = 400
-    """Genes of a taxon round which gene-centric windows are laid."""
+    """Genes of a clade around which gene-centric windows are laid."""
     seed: int = 1
     """The same seed gives the same genomes."""
     repeats: int = 3
@@ -75,10 +83,10 @@ class Load:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark."""
-    return run(_bench, BenchSettings, argv, name="bench_bake", description=__doc__ or "")
+    return run(_bench, BenchConfig, argv, name="bench_bake", description=__doc__ or "")
 
 
-def _bench(settings: BenchSettings) -> int:
+def _bench(settings: BenchConfig) -> int:
     where = environment("numpy", "pyarrow")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -109,7 +117,7 @@ def _bench(settings: BenchSettings) -> int:
     }
     sys.stdout.write(_table(rows, reading))
     out = settings.out
-    if out is None and settings.mbp >= BenchSettings().mbp:
+    if out is None and settings.mbp >= BenchConfig().mbp:
         out = result_path("bake")
     if out is not None:
         save_json(out, result)
@@ -125,7 +133,7 @@ def _write_tokenizer(folder: Path) -> None:
     save_tokenizer(Tokenizer(KmerTokenizer(6)), folder / "tokenizer.json")
 
 
-def _artificial(settings: BenchSettings, folder: Path) -> list[Load]:
+def _artificial(settings: BenchConfig, folder: Path) -> list[Load]:
     from genet5.genome.io.fasta import write_fasta
     from genet5.genome.io.gff3 import write_gff3
     from genet5.genome.sequence import decode_bases
@@ -162,9 +170,18 @@ def _bake(load: Load, mode: str, folder: Path, genes: int, *more: str) -> dict[s
     if mode == "gene_centric":
         more = ("--taxon_genes", *(f"{taxon}={genes}" for taxon in REAL), *more)
     command = [
-        sys.executable, ROOT / "bin" / "bake", *load.flags, "--windows", mode, "--output_dir", out,
-        "--tokenizer", folder / "tokenizer.json", "--overwrite", *more,
-    ]  # fmt: skip
+        sys.executable,
+        ROOT / "bin" / "bake",
+        *load.flags,
+        "--windows",
+        mode,
+        "--output_dir",
+        out,
+        "--tokenizer",
+        folder / "tokenizer.json",
+        "--overwrite",
+        *more,
+    ]
     cost, _ = run_measured(command, {"OMP_NUM_THREADS": "1"})
     report = load_json(out / "bake_report.json")
     timing, files = report["timing"], report["files"]
@@ -195,7 +212,10 @@ def _median(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _read_shards(load: Load, folder: Path, genes: int) -> dict[str, Any]:
-    """Read all windows of a bake in shards, in order; what the reader keeps is measured at a tenth and at the end."""
+    """Read all windows of a bake in shards, in order.
+
+    What the reader keeps is measured at a tenth and at the end.
+    """
     from genet5.dataset.packed import PackedReader
 
     _bake(load, "gene_centric", folder, 10 * genes, "--shard_size", "250")
@@ -224,18 +244,22 @@ def _anonymous_mib() -> float:
 
 def _table(rows: Sequence[dict[str, Any]], reading: dict[str, Any]) -> str:
     lines = [
-        "| genomes | mode | genome Mbp | written Mbp | core s | written Mbp per core s | without start-up | peak MiB |",
+        "| genomes | mode | genome Mbp | written Mbp | core s | written Mbp per core s | without "
+        "start-up | peak MiB |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         lines.append(
-            f"| {row['genomes']} | {row['mode']} | {row['genome_mbp']:.1f} | {row['written_mbp']:.1f} "
+            f"| {row['genomes']} | {row['mode']} | {row['genome_mbp']:.1f} | "
+            f"{row['written_mbp']:.1f} "
             f"| {row['cpu_s']:.1f} | {row['written_mbp_per_core_s']:.1f} "
             f"| {row['written_mbp_per_core_s_without_start']:.1f} | {row['peak_mib']:.0f} |"
         )
     lines.append(
-        f"\nReading {reading['shards']} shards ({reading['file_mib']} MiB): {reading['mbp_per_core_s']} Mbp per core s; "
-        f"kept in memory at a tenth {reading['anonymous_mib_at_a_tenth']} MiB, at the end {reading['anonymous_mib_at_the_end']} MiB"
+        f"\nReading {reading['shards']} shards ({reading['file_mib']} MiB): "
+        f"{reading['mbp_per_core_s']} Mbp per core s; "
+        f"kept in memory at a tenth {reading['anonymous_mib_at_a_tenth']} MiB, at the end "
+        f"{reading['anonymous_mib_at_the_end']} MiB"
     )
     return "\n".join(lines) + "\n"
 

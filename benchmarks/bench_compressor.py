@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Time and memory of the compressor against the window's length, beside the same with a dense mask.
 
-Two parts: `compressor`, whole, from token states to latents; and `reading`, its cross-attention alone (queries, keys and
-values given), which says how the cost grows once the window is long. The peer holds a mask of all latents with all tokens,
-as the compressor did at first. Tokens have 1 to 2 n - 1 bp, n = the preset's mean. Both take turns in one
-process for each case; their memory is measured in one each, as the growth of the peak over what the inputs take (resident
-on a CPU). On CUDA one process does it all: its allocator knows each peak, and to start sixty processes takes minutes.
+Two parts: `compressor`, whole, from token states to latents; and its cross-attention alone
+(`reading` in result files; queries, keys and values given), which shows how the cost grows once the
+window is long. The peer holds a mask of all latents with all tokens, as the compressor did at
+first. Tokens have 1 to 2 n - 1 bp, n = the preset's mean. Both take turns in one process for each
+case; their memory is measured in one each, as the growth of the peak over what the inputs take
+(resident on a CPU). On CUDA one process does it all: its allocator knows each peak, and to start
+sixty processes takes minutes.
 
 Example:
     python benchmarks/bench_compressor.py --rounds 3
@@ -46,11 +48,14 @@ CONTENDERS = ("blocks", "dense mask")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings(measure.RunSettings):
+class BenchConfig(measure.RunConfig):
     """What to measure and how often."""
 
     batches: tuple[int, ...] = (1, 8)
-    """Windows of a batch, for the whole compressor; the reading alone is measured with one."""
+    """Windows of a batch, for the whole compressor.
+
+    The cross-attention alone is measured with one.
+    """
     most_bp: int = 200_000
     """Leave out batches of more bases."""
     dtype: Literal["fp32", "bf16"] = "fp32"
@@ -91,7 +96,7 @@ class DenseCompressor(Compressor):
         return Reading("sdpa", bias=bias[:, None].to(dtype))
 
 
-def cases(settings: BenchSettings) -> Iterator[Case]:
+def cases(settings: BenchConfig) -> Iterator[Case]:
     """Yield all cases in the table's order."""
     for (name, part), lengths in LENGTHS.items():
         batches = settings.batches if part == "compressor" else (1,)
@@ -136,10 +141,10 @@ def steps(case: Case, device: torch.device) -> dict[str, Callable[[], Any]]:
     def whole(compressor: Compressor) -> Callable[..., Tensor]:
         return lambda x: compressor(x, starts, counts, bases, case.window_bp)
 
-    def reading(compressor: Compressor) -> Callable[..., Tensor]:
+    def cross_attention(compressor: Compressor) -> Callable[..., Tensor]:
         return lambda *x: attend_anchored(*x, compressor._read(starts, counts, latents))
 
-    make, given = (whole, [states]) if case.part == "compressor" else (reading, qkv)
+    make, given = (whole, [states]) if case.part == "compressor" else (cross_attention, qkv)
     kinds = dict(zip(CONTENDERS, (make(ours), make(dense)), strict=True))
     return {name: in_pass(case.does, evaluate, given) for name, evaluate in kinds.items()}
 
@@ -159,7 +164,7 @@ def in_pass(
     return step
 
 
-def figures(settings: BenchSettings, case: Case, memory: str | None) -> dict[str, dict[str, float]]:
+def figures(settings: BenchConfig, case: Case, memory: str | None) -> dict[str, dict[str, float]]:
     """Measure one case in this process: the time of both contenders, or the memory of one."""
     device = measure.start(settings)
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.dtype == "bf16"):
@@ -178,7 +183,7 @@ def peak_mib(step: Callable[[], Any], device: torch.device) -> float:
     return round(peak.growth_mib(), 1)
 
 
-def ask(settings: BenchSettings, case: Case, memory: str | None) -> dict[str, dict[str, float]]:
+def ask(settings: BenchConfig, case: Case, memory: str | None) -> dict[str, dict[str, float]]:
     """Get the same from a process of its own."""
     flags = [
         f"--{key}={getattr(settings, key)}" for key in ("dtype", "rounds", "device", "threads")
@@ -193,7 +198,7 @@ def ask(settings: BenchSettings, case: Case, memory: str | None) -> dict[str, di
 
 
 def measure_case(
-    settings: BenchSettings, case: Case, device: torch.device
+    settings: BenchConfig, case: Case, device: torch.device
 ) -> dict[str, dict[str, float]]:
     """Return time and memory of each contender."""
     found: dict[str, dict[str, float]] = {name: {} for name in CONTENDERS}
@@ -204,7 +209,7 @@ def measure_case(
     return found
 
 
-def bench(settings: BenchSettings) -> int:
+def bench(settings: BenchConfig) -> int:
     """Measure everything, print a table and write JSON."""
     if settings.one is not None:
         print(json.dumps(figures(settings, Case(**json.loads(settings.one)), settings.memory)))
@@ -235,4 +240,4 @@ def bench(settings: BenchSettings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(bench, BenchSettings, None, name="bench_compressor", description=__doc__ or ""))
+    sys.exit(run(bench, BenchConfig, None, name="bench_compressor", description=__doc__ or ""))

@@ -1,16 +1,22 @@
 #!/usr/bin/env python3
-"""Time decoding, the inner loop of annotation: with and without the grammar, without the cache, beside T5 and BART.
+"""Time decoding, the inner loop of annotation.
 
-Windows of an artificial bacterium are encoded once; then all contenders write as many labels for each of them, greedily,
-in fp32 as annotation does. Ours score tokens and bases at each step as annotation does, and are then fed the window's true
-labels, so that every step asks for what real genes ask for (about two bases in seven labels), whatever the weights.
+With and without the grammar, without the cache, beside T5 and BART.
 
-- genet5 with grammar: each choice is masked by what is legal; its set-up per window is told apart
+Windows of an artificial bacterium are encoded once; then all contenders write as many labels for
+each of them, greedily, in fp32 as annotation does. Ours score tokens and bases at each step as
+annotation does, and are then fed the window's true labels, so that every step asks for what real
+genes ask for (about two bases in seven labels), whatever the weights.
+
+- genet5 with grammar: each choice is masked by what is legal; its set-up per window is reported
+  apart
 - genet5: the same without masks
 - genet5 without cache: all labels so far go through the decoder at every step
-- t5, bart: `generate` of transformers with its cache, greedy, from sources of as many tokens; as many layers and weights
+- t5, bart: `generate` of transformers with its cache, greedy, from sources of as many tokens; as
+  many layers and weights
 
-With nano, the shipped model also runs `decode_windows`, all that annotation does to a window: windows per second.
+With nano, the shipped model also runs `decode_windows`, all that annotation does to a window:
+windows per second.
 
 Example:
     python benchmarks/bench_decode.py --presets nano --batch_sizes 1 8
@@ -52,7 +58,7 @@ PEERS: tuple[PeerName, ...] = ("t5", "bart")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings(measure.RunSettings):
+class BenchConfig(measure.RunConfig):
     """Models and sizes."""
 
     presets: tuple[PresetName, ...] | None = None
@@ -73,7 +79,7 @@ class BenchSettings(measure.RunSettings):
     """JSON file; by default benchmarks/results/DATE_DEVICE_decode.json."""
 
 
-def choose_windows(settings: BenchSettings) -> list[Window]:
+def choose_windows(settings: BenchConfig) -> list[Window]:
     """Return windows with enough labels, as many as the largest batch holds."""
     wanted = max(settings.batch_sizes)
     found = [
@@ -82,12 +88,12 @@ def choose_windows(settings: BenchSettings) -> list[Window]:
         if len(window.labels) >= settings.labels
     ]
     if len(found) < wanted:
-        rule = f"must be smaller: {len(found)} of {3 * wanted + 5} windows have so many"
+        rule = f"must be smaller: {len(found)} of {3 * wanted + 5} windows have as many labels"
         raise ConfigError("labels", settings.labels, rule)
     return found[:wanted]
 
 
-# ---- our decoder -----------------------------------------------------------------------------------------------------
+# ---- our decoder --------------------------------------------------------------------------------
 
 
 class Writer:
@@ -146,7 +152,7 @@ class Writer:
         return states
 
     def choose(self, states: Tensor, places: Tensor, step: int, grammar: Grammar | None) -> None:
-        """Choose each row's label as annotation does, then let the grammar go on with the true one."""
+        """Choose each row's label as annotation does, then advance the grammar by the true one."""
         true = self.labels[:, step]
         if grammar is not None and step < len(grammar.prompt[0]):
             return
@@ -177,7 +183,10 @@ def places_of(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def require_equal(writer: Writer) -> float:
-    """Return the largest difference of cached and uncached states; they must be the same up to rounding."""
+    """Return the largest difference of cached and uncached states.
+
+    They must be the same up to rounding.
+    """
     pairs = zip(writer.cached(), writer.uncached(), strict=True)
     apart = max(float((one - other).abs().max()) for one, other in pairs)
     if apart > 0.05:
@@ -185,7 +194,7 @@ def require_equal(writer: Writer) -> float:
     return apart
 
 
-# ---- contenders ------------------------------------------------------------------------------------------------------
+# ---- contenders ---------------------------------------------------------------------------------
 
 
 def peer_contender(model: torch.nn.Module, writer: Writer) -> Callable[[], Any]:
@@ -209,14 +218,14 @@ def peer_contender(model: torch.nn.Module, writer: Writer) -> Callable[[], Any]:
 
 
 def peer_encoding(model: torch.nn.Module, writer: Writer) -> Callable[[], Any]:
-    """Return a peer's reading of the source."""
+    """Return a peer's encoding of the source."""
     ids = writer.inputs.input_ids.clamp_min(2)
     return lambda: model.get_encoder()(input_ids=ids)
 
 
 @torch.inference_mode()
 def measure_batch(
-    settings: BenchSettings,
+    settings: BenchConfig,
     model: GeneT5,
     peers: dict[PeerName, torch.nn.Module],
     windows: Sequence[Window],
@@ -253,7 +262,7 @@ def measure_batch(
 
 
 def annotate_windows(
-    settings: BenchSettings, windows: Sequence[Window], device: torch.device
+    settings: BenchConfig, windows: Sequence[Window], device: torch.device
 ) -> list[dict[str, Any]]:
     """Measure all that annotation does to windows, with the shipped model."""
     model = GeneT5.from_pretrained(SHIPPED, device=device).eval()
@@ -277,11 +286,11 @@ def annotate_windows(
     return rows
 
 
-# ---- the whole -------------------------------------------------------------------------------------------------------
+# ---- the whole ----------------------------------------------------------------------------------
 
 
 def make_models(
-    settings: BenchSettings, name: PresetName, device: torch.device
+    settings: BenchConfig, name: PresetName, device: torch.device
 ) -> tuple[GeneT5, dict[PeerName, torch.nn.Module]]:
     """Return a preset with random weights, and its peers."""
     tokenizer = KmerTokenizer(6)
@@ -300,7 +309,7 @@ def make_models(
     return model, peers
 
 
-def bench(settings: BenchSettings) -> int:
+def bench(settings: BenchConfig) -> int:
     """Measure, print a table and write JSON."""
     device = measure.start(settings)
     torch.set_float32_matmul_precision("high")
@@ -319,7 +328,8 @@ def bench(settings: BenchSettings) -> int:
         "results": [],
     }
     print(
-        "| model | windows | contender | ms a step | labels per s | time of genet5's |\n|---|---|---|---|---|---|"
+        "| model | windows | contender | ms a step | labels per s | time of genet5's "
+        "|\n|---|---|---|---|---|---|"
     )
     for name in names:
         model, peers = make_models(settings, name, device)
@@ -334,7 +344,8 @@ def bench(settings: BenchSettings) -> int:
         record["annotation"] = annotate_windows(settings, windows, device)
         for row in record["annotation"]:
             print(
-                f"shipped model, {row['windows']} windows together: {row['windows_per_s']} windows/s, {row['kbp_per_s']} kbp/s"
+                f"shipped model, {row['windows']} windows together: {row['windows_per_s']} "
+                f"windows/s, {row['kbp_per_s']} kbp/s"
             )
     save_json(out, record)
     print(f"\nwritten: {out}")
@@ -345,10 +356,11 @@ def show(name: str, row: dict[str, Any]) -> None:
     """Print a line of the table."""
     step, rate = row.get("ms_a_step", ""), row.get("labels_per_s", "")
     print(
-        f"| {name} | {row['windows']} | {row['contender']} | {step} | {rate} | {row['ratio']:.2f} |",
+        f"| {name} | {row['windows']} | {row['contender']} | {step} | {rate} | "
+        f"{row['ratio']:.2f} |",
         flush=True,
     )
 
 
 if __name__ == "__main__":
-    sys.exit(run(bench, BenchSettings, None, name="bench_decode", description=__doc__ or ""))
+    sys.exit(run(bench, BenchConfig, None, name="bench_decode", description=__doc__ or ""))

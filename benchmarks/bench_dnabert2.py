@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Make the base model from a DNABERT-2 checkpoint: time, memory, parameters, and how far its encoder is from DNABERT-2.
+"""Make the base model from a DNABERT-2 checkpoint.
 
-The published weights are not part of the project, so a checkpoint of their keys and shapes is filled with random numbers.
-`bin/init` makes base from it in its own process. The encoder that it wrote is then compared with DNABERT-2's equations, written
-out in plain PyTorch (`tests/dnabert2.py`), in fp32 and in fp64, and timed beside them. Needs 7 GB of memory and of disk.
+Time, memory, parameters, and how far its encoder is from DNABERT-2.
+
+The published weights are not part of the project, so a checkpoint of their keys and shapes is
+filled with random numbers. `bin/init` makes base from it in its own process. The encoder that it
+wrote is then compared with DNABERT-2's equations, written out in plain PyTorch
+(`tests/dnabert2.py`), in fp32 and in fp64, and timed beside them. Needs 7 GB of memory and of disk.
 
 Example:
     python benchmarks/bench_dnabert2.py --lengths 64 600
@@ -41,7 +44,7 @@ MIB = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchConfig:
     """What is compared, and where things lie."""
 
     tokenizer: Path = ROOT.parent / "shared" / "data" / "dnabert2" / "tokenizer.json"
@@ -60,10 +63,10 @@ class BenchSettings:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark."""
-    return run(_bench, BenchSettings, argv, name="bench_dnabert2", description=__doc__ or "")
+    return run(_bench, BenchConfig, argv, name="bench_dnabert2", description=__doc__ or "")
 
 
-def _bench(settings: BenchSettings) -> int:
+def _bench(settings: BenchConfig) -> int:
     device = torch.device("cpu")
     out = settings.out or measure.result_path(device, "dnabert2")
     figures = {"what": "base made from a DNABERT-2 checkpoint", **measure.environment(device)}

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Time `genet5 eval` on an artificial annotation of human size, beside GenomeTools' `gt eval` on the same files.
+"""Time `genet5 eval` on an artificial annotation of human size, beside GenomeTools' `gt eval`.
 
-The reference has 24 contigs, 20,000 genes, 4 isoforms each, 9 exons each, UTRs; the prediction has every kind of
-error. Both are made from a seed, so that every run scores the same files. Time is the wall and processor time of the whole command
-(start-up included), memory the peak resident size of its process. Prints Markdown tables (the second one with figures that
-both tools define alike), and writes JSON.
+The reference has 24 contigs, 20,000 genes, 4 isoforms each, 9 exons each, UTRs; the prediction has
+every kind of error. Both are made from a seed, so that every run scores the same files. Time is the
+wall and processor time of the whole command (start-up included), memory the peak resident size of
+its process. Prints Markdown tables (the second one with figures that both tools define alike), and
+writes JSON.
 
 Example:
     python benchmarks/bench_eval.py --genes 1000 --repeats 1      # a quick look
@@ -35,21 +36,82 @@ from genet5.errors import ConfigError
 
 Span = tuple[int, int]
 
-_MBP = (248, 242, 198, 190, 181, 171, 159, 145, 138, 134, 135, 133, 114, 107, 102, 90, 83, 80, 59, 64, 47, 51, 156, 57)  # fmt: skip
+_MBP = (
+    248,
+    242,
+    198,
+    190,
+    181,
+    171,
+    159,
+    145,
+    138,
+    134,
+    135,
+    133,
+    114,
+    107,
+    102,
+    90,
+    83,
+    80,
+    59,
+    64,
+    47,
+    51,
+    156,
+    57,
+)
 CONTIGS = dict(sorted(zip((f"chr{name}" for name in (*range(1, 23), "X", "Y")), _MBP, strict=True)))
 """Human chromosomes and their lengths in Mbp, in the order that gt eval asks for."""
-FATES = {"right": 0.66, "missed": 0.06, "extra": 0.04, "wrong strand": 0.01, "split": 0.03, "merged": 0.02,
-         "start": 0.05, "stop": 0.05, "splice": 0.08}  # fmt: skip
-"""What becomes of a gene in the prediction; in all of its isoforms, or in the first where it is split or merged."""
+FATES = {
+    "right": 0.66,
+    "missed": 0.06,
+    "extra": 0.04,
+    "wrong strand": 0.01,
+    "split": 0.03,
+    "merged": 0.02,
+    "start": 0.05,
+    "stop": 0.05,
+    "splice": 0.08,
+}
+"""What becomes of a gene in the prediction.
+
+In all of its isoforms, or in the first where it is split or merged.
+"""
 _SAME = (
-    ("bases of CDS found", ("nucleotide", "reference"), r"nucleotide sensitivity \(CDS level\):.*TP=(\d+)/.*FN=(\d+)"),
-    ("bases of CDS predicted", ("nucleotide", "predicted"), r"nucleotide specificity \(CDS level\):.*TP=(\d+)/.*FP=(\d+)"),
-    ("distinct coding exons found", ("exon", "reference"), r"exon sensitivity \(CDS level, all, collapsed\):.*\((\d+)/(\d+)\)"),
-    ("distinct coding exons predicted", ("exon", "predicted"), r"exon specificity \(CDS level, all, collapsed\):.*\((\d+)/(\d+)\)"),
-    ("genes found", ("gene", "reference"), r"gene sensitivity \(CDS level\):.*\((\d+)/(\d+)\)"),
-    ("genes predicted", ("gene", "predicted"), r"gene specificity \(CDS level\):.*\((\d+)/(\d+)\)"),
-)  # fmt: skip
-"""What is counted, our level and column, and where gt eval says it."""
+    (
+        "bases of CDS found",
+        ("nucleotide", "reference"),
+        r"nucleotide sensitivity \(CDS level\):.*TP=(\d+)/.*FN=(\d+)",
+    ),
+    (
+        "bases of CDS predicted",
+        ("nucleotide", "predicted"),
+        r"nucleotide specificity \(CDS level\):.*TP=(\d+)/.*FP=(\d+)",
+    ),
+    (
+        "distinct coding exons found",
+        ("exon", "reference"),
+        r"exon sensitivity \(CDS level, all, collapsed\):.*\((\d+)/(\d+)\)",
+    ),
+    (
+        "distinct coding exons predicted",
+        ("exon", "predicted"),
+        r"exon specificity \(CDS level, all, collapsed\):.*\((\d+)/(\d+)\)",
+    ),
+    (
+        "genes found",
+        ("gene", "reference"),
+        r"gene sensitivity \(CDS level\):.*\((\d+)/(\d+)\)",
+    ),
+    (
+        "genes predicted",
+        ("gene", "predicted"),
+        r"gene specificity \(CDS level\):.*\((\d+)/(\d+)\)",
+    ),
+)
+"""What is counted, our level and column, and where gt eval reports it."""
 _READ = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -63,7 +125,7 @@ MOVED_BP = 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchConfig:
     """How large the annotation is, and how often each tool runs."""
 
     genes: int = 20_000
@@ -83,7 +145,10 @@ class BenchSettings:
     folder: Path | None = None
     """Keep the files in this folder; by default they are deleted."""
     out: Path | None = None
-    """JSON file to write; by default benchmarks/results/DATE_cpu_eval.json (none with fewer than 20,000 genes)."""
+    """JSON file to write.
+
+    By default benchmarks/results/DATE_cpu_eval.json (none with fewer than 20,000 genes).
+    """
 
     def __post_init__(self) -> None:
         if self.genes < len(CONTIGS):
@@ -117,18 +182,18 @@ class Locus:
 
 def main(argv: Sequence[str] | None = None) -> int:
     summary = "Time genet5 eval on an artificial annotation of human size, beside gt eval."
-    return run(_bench, BenchSettings, argv, name="bench_eval", description=summary)
+    return run(_bench, BenchConfig, argv, name="bench_eval", description=summary)
 
 
-def _bench(settings: BenchSettings) -> int:
+def _bench(settings: BenchConfig) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = settings.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         files = make_files(settings, folder)
-        report = environment("numpy") | _tools() | _measure(settings, folder, *files)  # fmt: skip
+        report = environment("numpy") | _tools() | _measure(settings, folder, *files)
     sys.stdout.write(f"{markdown(report)}\n")
     out = settings.out
-    if out is None and settings.genes >= BenchSettings().genes:
+    if out is None and settings.genes >= BenchConfig().genes:
         out = result_path("eval")
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -148,8 +213,10 @@ def _tools() -> dict[str, Any]:
     return {"tools": found}
 
 
-def _measure(settings: BenchSettings, folder: Path, reference: Path, predictions: Path) -> dict[str, Any]:  # fmt: skip
-    """Run all commands in turn; return their figures and what both scorers say."""
+def _measure(
+    settings: BenchConfig, folder: Path, reference: Path, predictions: Path
+) -> dict[str, Any]:
+    """Run all commands in turn; return their figures and what both scorers report."""
     commands = _commands(settings, folder, reference, predictions)
     runs: dict[str, list[Cost]] = {name: [] for name in commands}
     outputs: dict[str, str] = {}
@@ -157,22 +224,31 @@ def _measure(settings: BenchSettings, folder: Path, reference: Path, predictions
         for name, command in commands.items():
             measured, outputs[name] = run_measured(command)
             runs[name].append(measured)
-            sys.stderr.write(f"{name}: {measured.cpu_s:.1f} s of processor, {measured.peak_mib:.0f} MiB\n")  # fmt: skip
+            sys.stderr.write(
+                f"{name}: {measured.cpu_s:.1f} s of processor, {measured.peak_mib:.0f} MiB\n"
+            )
     sizes = {"reference": reference, "predictions": predictions}
     lines = {name: sum(1 for _ in path.open("rb")) for name, path in sizes.items()}
     scores = json.loads((folder / "scores.json").read_text())
     return {
-        "settings": {"genes": settings.genes, "exons": settings.exons, "seed": settings.seed, "repeats": settings.repeats},
+        "settings": {
+            "genes": settings.genes,
+            "exons": settings.exons,
+            "seed": settings.seed,
+            "repeats": settings.repeats,
+        },
         "bytes": {name: path.stat().st_size for name, path in sizes.items()},
         "lines": lines,
         "commands": {name: _summary(some) for name, some in runs.items()},
         "levels": scores["levels"],
         "gene_causes": scores["gene_causes"],
         "agreement": _agreement(scores, outputs["gt eval"]) if "gt eval" in outputs else [],
-    }  # fmt: skip
+    }
 
 
-def _commands(settings: BenchSettings, folder: Path, reference: Path, predictions: Path) -> dict[str, list[str]]:  # fmt: skip
+def _commands(
+    settings: BenchConfig, folder: Path, reference: Path, predictions: Path
+) -> dict[str, list[str]]:
     python = sys.executable
 
     def ours(root: Path, *files: Path, name: str = "scores.json") -> list[str]:
@@ -190,7 +266,13 @@ def _commands(settings: BenchSettings, folder: Path, reference: Path, prediction
         commands[f"genet5 eval, {settings.other_name}"] = ours(
             settings.other, *files, name="other.json"
         )
-    commands["genet5 reads the reference"] = [python, "-c", _READ, str(ROOT / "lib"), str(reference)]  # fmt: skip
+    commands["genet5 reads the reference"] = [
+        python,
+        "-c",
+        _READ,
+        str(ROOT / "lib"),
+        str(reference),
+    ]
     if shutil.which("gt"):
         commands["gt eval"] = ["gt", "eval", *map(str, files)]
     if shutil.which("gffread"):
@@ -210,7 +292,10 @@ def _summary(runs: Sequence[Cost]) -> dict[str, Any]:
 
 
 def _agreement(scores: dict[str, Any], text: str) -> list[dict[str, Any]]:
-    """What both scorers count: of gt eval the CDS levels, distinct exons ("collapsed"), missing and wrong genes."""
+    """What both scorers count.
+
+    Of gt eval the CDS levels, distinct exons ("collapsed"), missing and wrong genes.
+    """
     found: list[dict[str, Any]] = []
     levels, causes = scores["levels"], scores["gene_causes"]
     for what, (level, which), pattern in _SAME:
@@ -233,12 +318,18 @@ def markdown(report: dict[str, Any]) -> str:
     size_mb = {name: size / 1e6 for name, size in report["bytes"].items()}
     both_mb = sum(size_mb.values())
     lines = [
-        f"{report['lines']['reference']:,} + {report['lines']['predictions']:,} lines, {both_mb:.0f} MB",
-        "", "| command | processor s | wall s | peak MiB | MB/s of processor |", "|---|---:|---:|---:|---:|",
-    ]  # fmt: skip
+        f"{report['lines']['reference']:,} + {report['lines']['predictions']:,} lines, "
+        f"{both_mb:.0f} MB",
+        "",
+        "| command | processor s | wall s | peak MiB | MB/s of processor |",
+        "|---|---:|---:|---:|---:|",
+    ]
     for name, run_ in report["commands"].items():
         mb = size_mb["reference"] if "reads" in name else both_mb
-        lines.append(f"| {name} | {run_['cpu_s']:.1f} | {run_['wall_s']:.1f} | {run_['peak_mib']:.0f} | {mb / run_['cpu_s']:.1f} |")  # fmt: skip
+        lines.append(
+            f"| {name} | {run_['cpu_s']:.1f} | {run_['wall_s']:.1f} | {run_['peak_mib']:.0f} | "
+            f"{mb / run_['cpu_s']:.1f} |"
+        )
     if report["agreement"]:
         lines += ["", "| right of all | genet5 | gt eval | equal |", "|---|---:|---:|---|"]
     for row in report["agreement"]:
@@ -247,7 +338,7 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def make_files(settings: BenchSettings, folder: Path) -> tuple[Path, Path]:
+def make_files(settings: BenchConfig, folder: Path) -> tuple[Path, Path]:
     """Write both annotations; return reference and prediction."""
     rng = np.random.default_rng(settings.seed)
     truth = make_genes(settings, rng)
@@ -258,7 +349,7 @@ def make_files(settings: BenchSettings, folder: Path) -> tuple[Path, Path]:
     return paths
 
 
-def make_genes(settings: BenchSettings, rng: np.random.Generator) -> list[Locus]:
+def make_genes(settings: BenchConfig, rng: np.random.Generator) -> list[Locus]:
     """Make the reference: genes in proportion to the contigs' lengths, none overlapping."""
     share = np.array(list(CONTIGS.values())) / sum(CONTIGS.values())
     counts = np.maximum(1, np.floor(share * settings.genes).astype(int))
@@ -334,7 +425,9 @@ def _moved(isoform: Isoform, fate: str, strand: int, at: int) -> Isoform:
         return replace(isoform, exons=(*isoform.exons[:at], longer, *isoform.exons[at + 1 :]))
     if fate in ("start", "stop"):
         at_left = (fate == "start") == (strand > 0)
-        return replace(isoform, cds=(left + MOVED_BP, right) if at_left else (left, right - MOVED_BP))  # fmt: skip
+        return replace(
+            isoform, cds=(left + MOVED_BP, right) if at_left else (left, right - MOVED_BP)
+        )
     return isoform
 
 
@@ -364,7 +457,8 @@ def _gene_lines(gene: Locus, name: str) -> Iterator[str]:
     sign = "+" if gene.strand > 0 else "-"
     edges = [edge for isoform in gene.isoforms for exon in isoform.exons for edge in exon]
     head = f"{gene.contig}\tbench\t"
-    yield f"{head}gene\t{min(edges) + 1}\t{max(edges)}\t.\t{sign}\t.\tID={name};gene_biotype=protein_coding\n"
+    place = f"{min(edges) + 1}\t{max(edges)}\t.\t{sign}\t."
+    yield f"{head}gene\t{place}\tID={name};gene_biotype=protein_coding\n"
     for number, isoform in enumerate(gene.isoforms, 1):
         tx = f"{name}.t{number}"
         span = f"{isoform.exons[0][0] + 1}\t{isoform.exons[-1][1]}"
@@ -376,7 +470,9 @@ def _gene_lines(gene: Locus, name: str) -> Iterator[str]:
         for start, end in coding if gene.strand > 0 else coding[::-1]:
             phases.append(phase)
             phase = (phase - (end - start)) % 3
-        for (start, end), phase in zip(coding, phases if gene.strand > 0 else phases[::-1], strict=True):  # fmt: skip
+        for (start, end), phase in zip(
+            coding, phases if gene.strand > 0 else phases[::-1], strict=True
+        ):
             yield f"{head}CDS\t{start + 1}\t{end}\t.\t{sign}\t{phase}\tID={tx}.cds;Parent={tx}\n"
 
 

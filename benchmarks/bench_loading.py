@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""Ask whether loading hides behind training, how fast the loader is alone, beside a peer, and where its time goes.
+"""Time the loader: hidden by training or not, alone, beside a peer, and where its time goes.
 
 Data: five taxa, gene-centric (artificial genomes unless --raw_dir). Three questions:
 
-1. Padding: share of the encoder tokens of an epoch's plan that are padding, with the token budget of base.
-2. The loader alone, no model: micro-batches of 36,400 tokens, made in this process (processor time, by part) and by one
-   worker (wall time until they arrive here), beside a `DataLoader` over plain FASTA and GFF3 that gives equal tensors.
-3. Training steps (forward, loss, backward, clipping, AdamW) fed by the loader through its workers, and the same steps on
-   the same micro-batches, which lie in memory already. Both take turns in every round; the ratio is what loading costs.
+1. Padding: share of the encoder tokens of an epoch's plan that are padding, with the token budget
+   of base.
+2. The loader alone, no model: micro-batches of 36,400 tokens, made in this process (processor time,
+   by part) and by one worker (wall time until they arrive here), beside a `DataLoader` over plain
+   FASTA and GFF3 that gives equal tensors.
+3. Training steps (forward, loss, backward, clipping, AdamW) fed by the loader through its workers,
+   and the same steps on the same micro-batches, which are in memory already. Both take turns in
+   every round; the ratio is what loading costs.
 
-On a CPU a worker takes a core from the step where there are no more cores than threads, and shared machines differ from
-one second to the next: quote processor time there. "Steps from ... ms" is the shortest step that one worker keeps up with.
+On a CPU a worker takes a core from the step where there are no more cores than threads, and shared
+machines differ from one second to the next: quote processor time there. "Steps from ... ms" is the
+shortest step that one worker keeps up with.
 
 Example:
     python benchmarks/bench_loading.py --presets nano --rounds 3
@@ -63,7 +67,7 @@ LEAD = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings(measure.RunSettings):
+class BenchConfig(measure.RunConfig):
     """Data, models and length of the measurement."""
 
     presets: tuple[PresetName, ...] | None = None
@@ -90,7 +94,7 @@ class BenchSettings(measure.RunSettings):
     """JSON file; by default benchmarks/results/DATE_DEVICE_loading.json."""
 
 
-def loader_alone(settings: BenchSettings, baking: BakeConfig, folder: Path) -> dict[str, Any]:
+def loader_alone(settings: BenchConfig, baking: BakeConfig, folder: Path) -> dict[str, Any]:
     """Measure the loader and its peer without a model."""
     packed = baking.output_dir / "training.packed"
     loader = Loader(packed, token_budget=BUDGET, num_workers=1)
@@ -105,8 +109,10 @@ def loader_alone(settings: BenchSettings, baking: BakeConfig, folder: Path) -> d
     numbers, cpu = range(len(rows)), torch.device("cpu")
     times = measure.time_in_turn(
         {"loader": lambda: [ours(n) for n in numbers], "peer": lambda: [peer[n] for n in numbers]},
-        cpu, rounds=settings.rounds, warmup=1,
-    )  # fmt: skip
+        cpu,
+        rounds=settings.rounds,
+        warmup=1,
+    )
     bases = sum(len(w.bases) for each in windows for w in each) / len(rows)
     result: dict[str, Any] = {
         "windows": loader.header.counts["windows"],
@@ -135,14 +141,15 @@ def rows_of(packed: Path, number: int) -> list[tuple[int, ...]]:
     plan = plan_batches(reader.row_sizes(), BatchLimits(token_budget=BUDGET))
     if len(plan) < 2 * number:
         raise DataError(
-            f"{len(plan)} micro-batches in an epoch", expected=f"at least {2 * number}",
+            f"{len(plan)} micro-batches in an epoch",
+            expected=f"at least {2 * number}",
             remedy="Raise --mbp or lower --micro_batches",
-        )  # fmt: skip
+        )
     return [batch.rows for batch in plan[:number]]
 
 
 def parts(
-    settings: BenchSettings,
+    settings: BenchConfig,
     rows: Sequence[Sequence[int]],
     windows: Sequence[Sequence[Window]],
     reader: PackedReader,
@@ -168,8 +175,8 @@ def parts(
     return {name: round(value, 3) for name, value in each.items()}
 
 
-def through_worker(settings: BenchSettings, start: Callable[[], Any]) -> dict[str, float]:
-    """Return how fast micro-batches arrive from one worker, and what each costs the process that gets them."""
+def through_worker(settings: BenchConfig, start: Callable[[], Any]) -> dict[str, float]:
+    """Return how fast micro-batches arrive from one worker, and what receiving one costs."""
     walls, works = [], []
     for _ in range(settings.rounds):
         batches = start()
@@ -194,7 +201,7 @@ def _require_equal(ours: Batch, peers: Batch) -> None:
         raise DataError("the peer reads other windows", expected="those of the packed file")
 
 
-# ---- steps -----------------------------------------------------------------------------------------------------------
+# ---- steps --------------------------------------------------------------------------------------
 
 
 class Steps:
@@ -224,7 +231,7 @@ class Steps:
         self.optimizer.zero_grad(set_to_none=True)
 
     def timed(self, batches: Any, number: int, *, move: bool) -> tuple[float, float]:
-        """Return seconds and processor seconds of `number` steps behind the lead."""
+        """Return seconds and processor seconds of `number` steps after the lead."""
         for index in range(-LEAD, number):
             if index == 0:
                 measure.synchronize(self.device)
@@ -237,7 +244,7 @@ class Steps:
 
 
 def train(
-    settings: BenchSettings, name: PresetName, packed: Path, device: torch.device
+    settings: BenchConfig, name: PresetName, packed: Path, device: torch.device
 ) -> dict[str, Any]:
     """Measure steps fed by the loader, and the same steps on micro-batches that are in memory."""
     loader = Loader(
@@ -262,9 +269,10 @@ def train(
     kept = [(batch, batch.to(device)) for batch in islice(loader, number + LEAD)]
     if len(kept) < number + LEAD:
         raise DataError(
-            f"{len(kept)} micro-batches in an epoch", expected=f"at least {number + LEAD}",
+            f"{len(kept)} micro-batches in an epoch",
+            expected=f"at least {number + LEAD}",
             remedy="Raise --mbp or lower --steps",
-        )  # fmt: skip
+        )
 
     def fed() -> tuple[float, float]:
         loader.load_state_dict(start)
@@ -287,7 +295,9 @@ def summary(
     number: int,
     kept: Sequence[tuple[Batch, Batch]],
 ) -> dict[str, Any]:
-    """Return medians over rounds of times and of their ratios, and what each round took: how much the same steps differ.
+    """Return medians over rounds of times and of their ratios, and what each round took.
+
+    How much the same steps differ.
 
     Args:
         name: Of the preset.
@@ -315,10 +325,10 @@ def summary(
     return row
 
 
-# ---- the whole -------------------------------------------------------------------------------------------------------
+# ---- the whole ----------------------------------------------------------------------------------
 
 
-def bench(settings: BenchSettings) -> int:
+def bench(settings: BenchConfig) -> int:
     """Measure, print tables and write JSON."""
     device = measure.start(settings)
     names = settings.presets
@@ -343,7 +353,8 @@ def bench(settings: BenchSettings) -> int:
         show_alone(record["alone"])
         save_json(out, record)
         print(
-            "\n| model | tokens | step | loader ms | synthetic ms | ratio | processor |\n|---|---|---|---|---|---|---|"
+            "\n| model | tokens | step | loader ms | synthetic ms | ratio | processor "
+            "|\n|---|---|---|---|---|---|---|"
         )
         for preset_name in names:
             packed = packed_for(preset_name, settings, base, raw, folder)
@@ -360,7 +371,7 @@ def bench(settings: BenchSettings) -> int:
 
 
 def packed_for(
-    name: PresetName, settings: BenchSettings, base: BakeConfig, raw: Path, folder: Path
+    name: PresetName, settings: BenchConfig, base: BakeConfig, raw: Path, folder: Path
 ) -> Path:
     """Return a packed file for a preset; base's is there."""
     baking = base
@@ -377,12 +388,15 @@ def show_alone(found: dict[str, Any]) -> None:
     """Print the loader's own figures."""
     share, number = found["padding_share"], found["micro_batches_an_epoch"]
     print(
-        f"padding {share:.2%} of {number} micro-batches\n\n| without a model | processor ms | per core s | Mbp per core s | from one worker, per s | receiver ms |\n|---|---|---|---|---|---|"
+        f"padding {share:.2%} of {number} micro-batches\n\n| without a model | processor ms | "
+        "per core s | Mbp per core s | from one worker, per s | receiver ms "
+        "|\n|---|---|---|---|---|---|"
     )
     for who, worker in (("loader", found["one_worker"]), ("peer", found["peer"]["one_worker"])):
         row = found[who]
         print(
-            f"| {who} | {row['cpu_ms']} | {row['micro_batches_per_core_s']} | {row['mbp_per_core_s']} |"
+            f"| {who} | {row['cpu_ms']} | {row['micro_batches_per_core_s']} | "
+            f"{row['mbp_per_core_s']} |"
             f" {worker['micro_batches_per_s']} | {worker['receiver_cpu_ms']} |"
         )
     text = ", ".join(f"{part} {ms} ms" for part, ms in found["loader"]["parts_cpu_ms"].items())
@@ -403,4 +417,4 @@ def show_steps(row: dict[str, Any], how: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(bench, BenchSettings, None, name="bench_loading", description=__doc__ or ""))
+    sys.exit(run(bench, BenchConfig, None, name="bench_loading", description=__doc__ or ""))

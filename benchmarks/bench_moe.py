@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Time our mixture of experts beside transformers' Mixtral block, with its eager and its grouped_mm experts.
+"""Time our mixture of experts beside transformers' Mixtral block (eager, grouped_mm).
 
-Same shapes, same weights, same activation (exact GELU), bf16 weights and inputs, forward and backward; the router of
-each included. Outputs and gradients are compared first: they differ by a few percent in norm, because Mixtral's router
-works in bf16 and ours in fp32, which sends some tokens to other experts (in fp32 the blocks are equal, as a test says).
-Contenders take turns in every round. Our block also gives the load-balance and z-loss; Mixtral's block alone does not.
+Same shapes, same weights, same activation (exact GELU), bf16 weights and inputs, forward and
+backward; the router of each included. Outputs and gradients are compared first: they differ by a
+few percent in norm, because Mixtral's router works in bf16 and ours in fp32, which sends some
+tokens to other experts (in fp32 the blocks are equal, as a test checks). Contenders take turns in
+every round. Our block also gives the load-balance and z-loss; Mixtral's block alone does not.
 
 Example:
     python benchmarks/bench_moe.py --tokens 2048 --rounds 5
@@ -31,7 +32,7 @@ PEERS = ("eager", "grouped_mm")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings(measure.RunSettings):
+class BenchConfig(measure.RunConfig):
     """Shape of the layer and length of the measurement."""
 
     tokens: tuple[int, ...] = (512, 2048, 8192)
@@ -52,7 +53,7 @@ class BenchSettings(measure.RunSettings):
     """JSON file; by default benchmarks/results/DATE_DEVICE_moe.json."""
 
 
-def mixtral(settings: BenchSettings, experts: str) -> nn.Module:
+def mixtral(settings: BenchConfig, experts: str) -> nn.Module:
     """Return transformers' block with our shape."""
     from transformers import MixtralConfig
     from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
@@ -76,7 +77,7 @@ def copy_weights(ours: MixtureOfExperts, theirs: nn.Module) -> None:
     theirs.experts.down_proj.copy_(ours.down)
 
 
-def blocks(settings: BenchSettings, device: torch.device) -> dict[str, nn.Module]:
+def blocks(settings: BenchConfig, device: torch.device) -> dict[str, nn.Module]:
     """Return all contenders in bf16 with the same weights."""
     torch.manual_seed(0)
     ours = MixtureOfExperts(settings.width, settings.ff_dim, settings.experts, settings.top_k)
@@ -111,7 +112,7 @@ def step(block: nn.Module, x: Tensor, goal: Tensor) -> Callable[[], None]:
 
 
 def differences(found: dict[str, nn.Module], x: Tensor, goal: Tensor) -> dict[str, Any]:
-    """Return how far each block's output and input gradient are from ours, relative to their size."""
+    """Return relative differences of each block's output and input gradient from ours."""
     results = {}
     for name, block in found.items():
         step(block, x, goal)()
@@ -125,7 +126,7 @@ def differences(found: dict[str, nn.Module], x: Tensor, goal: Tensor) -> dict[st
     }
 
 
-def bench(settings: BenchSettings) -> int:
+def bench(settings: BenchConfig) -> int:
     """Measure, print a table and write JSON."""
     device = measure.start(settings)
     record = {
@@ -160,4 +161,4 @@ def bench(settings: BenchSettings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(bench, BenchSettings, None, name="bench_moe", description=__doc__ or ""))
+    sys.exit(run(bench, BenchConfig, None, name="bench_moe", description=__doc__ or ""))

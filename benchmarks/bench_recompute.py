@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Time and memory of gradient checkpointing: none, every layer, every second layer, all but products (`--checkpoint_keep`).
+"""Time and memory of gradient checkpointing.
 
-Two layers each of a dense encoder and of a decoder with experts, of base's shape, in bf16, forward and backward. Variants
-take turns in every round. Memory is what the layers keep between the passes and the peak of both passes, weights and their
-gradients left out of the former: exact bytes of tensors (`live_bytes`; on CUDA the allocator's), measured apart
-from the times.
+None, every layer, every second layer, all but products (`--checkpoint_keep`).
+
+Two layers each of a dense encoder and of a decoder with experts, of base's shape, in bf16, forward
+and backward. Variants take turns in every round. Memory is what the layers keep between the passes
+and the peak of both passes, weights and their gradients left out of the former: exact bytes of
+tensors (`live_bytes`; on CUDA the allocator's), measured apart from the times.
 
 Example:
     python benchmarks/bench_recompute.py --rounds 3
@@ -44,7 +46,7 @@ KINDS = ("encoder, dense", "decoder, experts")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings(measure.RunSettings):
+class BenchConfig(measure.RunConfig):
     """Size of the micro-batch and length of the measurement."""
 
     windows: int = 2
@@ -67,7 +69,7 @@ def make_layers(kind: str, device: torch.device) -> nn.ModuleList:
     return layers.to(device)
 
 
-def make_inputs(kind: str, settings: BenchSettings, device: torch.device) -> tuple[Any, ...]:
+def make_inputs(kind: str, settings: BenchConfig, device: torch.device) -> tuple[Any, ...]:
     """Return what a layer takes; the first is its input."""
     config, length = preset("base"), settings.tokens
     x = torch.randn(settings.windows, length, config.width, device=device, requires_grad=True)
@@ -128,7 +130,7 @@ def memory_mib(
     return {"kept_mib": round(kept / 2**20, 1), "peak_mib": round(live.peak / 2**20, 1)}
 
 
-def bench(settings: BenchSettings) -> int:
+def bench(settings: BenchConfig) -> int:
     """Measure, print a table and write JSON."""
     device = measure.start(settings)
     record: dict[str, Any] = {
@@ -141,7 +143,8 @@ def bench(settings: BenchSettings) -> int:
     }
     out = settings.out or measure.result_path(device, "recompute")
     print(
-        "| layers | variant | ms | time | kept MiB | kept | peak MiB |\n|---|---|---|---|---|---|---|"
+        "| layers | variant | ms | time | kept MiB | kept | peak MiB "
+        "|\n|---|---|---|---|---|---|---|"
     )
     for kind in KINDS:
         layers, inputs = make_layers(kind, device), make_inputs(kind, settings, device)
@@ -151,10 +154,13 @@ def bench(settings: BenchSettings) -> int:
         first = next(iter(VARIANTS))
         for name in VARIANTS:
             row = {
-                "layers": kind, "variant": name, **times[name], **memory[name],
+                "layers": kind,
+                "variant": name,
+                **times[name],
+                **memory[name],
                 "time_ratio": round(work_ms(times[name]) / work_ms(times[first]), 3),
                 "kept_ratio": round(memory[name]["kept_mib"] / memory[first]["kept_mib"], 3),
-            }  # fmt: skip
+            }
             shown = (
                 work_ms(row),
                 row["time_ratio"],
@@ -170,4 +176,4 @@ def bench(settings: BenchSettings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(bench, BenchSettings, None, name="bench_recompute", description=__doc__ or ""))
+    sys.exit(run(bench, BenchConfig, None, name="bench_recompute", description=__doc__ or ""))

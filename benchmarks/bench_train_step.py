@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
-"""Time a training step of GeneT5 beside T5 and BART of transformers with as many weights, source tokens and labels.
+"""Time a training step of GeneT5 beside T5 and BART of transformers of equal size, on as many tokens.
 
-A step is the loop's own: the micro-batch moves to the device, forward, loss, backward, clipping, AdamW, the check for
-finite numbers. Micro-batches of artificial gene windows are made once and take turns. FLOPs are those that the
-mathematics needs (`genet5.train.telemetry.flops`), padding left out, encoder and decoder apart; MFU relates them to the device's
-peak where that is known, and `of_matmul_pct` to the fastest large matrix product of the same run. A peer has as many
-weights as GeneT5 uses for a token (experts: the active ones) in layers of the same width, dense attention by SDPA, no
-dropout. --compile compiles our layers, --compile_peers theirs (minutes: each of their layers is compiled anew).
+A step is the loop's own: the micro-batch moves to the device, forward, loss, backward, clipping,
+AdamW, the check for finite numbers. Micro-batches of artificial gene windows are made once and take
+turns. FLOPs are those that the mathematics needs (`genet5.train.telemetry.flops`), padding left
+out, encoder and decoder apart; MFU relates them to the device's peak where that is known, and
+`of_matmul_pct` to the fastest large matrix product of the same run. A peer has as many weights as
+GeneT5 uses for a token (experts: the active ones) in layers of the same width, dense attention by
+SDPA, no dropout. --compile compiles our layers, --compile_peers theirs (minutes: each of their
+layers is compiled anew).
 
-With --micro_batch auto (on CUDA the default for base) a step is tried with more and more windows until memory ends. On
-CUDA each model runs alone, on a CPU those of a preset take turns where they are small, and the processor time counts.
---sweep measures small shapes instead: step time and memory against window length, latents and experts (docs/explanation/scaling.md).
+With --micro_batch auto (on CUDA the default for base) a step is tried with more and more windows
+until memory ends. On CUDA each model runs alone, on a CPU those of a preset take turns where they
+are small, and the processor time counts. --sweep measures small shapes instead: step time and
+memory against window length, latents and experts (docs/explanation/scaling.md).
 
 Example:
-    python benchmarks/bench_train_step.py --device cuda --compile --presets nano small dense300m base --rounds 10
+    python benchmarks/bench_train_step.py --device cuda --compile --presets nano small dense300m
+    base --rounds 10
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ import torch
 from live_bytes import LiveBytes
 from machine import work_ms
 from train_step import (
-    BenchSettings,
+    BenchConfig,
     Contender,
     ShapeName,
     active_parameters,
@@ -74,7 +78,7 @@ TOGETHER_BYTES = 4e9
 """On a CPU the models of a preset take turns if their states are smaller than this."""
 
 
-# ---- size of the micro-batch -----------------------------------------------------------------------------------------
+# ---- size of the micro-batch ------------------------------------------------------------------
 
 
 def largest(fits: Callable[[int], bool], limit: int, start: int = 8) -> int:
@@ -98,7 +102,7 @@ def largest(fits: Callable[[int], bool], limit: int, start: int = 8) -> int:
     return good
 
 
-def choose_micro_batch(name: ShapeName, settings: BenchSettings, device: torch.device) -> int:
+def choose_micro_batch(name: ShapeName, settings: BenchConfig, device: torch.device) -> int:
     """Return the number of windows of a micro-batch; 0 = not even one fits."""
     wanted = settings.micro_batch
     if wanted is None:
@@ -113,7 +117,7 @@ def choose_micro_batch(name: ShapeName, settings: BenchSettings, device: torch.d
     return found
 
 
-def largest_micro_batch(name: ShapeName, settings: BenchSettings, device: torch.device) -> int:
+def largest_micro_batch(name: ShapeName, settings: BenchConfig, device: torch.device) -> int:
     """Try steps on CUDA until memory ends, not compiled: compiled layers need no more."""
     windows = gene_batches.gene_windows(settings.window_bp, settings.max_micro_batch)
     batches = gene_batches.micro_batches(windows[:1], 1)
@@ -142,7 +146,7 @@ def free() -> None:
         torch.cuda.empty_cache()
 
 
-# ---- measurement -----------------------------------------------------------------------------------------------------
+# ---- measurement --------------------------------------------------------------------------------
 
 
 def matmul_flops_per_s(device: torch.device, precision: str) -> float:
@@ -177,11 +181,11 @@ class Job:
     models: tuple[str, ...]
 
 
-def plan(settings: BenchSettings, device: torch.device) -> list[Job]:
+def plan(settings: BenchConfig, device: torch.device) -> list[Job]:
     """Return the jobs in order.
 
-    On CUDA every model runs alone, ours of all shapes before any peer: time may end. On a CPU, small models take turns.
-    """
+    On CUDA every model runs alone, ours of all shapes before any peer: time may end. On a CPU,
+    small models take turns."""
     models = ("genet5", *settings.peers)
     if device.type == "cuda":
         return [Job(name, (model,)) for model in models for name in settings.presets]
@@ -206,12 +210,13 @@ def obstacle(name: ShapeName, device: torch.device) -> str | None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if device.type == "cuda" or needed < 0.6 * memory:
         return None
-    return f"weights, gradients and AdamW take {needed / 1e9:.0f} of this machine's {memory / 1e9:.0f} GB"
+    return (
+        f"weights, gradients and AdamW take {needed / 1e9:.0f} of this machine's "
+        f"{memory / 1e9:.0f} GB"
+    )
 
 
-def measured(
-    settings: BenchSettings, device: torch.device, until: float
-) -> Iterator[dict[str, Any]]:
+def measured(settings: BenchConfig, device: torch.device, until: float) -> Iterator[dict[str, Any]]:
     """Yield a row for each model; what memory or time does not take is a row with the reason."""
     numbers: dict[str, int] = {}
     for job in plan(settings, device):
@@ -232,7 +237,7 @@ def measured(
 
 
 def measure_job(
-    job: Job, number: int, settings: BenchSettings, device: torch.device
+    job: Job, number: int, settings: BenchConfig, device: torch.device
 ) -> list[dict[str, Any]]:
     """Measure a job's models with micro-batches of `number` windows."""
     config = shape(job.preset)
@@ -254,10 +259,13 @@ def measure_group(
     makers: Mapping[str, Maker],
     windows: Sequence[Window],
     number: int,
-    settings: BenchSettings,
+    settings: BenchConfig,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """Measure models that take turns; what runs out of CUDA's memory gets three quarters of its windows."""
+    """Measure models that take turns.
+
+    What runs out of CUDA's memory gets three quarters of its windows.
+    """
     while number:
         try:
             return measure_once(makers, windows, number, settings, device)
@@ -278,7 +286,7 @@ def measure_once(
     makers: Mapping[str, Maker],
     windows: Sequence[Window],
     number: int,
-    settings: BenchSettings,
+    settings: BenchConfig,
     device: torch.device,
 ) -> list[dict[str, Any]]:
     """Measure models that take turns, with micro-batches of `number` windows."""
@@ -305,9 +313,21 @@ def tensor_peak_mib(contender: Contender) -> float:
     return round((held + live.peak) / 2**20, 1)
 
 
-_HEAD = """\
-| preset | model | weights | windows | ms a step | tokens/s | kbp/s | TFLOP/s | MFU % | of a matrix product % | peak GiB | genet5 faster by |
-|---|---|---|---|---|---|---|---|---|---|---|---|"""
+_COLUMNS = (
+    "preset",
+    "model",
+    "weights",
+    "windows",
+    "ms a step",
+    "tokens/s",
+    "kbp/s",
+    "TFLOP/s",
+    "MFU %",
+    "of a matrix product %",
+    "peak GiB",
+    "genet5 faster by",
+)
+_HEAD = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
 
 
 def line(found: dict[str, Any]) -> str:
@@ -320,12 +340,13 @@ def line(found: dict[str, Any]) -> str:
     mfu = "" if found["mfu_pct"] is None else f"{found['mfu_pct']:.1f}"
     return (
         f"{start} {found['parameters'] / 1e6:.1f} M | {found['micro_batch']} | {ms:.1f} | "
-        f"{found['tokens_per_s']:,.0f} | {found['bp_per_s'] / 1000:,.1f} | {found['tflop_per_s']:.3g} | {mfu} | "
+        f"{found['tokens_per_s']:,.0f} | {found['bp_per_s'] / 1000:,.1f} | "
+        f"{found['tflop_per_s']:.3g} | {mfu} | "
         f"{found['of_matmul_pct']:.1f} | {peak} | {found['genet5_is_faster_by']:.2f} |"
     )
 
 
-def bench(settings: BenchSettings) -> int:
+def bench(settings: BenchConfig) -> int:
     """Measure, print a table and write JSON."""
     begin = time.perf_counter()
     until = begin + (settings.limit_s or float("inf"))
@@ -341,17 +362,32 @@ def bench(settings: BenchSettings) -> int:
         "note": settings.note,
         "settings": {
             name: getattr(settings, name)
-            for name in ("window_bp", "batches", "rounds", "compile", "attention", "gradient_checkpointing", "precision")
+            for name in (
+                "window_bp",
+                "batches",
+                "rounds",
+                "compile",
+                "attention",
+                "gradient_checkpointing",
+                "precision",
+            )
         },
         "peak_tflop_per_s": None if peak is None else peak / 1e12,
         "matmul_tflop_per_s": round(matmul / 1e12, 3),
         "results": [],
-    }  # fmt: skip
+    }
     out = settings.out or measure.result_path(device, "train_step")
     print(_HEAD)
     for found in measured(settings, device, until):
         if "skipped" not in found:
-            ours = next((row for row in record["results"] if row["preset"] == found["preset"] and "skipped" not in row), found)  # fmt: skip
+            ours = next(
+                (
+                    row
+                    for row in record["results"]
+                    if row["preset"] == found["preset"] and "skipped" not in row
+                ),
+                found,
+            )
             relate(found, ours, peak, matmul)
         record["results"].append(found)
         record["seconds"] = round(time.perf_counter() - begin, 1)
@@ -362,4 +398,4 @@ def bench(settings: BenchSettings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(bench, BenchSettings, None, name="bench_train_step", description=__doc__ or ""))
+    sys.exit(run(bench, BenchConfig, None, name="bench_train_step", description=__doc__ or ""))

@@ -1,8 +1,8 @@
-"""Micro-batches of artificial gene windows, as a loader would give them, made in memory in a second.
+"""Micro-batches of artificial gene windows, as a loader would give them, made in memory.
 
-A bacterial genome of `genome.simulate` is cut into windows of one length, each with the labels and per-base targets that
-`bake` and `collate` would make of it: about one gene per kilobase, seven labels a gene.
-"""
+A bacterial genome of `genome.simulate` is cut into windows of one length, each with the labels and
+per-base targets that `bake` and `collate` would make of it: about one gene per kilobase, seven
+labels a gene."""
 
 from __future__ import annotations
 

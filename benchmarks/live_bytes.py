@@ -1,7 +1,9 @@
-"""How much memory the tensors take that live at once while a block runs: exact, on any device, kernels' scratch left out.
+"""How much memory the tensors take that live at once while a block runs.
 
-Each operation's outputs are watched until their storages are freed, so a peak does not depend on the allocator and is the
-same in every run. Costs microseconds per operation; time nothing inside.
+Exact, on any device, kernels' scratch left out.
+
+Each operation's outputs are watched until their storages are freed, so a peak does not depend on
+the allocator and is the same in every run. Costs microseconds per operation; time nothing inside.
 
 Example:
     with LiveBytes() as live:
@@ -21,7 +23,10 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts bytes of storages that came into being while it is active; views count with their base."""
+    """Counts bytes of storages that came into being while it is active.
+
+    Views count with their base.
+    """
 
     def __init__(self) -> None:
         super().__init__()

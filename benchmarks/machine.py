@@ -1,4 +1,7 @@
-"""What all benchmarks share and needs no torch: a record of where they ran, and what a command costs."""
+"""What all benchmarks share and needs no torch.
+
+A record of where they ran, and what a command costs.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,13 @@ with open(sys.argv[1], "wb") as output:
     process = subprocess.Popen(sys.argv[2:], stdout=output)
 _, status, usage = os.wait4(process.pid, 0)
 wall_s = time.perf_counter() - begin
-print(json.dumps([os.waitstatus_to_exitcode(status), wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+cpu_s = usage.ru_utime + usage.ru_stime
+print(json.dumps([os.waitstatus_to_exitcode(status), wall_s, cpu_s, usage.ru_maxrss]))
 """
-"""A small process that starts the command: a child's peak memory counts that of its parent at the start."""
+"""A small process that starts the command.
+
+A child's peak memory counts that of its parent at the start.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,12 @@ def run_measured(
     with tempfile.NamedTemporaryFile() as output:
         watch = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _WATCH, output.name, *words],
-            capture_output=True, text=True, errors="replace", check=False, env={**os.environ, **(env or {})},
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env={**os.environ, **(env or {})},
+        )
         text = output.read().decode("utf-8", "replace")
     if watch.returncode:  # the command could not be started
         raise ExternalToolError(f"{' '.join(words)}: {watch.stderr[-2000:]}")
@@ -74,7 +85,7 @@ def run_measured(
 
 
 def environment(*packages: str) -> dict[str, Any]:
-    """Return what a result file says about the machine, the code and the load at the start.
+    """Return what a result file records about the machine, the code and the load at the start.
 
     Args:
         packages: Python packages whose versions matter besides our own.

@@ -1,8 +1,7 @@
 """What the speed benchmarks of torch modules share: rounds in turn, peak memory, the device.
 
-Contenders take turns in every round, so that a machine that slows down slows all of them; figures are medians over
-rounds with quartiles.
-"""
+Contenders take turns in every round, so that a machine that slows down slows all of them; figures
+are medians over rounds with quartiles."""
 
 from __future__ import annotations
 
@@ -22,18 +21,21 @@ from genet5.train.distributed.processes import choose_device
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunSettings:
+class RunConfig:
     """Where a benchmark runs; each adds what it measures."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device; auto = CUDA where there is one."""
     threads: int = 1
-    """Threads on a CPU: processor time is time with one, and other work on the machine disturbs it least."""
+    """Threads on a CPU.
+
+    Processor time is time with one, and other work on the machine disturbs it least.
+    """
     note: str = ""
-    """What the result file says about the machine, such as: shared, other jobs ran."""
+    """What the result file records about the machine, such as: shared, other jobs ran."""
 
 
-def start(settings: RunSettings) -> torch.device:
+def start(settings: RunConfig) -> torch.device:
     """Return the device; on a CPU, take as many threads as were asked for."""
     device = choose_device(settings.device)
     if device.type == "cpu":
@@ -42,7 +44,7 @@ def start(settings: RunSettings) -> torch.device:
 
 
 def environment(device: torch.device, *packages: str) -> dict[str, Any]:
-    """Return what a result file says about the machine, the code and the load at the start."""
+    """Return what a result file records about the machine, the code and the load at the start."""
     found = machine.environment("torch", *packages) | {"threads": torch.get_num_threads()}
     if device.type == "cuda":
         found["device"] = torch.cuda.get_device_name(device)
@@ -60,7 +62,8 @@ def device_label(name: str) -> str:
     """Return a GPU's short name, as result files have it.
 
     Example:
-        >>> [device_label(name) for name in ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "NVIDIA GeForce RTX 4090")]
+        >>> names = ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "NVIDIA GeForce RTX 4090")
+        >>> [device_label(name) for name in names]
         ['h100', 'h200', '4090']
     """
     words = name.lower().replace("-", " ").split()
@@ -82,8 +85,8 @@ def time_in_turn(
 ) -> dict[str, dict[str, float]]:
     """Run each contender once a round; return its median and quartiles in ms.
 
-    Added on a CPU: the median of the processor time, "cpu_ms", which other jobs on the machine hardly change when there is one
-    thread; on CUDA: the peak of allocated memory.
+    Added on a CPU: the median of the processor time, "cpu_ms", which other jobs on the machine
+    hardly change when there is one thread; on CUDA: the peak of allocated memory.
 
     Args:
         contenders: Name -> one step.
@@ -130,7 +133,10 @@ def summary(values_ms: list[float]) -> dict[str, float]:
 
 
 class PeakMemory:
-    """Growth of the peak memory since this object was made: of the process on a CPU, of allocations on CUDA."""
+    """Growth of the peak memory since this object was made.
+
+    Of the process on a CPU, of allocations on CUDA.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

@@ -1,9 +1,11 @@
-"""Peer of the loader: a torch data set that reads plain FASTA and GFF3 and makes each window when it is asked for.
+"""Peer of the loader.
 
-pyfaidx cuts the window's bases out of an indexed FASTA file; tokens and labels are made from them on the fly; genes lie
-in memory, sorted. Micro-batches hold the same windows as the loader's and go through the same `collate`, so that both
-give equal tensors. What baking adds, the labels' weights under the grammar, the peer leaves out.
-"""
+A torch data set that reads plain FASTA and GFF3 and makes each window when it is asked for.
+
+pyfaidx cuts the window's bases out of an indexed FASTA file; tokens and labels are made from them
+on the fly; genes lie in memory, sorted. Micro-batches hold the same windows as the loader's and go
+through the same `collate`, so that both give equal tensors. What baking adds, the labels' weights
+under the grammar, the peer leaves out."""
 
 from __future__ import annotations
 
@@ -35,9 +37,14 @@ Place = tuple[str, str, int, int, int, int, str]
 def place_of(window: Window) -> Place:
     """Return where a window lies; names of genomes differ in all taxa."""
     return (
-        window.genome, window.contig, window.start, len(window.bases), window.strand,
-        window.genetic_code, window.taxon,
-    )  # fmt: skip
+        window.genome,
+        window.contig,
+        window.start,
+        len(window.bases),
+        window.strand,
+        window.genetic_code,
+        window.taxon,
+    )
 
 
 class FastaBatches(Dataset[Batch]):

@@ -1,8 +1,10 @@
-"""Peers of a training step: T5 and BART of transformers, of the same width, layers and number of weights as a GeneT5.
+"""Peers of a training step.
 
-The width of their feed-forward is what makes the numbers of weights equal. They read as many source tokens and write as
-many labels; their attention over the source is dense, computed by SDPA. No dropout.
-"""
+T5 and BART of transformers, of the same width, layers and number of weights as a GeneT5.
+
+The width of their feed-forward is what makes the numbers of weights equal. They read as many source
+tokens and write as many labels; their attention over the source is dense, computed by SDPA. No
+dropout."""
 
 from __future__ import annotations
 
@@ -54,7 +56,7 @@ def peer_shape(name: PeerName, config: ModelConfig, parameters: int, max_tokens:
 
 
 def fit_ff_dim(size: Callable[[int], int], wanted: int, step: int = 64) -> int:
-    """Return the multiple of `step` for which `size`, a straight line, comes nearest to `wanted`."""
+    """Return the multiple of `step` for which `size`, a line, is nearest to `wanted`."""
     first, second = size(step), size(2 * step)
     return max(1, 1 + round((wanted - first) / (second - first))) * step
 
@@ -118,7 +120,7 @@ def compile_layers(model: nn.Module) -> None:
 
 
 def peer_flops(name: PeerName, shape: PeerShape, windows: Sequence[WindowSizes]) -> Flops:
-    """Forward FLOPs without padding, counted by the same rules as `genet5.train.telemetry.flops`."""
+    """Forward FLOPs without padding, by the rules of `genet5.train.telemetry.flops`."""
     maps = 3 if name == "t5" else 2  # gated or plain feed-forward
     width, fed = shape.width, 2 * maps * shape.width * shape.ff_dim
     total = Flops()
@@ -136,7 +138,10 @@ def peer_flops(name: PeerName, shape: PeerShape, windows: Sequence[WindowSizes])
 
 
 def peer_inputs(batch: Batch, vocab: int, device: torch.device) -> dict[str, Any]:
-    """Return the source tokens of a batch and as many labels (random ones); a mask only where there is padding."""
+    """Return the source tokens of a batch and as many labels (random ones).
+
+    A mask only where there is padding.
+    """
     inputs, labels = batch.inputs, batch.targets.labels[:, 1:]
     draw = torch.Generator().manual_seed(0)
     ids = torch.randint(2, vocab, labels.shape, generator=draw)

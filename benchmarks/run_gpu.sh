@@ -18,13 +18,14 @@ usage() {
 usage: benchmarks/run_gpu.sh [OPTIONS]
 
 GPU tests, training steps, experts, loading, decoding, attention, the compressor and recomputation, in this order, each with
-a time limit of its own; what fails or takes too long does not stop the others, and what no time is left for is said. Results go to OUT as DATE_DEVICE_WHAT.json, messages as .log, the table as .md.
+a time limit of its own; what fails or takes too long does not stop the others, and what
+no time is left for is listed. Results go to OUT as DATE_DEVICE_WHAT.json, messages as .log, the table as .md.
 
 options:
   --out DIR       folder of the results (default: OUT, or benchmarks/results, with --cpu benchmarks/results/cpu_quick)
-  --seconds N     end after so many seconds in all (default: 470)
+  --seconds N     end after this many seconds in all (default: 470)
   --only "A B"    these steps only: $steps
-  --note TEXT     what the results say about the machine, such as: shared, other jobs ran
+  --note TEXT     what the results record about the machine, such as: shared, other jobs ran
   --cpu           the same at small sizes on a CPU: tries the script out, and gives ratios
   --dry_run       print the commands and stop
   --help          show this text
@@ -101,7 +102,7 @@ end=$((seconds - 12)) failed=0 # SECONDS counts from the start of this script; e
 states=$(mktemp) || exit 1
 trap 'rm -f "$states"' EXIT
 
-# step NAME LIMIT_S COMMAND...: run with a limit, note the state, go on.
+# step NAME LIMIT_S COMMAND...: run with a limit, note the state, continue.
 step() {
     local name=$1 limit=$2 start=$SECONDS left state status
     shift 2
@@ -148,7 +149,7 @@ if [ "$mode" = cuda ]; then
     else
         echo "== tests: left out, no pytest or no hypothesis here"
     fi
-    # The shapes that have a target come first: what does not fit into the time is left out and said so.
+    # The shapes that have a target come first: what does not fit into the time is left out and listed.
     bench train_step 200 --compile --presets dense300m base small nano --peers t5 --rounds 10 --limit_s 150
     bench moe 35 --tokens 2048 8192 32768 --rounds 10
     bench loading 60 --presets nano base --rounds 3

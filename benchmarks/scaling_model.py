@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""The tables of docs/explanation/scaling.md: measured sweeps, and a model of memory and time on 1, 2, 8 and 64 GPUs.
+"""The tables of docs/explanation/scaling.md.
 
-The model multiplies what is known (FLOPs of `genet5.train.telemetry.flops`, weights, measured bytes of activations) by what is
-assumed (`Machine`, `MFU`, `STATE`, all told on the page). It has no parameter that was fitted. --write puts the tables into the
-page, between its markers; a test holds that the page is what this script prints.
+Measured sweeps, and a model of memory and time on 1, 2, 8 and 64 GPUs.
+
+The model multiplies what is known (FLOPs of `genet5.train.telemetry.flops`, weights, measured bytes
+of activations) by what is assumed (`Machine`, `MFU`, `STATE`, all stated on the page). It has no
+parameter that was fitted. --write puts the tables into the page, between its markers; a test holds
+that the page is what this script prints.
 
 Example:
     python benchmarks/scaling_model.py --write
@@ -44,10 +47,12 @@ ADAMW_8BIT = 2
 COPY = 2
 """Bytes per weight of the bf16 copies that autocast keeps until the backward pass."""
 WIRE_BYTES = 8
-"""Bytes per weight and step that a GPU sends in a ring: DDP sums fp32 gradients (2 x 4); FSDP2 gathers bf16 weights for the
+"""Bytes per weight and step that a GPU sends in a ring.
+
+DDP sums fp32 gradients (2 x 4); FSDP2 gathers bf16 weights for the
 forward and the backward pass and sums fp32 gradients (2 + 2 + 4); both times (n - 1) / n."""
 BACKWARD = 2 / 3
-"""Share of a step's computation that communication can hide behind."""
+"""Share of a step's computation that communication can be hidden by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +105,8 @@ def window_flops(config: ModelConfig) -> int:
 def state_bytes(weights: int, gpus: int, *, sharded: bool, adamw: int = STATE["AdamW"]) -> float:
     """Return what weights, gradients and optimizer take on one GPU.
 
-    DDP holds all of it and autocast's copies; FSDP2 a share (the copies of one layer at a time are left out).
-    """
+    DDP holds all of it and autocast's copies; FSDP2 a share (the copies of one layer at a time are
+    left out)."""
     held = STATE["weights"] + STATE["gradients"] + adamw
     return weights * held / gpus if sharded else weights * (held + COPY)
 
@@ -121,7 +126,7 @@ def step_seconds(
         weights: Of the model.
         mfu: Share of the peak that computation reaches.
         machine_: GPUs and their network.
-        micro_batches: Per step; gradients travel once, behind the last one's backward pass.
+        micro_batches: Per step; gradients travel once, after the last one's backward pass.
     """
     one = flops / (mfu * machine_.peak)
     sent = WIRE_BYTES * weights * (machine_.gpus - 1) / machine_.gpus / machine_.bytes_per_s
@@ -137,7 +142,7 @@ def duration(seconds: float) -> str:
     return f"{days:.2g} d" if days < 100 else f"{days:.0f} d"
 
 
-# ---- tables ----------------------------------------------------------------------------------------------------------
+# ---- tables -------------------------------------------------------------------------------------
 
 
 def sweep_table(record: Mapping[str, Any]) -> str:
@@ -147,7 +152,10 @@ def sweep_table(record: Mapping[str, Any]) -> str:
         "latents": "latents of a window",
         "experts": "experts (2 in use; 0 = dense)",
     }
-    lines = ["| question | value | weights, M | s a step | of the first | tensors in a step, MiB |", "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| question | value | weights, M | s a step | of the first | tensors in a step, MiB |",
+        "|---|---|---|---|---|---|",
+    ]
     first: dict[str, float] = {}
     for row in record["results"]:
         question, ms = row["question"], machine.work_ms(row)
@@ -162,7 +170,11 @@ def sweep_table(record: Mapping[str, Any]) -> str:
 
 def memory_table(activations: Mapping[str, Mapping[str, float]]) -> str:
     """Return what each GPU holds, and the largest micro-batch beside it."""
-    lines = ["| model | | state, GB | with 8-bit AdamW | k tokens that fit | with gradient checkpointing |", "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| model | | state, GB | with 8-bit AdamW | k tokens that fit | with gradient "
+        "checkpointing |",
+        "|---|---|---|---|---|---|",
+    ]
     for name in NAMES:
         weights = parameters(preset(name))
         ways = [("DDP, any number", 1, False)]
@@ -175,14 +187,19 @@ def memory_table(activations: Mapping[str, Mapping[str, float]]) -> str:
             fit = [tokens_that_fit(free, activations[name][way]) for way in ("kept", "recomputed")]
             title = f"`{name}`, {weights / 1e6:,.0f} M" if gpus == 1 and not sharded else ""
             lines.append(
-                f"| {title} | {label} | {state / 1e9:.2f} | {small_gb} | {fit[0] // 1000:,} | {fit[1] // 1000:,} |"
+                f"| {title} | {label} | {state / 1e9:.2f} | {small_gb} | {fit[0] // 1000:,} | "
+                f"{fit[1] // 1000:,} |"
             )
     return "\n".join(lines)
 
 
 def time_table(activations: Mapping[str, Mapping[str, float]]) -> str:
     """Return how long a pass over the DNA takes, and what communication costs."""
-    lines = ["| model | GPUs | s a step | lost to the network | with 4 micro-batches | 1 Gbp | 100 Gbp | 400 Gbp |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| model | GPUs | s a step | lost to the network | with 4 micro-batches | 1 Gbp | 100 "
+        "Gbp | 400 Gbp |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for name in NAMES:
         config = preset(name)
         weights, per_window = parameters(config), window_flops(config)
@@ -196,7 +213,8 @@ def time_table(activations: Mapping[str, Mapping[str, float]]) -> str:
             times = [duration(per_bp * gbp * 1e9) for gbp in (1, 100, 400)]
             title = f"`{name}`, {windows} windows a GPU" if host.gpus == 1 else ""
             lines.append(
-                f"| {title} | {host.label} | {computed + waited:.2f} | {lost[0]:.0f} % | {lost[1]:.0f} % | {' | '.join(times)} |"
+                f"| {title} | {host.label} | {computed + waited:.2f} | {lost[0]:.0f} % | "
+                f"{lost[1]:.0f} % | {' | '.join(times)} |"
             )
     return "\n".join(lines)
 
@@ -227,14 +245,14 @@ def filled(page: str, found: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ModelSettings:
+class ModelConfig:
     """What to do with the tables."""
 
     write: bool = False
     """Put them into docs/explanation/scaling.md, too."""
 
 
-def show(settings: ModelSettings) -> int:
+def show(settings: ModelConfig) -> int:
     """Print the tables."""
     found = tables()
     print("\n\n".join(found.values()))
@@ -244,4 +262,4 @@ def show(settings: ModelSettings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(show, ModelSettings, None, name="scaling_model", description=__doc__ or ""))
+    sys.exit(run(show, ModelConfig, None, name="scaling_model", description=__doc__ or ""))

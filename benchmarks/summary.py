@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""One table of the speed figures of a day on one device: figure, peer, ratio, and the target where there is one.
+"""One table of the speed figures of a day on one device.
 
-Reads the result files DATE_DEVICE_WHAT.json of a folder, those of the newest date unless one is named, and the states that
-`run_gpu.sh` notes of its steps. What is missing is left out of the table; a step that failed or ran out of time is a row.
+Figure, peer, ratio, and the target where there is one.
+
+Reads the result files DATE_DEVICE_WHAT.json of a folder, those of the newest date unless one is
+named, and the states that `run_gpu.sh` notes of its steps. What is missing is left out of the
+table; a step that failed or ran out of time is a row.
 
 Example:
     python benchmarks/summary.py benchmarks/results --device h200
@@ -52,7 +55,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SummarySettings:
+class SummaryConfig:
     """Which results."""
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
@@ -81,22 +84,23 @@ def read_records(folder: Path, device: str, date: str | None = None) -> dict[str
     if not chosen:
         raise DataError(
             f"no result of device {device}" + (f" on {date}" if date else ""),
-            expected="files named DATE_DEVICE_WHAT.json", path=folder,
+            expected="files named DATE_DEVICE_WHAT.json",
+            path=folder,
             remedy="benchmarks/run_gpu.sh writes them",
-        )  # fmt: skip
+        )
     return {
         what: json.loads(path.read_text(encoding="utf-8")) for what, (_, path) in chosen.items()
     }
 
 
-def judge(is_met: Sequence[bool]) -> str:
+def verdict(is_met: Sequence[bool]) -> str:
     """Say whether a target was met."""
     if not is_met:
         return ""
     return "yes" if all(is_met) else "no" if not any(is_met) else f"{sum(is_met)} of {len(is_met)}"
 
 
-# ---- benchmarks ------------------------------------------------------------------------------------------------------
+# ---- benchmarks ---------------------------------------------------------------------------------
 
 
 def attention_rows(record: Record) -> list[Row]:
@@ -133,7 +137,7 @@ def moe_rows(record: Record) -> list[Row]:
                 f"{peer} " + ", ".join(map(_ms, theirs.values())),
                 ", ".join(f"{ratio:.2f} x" for ratio in ratios),
                 f">= {least:g} x",
-                judge([round(ratio, 2) >= least for ratio in ratios]),
+                verdict([round(ratio, 2) >= least for ratio in ratios]),
             )
         )
     return rows
@@ -163,7 +167,7 @@ def train_step_rows(record: Record) -> list[Row]:
                 ", ".join(f"{row['model']} {row['tokens_per_s']:,.0f}" for row in peers),
                 ", ".join(f"{own['tokens_per_s'] / row['tokens_per_s']:.2f} x" for row in peers),
                 f"MFU >= {target:g} % (H200)" if target else "",
-                "" if not target else "not known here" if mfu is None else judge([mfu >= target]),
+                "" if not target else "not known here" if mfu is None else verdict([mfu >= target]),
             )
         )
     return rows
@@ -206,11 +210,12 @@ def loading_rows(record: Record) -> list[Row]:
             "padding of encoder tokens, five taxa",
             f"{share:.1%}",
             target=f"< {PADDING_TARGET:.0%}",
-            met=judge([share < PADDING_TARGET]),
+            met=verdict([share < PADDING_TARGET]),
         ),
         Row(
             "loader alone, 36,400 tokens",
-            f"{alone['loader']['mbp_per_core_s']:.0f} Mbp per core s; {worker['micro_batches_per_s']:.0f}"
+            f"{alone['loader']['mbp_per_core_s']:.0f} Mbp per core s; "
+            f"{worker['micro_batches_per_s']:.0f}"
             " micro-batches/s from one worker",
             f"FASTA and GFF3 {alone['peer']['mbp_per_core_s']:.0f}",
             f"{alone['ratio']:.1f} x",
@@ -230,14 +235,14 @@ def loading_rows(record: Record) -> list[Row]:
                 f"synthetic {row['synthetic']['steps_per_s']:.3g}",
                 ", ".join(f"{ratio:.3f} of the {what}" for what, ratio in ratios.items()),
                 f"<= {LOADING_TARGET}",
-                judge([max(ratios.values()) <= LOADING_TARGET]),
+                verdict([max(ratios.values()) <= LOADING_TARGET]),
             )
         )
     return rows
 
 
 def compressor_rows(record: Record) -> list[Row]:
-    """Compare the reading of the longest window by blocks and through a dense mask, for each preset."""
+    """Compare cross-attention over the longest window in blocks and through a dense mask."""
     longest: dict[str, Record] = {}
     for row in record["results"]:
         if row["part"] == "reading" and row["does"] == "forward and backward":
@@ -249,7 +254,7 @@ def compressor_rows(record: Record) -> list[Row]:
         ours, dense = row["blocks"], row["dense mask"]
         rows.append(
             Row(
-                f"compressor's reading, {preset}, {row['window_bp'] / 1000:.0f} kbp",
+                f"compressor's cross-attention, {preset}, {row['window_bp'] / 1000:.0f} kbp",
                 f"{_ms(work_ms(ours))}, {ours['peak_mib']:,.0f} MiB",
                 f"dense mask {_ms(work_ms(dense))}, {dense['peak_mib']:,.0f} MiB",
                 f"{work_ms(dense) / work_ms(ours):.1f} x",
@@ -296,7 +301,7 @@ BENCHMARKS: dict[str, Callable[[Record], list[Row]]] = {
 }
 
 
-# ---- the table -------------------------------------------------------------------------------------------------------
+# ---- the table ----------------------------------------------------------------------------------
 
 
 def step_rows(lines: Iterable[str]) -> list[Row]:
@@ -339,7 +344,7 @@ def _ms(value: float) -> str:
     return f"{value:,.3g} ms" if value < 100 else f"{value:,.0f} ms"
 
 
-def summarize(settings: SummarySettings) -> int:
+def summarize(settings: SummaryConfig) -> int:
     """Print the table."""
     records = read_records(settings.folder, settings.device, settings.date)
     rows = rows_of(records)
@@ -354,4 +359,4 @@ def summarize(settings: SummarySettings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(summarize, SummarySettings, None, name="summary", description=__doc__ or ""))
+    sys.exit(run(summarize, SummaryConfig, None, name="summary", description=__doc__ or ""))

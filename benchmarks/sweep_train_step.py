@@ -1,9 +1,11 @@
-"""Step time and memory against window length, latents and experts, and the memory of activations: docs/explanation/scaling.md's data.
+"""Step time and memory against window length, latents and experts, and the memory of activations.
 
-Called by `bench_train_step.py --sweep`. Shapes are `nano`'s with one thing changed; every micro-batch holds the same number
-of bases, so a row's time is a time per base. The rows of one question take turns. Memory is that of the tensors that
-live at once (`live_bytes`), without weights and AdamW's moments, which are counted from the number of weights.
-"""
+Docs/explanation/scaling.md's data.
+
+Called by `bench_train_step.py --sweep`. Shapes are `nano`'s with one thing changed; every
+micro-batch holds the same number of bases, so a row's time is a time per base. The rows of one
+question take turns. Memory is that of the tensors that live at once (`live_bytes`), without weights
+and AdamW's moments, which are counted from the number of weights."""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ import torch
 import train_step
 from live_bytes import LiveBytes
 from machine import work_ms
-from train_step import BenchSettings, ShapeName
+from train_step import BenchConfig, ShapeName
 
 from genet5.config.json_files import save_json
 from genet5.config.model import ModelConfig
@@ -64,7 +66,7 @@ def cases() -> list[Case]:
 
 
 def measure_cases(
-    found: Sequence[Case], settings: BenchSettings, device: torch.device
+    found: Sequence[Case], settings: BenchConfig, device: torch.device
 ) -> list[dict[str, Any]]:
     """Measure rows that take turns."""
     contenders = {}
@@ -87,7 +89,7 @@ def measure_cases(
 
 
 def activation_bytes(config: ModelConfig, recompute: bool, device: torch.device) -> float:
-    """Return the bytes that each token (its bases and labels included) adds to the peak of a forward and backward pass.
+    """Return the bytes that each token, with its bases and labels, adds to the peak of a step.
 
     Measured as the difference of one and two windows, so that copies of weights drop out.
     """
@@ -126,31 +128,48 @@ def few_experts(config: ModelConfig) -> ModelConfig:
     )
 
 
-def sweep(settings: BenchSettings, device: torch.device) -> int:
+def sweep(settings: BenchConfig, device: torch.device) -> int:
     """Measure all sweeps, print them and write JSON."""
     record: dict[str, Any] = {
         "what": "training step against window length, latents and experts; memory of activations",
         **measure.environment(device),
         "note": settings.note,
-        "settings": {"bases": BASES, "rounds": settings.rounds, "precision": settings.precision, "compile": settings.compile},
+        "settings": {
+            "bases": BASES,
+            "rounds": settings.rounds,
+            "precision": settings.precision,
+            "compile": settings.compile,
+        },
         "results": [],
         "activation_bytes_per_token": {},
-    }  # fmt: skip
+    }
     print("| question | value | weights | ms a step | live MiB |\n|---|---|---|---|---|")
     for question in ("window_bp", "latents", "experts"):
-        rows = measure_cases([case for case in cases() if case.question == question], settings, device)  # fmt: skip
+        rows = measure_cases(
+            [case for case in cases() if case.question == question], settings, device
+        )
         for found in rows:
-            print(f"| {question} | {found['value']} | {found['parameters'] / 1e6:.2f} M | {work_ms(found):.0f} | {found['live_mib']:.0f} |", flush=True)  # fmt: skip
+            print(
+                f"| {question} | {found['value']} | {found['parameters'] / 1e6:.2f} M | "
+                f"{work_ms(found):.0f} | {found['live_mib']:.0f} |",
+                flush=True,
+            )
         record["results"] += rows
         gc.collect()
     for name in ACTIVATIONS:
         config = few_experts(train_step.shape(name))
-        kept, recomputed = (activation_bytes(config, recompute, device) for recompute in (False, True))  # fmt: skip
+        kept, recomputed = (
+            activation_bytes(config, recompute, device) for recompute in (False, True)
+        )
         record["activation_bytes_per_token"][name] = {
             "kept": round(kept),
             "recomputed": round(recomputed),
         }
-        print(f"{name}: {kept / 1e3:.0f} kB a token, {recomputed / 1e3:.0f} kB with gradient checkpointing", flush=True)  # fmt: skip
+        print(
+            f"{name}: {kept / 1e3:.0f} kB a token, {recomputed / 1e3:.0f} kB with gradient "
+            "checkpointing",
+            flush=True,
+        )
         gc.collect()
     out = settings.out or measure.result_path(device, "scaling")
     save_json(out, record)

@@ -1,4 +1,7 @@
-"""What trains in `bench_train_step`: its settings, the shapes, GeneT5 in its own loop, and a peer beside it."""
+"""What trains in `bench_train_step`.
+
+Its settings, the shapes, GeneT5 in its own loop, and a peer beside it.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ ShapeName = Literal["nano", "small", "dense300m", "base"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings(measure.RunSettings):
+class BenchConfig(measure.RunConfig):
     """Which models, how large a micro-batch, how long."""
 
     presets: tuple[ShapeName, ...] = ("nano", "small", "dense300m", "base")
@@ -55,7 +58,9 @@ class BenchSettings(measure.RunSettings):
     peers: tuple[peer_seq2seq.PeerName, ...] = ("t5", "bart")
     """Models of transformers to measure beside each."""
     micro_batch: int | Literal["auto"] | None = None
-    """Windows of a micro-batch; auto = as many as memory takes (CUDA); None = auto for base on CUDA, else as
+    """Windows of a micro-batch.
+
+    Auto = as many as memory takes (CUDA); None = auto for base on CUDA, else as
     many as use the device well."""
     max_micro_batch: int = 256
     """Most windows that auto tries."""
@@ -76,7 +81,7 @@ class BenchSettings(measure.RunSettings):
     precision: Literal["bf16", "fp32"] = "bf16"
     """bf16 = autocast with fp32 weights."""
     limit_s: float | None = None
-    """Begin no further model after so many seconds; the table says which were left out."""
+    """Begin no further model after this many seconds; the table lists those left out."""
     sweep: bool = False
     """Measure small shapes against window length, latents and experts instead."""
     out: Path | None = None
@@ -84,7 +89,7 @@ class BenchSettings(measure.RunSettings):
 
 
 def shape(name: ShapeName) -> ModelConfig:
-    """Return a preset, or the dense shape of about 300 million weights, for the benchmark's tokenizer."""
+    """Return a preset, or the dense shape of about 300 M weights, for the tokenizer used here."""
     found = _dense300m() if name == "dense300m" else preset(name)
     return replace(found, sequence_vocab=gene_batches.VOCABULARY)
 
@@ -107,7 +112,7 @@ def _dense300m() -> ModelConfig:
     )
 
 
-# ---- contenders ------------------------------------------------------------------------------------------------------
+# ---- contenders ---------------------------------------------------------------------------------
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,12 +126,12 @@ class Contender:
     flops: Flops
     """Of a step, forward and backward, useful ones; the mean over the micro-batches."""
     figures: Callable[[], dict[str, float]] = dict
-    """What else it can tell after its steps."""
+    """What else it reports after its steps."""
     more: dict[str, Any] = field(default_factory=dict)
 
 
 def make_ours(
-    config: ModelConfig, settings: BenchSettings, device: torch.device, batches: list[Batch]
+    config: ModelConfig, settings: BenchConfig, device: torch.device, batches: list[Batch]
 ) -> Contender:
     """Build a GeneT5 and the loop that trains it."""
     model = make_model(config, device)
@@ -172,8 +177,8 @@ def make_model(config: ModelConfig, device: torch.device) -> GeneT5:
     return model.to(device).train()
 
 
-def make_trainer(model: GeneT5, settings: BenchSettings, device: torch.device) -> Trainer:
-    """Return the training loop round a model; it writes no files."""
+def make_trainer(model: GeneT5, settings: BenchConfig, device: torch.device) -> Trainer:
+    """Return the training loop around a model; it writes no files."""
     folder = Path(tempfile.gettempdir()) / "bench_train_step"
     config = TrainConfig(
         train=folder,
@@ -214,7 +219,7 @@ class _NoSource:
 def make_peer(
     name: peer_seq2seq.PeerName,
     config: ModelConfig,
-    settings: BenchSettings,
+    settings: BenchConfig,
     device: torch.device,
     batches: list[Batch],
     parameters: int,

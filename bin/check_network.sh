@@ -123,14 +123,14 @@ check_mtu() {
 }
 
 check_jumbo() {
-    local said
+    local output
     if ! command -v ping >/dev/null; then
         finding unknown "jumbo frames" "not tried: ping is missing (Debian: apt-get install iputils-ping)"
-    elif said=$(LC_ALL=C "${ping[@]}" 2>&1) && [[ $said == *" 0% packet loss"* ]]; then
+    elif output=$(LC_ALL=C "${ping[@]}" 2>&1) && [[ $output == *" 0% packet loss"* ]]; then
         finding ok "jumbo frames" "packets of $mtu bytes reach $peer unbroken"
     else
-        said=$(grep -oE 'message too long.*|[0-9]+% packet loss|Permission denied|Operation not permitted' <<<"$said" | tail -n 1) || true
-        finding wrong "jumbo frames" "packets of $mtu bytes do not reach $peer (${said:-ping failed}), expected all: set MTU $mtu on both machines and on the switch between them"
+        output=$(grep -oE 'message too long.*|[0-9]+% packet loss|Permission denied|Operation not permitted' <<<"$output" | tail -n 1) || true
+        finding wrong "jumbo frames" "packets of $mtu bytes do not reach $peer (${output:-ping failed}), expected all: set MTU $mtu on both machines and on the switch between them"
     fi
 }
 
@@ -140,11 +140,11 @@ check_speed() {
         link=$(ethtool "$interface" 2>/dev/null) || true
         [[ ! $link =~ Speed:\ ([0-9]+)Mb/s ]] || found=${BASH_REMATCH[1]}
     fi
-    if [ "$found" -le 0 ] && [ -r "/sys/class/net/$interface/speed" ]; then # ethtool may say nothing in a container
+    if [ "$found" -le 0 ] && [ -r "/sys/class/net/$interface/speed" ]; then # ethtool may print nothing in a container
         found=$(cat "/sys/class/net/$interface/speed" 2>/dev/null) || found=-1
     fi
     if [ "$found" -le 0 ]; then
-        finding unknown "link speed" "$interface does not tell it (a virtual interface, or no cable)"
+        finding unknown "link speed" "$interface does not report it (a virtual interface, or no cable)"
     elif [ -n "$speed" ] && [ "$found" -lt $((speed * 1000)) ]; then
         finding wrong "link speed" "$interface has $((found / 1000)) Gbit/s, expected $speed: check the cable and the port of the switch"
     else
@@ -169,7 +169,7 @@ check_rdma() {
     fi
     finding ok RDMA "active devices: ${active[*]}"
     if command -v ibv_devinfo >/dev/null && ! ibv_devinfo >/dev/null 2>&1; then
-        finding wrong RDMA "ibv_devinfo sees no device, expected ${active[*]}: in a container, start it with --host_network"
+        finding wrong RDMA "ibv_devinfo finds no device, expected ${active[*]}: in a container, start it with --host_network"
     fi
     limit=$(ulimit -l)
     if [ "$limit" = unlimited ]; then
@@ -180,11 +180,11 @@ check_rdma() {
 }
 
 check_port() {
-    local said code=0
-    said=$(LC_ALL=C timeout 3 bash -c "exec 3<>/dev/tcp/$peer/$port" 2>&1) || code=$?
+    local output code=0
+    output=$(LC_ALL=C timeout 3 bash -c "exec 3<>/dev/tcp/$peer/$port" 2>&1) || code=$?
     if [ "$code" = 0 ]; then
         finding ok port "$peer answers on $port"
-    elif [[ $said == *refused* ]]; then
+    elif [[ $output == *refused* ]]; then
         finding ok port "$peer can be reached; nothing runs on its port $port now"
     else
         finding wrong port "no answer from $peer on $port, expected one, or a refusal: open all TCP ports between the machines in their firewalls"

@@ -20,7 +20,7 @@ options:
   --master ADDRESS    address of machine 0; needed with --nnodes 2 and more
   --port P            free port on machine 0 (default: 29500)
   --nproc-per-node P  processes on this machine (default: its number of GPUs that CUDA_VISIBLE_DEVICES allows, or 1)
-  --max-restarts N    when a process dies, start all processes again up to N times; they go on from the last
+  --max-restarts N    when a process dies, start all processes again up to N times; they resume from the last
                       checkpoint (default: 0 = end with the reason). Same N on all machines
   --grace SECONDS     after SIGTERM, time to save before processes are killed (default: 30, torchrun's own)
   --interface NAMES   network interfaces of NCCL and gloo, such as enp1s0f0np0
@@ -29,7 +29,7 @@ options:
   --script FILE       run this Python program in place of bin/finet; then all other words go to it
   --dry_run           print the command and stop
   --help              show this text
-Everything else goes to bin/finet; see bin/finet --help. PYTHON names the interpreter (default: python3).
+All other flags go to bin/finet; see bin/finet --help. PYTHON names the interpreter (default: python3).
 HELP
 }
 
@@ -94,7 +94,7 @@ if [ -z "$nproc" ]; then
 fi
 
 settings=()
-# NCCL takes names as beginnings of names, unless "=" stands before them.
+# NCCL takes names as prefixes, unless "=" precedes them.
 [ -z "$interface" ] || settings+=("NCCL_SOCKET_IFNAME==$interface" "GLOO_SOCKET_IFNAME=$interface")
 [ -z "$hca" ] || settings+=("NCCL_IB_HCA==$hca")
 [ -z "$socket" ] || settings+=(NCCL_IB_DISABLE=1)
@@ -110,8 +110,8 @@ if [ "$nnodes" = 1 ] && [ -z "$master" ]; then
 elif [ "$restarts" = 0 ]; then
     run+=(--node-rank "$node_rank" --master-addr "$master" --master-port "$port")
 else
-    # Only a c10d rendezvous tells the other machines to start again. It numbers machines by the order of their names:
-    # machine 0 has its address, which processes connect to, and the others' names sort behind it by number.
+    # Only a c10d rendezvous makes the other machines start again. It numbers machines by the order of their names:
+    # machine 0 has its address, which processes connect to, and the names of the others sort after it by number.
     name=$master is_host=1 endpoint=$master:$port
     [ "$node_rank" = 0 ] || name=$(printf '~%05d' "$node_rank") is_host=0
     [[ $master != *:* ]] || endpoint="[$master]:$port"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# One small model for all eukaryotes of the split table: go on from the model of train_pombe.sh with gene-centric windows of
-# every taxon, then fit scores on the validation contigs. About 45 minutes on two cores.
+# One small model for all eukaryotes of the split table: start from the model of train_pombe.sh, train on gene-centric windows of
+# every clade, then calibrate on the validation contigs. About 45 minutes on two cores.
 #   recipes/train_eukaryotes.sh WORK POMBE_MODEL [DATA]     DATA: folder with splits.tsv and raw/
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train the shipped model from nothing: bake, init, train, store in half precision, fit the gene scores.
+# Train the shipped model from nothing: bake, init, train, store in half precision, calibrate.
 # About 90 minutes on two cores. The weights that are shipped came in two stages of this recipe (see the model card).
 #   recipes/train_nano.sh WORK [DATA]      DATA: folder with splits.tsv and raw/ (default ../shared/data)
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Proof that spliced genes go the whole way: train the nano architecture for 40 minutes on S. pombe chromosome I, fit the gene
-# scores on II, annotate III, and score it beside Augustus in one run. About an hour on two cores.
+# Spliced genes from raw data to scores: train the nano architecture for 40 minutes on S. pombe chromosome I, calibrate
+# on II, annotate III, and score it beside Augustus in one run. About an hour on two cores.
 #   recipes/train_pombe.sh WORK [DATA]     DATA: folder with splits.tsv and raw/ (default ../shared/data)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -6,7 +6,7 @@
 #   recipes/two_dgx_spark.sh 0 --dry_run     print the commands and stop
 #
 # Expected: 25 GB for weights, gradients and moments on each machine (DDP), besides activations; a step exchanges 6.2 GB,
-# 0.4 s at 15 GB/s, hence --grad_accum. Not tested on this hardware (docs/how-to/distributed.md says what was).
+# 0.4 s at 15 GB/s, hence --grad_accum. Not tested on this hardware (docs/how-to/distributed.md lists what was).
 # Both machines see the same DATA (NFS): raw/, baked/ (one_gpu.sh bakes; here with base's tokenizer), model/, logs/.
 # MASTER, PEER, INTERFACE and HCA name the network; PYTHON the interpreter. Started again, it resumes.
 set -euo pipefail

@@ -1,7 +1,9 @@
-"""What the gene-structure language makes of one genome: which genes are legal, and which windows give again.
+"""What the gene-structure language makes of one genome.
 
-Causes come from the bases alone (`genet5.tokens.legality`), and are held against the grammar's own verdict.
-"""
+Which genes are legal, and which windows give again.
+
+Causes come from the bases alone (`genet5.tokens.legality`), and are held against the grammar's own
+verdict."""
 
 from __future__ import annotations
 
@@ -46,8 +48,8 @@ Shape = tuple[str, int, tuple[tuple[int, int], ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A coding gene with what the grammar and the bases say of it."""
+class CheckedGene:
+    """A coding gene with the verdict of the grammar and of the bases."""
 
     gene: Gene
     shape: Shape | None
@@ -86,7 +88,7 @@ def measure(folder: Path, sizes_bp: Sequence[int] = SIZES_BP) -> dict[str, Any]:
 
 
 class ContigStudy:
-    """The coding genes of one contig, judged, and its windows."""
+    """The coding genes of one contig with their verdicts, and its windows."""
 
     def __init__(self, folder: Path, contig: Contig, genes: Sequence[Gene], circular: bool) -> None:
         self.contig, self.circular = contig, circular
@@ -101,19 +103,22 @@ class ContigStudy:
         prokaryotic = folder.parent.name == "prokaryotes"
         plain = prokaryote_options() if prokaryotic else GrammarOptions()
         self.options = replace(plain, gene_types=types, coding_types=types)
-        self.genes = [self._judge(gene) for gene in genes]
-        self.written = [judged for judged in self.genes if judged.shape is not None]
+        self.genes = [self._check(gene) for gene in genes]
+        self.written = [checked for checked in self.genes if checked.shape is not None]
         length_bp = min(len(contig.bases), max(SIZES_BP)) if circular else 0
         self.index = GeneIndex(self._on_axis(self.written, length_bp))
         self.legal = GeneIndex(self._on_axis([j for j in self.genes if j.is_legal], length_bp))
 
-    def _on_axis(self, some: Sequence[Judged], past_origin_bp: int) -> Iterator[Gene]:
-        """The genes as axes show them: on a circular contig also those that they pass a second time."""
-        genes, contig_bp = [judged.gene for judged in some], len(self.contig.bases)
+    def _on_axis(self, some: Sequence[CheckedGene], past_origin_bp: int) -> Iterator[Gene]:
+        """The genes as axes show them.
+
+        On a circular contig also those that they pass a second time.
+        """
+        genes, contig_bp = [checked.gene for checked in some], len(self.contig.bases)
         yield from wrapped_genes(genes, contig_bp) if self.circular else genes
         yield from (shift_gene(gene, contig_bp) for gene in genes if gene.start < past_origin_bp)
 
-    def _judge(self, gene: Gene) -> Judged:
+    def _check(self, gene: Gene) -> CheckedGene:
         transcript, bases = gene.canonical, self.contig.bases
         start, end = transcript.cds[0].start, transcript.cds[-1].end
         cds = [("cds", piece.start, piece.end) for piece in transcript.cds]
@@ -121,14 +126,14 @@ class ContigStudy:
         cause = cause_of(transcript, found)
         shown = GeneIndex([gene]).cut(start, end)
         if not shown:
-            return Judged(gene, None, cause)
+            return CheckedGene(gene, None, cause)
         if self._accepts(shown, span_bases(bases, start, end)) == bool(found):
             cause = "disputed"
         elif found and self.misfit:
             cause = "another sequence"
         parts = shown[0].transcripts[0].parts
         blocks = tuple((start + part.first, start + part.last + 1) for part in parts)
-        return Judged(gene, (gene.type, gene.strand, blocks), cause)
+        return CheckedGene(gene, (gene.type, gene.strand, blocks), cause)
 
     def _accepts(self, genes: Sequence[WindowGene], window: Bases) -> bool:
         """Whether the grammar would write these genes of a window."""
@@ -143,20 +148,20 @@ class ContigStudy:
             return False
         return bool(grammar.finished[0])
 
-    def _start(self, judged: Judged) -> str:
+    def _start(self, checked: CheckedGene) -> str:
         """First codon of a gene."""
-        coding = cds_bases(self.contig.bases, judged.gene, judged.gene.canonical)
+        coding = cds_bases(self.contig.bases, checked.gene, checked.gene.canonical)
         return decode_bases(coding[:3]).upper()
 
     def legality(self) -> Counter[str]:
         """Count the genes, those that are legal, and the others by cause."""
-        counts = Counter(f"illegal: {judged.cause}" for judged in self.genes if judged.cause)
+        counts = Counter(f"illegal: {checked.cause}" for checked in self.genes if checked.cause)
         counts["coding"] = len(self.genes)
-        counts["legal"] = sum(judged.is_legal for judged in self.genes)
+        counts["legal"] = sum(checked.is_legal for checked in self.genes)
         counts += Counter(
             f"starts with {self._start(j)}" for j in self.genes if j.cause == "start codon"
         )
-        counts["regular"] = sum(judged.gene.is_regular for judged in self.genes)
+        counts["regular"] = sum(checked.gene.is_regular for checked in self.genes)
         counts["with isoforms"] = sum(len(coding_shapes(j.gene)) > 1 for j in self.genes)
         return +counts
 
@@ -168,20 +173,20 @@ class ContigStudy:
         counts["windows"] = len(shown)
         found = {shape_of(gene): gene.chained for gene in restitch(axis, shown)}
         joined = annotate_joins(axis, shown, self.contig)
-        counts["not a gene"] = len(found.keys() - {judged.shape for judged in self.written})
-        for judged in self.written:
-            kind = "legal" if judged.is_legal else "illegal"
-            assert judged.shape is not None
-            counts[f"{kind}: fits"] += span_bp(judged.shape) <= size_bp
-            if judged.shape not in found:
-                counts[f"{kind}: lost, {why_lost(judged, self.written)}"] += 1
+        counts["not a gene"] = len(found.keys() - {checked.shape for checked in self.written})
+        for checked in self.written:
+            kind = "legal" if checked.is_legal else "illegal"
+            assert checked.shape is not None
+            counts[f"{kind}: fits"] += span_bp(checked.shape) <= size_bp
+            if checked.shape not in found:
+                counts[f"{kind}: lost, {why_lost(checked, self.written)}"] += 1
             else:
-                counts[f"{kind}: " + ("joined" if found[judged.shape] else "whole")] += 1
-            if judged.shape not in joined:
-                counts[f"{kind}: annotate loses, {why_annotate_loses(judged, joined)}"] += 1
+                counts[f"{kind}: " + ("joined" if found[checked.shape] else "whole")] += 1
+            if checked.shape not in joined:
+                counts[f"{kind}: annotate loses, {why_annotate_loses(checked, joined)}"] += 1
         counts += self._isoforms(axis)
         if not overlap:
-            counts += self._judge_windows(axis)
+            counts += self._check_windows(axis)
         return +counts
 
     def _read_back(self, shown: Sequence[tuple[WindowGene, ...]]) -> Counter[str]:
@@ -193,7 +198,7 @@ class ContigStudy:
             changed += decode_window(labels, self.vocabulary) != structure
         return Counter({"windows changed by reading back": changed})
 
-    def _judge_windows(self, axis: Axis) -> Counter[str]:
+    def _check_windows(self, axis: Axis) -> Counter[str]:
         """Legal genes must be legal in every window that cuts them."""
         counts: Counter[str] = Counter()
         for window in axis.windows:
@@ -253,8 +258,8 @@ def lay_windows(contig_bp: int, size_bp: int, overlap: int, *, circular: bool) -
     if overlap:
         return plan_axis(contig_bp, size_bp, size_bp * overlap // 100, circular=circular)
     length_bp = contig_bp + min(contig_bp, size_bp) if circular else contig_bp
-    stretches = tile(length_bp, size_bp)
-    windows = tuple(Window(i, start, end, start, end) for i, (start, end) in enumerate(stretches))
+    intervals = tile(length_bp, size_bp)
+    windows = tuple(Window(i, start, end, start, end) for i, (start, end) in enumerate(intervals))
     return Axis(contig_bp, length_bp, circular, windows)
 
 
@@ -264,7 +269,10 @@ def shape_of(gene: Any) -> Shape:
 
 
 def annotate_joins(axis: Axis, shown: Sequence[Sequence[WindowGene]], contig: Contig) -> set[Shape]:
-    """What `annotate` makes of these windows: its joiner forgives decoders, and its merger lets windows vote."""
+    """What `annotate` makes of these windows.
+
+    Its joiner forgives decoders, and its merger lets windows vote.
+    """
     joiner, merger = Joiner(axis), Merger(axis)
     for window, genes in zip(axis.windows, shown, strict=True):
         if is_blank(axis.bases(contig.bases, window)):
@@ -275,17 +283,17 @@ def annotate_joins(axis: Axis, shown: Sequence[Sequence[WindowGene]], contig: Co
     return {shape_of(call) for call in merger.calls()}
 
 
-def why_lost(judged: Judged, others: Sequence[Judged]) -> str:
+def why_lost(checked: CheckedGene, others: Sequence[CheckedGene]) -> str:
     """Why the windows do not give a gene again."""
-    transcript, shape = judged.gene.canonical, judged.shape
+    transcript, shape = checked.gene.canonical, checked.shape
     assert shape is not None
-    five = transcript.cds[0 if judged.gene.strand > 0 else -1]
+    five = transcript.cds[0 if checked.gene.strand > 0 else -1]
     if five.phase or (transcript.cds_length - five.phase) % 3:
         return "no whole codon at an end"
     start, end = shape[2][0][0], shape[2][-1][1]
     for other in others:
         blocks = other.shape[2] if other.shape else ()
-        near = other is not judged and other.gene.strand == judged.gene.strand
+        near = other is not checked and other.gene.strand == checked.gene.strand
         if near and blocks and blocks[0][0] < end and blocks[-1][1] > start:
             return "alike another gene where windows meet"
     return "unknown"
@@ -296,8 +304,8 @@ def three_prime(shape: Shape) -> tuple[int, int]:
     return shape[1], shape[2][-1][1] if shape[1] > 0 else shape[2][0][0]
 
 
-def why_annotate_loses(judged: Judged, calls: set[Shape]) -> str:
+def why_annotate_loses(checked: CheckedGene, calls: set[Shape]) -> str:
     """Why annotate's joiner and merger do not give a gene again."""
-    assert judged.shape is not None
-    rival = three_prime(judged.shape) in {three_prime(call) for call in calls}
+    assert checked.shape is not None
+    rival = three_prime(checked.shape) in {three_prime(call) for call in calls}
     return "another gene has its 3' end" if rival else "not joined"

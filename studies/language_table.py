@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Hold the gene-structure language against every shared genome: which reference genes are legal, and which re-stitch.
+"""Hold the gene-structure language against every shared genome.
 
-Two questions for each coding gene's canonical transcript. Is it legal under `strict`, and if not, why? And if the genome
-is cut into windows of several sizes, side by side and overlapping by half, do the windows' labels read back as they were
-written, and give the gene again? Causes come from the bases alone (`genet5.tokens.legality`); a gene that
-the grammar and the bases judge differently is counted as "disputed", which must not happen. Writes
-studies/results/language.json and the tables in docs/explanation/grammar.md. No model is involved; five minutes on two cores.
+Which reference genes are legal, and which re-stitch.
+
+Two questions for each coding gene's canonical transcript. Is it legal under `strict`, and if not,
+why? And if the genome is cut into windows of several sizes, side by side and overlapping by half,
+do the windows' labels read back as they were written, and give the gene again? Causes come from the
+bases alone (`genet5.tokens.legality`); a gene on which the grammar and the bases disagree is
+counted as "disputed", which must not happen. Writes studies/results/language.json and the tables in
+docs/explanation/grammar.md. No model is involved; five minutes on two cores.
 
 Example:
     python studies/language_table.py --genomes Schizosaccharomyces
@@ -36,11 +39,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TableSettings:
+class TableConfig:
     """What to measure, and where the tables stand."""
 
     genomes: tuple[str, ...] = ()
-    """Names of genomes, or beginnings of names; by default all. Only all of them are written into the tables."""
+    """Names of genomes, or beginnings of names; by default all.
+
+    Only all of them are written into the tables.
+    """
     check: bool = False
     """Write nothing; exit with 1 if the stored figures or tables are not what is measured."""
     data: Path = ROOT.parent / "shared" / "data"
@@ -72,7 +78,7 @@ def by_taxon(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def legality_table(rows: Sequence[dict[str, Any]]) -> str:
-    """One line for each taxon, each eukaryote genome, and the prokaryotes with most illegal genes."""
+    """One line for each clade, each eukaryote, and the prokaryotes with most illegal genes."""
     lines = [
         "| genome | Mbp | coding genes | legal | illegal, by cause |",
         "|---|---:|---:|---:|---|",
@@ -91,10 +97,10 @@ def _share_legal(row: dict[str, Any]) -> float:
 def _legality_line(row: dict[str, Any]) -> str:
     genes = row["genes"]
     causes = {k.removeprefix("illegal: "): n for k, n in genes.items() if k.startswith("illegal: ")}
-    told = ", ".join(f"{k} {n}" for k, n in sorted(causes.items(), key=lambda item: -item[1]))
+    listed = ", ".join(f"{k} {n}" for k, n in sorted(causes.items(), key=lambda item: -item[1]))
     share = _share_legal(row)
     name = row["genome"].replace("_", " ")
-    return f"| {name} | {row['bp'] / 1e6:.1f} | {genes.get('coding', 0)} | {share:.2%} | {told} |"
+    return f"| {name} | {row['bp'] / 1e6:.1f} | {genes.get('coding', 0)} | {share:.2%} | {listed} |"
 
 
 def window_table(rows: Sequence[dict[str, Any]]) -> str:
@@ -139,11 +145,14 @@ def with_tables(text: str, tables: dict[str, str]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    summary = "Count which reference genes the gene-structure language writes, and re-stitches from windows."
-    return run(_tabulate, TableSettings, argv, name="language_table", description=summary)
+    summary = (
+        "Count which reference genes the gene-structure language writes, and re-stitches from "
+        "windows."
+    )
+    return run(_tabulate, TableConfig, argv, name="language_table", description=summary)
 
 
-def _tabulate(settings: TableSettings) -> int:
+def _tabulate(settings: TableConfig) -> int:
     rows = []
     with ProcessPoolExecutor(settings.n_workers) as pool:
         for row in pool.map(measure, find_genomes(settings)):
@@ -164,7 +173,7 @@ def _tabulate(settings: TableSettings) -> int:
     return 0
 
 
-def find_genomes(settings: TableSettings) -> list[Path]:
+def find_genomes(settings: TableConfig) -> list[Path]:
     """Return the folders of the asked genomes, the largest first."""
     found = [path.parent for path in (settings.data / "raw").glob("*/*/annotation.gff3.gz")]
     chosen = [f for f in found if not settings.genomes or f.name.startswith(settings.genomes)]
@@ -174,7 +183,7 @@ def find_genomes(settings: TableSettings) -> list[Path]:
     return sorted(chosen, key=lambda folder: (-size[folder], folder.name))
 
 
-def _compare(settings: TableSettings, stored: dict[str, Any], tables: dict[str, str]) -> int:
+def _compare(settings: TableConfig, stored: dict[str, Any], tables: dict[str, str]) -> int:
     """Say which genomes' figures differ from the stored ones."""
     before = {r["genome"]: r for r in json.loads(settings.out.read_text())["genomes"]}
     differ = [row["genome"] for row in stored["genomes"] if before.get(row["genome"]) != row]

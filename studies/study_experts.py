@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Where do experts pay? Small models with experts in decoder or encoder, trained side by side at equal compute.
+"""Where do experts pay? Small models, experts in decoder or encoder, compared at equal compute.
 
-Experts are half as wide as the dense feed-forward and each token uses two of them, so every model does the same active
-work per token, and equal steps are equal compute; what experts cost beyond it (routing, sorting, more weights to move)
-shows in the processor time of a step. All models see the same micro-batches in the same order and take turns, one slice
-of steps each, until the time is up. Reported: weights, time of a step, and validation loss at equal steps and at equal
-time, of all heads and of those that the decoder serves (tokens and positions). Validation uses a moving average of the
-weights, whose loss hardly jumps from one look to the next. Such small models are a hint, no proof; other seeds show how
-much is chance.
+Experts are half as wide as the dense feed-forward and each token uses two of them, so every model
+does the same active work per token, and equal steps are equal compute; what experts cost beyond it
+(routing, sorting, more weights to move) shows in the processor time of a step. All models are given
+the same micro-batches in the same order and take turns, one slice of steps each, until the time is
+up. Reported: weights, time of a step, and validation loss at equal steps and at equal time, of all
+heads and of those that the decoder serves (tokens and positions). Validation uses a moving average
+of the weights, whose loss hardly jumps from one look to the next. Such small models are a hint, no
+proof; other seeds show how much is chance.
 
 Example:
     python studies/study_experts.py --minutes 3
@@ -65,7 +66,7 @@ WHERE: dict[str, dict[str, dict[str, int]]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StudySettings:
+class StudyConfig:
     """Size of the models and length of the study."""
 
     minutes: float = 45.0
@@ -85,7 +86,10 @@ class StudySettings:
     rows: int = 1
     """Packed rows of a micro-batch."""
     data: Path | None = None
-    """Folder with splits.tsv and raw/ (as ../shared/data); by default artificial genomes are made."""
+    """Folder with splits.tsv and raw/ (as ../shared/data).
+
+    By default artificial genomes are made.
+    """
     train_genomes: tuple[str, ...] = (
         "Acinetobacter_baumannii_AB0057",
         "Archaeoglobus_fulgidus_DSM4304",
@@ -110,12 +114,12 @@ class StudySettings:
     seed: int = 1
     """Decides weights, data and order."""
     note: str = ""
-    """What the result file says about the machine."""
+    """What the result file records about the machine."""
     out: Path | None = None
     """JSON file; by default studies/results/DATE_cpu_experts.json."""
 
 
-def shape(settings: StudySettings, vocabulary: tuple[int, int], where: str) -> ModelConfig:
+def shape(settings: StudyConfig, vocabulary: tuple[int, int], where: str) -> ModelConfig:
     """Return the shape of one model."""
     small = {"heads": 4, "ff_dim": settings.ff_dim}
     encoder = EncoderConfig(layers=4, window_tokens=128, positions="rope", norm_first=True, **small)
@@ -163,7 +167,7 @@ class Contender:
 
 
 def widen_dense_layers(model: GeneT5, ff_dim: int) -> None:
-    """Give the dense layers between expert layers the full width again, so that active work is equal."""
+    """Give dense layers between expert layers the full width, so that active work is equal."""
     from genet5.blocks.feedforward import GatedFeedForward
 
     for part, has_bias in ((model.encoder, True), (model.decoder, False)):
@@ -173,7 +177,7 @@ def widen_dense_layers(model: GeneT5, ff_dim: int) -> None:
                 layer.feedforward = GatedFeedForward(width, ff_dim, down_bias=has_bias)
 
 
-def make_contender(settings: StudySettings, loader: Loader, where: str) -> Contender:
+def make_contender(settings: StudyConfig, loader: Loader, where: str) -> Contender:
     """Build a model and its optimizer."""
     header = loader.header
     vocabulary = KmerTokenizer(6).vocab_size, len(header.vocabulary)
@@ -192,7 +196,7 @@ def endless(loader: Loader) -> Iterator[Batch]:
         yield from loader
 
 
-def train_slice(settings: StudySettings, contender: Contender) -> None:
+def train_slice(settings: StudyConfig, contender: Contender) -> None:
     """Do some steps, in bf16 autocast as `finet` does."""
     model, ranks = contender.model, Ranks()
     objective = gene_objective(model, LossWeights())
@@ -222,8 +226,8 @@ def train_slice(settings: StudySettings, contender: Contender) -> None:
     )
 
 
-def judge(contender: Contender, validation: list[Batch]) -> None:
-    """Add the validation loss of the heads that all models have to the newest point of the curve."""
+def validate(contender: Contender, validation: list[Batch]) -> None:
+    """Add the validation loss of the heads that all models share to the newest point."""
     objective = gene_objective(contender.model, LossWeights())
     with contender.average.applied(contender.model):
         losses = validation_losses(contender.model, validation, objective, Ranks(), use_bf16=True)
@@ -234,11 +238,11 @@ def judge(contender: Contender, validation: list[Batch]) -> None:
     contender.curve[-1] |= {name: round(losses[name], 4) for name in names}
 
 
-def make_data(settings: StudySettings, folder: Path) -> tuple[Path, Path]:
+def make_data(settings: StudyConfig, folder: Path) -> tuple[Path, Path]:
     """Bake training and validation windows.
 
     Raises:
-        GeneT5Error: A command failed; it has said why.
+        GeneT5Error: A command failed; it has logged why.
     """
     tokenizer = Tokenizer(KmerTokenizer(6), StructureVocabulary())
     save_tokenizer(tokenizer, folder)
@@ -279,7 +283,7 @@ def at(curve: list[dict[str, float]], key: str, limit: float, loss: str = "loss"
     return [point[loss] for point in curve if point[key] <= limit][-1]
 
 
-def study(settings: StudySettings) -> int:
+def study(settings: StudyConfig) -> int:
     """Train all models in turn, print a table and write JSON."""
     torch.set_num_threads(settings.threads)
     device = torch.device("cpu")
@@ -305,12 +309,15 @@ def study(settings: StudySettings) -> int:
             for contender in contenders:
                 if contender.seconds < limit:
                     train_slice(settings, contender)
-                    judge(contender, validation)
+                    validate(contender, validation)
             newest = ", ".join(f"{c.curve[-1]['loss']:.3f}" for c in contenders)
             sys.stderr.write(f"{contenders[0].steps} steps: {newest}\n")
     steps = min(contender.steps for contender in contenders)
     seconds = min(contender.seconds for contender in contenders)
-    print(f"| experts in | M weights | ms a step | loss after {steps} steps | after {seconds:.0f} s | decoder's heads | after {seconds:.0f} s |\n|---|---|---|---|---|---|---|")  # fmt: skip
+    print(
+        f"| experts in | M weights | ms a step | loss after {steps} steps | after {seconds:.0f} "
+        f"s | decoder's heads | after {seconds:.0f} s |\n|---|---|---|---|---|---|---|"
+    )
     record["results"] = []
     for contender in contenders:
         row = {
@@ -335,4 +342,4 @@ def study(settings: StudySettings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(study, StudySettings, None, name="study_experts", description=__doc__ or ""))
+    sys.exit(run(study, StudyConfig, None, name="study_experts", description=__doc__ or ""))

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""How much the state head should weigh in the best path: whole genes that the path finds in validation windows, by weight.
+"""How much the state head should weigh in the best path.
+
+Whole genes that the path finds in validation windows, by weight.
 
 Example:
-    python studies/study_path.py WORK/pombe --genome GENOME.fa.gz --reference ANNOTATION.gff3.gz --contig II
+    python studies/study_path.py WORK/pombe --genome GENOME.fa.gz --reference ANNOTATION.gff3.gz
+    --contig II
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ BATCH = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StudySettings:
+class StudyConfig:
     """What to measure on."""
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
@@ -43,10 +46,10 @@ class StudySettings:
 
 def main(argv: Sequence[str] | None = None) -> int:
     summary = "Count whole genes on the best path by the state head's weight."
-    return run(_study, StudySettings, argv, name="study_path", description=summary)
+    return run(_study, StudyConfig, argv, name="study_path", description=summary)
 
 
-def _study(settings: StudySettings) -> int:
+def _study(settings: StudyConfig) -> int:
     import numpy as np
     import torch
 
@@ -74,7 +77,9 @@ def _study(settings: StudySettings) -> int:
         for i in range(0, len(windows), BATCH):
             part = windows[i : i + BATCH]
             encoded = model.encode(make_inputs(part, codes[: len(part)], tokenizer.sequence))
-            tracks.append((encoded.state_logits.float().numpy(), encoded.boundary_logits.float().numpy()))  # fmt: skip
+            tracks.append(
+                (encoded.state_logits.float().numpy(), encoded.boundary_logits.float().numpy())
+            )
     states, edges = (np.concatenate([track[k] for track in tracks]) for k in (0, 1))
     for weight in settings.weights:
         weights = PathWeights(state=weight)
@@ -82,7 +87,8 @@ def _study(settings: StudySettings) -> int:
         found = [_whole(genes) for genes in paths]
         right = sum(len(a & b) for a, b in zip(found, truth, strict=True))
         print(
-            f"weight {weight}: {right} of {sum(map(len, truth))} genes right, {sum(map(len, found))} found"
+            f"weight {weight}: {right} of {sum(map(len, truth))} genes right, "
+            f"{sum(map(len, found))} found"
         )
     return 0
 

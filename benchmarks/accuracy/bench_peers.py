@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Compare GeneT5 with pyrodigal (prokaryotes) and Augustus (eukaryotes) on the shared test genomes, in one run.
+"""Compare GeneT5 with pyrodigal (prokaryotes) and Augustus (eukaryotes) on the test genomes.
 
-Same sequences, one scorer, one command after the other on the same machine. Prints Markdown tables, one for held-out
-species and one for held-out chromosomes, and writes JSON with the tables beside it. Tools that are not installed, and genomes
-for which we have no model, are named and left out.
+Same sequences, one scorer, one command after the other on the same machine. Prints Markdown tables,
+one for held-out species and one for held-out chromosomes, and writes JSON with the tables beside
+it. Tools that are not installed, and genomes for which we have no model, are named and left out.
 
 Example:
     python benchmarks/accuracy/bench_peers.py --genomes Mycoplasmoides Chlamydia --max_bp 300000
-    python benchmarks/accuracy/bench_peers.py --taxa unicellular --model Schizosaccharomyces=runs/pombe
+    python benchmarks/accuracy/bench_peers.py --taxa unicellular --model
+    Schizosaccharomyces=runs/pombe
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ log = logging.getLogger("genet5.bench_peers")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BenchSettings:
+class BenchConfig:
     """What to run on which genomes."""
 
     taxa: tuple[str, ...] = ()
@@ -53,10 +54,15 @@ class BenchSettings:
     tools: tuple[Tool, ...] = ("pyrodigal", "augustus", "genet5")
     """Which tools to run, each where it belongs."""
     model: tuple[str, ...] = ()
-    """Our models as KEY=MODEL: KEY is a taxon or the beginning of a genome's name, MODEL a shipped model or a model directory.
+    """Our models as KEY=MODEL.
+
+    KEY is a taxon or the beginning of a genome's name, MODEL a shipped model or a model directory.
     Prokaryotes have the shipped one by default."""
     annotate_flags: str = ""
-    """More flags for our annotate, as one string: --annotate_flags="--both_strands"; {taxon} is replaced."""
+    """More flags for our annotate, as one string.
+
+    --annotate_flags="--both_strands"; {taxon} is replaced.
+    """
     split: Split = "test"
     """Which genomes of the split table; valid is for choosing models, test for figures only."""
     max_bp: int | None = None
@@ -64,12 +70,17 @@ class BenchSettings:
     data: Path = ROOT.parent / "shared" / "data"
     """Folder with splits.tsv and raw/TAXON/GENOME."""
     out: Path | None = None
-    """JSON file to write, tables beside it as .md; by default benchmarks/results/DATE_cpu_peers.json for a run over all
+    """JSON file to write, tables beside it as .md.
+
+    By default benchmarks/results/DATE_cpu_peers.json for a run over all
     genomes, none for other runs."""
     work: Path | None = None
     """Folder to keep the tools' outputs in."""
     reuse: bool = False
-    """Take outputs and costs from --work where tool, flags and sequence are the same; the tables mark them."""
+    """Take outputs and costs from --work where tool, flags and sequence are the same.
+
+    The tables mark them.
+    """
 
     def __post_init__(self) -> None:
         if self.max_bp is not None and self.max_bp < 20_000:
@@ -85,10 +96,10 @@ class BenchSettings:
 
 def main(argv: Sequence[str] | None = None) -> int:
     summary = "Compare GeneT5 with pyrodigal and Augustus on test genomes."
-    return run(_bench, BenchSettings, argv, name="bench_peers", description=summary)
+    return run(_bench, BenchConfig, argv, name="bench_peers", description=summary)
 
 
-def _bench(settings: BenchSettings) -> int:
+def _bench(settings: BenchConfig) -> int:
     models = Models.parse(settings.model, settings.annotate_flags)
     table = settings.data / "splits.tsv"
     if not table.is_file():
@@ -121,7 +132,7 @@ def _bench(settings: BenchSettings) -> int:
 def plan_runs(
     entries: Sequence[Entry], tools: Sequence[Tool], models: Models
 ) -> tuple[list[tuple[Entry, list[Tool]]], list[str]]:
-    """Decide which tools run on which genomes, and say what is left out.
+    """Decide which tools run on which genomes, and report what is left out.
 
     Returns:
         Genomes with their tools (those without any left out), and one line for each reason.
@@ -174,16 +185,23 @@ def run_case(
         results.append(result)
         first, second = ("stop", "exact") if case.prokaryote else ("exon", "gene")
         log.info(
-            "%s, %s: %s F1 %.3f, %s F1 %.3f, %.0f s, %.0f kbp/s%s", case.entry.title, job.label,
-            first, result.f1(first), second, result.f1(second), cost.wall_s, result.kbp_per_s,
+            "%s, %s: %s F1 %.3f, %s F1 %.3f, %.0f s, %.0f kbp/s%s",
+            case.entry.title,
+            job.label,
+            first,
+            result.f1(first),
+            second,
+            result.f1(second),
+            cost.wall_s,
+            result.kbp_per_s,
             " (earlier run)" if cost.reused else "",
-        )  # fmt: skip
+        )
     return results
 
 
 def report(
     results: Sequence[Result],
-    settings: BenchSettings,
+    settings: BenchConfig,
     where: Mapping[str, Any],
     notes: Sequence[str],
 ) -> dict[str, object]:

@@ -1,12 +1,14 @@
-"""Intervals for the difference of two tools' F1 by the paired bootstrap: both tools are drawn on the same units.
+"""Intervals for the difference of two tools' F1 by the paired bootstrap.
 
-Units are genomes (the statistic is the mean of their F1s), or blocks of one genome (the F1 of all their counts). Each
-of 10,000 draws takes as many units as there are, with replacement; the interval is the middle 95 % of the differences
-(Efron 1979, https://doi.org/10.1214/aos/1176344552). Fewer than five units say too little, and get no interval.
+Both tools are drawn on the same units.
 
-Loci (genes of the reference and of all tools that overlap on a strand) belong to the 100-kb block in which they begin, and are
-never cut: the counts of all blocks add up to the genome's.
-"""
+Units are genomes (the statistic is the mean of their F1s), or blocks of one genome (the F1 of all
+their counts). Each of 10,000 draws takes as many units as there are, with replacement; the interval
+is the middle 95 % of the differences (Efron 1979, https://doi.org/10.1214/aos/1176344552). Fewer
+than five units are too few, and get no interval.
+
+Loci (genes of the reference and of all tools that overlap on a strand) belong to the 100-kb block
+in which they begin, and are never cut: the counts of all blocks add up to the genome's."""
 
 from __future__ import annotations
 
@@ -94,7 +96,8 @@ def count_by_block(
 ) -> dict[str, dict[str, Counts]]:
     """Count what each tool has right in each block of a genome without circles.
 
-    A block's counts are those of the whole genome minus those without the block's loci, so that every rule of the scorer holds.
+    A block's counts are those of the whole genome minus those without the block's loci, so that
+    every rule of the scorer holds.
 
     Args:
         predicted: Genes of each tool.

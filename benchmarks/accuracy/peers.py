@@ -1,7 +1,7 @@
 """The tools that are compared: how each is called, what decides its output, what a call costs.
 
-Each runs as one command for one genome. Beside each output lies a record of the call; `reuse` takes an output from
-an earlier call if the tool, its parameters, the flags and the sequence are the same.
+Each runs as one command for one genome. Beside each output lies a record of the call; `reuse` takes
+an output from an earlier call if the tool, its parameters, the flags and the sequence are the same.
 """
 
 from __future__ import annotations
@@ -95,7 +95,10 @@ class Run(Cost):
 
 
 def why_not(tool: Tool, entry: Entry, models: Models) -> str:
-    """Return why a tool cannot run on a genome; empty when it can, "-" where nobody would expect it to."""
+    """Return why a tool cannot run on a genome.
+
+    Empty when it can, "-" where it is not meant for the genome.
+    """
     if tool == OURS:
         return "" if models.find(entry) else f"no model: name one with --model {entry.taxon}=MODEL"
     if (tool == "pyrodigal") != (entry.taxon == "prokaryotes"):
@@ -163,7 +166,7 @@ def _genet5(case: Case, models: Models, output: Path) -> Job:
 
 @cache
 def augustus_version() -> str:
-    """Return the version of the augustus on PATH; empty when it does not say."""
+    """Return the version of the augustus on PATH; empty when it prints none."""
     answer = subprocess.run(["augustus", "--version"], capture_output=True, text=True, check=False)
     found = re.search(r"\(([\d.]+)\)", answer.stdout + answer.stderr)
     return found.group(1) if found else ""

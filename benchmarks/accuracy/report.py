@@ -1,4 +1,7 @@
-"""One run's results as a Markdown table and as JSON values: genomes by regime, tools, differences with intervals."""
+"""One run's results as a Markdown table and as JSON values.
+
+Genomes by regime, tools, differences with intervals.
+"""
 
 from __future__ import annotations
 
@@ -135,15 +138,23 @@ def markdown(results: Sequence[Result], notes: Sequence[str] = ()) -> str:
 def legend() -> str:
     """Say what the cells of the tables mean."""
     return (
-        f"F1 by level; below, ours minus the peer's with its {CONFIDENCE:.0%} interval (paired bootstrap, {NUM_DRAWS:,} draws: of"
-        f" the blocks of {BLOCK_BP // 1000} kb of a genome, or for a mean of the genomes; none below {MIN_UNITS} units)."
-        " s and kbp/s are the wall time of whole commands, one after the other, CPU s the time of all cores together; a"
+        f"F1 by level; below, ours minus the peer's with its {CONFIDENCE:.0%} interval (paired "
+        f"bootstrap, {NUM_DRAWS:,} draws: of"
+        f" the blocks of {BLOCK_BP // 1000} kb of a genome, or for a mean of the genomes; none "
+        f"below {MIN_UNITS} units)."
+        " s and kbp/s are the wall time of whole commands, one after the other, CPU s the time "
+        "of all cores together; a"
         " mean's times are sums, its memory is the largest."
     )
 
 
 def _lines(table: Table) -> list[str]:
-    heads = ["genome", "tool", "parameters trained on this species", *(f"{x} F1" for x in table.levels)]  # fmt: skip
+    heads = [
+        "genome",
+        "tool",
+        "parameters trained on this species",
+        *(f"{x} F1" for x in table.levels),
+    ]
     lines = [
         f"| {' | '.join(heads)} | s | CPU s | kbp/s | MiB |",
         "|---|---|---|" + "---:|" * (len(table.levels) + 4),
@@ -195,7 +206,10 @@ def _mean_lines(table: Table) -> list[str]:
 def _mean_line(table: Table, rows: Sequence[Result]) -> str:
     f1s = " | ".join(_ratio(_mean([r.f1(level) for r in rows])) for level in table.levels)
     cost = means(rows)
-    figures = f"{cost['wall_s']:,.1f} | {cost['cpu_s']:,.1f} | {_speed(cost['kbp_per_s'])} | {cost['peak_mib']:,.0f}"
+    figures = (
+        f"{cost['wall_s']:,.1f} | {cost['cpu_s']:,.1f} | {_speed(cost['kbp_per_s'])} | "
+        f"{cost['peak_mib']:,.0f}"
+    )
     labels = " / ".join(dict.fromkeys(row.label for row in rows))
     words = ", ".join(dict.fromkeys(row.own_species for row in rows))
     return f"| **mean of {len(rows)}** | {labels} | {words} | {f1s} | {figures} |"
@@ -248,7 +262,9 @@ def to_dict(results: Sequence[Result]) -> dict[str, Any]:
     return {
         "protocols": {
             kind: scores.protocol
-            for kind, scores in (("prokaryote" if r.scores.prokaryote else "eukaryote", r.scores) for r in results)
+            for kind, scores in (
+                ("prokaryote" if r.scores.prokaryote else "eukaryote", r.scores) for r in results
+            )
         },
         "bootstrap": {
             "confidence": CONFIDENCE,
@@ -258,7 +274,7 @@ def to_dict(results: Sequence[Result]) -> dict[str, Any]:
             "least_units": MIN_UNITS,
         },
         "regimes": {table.regime: _table_dict(table) for table in tables_of(results)},
-    }  # fmt: skip
+    }
 
 
 def _table_dict(table: Table) -> dict[str, Any]:

@@ -1,7 +1,10 @@
-"""The genomes that tools are compared on: rows of the split table, their contigs as a FASTA file, their true genes.
+"""The genomes that tools are compared on.
 
-Each test genome is cut to the contigs of its split, so that a tool sees nothing else and its time is theirs. A genome
-is of a *held-out species* if no genome of that species is for training, else its chromosomes alone are held out.
+Rows of the split table, their contigs as a FASTA file, their true genes.
+
+Each test genome is cut to the contigs of its split, so that a tool is given nothing else and its
+time is theirs. A genome is of a *held-out species* if no genome of that species is for training,
+else its chromosomes alone are held out.
 
 Example:
     >>> species_of("Caenorhabditis_elegans_WS282_1pct")
@@ -114,7 +117,9 @@ def find_entries(
 
 
 def _entries(table: SplitTable, split: Split) -> list[Entry]:
-    trained = {species_of(genome) for (_, genome), row in table.rows.items() if "train" in row.values()}  # fmt: skip
+    trained = {
+        species_of(genome) for (_, genome), row in table.rows.items() if "train" in row.values()
+    }
     entries = []
     for (taxon, genome), row in table.rows.items():
         contigs = tuple(contig for contig, word in row.items() if word == split)
@@ -147,11 +152,9 @@ def load_case(
     """Write the contigs of a test genome to a FASTA file in `folder`; read the true genes on them.
 
     Args:
-        entry: The genome.
-        data: Folder with splits.tsv and raw/TAXON/GENOME.
-        split: Which contigs.
-        folder: Where the FASTA file goes.
-        max_bp: Keep the first bases only; genes that run over the cut become partial, and so are ignored.
+        entry: The genome. data: Folder with splits.tsv and raw/TAXON/GENOME. split: Which contigs.
+        folder: Where the FASTA file goes. max_bp: Keep the first bases only; genes that run over
+        the cut become partial, and so are ignored.
     """
     source = data / "raw" / entry.taxon / entry.genome
     contigs = contigs_of(entry, data / "splits.tsv", source / "genome.fa.gz", split)
@@ -161,7 +164,7 @@ def load_case(
     write_fasta(fasta, ((c.name, _letters(c)[: sizes[c.name]]) for c in contigs if c.name in sizes))
     annotation = read_annotation(source / "annotation.gff3.gz")
     genes = cut_genes(annotation.genes, sizes, whole)
-    # Lengths tell of genes over the origin of a circle; a cut contig is no circle.
+    # Lengths mark genes over the origin of a circle; a cut contig is no circle.
     lengths = {name: size for name, size in sizes.items() if size == whole[name]}
     annotation = replace(annotation, genes=genes, contig_lengths=lengths)
     code = genetic_code_of(genes, entry.taxon)
@@ -169,7 +172,10 @@ def load_case(
 
 
 def _letters(contig: Contig) -> str:
-    """The sequence; one that is wholly in lower case has no soft mask, and is written in upper case."""
+    """The sequence.
+
+    One that is wholly in lower case has no soft mask, and is written in upper case.
+    """
     letters = decode_bases(contig.bases)
     return letters.upper() if not np.any((contig.bases & 0x20) == 0) else letters
 
@@ -196,9 +202,9 @@ def cut_genes(
     """Keep the genes of the contigs that are left.
 
     Args:
-        genes: Genes of the whole genome.
-        sizes: Bases that are left of each contig; genes beyond are dropped, those over the cut become partial.
-        whole: The contigs' lengths; in a contig that is not cut genes may run over the origin.
+        genes: Genes of the whole genome. sizes: Bases that are left of each contig; genes beyond
+        are dropped, those over the cut become partial. whole: The contigs' lengths; in a contig
+        that is not cut genes may run over the origin.
     """
     kept: list[Gene] = []
     for gene in genes:

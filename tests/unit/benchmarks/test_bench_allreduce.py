@@ -1,4 +1,7 @@
-"""The figures of bench_allreduce.py; over two ranks it runs in tests/integration/test_two_nodes.py."""
+"""The figures of bench_allreduce.py.
+
+Over two ranks it runs in tests/integration/test_two_nodes.py.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch.distributed as dist
-from bench_allreduce import BenchSettings, bench, bus_factor, measure_size
+from bench_allreduce import BenchConfig, bench, bus_factor, measure_size
 
 from genet5.errors import ConfigError
 from genet5.train.distributed.processes import Ranks
@@ -24,7 +27,7 @@ def test_algorithm_bandwidth_is_bytes_over_time(monkeypatch: pytest.MonkeyPatch)
     clock = itertools.count(0.0, 0.004)  # each sum takes 4 ms
     monkeypatch.setattr("bench_allreduce.time", SimpleNamespace(perf_counter=lambda: next(clock)))
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    row = measure_size(BenchSettings(rounds=3, device="cpu"), Ranks(), 1)
+    row = measure_size(BenchConfig(rounds=3, device="cpu"), Ranks(), 1)
     assert row["median_ms"] == 4.0
     assert row["algorithm_gb_s"] == pytest.approx(2**20 / 0.004 / 1e9, abs=1e-4)
     assert row["bus_gb_s"] == 0
@@ -33,4 +36,4 @@ def test_algorithm_bandwidth_is_bytes_over_time(monkeypatch: pytest.MonkeyPatch)
 def test_one_process_has_nothing_to_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with pytest.raises(ConfigError, match=r"bin/distributed\.sh"):
-        bench(BenchSettings(device="cpu"))
+        bench(BenchConfig(device="cpu"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from bench_decode import (
-    BenchSettings,
+    BenchConfig,
     Writer,
     choose_windows,
     make_models,
@@ -18,7 +18,7 @@ from bench_decode import (
 
 from genet5.errors import ConfigError
 
-SMALL = BenchSettings(batch_sizes=(1, 2), window_bp=2400, labels=10, rounds=1, presets=("nano",))
+SMALL = BenchConfig(batch_sizes=(1, 2), window_bp=2400, labels=10, rounds=1, presets=("nano",))
 CPU = torch.device("cpu")
 
 
@@ -39,7 +39,7 @@ def test_windows_have_as_many_labels_as_are_written(made) -> None:
     assert len(windows) == 2
     assert all(len(window.labels) >= 10 for window in windows)
     with pytest.raises(ConfigError, match="labels"):
-        choose_windows(BenchSettings(window_bp=2400, labels=500))
+        choose_windows(BenchConfig(window_bp=2400, labels=500))
 
 
 def test_with_and_without_the_cache_the_same_is_computed(made) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from artificial_bake import bake_settings, write_genomes
 from bench_loading import LEAD, Steps, packed_for, rows_of, summary
-from bench_loading import BenchSettings as LoadingSettings
+from bench_loading import BenchConfig as LoadingConfig
 from gene_batches import gene_windows, micro_batches
 from peer_loader import FastaBatches, place_of
 
@@ -60,14 +60,14 @@ def test_too_little_data_are_refused(baked) -> None:
 
 
 def test_each_preset_gets_windows_that_it_reads(baked, tmp_path: Path) -> None:
-    settings = LoadingSettings()
+    settings = LoadingConfig()
     path = packed_for("nano", settings, baked, baked.raw_dir, tmp_path)
     assert path == tmp_path / "nano" / "training.packed"
     assert PackedReader(path).row_sizes().longest_tokens.max() <= 8192 // 6 + 1
     assert packed_for("base", settings, baked, baked.raw_dir, tmp_path).parent == baked.output_dir
 
 
-def test_steps_train_on_what_they_are_given_behind_the_lead() -> None:
+def test_steps_train_on_what_they_are_given_after_the_lead() -> None:
     dense = {"layers": 1, "heads": 2, "kv_heads": 1, "ff_dim": 32}
     model = GeneT5(
         ModelConfig(

@@ -43,9 +43,21 @@ def test_a_table_has_a_line_for_each_tool_and_one_for_the_difference(make_result
     ]
     lines = [x for x in markdown(results).splitlines() if x.startswith("| ")]
     cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
-    assert cells[0][:5] == ["genome", "tool", "parameters trained on this species", "stop F1", "exact F1"]  # fmt: skip
+    assert cells[0][:5] == [
+        "genome",
+        "tool",
+        "parameters trained on this species",
+        "stop F1",
+        "exact F1",
+    ]
     assert {len(row) for row in cells} == {len(cells[0])}
-    assert cells[1][:5] == ["Escherichia coli K-12, 0.01 Mbp, 10 genes", "pyrodigal 1.0", "yes", "1.000", "0.800"]  # fmt: skip
+    assert cells[1][:5] == [
+        "Escherichia coli K-12, 0.01 Mbp, 10 genes",
+        "pyrodigal 1.0",
+        "yes",
+        "1.000",
+        "0.800",
+    ]
     assert cells[1][-4:] == ["2.0", "3.0", "5.0", "100"]
     assert cells[3][1:5] == ["*ours - pyrodigal 1.0*", "", "*+0.000*", "*+0.100*"]
     assert [row[0] for row in cells[-3:]] == ["**mean of 2**", "**mean of 2**", ""]
@@ -87,7 +99,9 @@ def test_json_holds_scores_costs_and_differences(make_result) -> None:
 
 
 def test_the_model_of_a_genome_beats_that_of_its_taxon() -> None:
-    models = Models.parse(["unicellular=a", "Schizosaccharomyces=b", "Schizosaccharomyces_japonicus=c"])  # fmt: skip
+    models = Models.parse(
+        ["unicellular=a", "Schizosaccharomyces=b", "Schizosaccharomyces_japonicus=c"]
+    )
     assert models.find(POMBE) == "b"
     assert models.find(Entry("unicellular", "Plasmodium_x", ("*",), "species")) == "a"
     assert models.find(COLI) == "nano"
@@ -102,7 +116,8 @@ def test_a_tool_that_is_missing_is_named_and_left_out(monkeypatch) -> None:
     assert plan == [(COLI, ["genet5"])]
     assert notes == [
         "Left out: augustus (not on PATH: apt install augustus): Schizosaccharomyces pombe X III.",
-        "Left out: genet5 (no model: name one with --model unicellular=MODEL): Schizosaccharomyces pombe X III.",
+        "Left out: genet5 (no model: name one with --model unicellular=MODEL): "
+        "Schizosaccharomyces pombe X III.",
     ]
     with pytest.raises(DataError, match="no tool for any genome"):
         bench_peers.plan_runs([POMBE], ("augustus", "genet5"), models)
@@ -135,6 +150,6 @@ def test_an_output_is_reused_only_if_asked_and_made_the_same_way(tmp_path: Path)
 
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="needs --work"):
-        bench_peers.BenchSettings(reuse=True)
+        bench_peers.BenchConfig(reuse=True)
     with pytest.raises(ConfigError, match="20000"):
-        bench_peers.BenchSettings(max_bp=100)
+        bench_peers.BenchConfig(max_bp=100)

@@ -54,7 +54,7 @@ def test_equal_tools_differ_by_nothing_whatever_is_drawn() -> None:
 
 
 def test_pairing_narrows_the_interval() -> None:
-    """A tool that is better by the same amount everywhere is surely better, however the genomes differ."""
+    """A tool that is better by the same amount everywhere is surely better."""
     f1s = np.array([0.2, 0.5, 0.9, 0.6, 0.3, 0.8])
     found = compare_genomes(f1s + 0.05, f1s)
     assert (found.value, found.low, found.high) == pytest.approx((0.05, 0.05, 0.05))

@@ -1,4 +1,4 @@
-"""What a command costs, and what a result file says about the machine."""
+"""What a command costs, and what a result file records about the machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ def test_peak_memory_is_the_commands_own_whatever_we_hold_ourselves() -> None:
 
 
 def test_variables_are_set_for_the_command_alone() -> None:
-    show = [sys.executable, "-c", "import os; print(os.environ.get('BENCH_PROBE'), 'PATH' in os.environ)"]  # fmt: skip
+    show = [
+        sys.executable,
+        "-c",
+        "import os; print(os.environ.get('BENCH_PROBE'), 'PATH' in os.environ)",
+    ]
     assert run_measured(show, {"BENCH_PROBE": "1"})[1] == "1 True\n"
     assert run_measured(show)[1] == "None True\n"
 

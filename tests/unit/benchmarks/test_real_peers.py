@@ -1,4 +1,7 @@
-"""Augustus on real test contigs, against figures that another scorer gave: it ignored no reference."""
+"""Augustus on real test contigs, against figures that another scorer gave.
+
+It ignored no reference.
+"""
 
 from __future__ import annotations
 

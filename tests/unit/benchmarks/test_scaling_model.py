@@ -1,4 +1,7 @@
-"""docs/explanation/scaling.md: its tables are what the script prints, and the model behind them is plain arithmetic."""
+"""docs/explanation/scaling.md.
+
+Its tables are what the script prints, and their model is plain arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ def test_the_page_holds_what_the_script_prints() -> None:
 def test_tables_go_between_their_markers_and_nowhere_else() -> None:
     page = "a\n<!-- x -->\nold\n<!-- end -->\nb\n<!-- y -->\n<!-- end -->\n"
     assert filled(page, {"x": "new"}) == page.replace("old", "new")
-    assert filled(filled(page, {"x": "1", "y": "2"}), {"x": "", "y": ""}).count("\n") == page.count("\n") + 1  # fmt: skip
+    assert (
+        filled(filled(page, {"x": "1", "y": "2"}), {"x": "", "y": ""}).count("\n")
+        == page.count("\n") + 1
+    )
     with pytest.raises(FormatError, match="no markers for the table 'z'"):
         filled(page, {"z": ""})
 
@@ -45,11 +51,14 @@ def test_a_gpu_alone_waits_for_nobody() -> None:
     assert (computed, waited) == (pytest.approx(1), 0)
 
 
-def test_communication_hides_behind_one_backward_pass() -> None:
+def test_communication_is_hidden_by_one_backward_pass() -> None:
     host = Machine("two", 2, 1e9)
     flops, weights = 989e12 * 0.5, 10**9  # computation 1 s; 8 GB / 2 in 4 s
     assert step_seconds(flops, weights, 0.5, host) == (pytest.approx(1), pytest.approx(4 - 2 / 3))
-    assert step_seconds(flops, weights, 0.5, host, 3) == (pytest.approx(3), pytest.approx(4 - 2 / 3))  # fmt: skip
+    assert step_seconds(flops, weights, 0.5, host, 3) == (
+        pytest.approx(3),
+        pytest.approx(4 - 2 / 3),
+    )
     assert step_seconds(flops, 10**8, 0.5, host)[1] == 0
 
 
@@ -63,7 +72,14 @@ def test_the_model_of_base_agrees_with_six_flops_per_active_weight() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(1.5, "1.5 s"), (90, "90 s"), (600, "10 min"), (36_000, "10 h"), (259_200, "3 d"), (1.3e7, "150 d")],
-)  # fmt: skip
+    [
+        (1.5, "1.5 s"),
+        (90, "90 s"),
+        (600, "10 min"),
+        (36_000, "10 h"),
+        (259_200, "3 d"),
+        (1.3e7, "150 d"),
+    ],
+)
 def test_durations_have_two_figures(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -12,11 +12,11 @@ import pytest
 from machine import ROOT
 from summary import (
     Row,
-    SummarySettings,
+    SummaryConfig,
     attention_rows,
     compressor_rows,
     decode_rows,
-    judge,
+    verdict,
     loading_rows,
     moe_rows,
     read_records,
@@ -34,17 +34,22 @@ def test_a_table_is_markdown() -> None:
 
 
 def test_a_target_of_several_figures_may_be_met_in_part() -> None:
-    assert judge([True, True]) == "yes"
-    assert judge([False]) == "no"
-    assert judge([True, False, True]) == "2 of 3"
-    assert judge([]) == ""
+    assert verdict([True, True]) == "yes"
+    assert verdict([False]) == "no"
+    assert verdict([True, False, True]) == "2 of 3"
+    assert verdict([]) == ""
 
 
 def test_attention_is_compared_where_the_dense_one_got_to() -> None:
     rows = [
-        (1024, "sdpa", 20.0), (1024, "dense", 10.0), (4096, "sdpa", 80.0), (4096, "flex", 40.0),
-        (4096, "dense", 200.0), (65536, "sdpa", 900.0), (65536, "dense", None),
-    ]  # fmt: skip
+        (1024, "sdpa", 20.0),
+        (1024, "dense", 10.0),
+        (4096, "sdpa", 80.0),
+        (4096, "flex", 40.0),
+        (4096, "dense", 200.0),
+        (65536, "sdpa", 900.0),
+        (65536, "dense", None),
+    ]
     record = {
         "results": [
             {"pass": "forward and backward", "tokens": tokens, "contender": name}
@@ -62,7 +67,10 @@ def test_experts_must_be_three_times_as_fast_as_eager_ones_and_no_slower_than_gr
 ):
     blocks = {"genet5": 10.0, "mixtral eager": 29.0, "mixtral grouped_mm": 10.0}
     results = [{"tokens": 512, "block": name, "median_ms": ms} for name, ms in blocks.items()]
-    results += [{**row, "tokens": 1024, "median_ms": row["median_ms"] * (1 + (row["block"] != "genet5"))} for row in results]  # fmt: skip
+    results += [
+        {**row, "tokens": 1024, "median_ms": row["median_ms"] * (1 + (row["block"] != "genet5"))}
+        for row in results
+    ]
     eager, grouped = moe_rows({"results": results})
     assert (eager.ratio, eager.met) == ("2.90 x, 5.80 x", "1 of 2")
     assert (grouped.ratio, grouped.met) == ("1.00 x, 2.00 x", "yes")
@@ -73,10 +81,12 @@ def test_training_steps_are_held_against_the_targets_where_the_peak_is_known() -
         return {"preset": preset, "model": model, "tokens_per_s": speed, "mfu_pct": mfu}
 
     results = [
-        found("nano", "genet5", 100.0, 9.0), found("dense300m", "genet5", 1000.0, 41.2),
-        found("dense300m", "t5", 500.0, 20.0), found("base", "genet5", 10.0, 27.9),
+        found("nano", "genet5", 100.0, 9.0),
+        found("dense300m", "genet5", 1000.0, 41.2),
+        found("dense300m", "t5", 500.0, 20.0),
+        found("base", "genet5", 10.0, 27.9),
         {"preset": "base", "model": "bart", "skipped": "out of memory"},
-    ]  # fmt: skip
+    ]
     nano, dense, base = train_step_rows({"results": results})
     assert (nano.target, nano.met) == ("", "")
     assert (dense.met, dense.peer, dense.ratio) == ("yes", "t5 500", "2.00 x")
@@ -84,7 +94,9 @@ def test_training_steps_are_held_against_the_targets_where_the_peak_is_known() -
     assert (base.met, base.peer) == ("no", "")
     (cpu,) = train_step_rows({"results": [found("base", "genet5", 10.0, None)]})
     assert cpu.met == "not known here"
-    (out,) = train_step_rows({"results": [{"preset": "base", "model": "genet5", "skipped": "no memory"}]})  # fmt: skip
+    (out,) = train_step_rows(
+        {"results": [{"preset": "base", "model": "genet5", "skipped": "no memory"}]}
+    )
     assert out.figure == "left out: no memory"
 
 
@@ -93,10 +105,13 @@ def test_decoding_shows_the_largest_batch() -> None:
         return {"preset": "nano", "windows": windows, "contender": contender, "labels_per_s": speed}
 
     results = [
-        found(1, "genet5", 1.0), found(8, "genet5", 80.0), found(8, "genet5 with grammar", 70.0),
-        found(8, "genet5 without cache", 10.0), found(8, "t5", 40.0),
+        found(1, "genet5", 1.0),
+        found(8, "genet5", 80.0),
+        found(8, "genet5 with grammar", 70.0),
+        found(8, "genet5 without cache", 10.0),
+        found(8, "t5", 40.0),
         {"preset": "nano", "windows": 8, "contender": "t5 encoding"},
-    ]  # fmt: skip
+    ]
     annotation = [{"windows": 8, "windows_per_s": 5.0, "kbp_per_s": 30.7}]
     row, whole = decode_rows({"results": results, "annotation": annotation})
     assert row.figure == "80 labels/s, with grammar 70"
@@ -112,13 +127,16 @@ def test_decoding_shows_the_largest_batch() -> None:
         ("cpu", 1.055, "1.020 of the time, 1.055 of the processor time", "no"),
     ],
 )
-def test_loading_is_judged_by_what_was_measured_on_a_cpu_by_the_worse(
+def test_loading_meets_its_target_by_what_was_measured_on_a_cpu_by_the_worse(
     device, cpu_ratio, shown, met
 ) -> None:
     alone = {
-        "padding_share": 0.031, "ratio": 1.5, "one_worker": {"micro_batches_per_s": 100.0, "receiver_cpu_ms": 2.0},
-        "loader": {"mbp_per_core_s": 70.0}, "peer": {"mbp_per_core_s": 40.0},
-    }  # fmt: skip
+        "padding_share": 0.031,
+        "ratio": 1.5,
+        "one_worker": {"micro_batches_per_s": 100.0, "receiver_cpu_ms": 2.0},
+        "loader": {"mbp_per_core_s": 70.0},
+        "peer": {"mbp_per_core_s": 40.0},
+    }
     steps = {"loader": {"steps_per_s": 1.0}, "synthetic": {"steps_per_s": 1.1, "cpu_ms": 100.0}}
     result = {"preset": "nano", "ratio": 1.02, "cpu_ratio": cpu_ratio, **steps}
     padding, loader, row = loading_rows(
@@ -140,9 +158,13 @@ def test_the_compressor_is_compared_at_the_longest_window_of_each_preset() -> No
         both = {"blocks": {"median_ms": ms}, "dense mask": {"median_ms": 3 * ms, "cpu_ms": 5 * ms}}
         return case | {name: row | {"peak_mib": 10.0} for name, row in both.items()}
 
-    results = [found("reading", 6144, 1.0), found("reading", 49152, 2.0), found("compressor", 98304, 9.0)]  # fmt: skip
+    results = [
+        found("reading", 6144, 1.0),
+        found("reading", 49152, 2.0),
+        found("compressor", 98304, 9.0),
+    ]
     (row,) = compressor_rows({"results": results})
-    assert (row.benchmark, row.ratio) == ("compressor's reading, nano, 49 kbp", "5.0 x")
+    assert (row.benchmark, row.ratio) == ("compressor's cross-attention, nano, 49 kbp", "5.0 x")
     assert row.figure == "2 ms, 10 MiB"
 
 
@@ -163,16 +185,16 @@ def test_steps_that_did_not_end_well_are_rows() -> None:
 
 def test_the_stored_results_make_a_table(tmp_path: Path, capsys) -> None:
     out = tmp_path / "table.md"
-    assert summarize(SummarySettings(folder=ROOT / "benchmarks" / "results", out=out)) == 0
+    assert summarize(SummaryConfig(folder=ROOT / "benchmarks" / "results", out=out)) == 0
     text = out.read_text()
     assert capsys.readouterr().out == text
     assert "| attention, " in text
     assert "mixtral grouped_mm" in text
-    assert "compressor's reading, nano, 49 kbp" in text
+    assert "compressor's cross-attention, nano, 49 kbp" in text
     assert "recompute every layer, decoder, experts" in text
 
 
-# ---- run_gpu.sh ------------------------------------------------------------------------------------------------------
+# ---- run_gpu.sh ---------------------------------------------------------------------------------
 
 PYTHON = """#!/usr/bin/env bash
 case $1 in
@@ -191,7 +213,7 @@ case $* in *bench_loading.py*) exit 124 ;; *) exec "$@" ;; esac
 
 @pytest.fixture
 def call(tmp_path: Path):
-    """Run the script with programs that only tell how they were called."""
+    """Run the script with programs that only print how they were called."""
     if shutil.which("bash") is None:
         pytest.skip("needs bash")
     for name, text in (("fakepython", PYTHON), ("timeout", TIMEOUT)):
@@ -203,8 +225,11 @@ def call(tmp_path: Path):
         env = {"PATH": path, "PYTHON": "fakepython", "OUT": str(tmp_path / "out"), "MISSING": ""}
         return subprocess.run(
             [str(ROOT / "benchmarks" / "run_gpu.sh"), *arguments],
-            env={**os.environ, **env, **variables}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            env={**os.environ, **env, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     return run
 
@@ -246,7 +271,9 @@ def test_what_is_missing_is_said_in_one_line(call) -> None:
     assert (result.returncode, "no CUDA device" in result.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("wrong", [["--seconds", "soon"], ["--only", "everything"], ["--fast"], ["--note"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong", [["--seconds", "soon"], ["--only", "everything"], ["--fast"], ["--note"]]
+)
 def test_wrong_usage_is_refused(call, wrong) -> None:
     result = call(*wrong)
     assert (result.returncode, "See --help" in result.stderr) == (2, True)

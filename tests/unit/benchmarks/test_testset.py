@@ -1,4 +1,4 @@
-"""Which genomes are compared, and what tools get to see of them."""
+"""Which genomes are compared, and which part of them tools are given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The benchmark of a training step: what it counts, what it searches, and that its peers are as large as it says."""
+"""The benchmark of a training step.
+
+What it counts, what it searches, and that its peers are as large as it states.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from genet5.train.telemetry.flops import Flops, batch_flops, training_flops
 from genet5.train.telemetry.meter import window_sizes
 
 CPU = torch.device("cpu")
-SETTINGS = train_step.BenchSettings(precision="fp32")
+SETTINGS = train_step.BenchConfig(precision="fp32")
 
 
 def tiny(experts: int = 0) -> ModelConfig:
@@ -84,10 +87,13 @@ def test_micro_batches_for_a_gpu_are_pinned_and_whole(monkeypatch: pytest.Monkey
     batches = gene_batches.micro_batches(gene_batches.gene_windows(1536, 2), 1)
     pinned = bench_train_step.pinned(batches)
     assert len(asked) == 2
-    assert all(torch.equal(a.targets.labels, b.targets.labels) for a, b in zip(pinned, batches, strict=True))  # fmt: skip
+    assert all(
+        torch.equal(a.targets.labels, b.targets.labels)
+        for a, b in zip(pinned, batches, strict=True)
+    )
 
 
-def test_the_loop_trains_the_benchmarks_model_and_tells_its_experts_load() -> None:
+def test_the_loop_trains_the_benchmarks_model_and_reports_its_experts_load() -> None:
     batches = gene_batches.micro_batches(gene_batches.gene_windows(1536, 2), 1)
     ours = train_step.make_ours(tiny(experts=4), SETTINGS, CPU, batches)
     before = ours.model.decoder.layers[0].feedforward.up.detach().clone()
@@ -107,7 +113,10 @@ def test_active_weights_leave_out_experts_that_a_token_does_not_use() -> None:
     layer = 3 * 32 * 32
     assert bigger == 2 * 3 * layer + router
     assert train_step.active_parameters(dense) == sum(w.numel() for w in dense.parameters())
-    assert train_step.active_parameters(four) == train_step.active_parameters(dense) + 2 * layer + router  # fmt: skip
+    assert (
+        train_step.active_parameters(four)
+        == train_step.active_parameters(dense) + 2 * layer + router
+    )
 
 
 @pytest.mark.parametrize("name", ["nano", "small", "dense300m", "base"])
@@ -138,7 +147,7 @@ def test_a_width_is_found_on_a_straight_line() -> None:
 
 
 @pytest.mark.parametrize("peer", ["t5", "bart"])
-def test_peers_flops_are_torchs_count_but_for_the_labels_behind(
+def test_peers_flops_are_torchs_count_but_for_the_labels_after(
     peer: peer_seq2seq.PeerName,
 ) -> None:
     pytest.importorskip("transformers", reason="needs the extra bench")
@@ -196,17 +205,25 @@ def test_a_row_tells_speed_from_processor_time_on_a_cpu() -> None:
 
 
 def test_on_a_gpu_our_models_come_before_any_peer_and_on_a_cpu_small_ones_take_turns() -> None:
-    settings = train_step.BenchSettings(presets=("nano", "dense300m"), peers=("t5",))
+    settings = train_step.BenchConfig(presets=("nano", "dense300m"), peers=("t5",))
     jobs = [
         (job.preset, job.models) for job in bench_train_step.plan(settings, torch.device("cuda"))
     ]
-    assert jobs == [("nano", ("genet5",)), ("dense300m", ("genet5",)), ("nano", ("t5",)), ("dense300m", ("t5",))]  # fmt: skip
+    assert jobs == [
+        ("nano", ("genet5",)),
+        ("dense300m", ("genet5",)),
+        ("nano", ("t5",)),
+        ("dense300m", ("t5",)),
+    ]
     jobs = [(job.preset, job.models) for job in bench_train_step.plan(settings, CPU)]
     assert jobs == [("nano", ("genet5", "t5")), ("dense300m", ("genet5",)), ("dense300m", ("t5",))]
 
 
 def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what takes seconds and matters on a GPU only: the compiler's import, and collecting garbage."""
+    """Leave out what takes seconds and matters on a GPU only.
+
+    The compiler's import, and collecting garbage.
+    """
     monkeypatch.setattr(torch.compiler, "reset", lambda: None)
     monkeypatch.setattr(bench_train_step, "free", lambda: None)
 
@@ -244,7 +261,7 @@ def test_auto_grows_the_micro_batch_of_one_model_until_memory_ends(
     monkeypatch.setattr(bench_train_step, "make_ours", fake)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     quicken(monkeypatch)
-    settings = train_step.BenchSettings(micro_batch="auto", window_bp=600, compile=True)
+    settings = train_step.BenchConfig(micro_batch="auto", window_bp=600, compile=True)
     cuda = torch.device("cuda")
     assert bench_train_step.choose_micro_batch("base", settings, cuda) == 13
     assert tried[:3] == [1, 8, 16]
@@ -252,18 +269,21 @@ def test_auto_grows_the_micro_batch_of_one_model_until_memory_ends(
 
 
 def test_auto_needs_a_device_whose_memory_ends() -> None:
-    settings = train_step.BenchSettings(micro_batch="auto")
+    settings = train_step.BenchConfig(micro_batch="auto")
     with pytest.raises(ConfigError, match="needs CUDA; give a number of windows"):
         bench_train_step.choose_micro_batch("nano", settings, CPU)
 
 
 def test_what_memory_or_time_does_not_take_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_train_step.os, "sysconf", lambda name: 100_000)  # 10 GB
-    settings = train_step.BenchSettings(presets=("base", "nano"), peers=("t5",))
+    settings = train_step.BenchConfig(presets=("base", "nano"), peers=("t5",))
     rows = list(bench_train_step.measured(settings, CPU, until=0.0))
     assert [(row["preset"], row["model"]) for row in rows] == [
-        ("base", "genet5"), ("base", "t5"), ("nano", "genet5"), ("nano", "t5"),
-    ]  # fmt: skip
+        ("base", "genet5"),
+        ("base", "t5"),
+        ("nano", "genet5"),
+        ("nano", "t5"),
+    ]
     assert rows[0]["skipped"] == "weights, gradients and AdamW take 25 of this machine's 10 GB"
     assert rows[2]["skipped"] == "--limit_s was over"
     assert bench_train_step.line(rows[2]).startswith("| nano | genet5 | left out: --limit_s")
