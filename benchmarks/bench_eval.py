@@ -36,32 +36,10 @@ from genet5.errors import ConfigError
 
 Span = tuple[int, int]
 
-_MBP = (
-    248,
-    242,
-    198,
-    190,
-    181,
-    171,
-    159,
-    145,
-    138,
-    134,
-    135,
-    133,
-    114,
-    107,
-    102,
-    90,
-    83,
-    80,
-    59,
-    64,
-    47,
-    51,
-    156,
-    57,
-)
+_MBP = [
+    248, 242, 198, 190, 181, 171, 159, 145, 138, 134, 135, 133,
+    114, 107, 102, 90, 83, 80, 59, 64, 47, 51, 156, 57,
+]  # fmt: skip
 CONTIGS = dict(sorted(zip((f"chr{name}" for name in (*range(1, 23), "X", "Y")), _MBP, strict=True)))
 """Human chromosomes and their lengths in Mbp, in the order that gt eval asks for."""
 FATES = {

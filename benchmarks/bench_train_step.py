@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time a training step of GeneT5 beside T5 and BART of transformers of equal size, on as many tokens.
+"""Time a training step of GeneT5 beside T5 and BART of transformers, equal in size and tokens.
 
 A step is the loop's own: the micro-batch moves to the device, forward, loss, backward, clipping,
 AdamW, the check for finite numbers. Micro-batches of artificial gene windows are made once and take

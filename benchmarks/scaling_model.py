@@ -245,14 +245,14 @@ def filled(page: str, found: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ModelConfig:
+class TablesConfig:
     """What to do with the tables."""
 
     write: bool = False
     """Put them into docs/explanation/scaling.md, too."""
 
 
-def show(settings: ModelConfig) -> int:
+def show(settings: TablesConfig) -> int:
     """Print the tables."""
     found = tables()
     print("\n\n".join(found.values()))
@@ -262,4 +262,4 @@ def show(settings: ModelConfig) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(show, ModelConfig, None, name="scaling_model", description=__doc__ or ""))
+    sys.exit(run(show, TablesConfig, None, name="scaling_model", description=__doc__ or ""))

@@ -16,7 +16,6 @@ from summary import (
     attention_rows,
     compressor_rows,
     decode_rows,
-    verdict,
     loading_rows,
     moe_rows,
     read_records,
@@ -24,6 +23,7 @@ from summary import (
     summarize,
     table,
     train_step_rows,
+    verdict,
 )
 
 from genet5.errors import DataError
