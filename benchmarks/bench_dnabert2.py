@@ -24,6 +24,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
 import measure
 import torch
 from machine import ROOT, run_measured
@@ -31,9 +33,6 @@ from safetensors import safe_open
 from torch import Tensor
 
 import dnabert2_files
-
-sys.path.insert(0, str(ROOT / "tests"))
-
 from genet5.blocks.encoder import Encoder
 from genet5.cli.parse import run
 from genet5.config.json_files import config_from_dict, load_json, save_json
