@@ -42,6 +42,7 @@ from torch.utils.data import DataLoader
 
 from genet5.cli.parse import run
 from genet5.config.bake import BakeConfig
+from genet5.config.batches import BatchLimits
 from genet5.config.json_files import save_json
 from genet5.config.model import PresetName, preset
 from genet5.dataset.bake import bake
@@ -50,7 +51,7 @@ from genet5.dataset.collate import collate
 from genet5.dataset.loader import Loader
 from genet5.dataset.packed import PackedReader
 from genet5.dataset.per_base import base_targets
-from genet5.dataset.plan import BatchLimits, plan_batches
+from genet5.dataset.plan import plan_batches
 from genet5.dataset.windows import Window
 from genet5.errors import DataError
 from genet5.model.network import GeneT5
@@ -97,7 +98,7 @@ class BenchConfig(measure.RunConfig):
 def loader_alone(settings: BenchConfig, baking: BakeConfig, folder: Path) -> dict[str, Any]:
     """Measure the loader and its peer without a model."""
     packed = baking.output_dir / "training.packed"
-    loader = Loader(packed, token_budget=BUDGET, num_workers=1)
+    loader = Loader(packed, BatchLimits(token_budget=BUDGET), num_workers=1)
     rows = rows_of(packed, settings.micro_batches)
     reader = PackedReader(packed)
     windows = [[w for row in each for w in reader.row(row)] for each in rows]
@@ -249,7 +250,9 @@ def train(
     """Measure steps fed by the loader, and the same steps on micro-batches that are in memory."""
     loader = Loader(
         packed,
-        token_budget=settings.token_budget or (BUDGET if device.type == "cuda" else 6_000),
+        BatchLimits(
+            token_budget=settings.token_budget or (BUDGET if device.type == "cuda" else 6_000)
+        ),
         num_workers=settings.workers,
         pin_memory=device.type == "cuda",
     )

@@ -34,6 +34,7 @@ import torch
 
 from genet5.cli import bake, simulate
 from genet5.cli.parse import run
+from genet5.config.batches import BatchLimits
 from genet5.config.json_files import save_json
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.dataset.batch import Batch
@@ -299,7 +300,7 @@ def study(settings: StudyConfig) -> int:
     }
     with tempfile.TemporaryDirectory() as folder:
         training, validating = make_data(settings, Path(folder))
-        options = {"max_batch_size": settings.rows, "seed": settings.seed}
+        options = {"limits": BatchLimits(max_batch_size=settings.rows), "seed": settings.seed}
         validation = list(itertools.islice(Loader(validating, **options), 16))
         contenders = [
             make_contender(settings, Loader(training, **options), where) for where in WHERE

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,11 +54,9 @@ def parse_only(monkeypatch: pytest.MonkeyPatch, name: str, arguments: Sequence[s
         body: Callable[[object], int],
         cls: type,
         argv: Sequence[str] | None = None,
-        *,
-        name: str,
-        description: str,
+        **how: Any,
     ) -> int:
-        seen.append(parse(cls, argv, name=name, description=description))
+        seen.append(parse(cls, argv, **how))
         return 0
 
     monkeypatch.setattr(module, "run", only_parse)

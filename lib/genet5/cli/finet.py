@@ -7,20 +7,22 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genet5.cli.parse import run
-from genet5.config.train import TrainConfig
+from genet5.config.train import RARE_FIELDS, TrainConfig
 
 if TYPE_CHECKING:
     from genet5.tokens.window import WindowGene
 
 DESCRIPTION = (
-    "Train BASE on TRAIN, judge it on VAL, and write the trained model to OUT. Ctrl-C finishes the step, saves and "
-    "stops; --resume goes on. Under torchrun all processes train one model."
+    "Train the model BASE on TRAIN, validate it on VAL, and write the trained model to OUT. Ctrl-C "
+    "finishes the current step, writes a checkpoint and stops; --resume continues. Under torchrun "
+    "all processes train one model."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; return 130 when a signal ended the run early."""
-    code = run(_finet, TrainConfig, argv, name="finet", description=DESCRIPTION)
+    how = {"name": "finet", "description": DESCRIPTION}
+    code = run(_finet, TrainConfig, argv, **how, rare=RARE_FIELDS, has_file=True)
     if code and "torch" in sys.modules:  # wrong usage is told without it
         from genet5.train.distributed.processes import abandon
 

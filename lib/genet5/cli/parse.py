@@ -1,12 +1,13 @@
-"""What all commands share: flags to settings, and errors to exit codes.
+"""What all commands share: flags to a configuration, and errors to exit codes.
 
-A command is a frozen settings dataclass, a body, and three lines:
+A command is a frozen dataclass, a body, and three lines:
 
     def main(argv: Sequence[str] | None = None) -> int:
-        return run(_evaluate, EvalConfig, argv, name="eval", description="Score predicted genes.")
+        return run(_evaluate, EvalConfig, argv, name="eval", description="Score genes.")
 
-The body gets the settings, imports what is heavy (torch) and returns the exit code. Flags may be typed with `_` or `-`.
-Results belong on stdout; log records of level INFO and above of this package go to stderr.
+The body gets the configuration, imports what is heavy (torch) and returns the exit code. Flags may
+be typed with `_` or `-` (`cli.flags`). Results belong on stdout; log records of level INFO and
+above of this package go to stderr.
 """
 
 from __future__ import annotations
@@ -15,69 +16,83 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TextIO
 
-import tyro
-
+from genet5.cli.flags import ALL_FLAG, CONFIG_FLAG, Config, UsageError, parse_flags
 from genet5.errors import ConfigError, GeneT5Error
 from genet5.outputs import is_standard_output
 
-Settings = TypeVar("Settings")
-
 DEBUG_FLAG = "--debug"
 _DEBUG_HELP = f"{DEBUG_FLAG} shows debugging messages, and the traceback of an error."
+_FILE_HELP = f"{CONFIG_FLAG} FILE reads options from a JSON file; flags override it."
+_ALL_HELP = f"{ALL_FLAG} lists rarely used options, too."
 
 
 def parse(
-    cls: type[Settings], argv: Sequence[str] | None, *, name: str, description: str
-) -> Settings:
-    """Build the settings from a command line.
+    cls: type[Config],
+    argv: Sequence[str] | None,
+    *,
+    name: str,
+    description: str,
+    rare: Collection[str] = (),
+    has_file: bool = False,
+) -> Config:
+    """Build the configuration from a command line.
 
     Args:
         cls: Frozen dataclass; attribute docstrings are the help.
         argv: Arguments after the command; None takes the process's own.
         name: The command, as in `genet5 NAME`.
         description: First lines of `--help`.
+        rare: Fields that `--help` leaves out and `--help_all` shows.
+        has_file: Accept `--config FILE`.
 
     Raises:
-        SystemExit: 0 after `--help`, 2 for wrong usage (a message is on stderr).
+        SystemExit: 0 after the help text.
+        UsageError: Wrong usage.
+        GeneT5Error: A value breaks a rule, or the configuration file is wrong.
     """
-    return tyro.cli(
+    parts = [description, _FILE_HELP if has_file else "", _ALL_HELP if rare else "", _DEBUG_HELP]
+    return parse_flags(
         cls,
-        args=list(sys.argv[1:] if argv is None else argv),
+        list(sys.argv[1:] if argv is None else argv),
         prog=f"genet5 {name}",
-        description=f"{description} {_DEBUG_HELP}",
-        use_underscores=True,
-        config=(tyro.conf.FlagCreatePairsOff,),
+        description=" ".join(filter(None, parts)),
+        rare=rare,
+        has_file=has_file,
     )
 
 
 def run(
-    main_body: Callable[[Settings], int],
-    settings_cls: type[Settings],
+    main_body: Callable[[Config], int],
+    config_cls: type[Config],
     argv: Sequence[str] | None = None,
     *,
     name: str,
     description: str,
+    rare: Collection[str] = (),
+    has_file: bool = False,
 ) -> int:
-    """Parse, run the body, and turn whatever happens into an exit code and at most one line on stderr.
+    """Parse, run the body, and turn the outcome into an exit code and at most one line on stderr.
 
     Returns:
         The body's code; 1 for wrong data or a failed run, 2 for wrong usage, 130 when interrupted.
     """
     arguments, debug = _take_debug(sys.argv[1:] if argv is None else argv)
+    how = {"name": name, "description": description}
     try:
-        settings = parse(settings_cls, arguments, name=name, description=description)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 2
-    except ConfigError as error:  # tyro words those of the outermost class alone, not of its groups
-        return _report(error, name=name, debug=debug)
+        config = parse(config_cls, arguments, **how, rare=rare, has_file=has_file)
+    except SystemExit:  # after the help text
+        return 0
+    except (UsageError, GeneT5Error) as error:
+        _write_error(name, str(error))
+        return 2
     with _logging_to_stderr(logging.DEBUG if debug else logging.INFO):
         try:
-            code = main_body(settings)
+            code = main_body(config)
             sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:
             if debug and not isinstance(error, BrokenPipeError):
@@ -100,7 +115,7 @@ def _take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def _report(error: BaseException, *, name: str, debug: bool) -> int:
-    if isinstance(error, BrokenPipeError):  # the reader of our output has left: nothing to say
+    if isinstance(error, BrokenPipeError):  # the reader of our output has left
         _drop_stdout()
         return 1
     if isinstance(error, KeyboardInterrupt):
@@ -110,10 +125,14 @@ def _report(error: BaseException, *, name: str, debug: bool) -> int:
     else:
         cause = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         text = cause + ("" if debug else f" ({DEBUG_FLAG} shows where)")
-    sys.stderr.write(f"genet5 {name}: {' '.join(text.split())}\n")
+    _write_error(name, text)
     if isinstance(error, KeyboardInterrupt):
         return 130
     return 2 if isinstance(error, ConfigError) else 1
+
+
+def _write_error(name: str, text: str) -> None:
+    sys.stderr.write(f"genet5 {name}: {' '.join(text.split())}\n")
 
 
 def _drop_stdout() -> None:

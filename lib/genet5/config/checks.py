@@ -1,8 +1,19 @@
-"""The check that settings share."""
+"""What configuration dataclasses share: the check of a rule, and the words for a default."""
 
 from __future__ import annotations
 
+import tyro
+
 from genet5.errors import ConfigError
+
+
+def by_default(text: str) -> object:
+    """Return the annotation of a field whose default the help text shall put into words.
+
+    Example:
+        threads: Annotated[int | None, by_default("all cores")] = None
+    """
+    return tyro.conf.arg(help_behavior_hint=f"(default: {text})")
 
 
 def require(ok: bool, name: str, value: object, rule: str) -> None:

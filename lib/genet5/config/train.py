@@ -1,7 +1,8 @@
-"""Settings of `finet`: one frozen dataclass per concern, together the command's flags and a checkpoint's record.
+"""Configuration of `finet`: one frozen dataclass per concern.
 
-Each group is used by the part of `train/` that bears its name; `TrainConfig` only puts them together. Times are in
-minutes, sizes in tokens; None = off.
+Together they are the command's flags, the JSON of `--config` and a checkpoint's record. Each group
+is used by the part of `train/` that bears its name; `TrainConfig` only puts them together. Times
+are in minutes, sizes in tokens.
 """
 
 from __future__ import annotations
@@ -12,76 +13,85 @@ from typing import Annotated, Literal
 
 import tyro
 
-from genet5.config.checks import require
+from genet5.config.batches import BatchLimits
+from genet5.config.checks import by_default, require
 from genet5.config.model import AttentionName, KeepName
 
 FORMAT = 1
+_NO_LIMIT = 1 << 62
 ScheduleName = Literal["cosine", "wsd", "constant"]
 ParallelName = Literal["ddp", "fsdp"]
-"""What the ranks of a run share: the data alone, or the model, too (`train.parallel`)."""
+"""What the processes of a run divide: the data alone, or the model as well."""
+
+
+RARE_FIELDS = frozenset(
+    {
+        *("label_budget", "max_batch_size", "min_batch_size", "batch_size"),
+        *("min_lr_ratio", "decay_ratio", "beta2", "max_grad_norm", "label_smoothing"),
+        *("ema_decay", "optim_8bit", "save_steps", "keep_last", "checkpoint"),
+        *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
+        *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
+    }
+)
+"""Fields that `finet --help` leaves out and `--help_all` lists."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BatchConfig:
-    """How rows become micro-batches and micro-batches become steps."""
+class BatchConfig(BatchLimits):
+    """How packed rows are grouped into micro-batches, and micro-batches into optimizer steps."""
 
-    token_budget: int = 36_400
-    """Padded sequence tokens in one micro-batch on one rank; lower it when out of memory."""
-    label_budget: int | None = None
-    """Padded labels in one micro-batch on one rank, which the decoder reads; None = no limit."""
-    max_batch_size: int = 8
-    """Most packed rows in one micro-batch."""
-    min_batch_size: int = 1
-    """Fewest packed rows in one micro-batch, even over the token budget."""
-    batch_size: int | None = None
-    """This many packed rows in each micro-batch (the last ones may have fewer), instead of budgets."""
+    batch_size: Annotated[int | None, by_default("as the budgets allow")] = None
+    """Packed rows in each micro-batch (the last ones may have fewer), instead of the budgets."""
     grad_accum: int = 1
-    """Micro-batches per step on each rank; their loss is normalised together."""
+    """Micro-batches per optimizer step and process; their loss is normalised together."""
     num_workers: int = 1
-    """Processes that prepare batches ahead; 0 = prepare them in the loop. Results do not depend on it."""
+    """Processes that prepare batches ahead of time; 0 prepares them in the training loop. Results
+    do not depend on it."""
 
     def __post_init__(self) -> None:
-        for name in ("token_budget", "max_batch_size", "min_batch_size", "grad_accum"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        require(
-            self.min_batch_size <= self.max_batch_size,
-            "min_batch_size",
-            self.min_batch_size,
-            f"must not exceed max_batch_size = {self.max_batch_size}",
-        )
-        for name in ("batch_size", "label_budget"):
+        BatchLimits.__post_init__(self)
+        for name in ("batch_size", "grad_accum"):
             value = getattr(self, name)
             require(value is None or value >= 1, name, value, "must be at least 1")
         require(self.num_workers >= 0, "num_workers", self.num_workers, "must not be negative")
 
+    @property
+    def limits(self) -> BatchLimits:
+        """Size of a micro-batch: `batch_size` rows if that is given, else as the budgets allow."""
+        if self.batch_size is None:
+            return self
+        rows = self.batch_size
+        return BatchLimits(token_budget=_NO_LIMIT, max_batch_size=rows, min_batch_size=rows)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
-    """AdamW, its learning rate and what happens to gradients."""
+    """AdamW, its learning-rate schedule, and gradient clipping."""
 
     lr: float = 1e-4
-    """Highest learning rate."""
+    """Peak learning rate."""
     schedule: ScheduleName = "cosine"
-    """Shape of the learning rate after warm-up: cosine falls to lr * min_lr_ratio; wsd stays, then falls
-    in the last decay_ratio of the steps; constant stays."""
+    """Learning rate after warm-up: cosine decays to lr * min_lr_ratio, wsd (warmup-stable-decay)
+    stays at lr and decays over the last decay_ratio of the steps, constant stays at lr."""
     warmup_ratio: float = 0.03
-    """Share of the steps in which the learning rate rises from 0."""
+    """Share of all steps over which the learning rate rises linearly from 0."""
     min_lr_ratio: float = 0.0
-    """Last learning rate as a share of lr."""
+    """Final learning rate as a fraction of lr."""
     decay_ratio: float = 0.2
-    """Share of the steps in which wsd falls."""
+    """Share of all steps over which the wsd schedule decays."""
     weight_decay: float = 0.01
-    """Decoupled weight decay of matrices; norms, biases and embeddings have none."""
+    """Decoupled weight decay of weight matrices; norms, biases and embeddings have none."""
     beta2: float = 0.98
-    """Memory of the squared gradient (the gradient's own is 0.9)."""
+    """AdamW's beta2; beta1 is 0.9."""
     max_grad_norm: float = 1.0
-    """Gradients are scaled down to this norm."""
+    """Gradients are clipped to this global norm."""
     label_smoothing: float = 0.0
-    """Probability spread over the legal classes of a label."""
-    ema_decay: float | None = None
-    """Keep a moving average of the weights, such as 0.999; validation and the result use it."""
+    """Probability mass that is spread over the legal classes of a label."""
+    ema_decay: Annotated[float | None, by_default("no average")] = None
+    """Decay of an exponential moving average of the weights, such as 0.999, which is then what is
+    validated and exported."""
     optim_8bit: bool = False
-    """Hold AdamW's moments in 8 bits (needs torchao)."""
+    """Keep AdamW's moments in 8 bits (requires torchao)."""
 
     def __post_init__(self) -> None:
         require(self.lr > 0, "lr", self.lr, "must be above 0")
@@ -111,13 +121,14 @@ class DurationConfig:
     """When a run ends."""
 
     epochs: float = 1.0
-    """Passes over the training file; sets the number of steps, which the schedule follows."""
-    max_steps: int | None = None
-    """Number of steps, instead of epochs."""
-    max_minutes: float | None = None
-    """Stop cleanly after this much training time, resumed parts counted in; the schedule follows the steps."""
-    early_stopping: int | None = None
-    """Stop after this many evaluations without a better validation loss."""
+    """Passes over the training file; they set the number of steps that the schedule spans."""
+    max_steps: Annotated[int | None, by_default("as many as the epochs need")] = None
+    """Optimizer steps, instead of --epochs."""
+    max_minutes: Annotated[float | None, by_default("no limit")] = None
+    """Stop cleanly after this many minutes of training, earlier parts of a resumed run included;
+    the schedule still spans all steps."""
+    early_stopping: Annotated[int | None, by_default("never")] = None
+    """Stop after this many validations without a lower validation loss."""
 
     def __post_init__(self) -> None:
         require(self.epochs > 0, "epochs", self.epochs, "must be above 0")
@@ -134,18 +145,19 @@ class DurationConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointConfig:
-    """When the state of a run is saved, and where a run goes on from."""
+    """When checkpoints are written, and where a run resumes."""
 
-    save_steps: int | None = None
-    """Steps between checkpoints."""
+    save_steps: Annotated[int | None, by_default("by time only")] = None
+    """Optimizer steps between checkpoints."""
     save_every: float | None = 15.0
-    """Minutes between checkpoints; one is saved at each epoch's end and at the run's end, too."""
+    """Minutes between checkpoints, or none; one is written at the end of each epoch and of the run
+    in any case."""
     keep_last: int = 2
-    """Checkpoints to keep, besides the best one by validation loss."""
+    """Most recent checkpoints to keep, in addition to the one with the lowest validation loss."""
     resume: bool = False
-    """Go on from the newest checkpoint in OUT, or start when there is none."""
-    checkpoint: Path | None = None
-    """Go on from this checkpoint directory."""
+    """Resume from the latest checkpoint in OUT; start from BASE if there is none."""
+    checkpoint: Annotated[Path | None, by_default("start from BASE")] = None
+    """Resume from this checkpoint directory."""
     overwrite: bool = False
     """Delete an earlier run in OUT."""
 
@@ -158,22 +170,23 @@ class CheckpointConfig:
             not (self.resume and self.checkpoint),
             "checkpoint",
             self.checkpoint,
-            "cannot be combined with resume: the one names a checkpoint, the other looks for the newest",
+            "cannot be combined with resume, which takes the latest checkpoint",
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ValidationConfig:
-    """How a model under training is judged."""
+    """How a model is validated during training."""
 
-    eval_steps: int | None = None
-    """Steps between evaluations; one follows each epoch and the last step, too."""
-    eval_batches: int | None = None
-    """Most validation micro-batches of one evaluation on one rank; None = the whole file."""
+    eval_steps: Annotated[int | None, by_default("after each epoch")] = None
+    """Optimizer steps between validations; each epoch and the run end with one in any case."""
+    eval_batches: Annotated[int | None, by_default("the whole file")] = None
+    """Most validation micro-batches per validation and process."""
     eval_windows: int = 16
-    """Validation windows that are decoded for the gene F1; 0 = none."""
+    """Validation windows that are decoded to genes for their F1; 0 decodes none."""
     export: Literal["best", "last"] = "best"
-    """Which weights become OUT/model.safetensors: those of the best validation loss, or the last."""
+    """Weights that become OUT/model.safetensors: those with the lowest validation loss, or the
+    last."""
 
     def __post_init__(self) -> None:
         for name in ("eval_steps", "eval_batches"):
@@ -184,33 +197,37 @@ class ValidationConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComputeConfig:
-    """Where and how exactly the numbers are computed."""
+    """Hardware, precision, parallelism and memory."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device; auto = CUDA where there is one."""
+    """Where the model runs; auto is cuda if there is a GPU, else cpu."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """bf16 = autocast with fp32 weights; fp32 = plain."""
     parallel: ParallelName = "ddp"
-    """With several processes: ddp = each holds the whole model; fsdp = each holds a share of it (FSDP2), for models
-    that one GPU cannot hold; what is decoded for the gene F1 must fit whole on the first GPU, or --eval_windows 0."""
+    """With several processes: ddp replicates the model on each GPU; fsdp shards it (FSDP2), for
+    models that do not fit one GPU. The model must fit the first GPU to decode validation genes;
+    otherwise pass --eval_windows 0."""
     compile: bool = False
-    """Compile each block of the model (slow first steps, faster afterwards)."""
+    """Compile each block of the model with torch.compile: slow first steps, faster afterwards."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, up to a third more time."""
     checkpoint_every: int = 1
-    """With gradient_checkpointing: recompute every so many layers, and keep the activations of the others."""
+    """With --gradient_checkpointing: recompute every N-th layer, and keep the activations of the
+    others."""
     checkpoint_keep: KeepName = "nothing"
-    """With gradient_checkpointing: what recomputed layers keep: nothing but their input, or products = results of
-    matrix products and attention, too, so that only cheap operations are recomputed."""
+    """With --gradient_checkpointing, what a recomputed layer keeps: nothing but its input, or also
+    the products of matrices and attention, so that only cheap operations are repeated."""
     attention: AttentionName = "auto"
-    """What computes the encoder's windowed attention: flash = FlashAttention-2 (CUDA, bf16, needs flash-attn), flex =
-    FlexAttention (CUDA), sdpa = everywhere; auto = the first of them that runs."""
+    """Implementation of the encoder's windowed attention: flash (FlashAttention-2: CUDA, bf16,
+    requires flash-attn), flex (FlexAttention: CUDA), sdpa (everywhere); auto is the first that
+    runs."""
     mxfp8: bool = False
-    """Multiply in MXFP8 (NVIDIA Blackwell only; needs torchao)."""
-    empty_cache_steps: int | None = None
-    """Steps between releases of CUDA's cached memory."""
-    deterministic: bool | None = None
-    """Repeatable sums; by default on the CPU only, where they make a resumed run equal to the bit."""
+    """Multiply matrices in MXFP8 (NVIDIA Blackwell; requires torchao)."""
+    empty_cache_steps: Annotated[int | None, by_default("never")] = None
+    """Optimizer steps between releases of CUDA's cached memory."""
+    deterministic: Annotated[bool | None, by_default("on the CPU only")] = None
+    """Use deterministic algorithms, so that a resumed run equals an uninterrupted one bit for
+    bit."""
 
     def __post_init__(self) -> None:
         require(
@@ -233,18 +250,18 @@ class ComputeConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogConfig:
-    """What a run tells."""
+    """Progress lines and metrics."""
 
-    log_every_pct: float | None = None
+    log_every_pct: Annotated[float | None, by_default("by steps only")] = None
     """Percent of the run between progress lines."""
-    log_every_steps: int | None = None
-    """Steps between progress lines; by default 1 % of the run, at most 50 steps."""
+    log_every_steps: Annotated[int | None, by_default("1 % of the run, at most 50")] = None
+    """Optimizer steps between progress lines."""
     memwatch: bool = False
-    """Write memory use to OUT/memwatch.csv every few seconds."""
+    """Write memory usage to OUT/memwatch.csv every few seconds."""
     tensorboard: bool = False
-    """Write metrics for TensorBoard below OUT/tensorboard (needs tensorboard)."""
-    wandb: str | None = None
-    """Send metrics to this Weights & Biases project (needs wandb)."""
+    """Write metrics for TensorBoard to OUT/tensorboard (requires tensorboard)."""
+    wandb: Annotated[str | None, by_default("off")] = None
+    """Send metrics to this Weights & Biases project (requires wandb)."""
 
     def __post_init__(self) -> None:
         require(
@@ -261,7 +278,7 @@ class LogConfig:
         )
 
     def interval(self, total_steps: int) -> int:
-        """Return the steps between progress lines; the more frequent of the two flags wins."""
+        """Return the steps between progress lines; the shorter interval of the two fields wins."""
         wanted = [self.log_every_steps] if self.log_every_steps else []
         if self.log_every_pct:
             wanted.append(round(total_steps * self.log_every_pct / 100))
@@ -270,33 +287,27 @@ class LogConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """Everything `finet` can be told."""
+    """The whole configuration of a training run."""
 
     train: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TRAIN")]
-    """Training file (training.packed)."""
+    """Training file from bake: training.packed, or an index of shards."""
     val: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VAL")]
-    """Validation file (validation.packed)."""
+    """Validation file from bake: validation.packed, or an index of shards."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Directory of the run: the trained model, its checkpoints and metrics."""
+    """Run directory to write: the trained model, checkpoints and metrics."""
     base: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BASE")]
-    """Model directory to start from (made by init, or trained before)."""
+    """Model directory to start from, from init or an earlier run."""
     seed: int = 0
-    """Every random choice follows from it."""
+    """Seed of all random choices."""
     dry_run: bool = False
-    """Print parameters, batches and steps, and stop."""
-    duration: Annotated[DurationConfig, tyro.conf.arg(name="")] = field(
-        default_factory=DurationConfig
-    )
-    batch: Annotated[BatchConfig, tyro.conf.arg(name="")] = field(default_factory=BatchConfig)
-    optim: Annotated[OptimConfig, tyro.conf.arg(name="")] = field(default_factory=OptimConfig)
-    checkpoints: Annotated[CheckpointConfig, tyro.conf.arg(name="")] = field(
-        default_factory=CheckpointConfig
-    )
-    validation: Annotated[ValidationConfig, tyro.conf.arg(name="")] = field(
-        default_factory=ValidationConfig
-    )
-    compute: Annotated[ComputeConfig, tyro.conf.arg(name="")] = field(default_factory=ComputeConfig)
-    log: Annotated[LogConfig, tyro.conf.arg(name="")] = field(default_factory=LogConfig)
+    """Print parameter count, batches and steps, and exit."""
+    duration: DurationConfig = field(default_factory=DurationConfig)
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    log: LogConfig = field(default_factory=LogConfig)
     format: Annotated[int, tyro.conf.Suppress] = FORMAT
     """Version of this record's format."""
 
@@ -305,5 +316,5 @@ class TrainConfig:
             not (self.optim.optim_8bit and self.compute.parallel == "fsdp"),
             "optim_8bit",
             True,
-            "cannot be combined with parallel = fsdp, whose shares already divide the moments by the number of ranks",
+            "cannot be combined with parallel = fsdp, which shards the moments already",
         )

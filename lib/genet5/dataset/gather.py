@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from genet5.config.bake import BakeConfig
+from genet5.config.batches import BatchLimits
 from genet5.dataset.genome_task import SPLITS, GenomeResult, content_settings
 from genet5.dataset.packed import Header, PackedReader, PackedWriter, combine_digests
-from genet5.dataset.plan import BatchLimits, pack, padding_share, plan_batches
+from genet5.dataset.plan import pack, padding_share, plan_batches
 from genet5.dataset.shards import index_name, shard_name, write_index
 from genet5.dataset.sources import Split
 from genet5.tokens.tokenizer_file import Tokenizer, tokenizer_hash

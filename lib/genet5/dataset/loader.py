@@ -6,7 +6,7 @@ given another's state goes on with exactly the micro-batches that the other woul
 windows, so a micro-batch is (windows, padded to the longest).
 
 Example:
-    loader = Loader("training.packed", token_budget=36_400, max_batch_size=8, seed=1)
+    loader = Loader("training.packed", BatchLimits(token_budget=36_400), seed=1)
     for epoch in range(3):
         for batch in loader:      # the rest of the current epoch; then the loader stands at the next one
             ...
@@ -26,11 +26,12 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from genet5.config.batches import BatchLimits
 from genet5.dataset.batch import Batch
 from genet5.dataset.collate import collate, silence
 from genet5.dataset.flat_batch import pack, unpack
 from genet5.dataset.packed import Header, PackedReader
-from genet5.dataset.plan import BatchLimits, MicroBatch, over_budget, padding_share, plan_batches
+from genet5.dataset.plan import MicroBatch, over_budget, padding_share, plan_batches
 from genet5.errors import CheckpointError, DataError
 
 log = logging.getLogger(__name__)
@@ -44,10 +45,7 @@ class Loader:
 
     Args:
         path: A packed file.
-        token_budget: Most padded encoder tokens of a micro-batch.
-        max_batch_size: Most packed rows of a micro-batch.
-        min_batch_size: Fewest packed rows of a micro-batch, even beyond the budgets.
-        label_budget: Most padded labels of a micro-batch; None = no limit.
+        limits: Size of a micro-batch.
         seed: With the epoch, decides the order.
         shuffle: False keeps the file's order (validation).
         rank: This process among `world_size`; the ranks share an epoch and have equally many steps.
@@ -59,11 +57,8 @@ class Loader:
     def __init__(
         self,
         path: Path | str,
+        limits: BatchLimits | None = None,
         *,
-        token_budget: int = 36_400,
-        max_batch_size: int = 8,
-        min_batch_size: int = 1,
-        label_budget: int | None = None,
         seed: int = 0,
         shuffle: bool = True,
         rank: int = 0,
@@ -75,12 +70,7 @@ class Loader:
         if not len(self._reader):
             raise DataError("no windows in the file", path=path, remedy="Bake more genomes into it")
         self._sizes = self._reader.row_sizes()
-        self._limits = BatchLimits(
-            token_budget=token_budget,
-            max_batch_size=max_batch_size,
-            min_batch_size=min_batch_size,
-            label_budget=label_budget,
-        )
+        self._limits = limits or BatchLimits()
         over = over_budget(self._sizes, self._limits)
         if over:
             log.warning(

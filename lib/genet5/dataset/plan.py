@@ -26,6 +26,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from genet5.config.batches import BatchLimits
 from genet5.dataset.buckets import bucket
 from genet5.dataset.packed import RowSizes
 from genet5.errors import ConfigError, DataError
@@ -93,29 +94,6 @@ class MicroBatch:
     rows: tuple[int, ...]
     silent: bool = False
     """A repeat that only keeps the ranks in step: its windows have no targets."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchLimits:
-    """How large a micro-batch may be."""
-
-    token_budget: int = 36_400
-    """Most padded encoder tokens: windows times the length that the longest is padded to."""
-    max_batch_size: int = 8
-    """Most rows."""
-    min_batch_size: int = 1
-    """Fewest rows, even beyond the budgets; only the last micro-batch of an epoch and those split for the ranks have fewer."""
-    label_budget: int | None = None
-    """Most padded labels; None = no limit."""
-
-    def __post_init__(self) -> None:
-        for name in ("token_budget", "max_batch_size", "min_batch_size", "label_budget"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(name, value, "must be at least 1")
-        if self.min_batch_size > self.max_batch_size:
-            rule = f"must not exceed max_batch_size = {self.max_batch_size}"
-            raise ConfigError("min_batch_size", self.min_batch_size, rule)
 
 
 def plan_batches(

@@ -59,7 +59,6 @@ from genet5.train.telemetry.run_record import end_record, start_record
 log = logging.getLogger(__name__)
 
 Judge = Callable[[nn.Module], dict[str, float]]
-UNLIMITED_TOKENS = 2**40
 """Token budget where a number of rows is the limit."""
 _TOKENIZER = "tokenizer.json"
 _METRICS = ("metrics.jsonl", "metrics.csv", "validation.csv")
@@ -172,10 +171,7 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
     loaders = [
         Loader(
             path,
-            token_budget=UNLIMITED_TOKENS if batch.batch_size else batch.token_budget,
-            label_budget=None if batch.batch_size else batch.label_budget,
-            max_batch_size=batch.batch_size or batch.max_batch_size,
-            min_batch_size=batch.batch_size or batch.min_batch_size,
+            batch.limits,
             seed=derive_seed(config.seed, path_purpose),
             rank=ranks.rank,
             world_size=ranks.world_size,

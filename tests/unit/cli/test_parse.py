@@ -7,12 +7,13 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 import tyro
 
 from genet5.cli.parse import parse, run
+from genet5.config.checks import by_default
 from genet5.errors import ConfigError, DataError
 
 
@@ -74,7 +75,11 @@ def test_usage_errors_exit_2(capsys) -> None:
 
 @dataclass(frozen=True)
 class Group:
+    """Shares."""
+
     share: float = 0.5
+    """Share of bases,
+    in a long docstring."""
 
     def __post_init__(self) -> None:
         if self.share > 1:
@@ -83,13 +88,89 @@ class Group:
 
 @dataclass(frozen=True)
 class Grouped:
-    group: Annotated[Group, tyro.conf.arg(name="")] = field(default_factory=Group)
+    """Grouped flags."""
+
+    group: Group = field(default_factory=Group)
+    size: int | None = None
+    """Bases."""
+    mode: Annotated[Literal["a", "b"] | None, by_default("as trained")] = None
+    """Mode of work."""
 
 
 def test_a_wrong_value_in_a_group_is_one_line_and_exits_2(capsys) -> None:
     words = ["--share", "2"]
     assert run(lambda settings: 0, Grouped, words, name="toy", description="Toy.") == 2
     assert capsys.readouterr().err == "genet5 toy: share = 2.0: must be at most 1\n"
+
+
+def grouped(*words: str, **options) -> Grouped:
+    return parse(Grouped, words, name="toy", description="Toy.", **options)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("a --max_batch_size x", "--max_batch_size: invalid literal for int() with base 10: 'x'"),
+        ("a --max_batch_size 0", "max_batch_size = 0: must be at least 1"),
+        ("a --max_bach_size 3", "Unrecognized options: --max_bach_size, 3. Perhaps you meant --max_batch_size INT?"),
+        ("a --max_batch_size", "Missing value for argument '--max_batch_size'. Expected 1 values."),
+        ("", "missing: SOURCE"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_and_exits_2(words: str, line: str, capsys) -> None:
+    assert toy_run(lambda s: 0, *words.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.err == f"genet5 toy: {line}\n"
+    assert captured.out == ""
+
+
+def test_help_has_a_heading_for_each_group_and_joins_lines_of_docstrings(capsys) -> None:
+    with pytest.raises(SystemExit):
+        grouped("--help")
+    text = capsys.readouterr().out
+    assert "\ngroup options: Shares.\n" in text
+    assert "Share of bases, in a long docstring. (default: 0.5)" in text
+
+
+def test_help_states_what_happens_without_an_optional_flag(capsys) -> None:
+    with pytest.raises(SystemExit):
+        grouped("--help")
+    text = capsys.readouterr().out
+    assert "--mode {a,b}" in text
+    assert "Mode of work. (default: as trained)" in text
+    assert "None" not in text
+
+
+def test_rare_flags_are_listed_by_help_all_alone_and_work(capsys) -> None:
+    for word, is_shown in (("--help", False), ("--help_all", True)):
+        with pytest.raises(SystemExit):
+            grouped(word, rare=("size",))
+        assert ("\n  --size INT" in capsys.readouterr().out) == is_shown
+    assert grouped("--size", "3", rare=("size",)).size == 3
+
+
+def test_the_word_none_sets_an_optional_flag_to_none() -> None:
+    assert grouped("--size", "none").size is None
+
+
+def test_flags_override_the_configuration_file_and_the_file_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "toy.json"
+    file.write_text('{"max_batch_size": 7, "fast": true}', encoding="utf-8")
+    words = ["a.fa", "--config", str(file)]
+    how = {"name": "toy", "description": "Toy.", "has_file": True}
+    assert parse(Toy, words, **how) == Toy(source=Path("a.fa"), max_batch_size=7, fast=True)
+    assert parse(Toy, [*words, "--max_batch_size", "9"], **how).max_batch_size == 9
+
+
+@pytest.mark.parametrize("text", ['{"max_bach_size": 7}', '{"max_batch_size": 0}', "[]", "{"])
+def test_a_wrong_configuration_file_is_one_line_and_exits_2(
+    text: str, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "toy.json").write_text(text, encoding="utf-8")
+    words = ["a.fa", "--config", str(tmp_path / "toy.json")]
+    code = run(lambda s: 0, Toy, words, name="toy", description="Toy.", has_file=True)
+    assert code == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_body_gives_the_exit_code() -> None:

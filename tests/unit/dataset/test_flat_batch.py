@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import torch
 
+from genet5.config.batches import BatchLimits
 from genet5.dataset.batch import Batch
 from genet5.dataset.flat_batch import pack, unpack
 from genet5.dataset.loader import Loader
@@ -16,7 +17,7 @@ def tensors(batch: Batch) -> list[torch.Tensor]:
 
 
 def test_what_is_unpacked_is_what_was_packed(packed_file) -> None:
-    for batch in Loader(packed_file, token_budget=200, max_batch_size=3):
+    for batch in Loader(packed_file, BatchLimits(token_budget=200, max_batch_size=3)):
         parcel = pack(batch)
         other = unpack(parcel)
         assert other.window_ids == batch.window_ids
@@ -28,7 +29,7 @@ def test_what_is_unpacked_is_what_was_packed(packed_file) -> None:
 
 
 def test_a_pinned_parcel_is_unpacked_from_the_pinned_buffer(packed_file, monkeypatch) -> None:
-    parcel = pack(next(iter(Loader(packed_file, token_budget=200))))
+    parcel = pack(next(iter(Loader(packed_file, BatchLimits(token_budget=200)))))
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.clone().fill_(0))
     pinned = parcel.pin_memory()
     assert pinned.layout == parcel.layout

@@ -11,11 +11,12 @@ from itertools import islice
 import pytest
 import torch
 
+from genet5.config.batches import BatchLimits
 from genet5.dataset.batch import Batch
 from genet5.dataset.loader import Loader
 from genet5.errors import CheckpointError, DataError
 
-SMALL = {"token_budget": 200, "max_batch_size": 3, "seed": 5}
+SMALL = {"limits": BatchLimits(token_budget=200, max_batch_size=3), "seed": 5}
 
 
 def ids(batches) -> list[tuple[str, ...]]:
@@ -78,7 +79,9 @@ def test_a_state_after_the_last_batch_leads_to_the_next_epoch(packed_file) -> No
 def test_a_state_of_other_data_or_limits_is_refused(packed_file, packed_rows, make_packed) -> None:
     state = Loader(packed_file, **SMALL).state_dict()
     with pytest.raises(CheckpointError, match="token_budget"):
-        Loader(packed_file, **(SMALL | {"token_budget": 300})).load_state_dict(state)
+        Loader(packed_file, **(SMALL | {"limits": BatchLimits(token_budget=300)})).load_state_dict(
+            state
+        )
     with pytest.raises(CheckpointError, match="checksum"):
         Loader(make_packed(packed_rows[:9]), **SMALL).load_state_dict(state)
 
@@ -148,8 +151,9 @@ def test_a_process_ends_though_an_epoch_was_left_unfinished(packed_file) -> None
     text = (
         "import subprocess, sys\n"
         "from multiprocessing import active_children\n"
+        "from genet5.config.batches import BatchLimits\n"
         "from genet5.dataset.loader import Loader\n"
-        "batches = iter(Loader(sys.argv[1], token_budget=200, num_workers=1))\n"
+        "batches = iter(Loader(sys.argv[1], BatchLimits(token_budget=200), num_workers=1))\n"
         "next(batches)\n"
         "worker = str(active_children()[0].pid)\n"
         "subprocess.run(['kill', '-TERM', worker], check=True)\n"  # as a scheduler would

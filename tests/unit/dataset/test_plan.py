@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genet5.config.batches import BatchLimits
 from genet5.dataset.buckets import bucket
 from genet5.dataset.packed import RowSizes
 from genet5.dataset.plan import (
-    BatchLimits,
     MicroBatch,
     over_budget,
     pack,

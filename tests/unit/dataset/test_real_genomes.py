@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from genet5.config.bake import BakeConfig
+from genet5.config.batches import BatchLimits
 from genet5.dataset.bake import bake
 from genet5.dataset.collate import collate
 from genet5.dataset.loader import Loader
@@ -87,7 +88,7 @@ def test_spliced_genes_are_legal_and_limited_to_their_share(shared_data, tmp_pat
     counts = report["counts"]
     assert counts["windows"]["with an illegal gene"] < 0.04 * counts["windows"]["written"]
     assert counts["windows"]["without a gene"] <= 0.06 * counts["windows"]["written"]
-    loader = Loader(settings.output_dir / "training.packed", token_budget=12_000)
+    loader = Loader(settings.output_dir / "training.packed", BatchLimits(token_budget=12_000))
     assert loader.padding_share() < 0.03
     seen: set[int] = set()
     for batch in islice(loader, 20):  # only some batches have ignored stretches

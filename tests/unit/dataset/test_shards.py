@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from genet5.cli.bake import main
+from genet5.config.batches import BatchLimits
 from genet5.dataset.loader import Loader
 from genet5.dataset.packed import Header, PackedReader, combine_digests, write_packed
 from genet5.dataset.shards import index_name, shard_name, write_index
 from genet5.errors import FormatError
 
-SMALL = {"token_budget": 200, "max_batch_size": 3, "seed": 5}
+SMALL = {"limits": BatchLimits(token_budget=200, max_batch_size=3), "seed": 5}
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import torch
 
 import dnabert2_files
 from dnabert2_files import PUBLISHED, SMALL
+from genet5.config.batches import BatchLimits
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig, preset
 from genet5.dataset.collate import make_inputs
 from genet5.dataset.loader import Loader
@@ -142,7 +143,9 @@ def test_packed_windows_are_those_of_the_equations_and_base_features_add_nothing
     write_packed(tmp_path / "a.packed", [windows[:3], windows[3:]], Header())
     by_id = {window.id: window for window in windows}
     compared = 0
-    for batch in Loader(tmp_path / "a.packed", token_budget=2000, max_batch_size=2, seed=0):
+    for batch in Loader(
+        tmp_path / "a.packed", BatchLimits(token_budget=2000, max_batch_size=2), seed=0
+    ):
         model.encode(batch.inputs)
         for name, got in zip(batch.window_ids, seen.pop(), strict=True):
             ids = torch.from_numpy(by_id[name].input_ids).long()
