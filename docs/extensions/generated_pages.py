@@ -85,7 +85,7 @@ def _unboxed(line: str) -> str:
     if _FRAME.search(line):
         words = line.strip("╭╮╰╯─ ")
         return f"{words}:" if words else ""
-    return line.removeprefix("│ ").removesuffix("│").rstrip()
+    return line.removeprefix("│ ").removesuffix("│").rstrip("─ ")
 
 
 def write_command_pages(folder: Path) -> None:

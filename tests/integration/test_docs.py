@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import architecture
@@ -50,3 +52,12 @@ def test_the_gene_of_the_figure_is_legal() -> None:
     assert (codons[0], codons[-1]) == ("ATG", "TAA")
     assert not {"TAA", "TAG", "TGA"} & set(codons[:-1])
     assert (architecture.DNA[b : b + 2], architecture.DNA[c - 2 : c]) == ("GT", "AG")
+
+
+def test_the_rooms_that_contributors_read_of_are_those_of_the_contract(root: Path) -> None:
+    with (root / "pyproject.toml").open("rb") as source:
+        layers = tomllib.load(source)["tool"]["importlinter"]["contracts"][0]["layers"]
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = re.search(r"```\n(.*?)```", text, re.DOTALL)
+    assert block is not None
+    assert block[1].splitlines() == [re.sub(r"genet5\.|[()]", "", layer) for layer in layers]
