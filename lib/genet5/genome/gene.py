@@ -1,12 +1,17 @@
 """Genes as frozen objects: the form in which every room but the file readers sees an annotation.
 
-Coordinates are 0-based half-open on the forward strand; strand is +1 or -1. On a circular contig a gene over the origin
-has `end` beyond the contig's length (its bases continue at the contig's start).
+Coordinates are 0-based half-open on the forward strand; strand is +1 or -1. On a circular contig a
+gene over the origin has `end` beyond the contig's length (its bases continue at the contig's
+start). Two genes are equal if their structure is: attributes that a reader kept do not take part.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+KeptAttributes: TypeAlias = tuple[tuple[str, str], ...]
+"""Attributes that describe a product and not a structure: (INSDC's name, value), names may repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +24,10 @@ class Exon:
 
 @dataclass(frozen=True, slots=True)
 class Cds:
-    """One piece of coding sequence, stop codon included.
+    """One interval of coding sequence, stop codon included.
 
-    `phase` is GFF3's: how many bases at the piece's 5' end complete the codon begun in the piece before it.
+    `phase` is GFF3's: how many bases at the 5' end complete a codon that began in the interval
+    before it.
     """
 
     start: int
@@ -43,6 +49,8 @@ class Transcript:
     """The 3' end is missing in the source."""
     exceptions: tuple[str, ...] = ()
     """Why the CDS does not translate by the rules: "ribosomal_slippage", "transl_except" ..."""
+    attributes: KeptAttributes = field(default=(), compare=False)
+    cds_attributes: KeptAttributes = field(default=(), compare=False)
 
     @property
     def start(self) -> int:
@@ -57,7 +65,7 @@ class Transcript:
     @property
     def cds_length(self) -> int:
         """Coding bases, stop codon included."""
-        return sum(piece.end - piece.start for piece in self.cds)
+        return sum(cds.end - cds.start for cds in self.cds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +84,7 @@ class Gene:
     name: str = ""
     score: float | None = None
     """GFF3's score column; a probability for our own predictions."""
+    attributes: KeptAttributes = field(default=(), compare=False)
 
     @property
     def start(self) -> int:
@@ -101,6 +110,6 @@ class Gene:
 
     @property
     def is_regular(self) -> bool:
-        """Whether the canonical CDS is complete and follows the rules: a fair reference and a fair target."""
+        """Whether the canonical CDS is complete and follows the rules: fit as reference and target."""
         best = self.canonical
         return self.is_coding and not (best.partial_5 or best.partial_3 or best.exceptions)

@@ -1,8 +1,9 @@
 """Find the lines of each contig of a GFF3 or GTF file, so that one contig at a time can be read.
 
-One pass notes where the lines of each contig lie: a *run* of neighbouring lines is three integers, so a file that is grouped by
-contig costs next to nothing, and one whose lines are in any order 24 bytes per line at worst. Reading a contig jumps from run
-to run. The pass takes some 0.2 s per million lines and reads the directives that say something about contigs, wherever they stand.
+One pass notes where the lines of each contig lie: a *run* of neighbouring lines is three integers,
+so a file that is grouped by contig takes next to no memory, and one whose lines are in any order 24
+bytes per line at worst. Reading a contig jumps from run to run. The pass takes some 0.2 s per
+million lines and reads the directives about contigs, wherever they stand.
 """
 
 from __future__ import annotations
@@ -22,19 +23,20 @@ from genet5.genome.io.annotation import Annotation, AnnotationFile, without_garb
 from genet5.genome.io.attributes import unescape
 from genet5.genome.io.feature_table import ContigTable
 from genet5.genome.io.files import damage_as_data_error
-from genet5.genome.io.record_errors import RecordErrors, bad_columns
+from genet5.genome.io.read_options import DEFAULT_OPTIONS, ReadOptions
+from genet5.genome.io.read_report import ReadReport, bad_columns
 
 _HASH = ord("#")
 
 
 @dataclass(slots=True)
 class _Contig:
-    """What the first pass learns about a contig."""
+    """Result of the first pass for one contig."""
 
     line: int
-    """Where the file names it first."""
+    """The line that names it first."""
     runs: array[int] = field(default_factory=lambda: array("q"))
-    """Of each run: offset in bytes, number of its first line, number of lines (comments among them included)."""
+    """Of each run: offset in bytes, number of its first line, number of lines (with comments)."""
     length: int | None = None
     """Of a ##sequence-region."""
     circular: bool = False
@@ -46,19 +48,20 @@ class LineFile(AnnotationFile):
     Args:
         raw: The file: UTF-8, LF line ends.
         path: For messages.
-        skip_bad: Leave bad records out and count them by cause, instead of raising.
+        options: How to read it.
     """
 
     ENDS: ClassVar[tuple[bytes, ...]] = ()
     """A line that starts like this ends the annotation."""
 
-    def __init__(self, raw: BinaryIO, path: Path, *, skip_bad: bool = False) -> None:
-        self.raw, self.path, self.skip_bad = raw, path, skip_bad
+    def __init__(self, raw: BinaryIO, path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> None:
+        self.raw = raw
         self._contigs: dict[str, _Contig] = {}
-        errors = RecordErrors(path, skip_bad)
+        report = ReadReport(path, options)
+        super().__init__(path, options, report.skipped)
         with damage_as_data_error(path):
-            self._find_runs(errors)
-        super().__init__(errors.skipped)
+            self._find_runs(report)
+        self._all_skipped.update(report.skipped)
 
     @property
     def contigs(self) -> Sequence[str]:
@@ -66,28 +69,28 @@ class LineFile(AnnotationFile):
         return tuple(self._contigs)
 
     def most_genes(self, contig: str) -> int:
-        """Return the number of lines, of which a gene needs one."""
+        """Return the number of lines, of which a gene needs one at least."""
         found = self._contigs.get(contig)
         return sum(found.runs[2::3]) if found is not None else 0
 
-    def read(self, contig: str) -> Annotation:
-        """Read the genes of one contig."""
-        errors = RecordErrors(self.path, self.skip_bad)
+    def _read(self, contig: str) -> Annotation:
+        report = ReadReport(self.path, self.options)
         found = self._contigs.get(contig)
         if found is None:
-            return Annotation.of((), (), errors)
+            return Annotation.of((), (), report)
         table = ContigTable(contig, found.line, length=found.length, circular=found.circular)
         table.has_directive = found.length is not None
         with without_garbage_collection(), damage_as_data_error(self.path):
-            genes = self._genes(table, self._lines(found), errors)
+            genes = self._genes(table, self._lines(found), report)
         genes.sort(key=lambda gene: (gene.start, gene.end))
-        return Annotation.of((table,), genes, errors)
+        report.summary.add_genes(genes)
+        return Annotation.of((table,), genes, report)
 
     @abstractmethod
     def _genes(
-        self, table: ContigTable, lines: Iterable[tuple[int, str]], errors: RecordErrors
+        self, table: ContigTable, lines: Iterable[tuple[int, str]], report: ReadReport
     ) -> list[Gene]:
-        """Make the genes of a contig of its numbered lines; what they say about the contig goes to the table."""
+        """Make the genes of a contig of its numbered lines; attributes of the contig go to the table."""
 
     def _lines(self, contig: _Contig) -> Iterator[tuple[int, str]]:
         """The numbered lines of all runs."""
@@ -98,8 +101,8 @@ class LineFile(AnnotationFile):
         self.raw.seek(offset)
         return enumerate(map(bytes.decode, islice(self.raw, count)), number)
 
-    def _find_runs(self, errors: RecordErrors) -> None:
-        runs: array[int] = array("q")  # of the contig at hand; empty where there is none
+    def _find_runs(self, report: ReadReport) -> None:
+        runs: array[int] = array("q")  # of the present contig; empty where there is none
         prefix = b"\n"  # how its lines start; blank lines belong anywhere
         offset = number = first = 0
         for number, line in enumerate(self.raw, 1):
@@ -111,7 +114,7 @@ class LineFile(AnnotationFile):
                 break
             name, tab, _ = line.partition(b"\t")
             if line[0] == _HASH:
-                self._comment(line.decode(), number, errors)
+                self._comment(line.decode(), number, report)
             elif tab or line.strip():
                 if runs:
                     runs.append(number - first)
@@ -122,7 +125,7 @@ class LineFile(AnnotationFile):
                     first = number
                 else:
                     self._refuse_other_formats(line, number)
-                    bad_columns(errors, line.decode(), 1, number)
+                    bad_columns(report, line.decode(), 1, number)
             offset += len(line)
         if runs:
             runs.append(number + 1 - first)
@@ -133,13 +136,13 @@ class LineFile(AnnotationFile):
             found = self._contigs[name] = _Contig(number)
         return found
 
-    def _comment(self, line: str, number: int, errors: RecordErrors) -> None:
+    def _comment(self, line: str, number: int, report: ReadReport) -> None:
         if not line.startswith("##sequence-region"):
             return
         words = line.split()
         length = whole_number(words[3]) if len(words) == 4 else None
         if length is None:
-            errors.reject(
+            report.reject(
                 "sequence-region", number, f"{line.strip()[:60]!r}", "'##sequence-region NAME 1 LENGTH'"
             )  # fmt: skip
             return

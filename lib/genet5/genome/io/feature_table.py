@@ -1,7 +1,7 @@
-"""The features of one contig as a reader of GFF3, GTF or GenBank holds them before it makes genes.
+"""The features of one contig as the readers hold them before they make genes.
 
-Coordinates are 0-based half-open on the forward strand. A `Node` is a gene or a transcript, `Parts` are the exons and CDS
-lines of one parent, and a `ContigTable` holds both for one contig.
+Coordinates are 0-based half-open on the forward strand. A `Node` is a gene or a transcript, `Parts`
+are the exons and CDS lines of one parent, and a `ContigTable` holds both for one contig.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class CdsLine:
     attributes: Attributes
     line: int
     marked: bool
-    """The attributes say something out of the ordinary (partial, pseudo, exception ...)."""
+    """The attributes state something unusual (partial, pseudo, exception ...)."""
 
 
 @dataclass(slots=True)
@@ -44,11 +44,11 @@ class Parts:
     score: float | None = None
     """Of the first CDS line, when it has no parent."""
     recoded: bool = False
-    """A child feature says that a stop codon is read as an amino acid."""
+    """A child feature states that a stop codon is read as an amino acid."""
 
     @property
     def has_extent(self) -> bool:
-        """Whether they say where the parent lies; stop codons alone do not."""
+        """Whether they give the parent's extent; stop codons alone do not."""
         return bool(self.exons or self.utrs or self.cds)
 
 
@@ -67,15 +67,17 @@ class Node:
     line: int
     marked: bool
     """As in `CdsLine`."""
+    is_inferred: bool = False
+    """It has no line of its own."""
 
 
 @dataclass(slots=True)
 class ContigTable:
-    """What the file says about one contig."""
+    """The features of one contig."""
 
     name: str
     line: int
-    """Where the file names it first."""
+    """The line that names it first."""
     nodes: dict[str, Node] = field(default_factory=dict)
     parts: dict[str, Parts] = field(default_factory=dict)
     orphans: dict[str, Parts] = field(default_factory=dict)
@@ -86,4 +88,4 @@ class ContigTable:
     circular: bool = False
     genetic_code: int | None = None
     broken: set[str] = field(default_factory=set)
-    """IDs with a bad line that was skipped: nothing is made of them."""
+    """IDs with a bad line that was skipped: no gene is made of them."""

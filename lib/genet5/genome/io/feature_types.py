@@ -1,9 +1,14 @@
-"""What the type of a feature (column 3, or a GenBank key) names: a gene, a transcript, a UTR, a whole contig."""
+"""What the type of a feature (column 3) names: a gene, a transcript, a UTR, a whole contig."""
 
 from __future__ import annotations
 
-UTR_TYPES = frozenset({"five_prime_UTR", "three_prime_UTR", "UTR", "5UTR", "3UTR", "five_prime_utr", "three_prime_utr"})  # fmt: skip
-CONTIG_TYPES = frozenset({"region", "chromosome", "contig", "supercontig", "scaffold", "plasmid", "sequence", "databank_entry"})  # fmt: skip
+UTR_TYPES = frozenset({
+    "five_prime_UTR", "three_prime_UTR", "UTR", "5UTR", "3UTR", "five_prime_utr", "three_prime_utr",
+})  # fmt: skip
+CONTIG_TYPES = frozenset({
+    "region", "chromosome", "contig", "supercontig", "scaffold", "plasmid", "sequence",
+    "databank_entry",
+})  # fmt: skip
 
 
 def can_be_gene(kind: str) -> bool:

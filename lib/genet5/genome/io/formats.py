@@ -1,4 +1,4 @@
-r"""Read annotations in any format: GFF3, GTF or GenBank, told by their content.
+r"""Read annotations in any format: GFF3, GTF or GenBank, recognised by their content.
 
 Example:
     >>> import tempfile
@@ -19,10 +19,12 @@ from typing import Literal, TypeAlias
 
 from genet5.errors import DataError
 from genet5.genome.io.annotation import Annotation, AnnotationFile, HeldAnnotation
+from genet5.genome.io.attributes import unquoted
 from genet5.genome.io.files import damage_as_data_error, open_seekable
 from genet5.genome.io.genbank import parse_genbank
 from genet5.genome.io.gff3 import Gff3File
 from genet5.genome.io.gtf import GtfFile
+from genet5.genome.io.read_options import ReadOptions
 
 Format: TypeAlias = Literal["gff3", "gtf", "genbank"]
 
@@ -35,49 +37,82 @@ _SUFFIXES: dict[str, Format] = {
     ".gbff": "genbank",
     ".genbank": "genbank",
 }
-_GTF_WORDS = re.compile(r"(?:^|;)\s*(?:gene_id|transcript_id)\s+[\"\w]")
+_GTF_WORDS = re.compile(
+    r"(?:^|;)\s*(?:(?:gene_id|transcript_id)(?:\s+|\s*=\s*)[\"\w]"
+    r"|(?:name|transcriptId|proteinId)\s+[\"\w])"
+)
+"""Of GTF, its variants with "=", and the GFF2 of JGI."""
+_GFF3_WORDS = re.compile(r"(?:^|;)\s*(?:ID|Parent)\s*=")
 _HEAD_LINES = 2_000
 
 
-def read_annotation(path: Path, *, skip_bad: bool = False) -> Annotation:
+def read_annotation(
+    path: Path,
+    *,
+    skip_bad: bool = False,
+    stop_codon_outside: bool = False,
+    keep_attributes: bool = False,
+) -> Annotation:
     """Read all genes of a GFF3, GTF or GenBank file: plain, gzip or bgzip; `-` is standard input.
 
     Args:
-        path: The file; its name says nothing about its format.
+        path: The file; its name does not matter.
         skip_bad: Leave bad records out and count them by cause, instead of raising.
+        stop_codon_outside: The file leaves stop codons out of its CDS: extend each complete CDS.
+        keep_attributes: Keep products, cross-references, notes ... for a writer.
 
     Raises:
-        DataError: The file is empty, damaged or of another kind, or a record is bad; names the file and the line.
+        DataError: The file is empty, damaged or of another kind, a record is bad, or bad records
+            were skipped and no gene is left; names the file and the line.
     """
-    with open_annotation(path, skip_bad=skip_bad) as file:
+    with open_annotation(
+        path,
+        skip_bad=skip_bad,
+        stop_codon_outside=stop_codon_outside,
+        keep_attributes=keep_attributes,
+    ) as file:
         return file.read_all()
 
 
 @contextmanager
-def open_annotation(path: Path, *, skip_bad: bool = False) -> Iterator[AnnotationFile]:
-    """Open a GFF3, GTF or GenBank file to read it contig by contig; arguments and errors as those of `read_annotation`.
+def open_annotation(
+    path: Path,
+    *,
+    skip_bad: bool = False,
+    stop_codon_outside: bool = False,
+    keep_attributes: bool = False,
+) -> Iterator[AnnotationFile]:
+    """Open a GFF3, GTF or GenBank file to read it contig by contig.
 
-    Of GFF3 and GTF one contig at a time is in memory. GenBank is held whole: its identifiers are made unique in the file's order.
+    Arguments and errors are those of `read_annotation`. Of GFF3 and GTF one contig at a time is in
+    memory. GenBank is held whole: its identifiers are made unique in the file's order. A file whose
+    contigs were all read ends with a line in the log: genes, transcripts, and what was inferred.
 
     Example:
         with open_annotation(Path("genes.gff3.gz")) as file:
             for contig in file.contigs:
                 print(contig, len(file.read(contig).genes))
     """
+    options = ReadOptions(
+        skip_bad=skip_bad, stop_codon_outside=stop_codon_outside, keep_attributes=keep_attributes
+    )
     with open_seekable(path) as raw:
         with damage_as_data_error(path):
-            kind = tell_format(map(bytes.decode, islice(raw, _HEAD_LINES)), path)
+            kind = recognise_format(map(bytes.decode, islice(raw, _HEAD_LINES)), path)
             raw.seek(0)
+        file: AnnotationFile
         if kind == "genbank":
-            lines = map(bytes.decode, raw)
-            yield HeldAnnotation(parse_genbank(lines, path, skip_bad=skip_bad))
+            file = HeldAnnotation(
+                parse_genbank(map(bytes.decode, raw), path, options), path, options
+            )
         else:
-            reader = Gff3File if kind == "gff3" else GtfFile
-            yield reader(raw, path, skip_bad=skip_bad)
+            file = (Gff3File if kind == "gff3" else GtfFile)(raw, path, options)
+        yield file
+        file.finish()
 
 
-def tell_format(head: Iterable[str], path: Path) -> Format:
-    """Tell the format by the first lines of a file; GFF3 when in doubt. `path` is for messages.
+def recognise_format(head: Iterable[str], path: Path) -> Format:
+    """Recognise the format by the first lines of a file; GFF3 when in doubt.
 
     Raises:
         DataError: The file is empty, or of a kind that holds no genes.
@@ -91,13 +126,15 @@ def tell_format(head: Iterable[str], path: Path) -> Format:
             if line.startswith("LOCUS"):
                 return "genbank"
         empty = False
-        column_9 = line.rstrip("\r\n").split("\t")[8:9]
-        if line.startswith("#") or not column_9:
+        columns = line.rstrip("\r\n").split("\t")
+        if line.startswith("#") or len(columns) < 9:
             if re.match("#+ ?gtf", line) or re.match(r"##gff-version +2", line):
                 return "gtf"
-        elif _GTF_WORDS.search(column_9[0]):
+            continue
+        text = unquoted(columns[8])
+        if _GTF_WORDS.search(text) and not _GFF3_WORDS.search(text):
             return "gtf"
-        elif "=" in column_9[0]:
+        if "=" in text:
             return "gff3"
     if empty:
         raise DataError(
@@ -108,14 +145,17 @@ def tell_format(head: Iterable[str], path: Path) -> Format:
 
 
 def format_of_name(path: Path) -> Format | None:
-    """The format that the name of a file says, `.gz` aside; None when it says none."""
+    """The format by a file's name, `.gz` aside; None for other names."""
     name = Path(path.name.removesuffix(".gz"))
     return _SUFFIXES.get(name.suffix.lower())
 
 
 def _refuse_others(line: str, number: int, path: Path) -> None:
     """Raise for files of other kinds that are often mistaken for annotations."""
-    kinds = {">": "a FASTA file", "ID   ": "an EMBL file", "@": "a FASTQ or SAM file", "track ": "a BED file", "\x00": "a binary file", "{": "a JSON file"}  # fmt: skip
+    kinds = {
+        ">": "a FASTA file", "ID   ": "an EMBL file", "@": "a FASTQ or SAM file",
+        "track ": "a BED file", "\x00": "a binary file", "{": "a JSON file",
+    }  # fmt: skip
     for start, kind in kinds.items():
         if line.startswith(start):
             raise DataError(

@@ -1,21 +1,29 @@
-"""Make genes of the features of one GenBank record: which CDS and RNA belong to which gene, which mRNA to which CDS."""
+"""Make genes of the features of one GenBank record.
+
+Here is settled which CDS and RNA belong to which gene, and which mRNA to which CDS.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from genet5.genome.gene import Gene
+from genet5.genome.gene import Gene, KeptAttributes
 from genet5.genome.io.assemble import Assembler
-from genet5.genome.io.attributes import Attributes, has_marks
+from genet5.genome.io.attributes import KEPT, Attributes, has_marks
 from genet5.genome.io.feature_table import CdsLine, ContigTable, Node, Span
-from genet5.genome.io.record_errors import RecordErrors
+from genet5.genome.io.read_report import ReadReport
 from genet5.genome.io.transcripts import Draft, merged
 from genet5.genome.io.unique_ids import Names
 
 _CLASS_TYPES = {"lncRNA": "lnc_RNA", "other": "ncRNA"}
 BIOTYPE_NOTE = "gene_biotype: "
-"""Begins the /note by which our writer says a gene's type."""
+"""Begins the /note of our writer with a gene's type; INSDC has no qualifier for it."""
+EXCEPTION_NOTE = "exception: "
+"""Begins the /note with exceptions that are none of INSDC's."""
+RNA_NOTE = "RNA type: "
+"""Begins the /note with a type of RNA that is no ncRNA_class of INSDC's."""
+_OWN_NOTES = (BIOTYPE_NOTE, EXCEPTION_NOTE, RNA_NOTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +32,12 @@ class Feature:
 
     kind: str
     spans: list[Span]
-    """Ascending; beyond the contig's end for what lies behind its origin."""
+    """Ascending; beyond the contig's end for what lies after its origin."""
     strand: int
     qualifiers: dict[str, str]
+    """With all values of a repeated one in one text."""
+    words: dict[str, list[str]]
+    """Each qualifier's values."""
     line: int
     open_left: bool
     open_right: bool
@@ -47,11 +58,14 @@ class Feature:
         return "pseudo" in self.qualifiers or "pseudogene" in self.qualifiers
 
     def marks(self, *, ends: bool = True) -> Attributes:
-        """What is out of the ordinary, in GFF3's words."""
+        """What is unusual, in GFF3's words."""
         found: Attributes = {}
         for key in ("exception", "transl_except"):
             if key in self.qualifiers:
                 found[key] = self.qualifiers[key].replace("%", "%25")
+        noted = self.note(EXCEPTION_NOTE)
+        if noted:
+            found["exception"] = ",".join(filter(None, (found.get("exception"), noted)))
         if "ribosomal_slippage" in self.qualifiers:
             found["ribosomal_slippage"] = "true"
         if self.is_pseudo:
@@ -62,6 +76,21 @@ class Feature:
         if ends and (five or three):
             found["partial"] = "both" if five and three else "start" if five else "end"
         return found
+
+    def note(self, start: str) -> str:
+        """The rest of the /note that starts so; empty if there is none."""
+        notes = (text for text in self.words.get("note", ()) if text.startswith(start))
+        return next(notes, start).removeprefix(start)
+
+    @property
+    def kept(self) -> KeptAttributes:
+        """The qualifiers to keep."""
+        return tuple(
+            (key, value)
+            for key in KEPT
+            for value in self.words.get(key, ())
+            if value and not value.startswith(_OWN_NOTES)
+        )
 
 
 @dataclass(slots=True)
@@ -81,9 +110,10 @@ def is_used(kind: str) -> bool:
 class Builder(Assembler):
     """Makes the genes of one record."""
 
-    def __init__(self, table: ContigTable, errors: RecordErrors, names: Names) -> None:
-        super().__init__(table, errors)
+    def __init__(self, table: ContigTable, report: ReadReport, names: Names) -> None:
+        super().__init__(table, report)
         self.names = names
+        self.keeps = report.options.keep_attributes
         self.by_key: dict[str, list[_Entry]] = {}
 
     def genes(self, features: Iterable[Feature]) -> Iterator[Gene]:
@@ -100,7 +130,14 @@ class Builder(Assembler):
         for entry in entries:
             name = self.names.unique(entry.name)
             drafts = list(self._drafts(entry, name))
-            yield from self.gene(name, self._node(entry, name), drafts)
+            for gene in self.gene(name, self._node(entry, name), drafts):
+                yield replace(gene, attributes=self._kept_of(entry)) if self.keeps else gene
+
+    def _kept_of(self, entry: _Entry) -> KeptAttributes:
+        """What to keep of a gene; without a feature of its own, the /locus_tag of its parts."""
+        if entry.gene is not None:
+            return entry.gene.kept
+        return tuple(pair for pair in entry.children[0].kept if pair[0] == "locus_tag")
 
     def _open(self, feature: Feature, gene: Feature | None) -> _Entry:
         keys = _keys(feature)
@@ -129,7 +166,7 @@ class Builder(Assembler):
         attributes["gene_biotype"] = _biotype(entry).replace("%", "%25")
         return Node(
             "gene", name, source.spans, source.strand, None, attributes, [], source.line,
-            has_marks(attributes),
+            has_marks(attributes), is_inferred=entry.gene is None,
         )  # fmt: skip
 
     def _drafts(self, entry: _Entry, name: str) -> Iterator[Draft]:
@@ -158,6 +195,8 @@ class Builder(Assembler):
             type="mRNA" if rna is None else _rna_type(rna),
             strand=first.strand, line=first.line, attributes=attributes, exons=exons, cds=lines,
             pseudo=is_pseudo, marked=bool(attributes) or any(line.marked for line in lines),
+            kept=rna.kept if rna is not None and self.keeps else (),
+            cds_kept=coding.kept if coding is not None and self.keeps else (),
         )  # fmt: skip
 
 
@@ -170,11 +209,18 @@ def _keys(feature: Feature) -> dict[str, str]:
 def _pair(
     rnas: list[Feature], codings: list[Feature]
 ) -> list[tuple[Feature | None, Feature | None]]:
-    """Put each CDS with its mRNA: that of the same /transcript_id, or else the first free one that it fits."""
+    """Put each CDS with its mRNA.
+
+    That is the one of the same /transcript_id, or else the first free one that it fits.
+    """
     found: dict[int, Feature] = {}
     shared: list[tuple[Feature | None, Feature]] = []
     rest: list[Feature] = []
-    ids = {r.qualifiers["transcript_id"]: i for i, r in enumerate(rnas) if "transcript_id" in r.qualifiers}  # fmt: skip
+    ids = {
+        rna.qualifiers["transcript_id"]: at
+        for at, rna in enumerate(rnas)
+        if "transcript_id" in rna.qualifiers
+    }
     for coding in codings:
         at = ids.get(coding.qualifiers.get("transcript_id", ""))
         if at is not None and at not in found and _lies_in(coding, rnas[at]):
@@ -192,20 +238,20 @@ def _pair(
 
 
 def _lies_in(coding: Feature, rna: Feature) -> bool:
-    """Whether every piece of the CDS lies in an exon; one that has its transcript's name may skip exons."""
+    """Whether the CDS lies in the exons; one that has its transcript's name may skip some."""
     exons = merged(rna.spans)
     return all(any(a <= c and d <= b for a, b in exons) for c, d in merged(coding.spans))
 
 
 def _fits(coding: Feature, rna: Feature) -> bool:
-    """Whether the CDS is a stretch of the transcript: the same introns where they overlap."""
+    """Whether the CDS is an interval of the transcript: the same introns where they overlap."""
     start, end = coding.start, coding.end
     clipped = [(max(a, start), min(b, end)) for a, b in merged(rna.spans) if a < end and start < b]
     return clipped == merged(coding.spans)
 
 
 def _cds_lines(coding: Feature) -> list[CdsLine]:
-    """The pieces; the 5' one has the phase that /codon_start says."""
+    """The CDS as lines; /codon_start is the phase of the 5' one."""
     marks = coding.marks()
     if "transl_table" in coding.qualifiers:
         marks["transl_table"] = coding.qualifiers["transl_table"]
@@ -229,16 +275,19 @@ def _transcript_id(rna: Feature | None, coding: Feature | None) -> str:
 
 def _rna_type(rna: Feature) -> str:
     if rna.kind == "ncRNA":
+        noted = rna.note(RNA_NOTE)
+        if noted:
+            return noted
         name = rna.qualifiers.get("ncRNA_class", "ncRNA")
         return _CLASS_TYPES.get(name, name)
     return "transcript" if rna.kind == "misc_RNA" else rna.kind
 
 
 def _biotype(entry: _Entry) -> str:
-    """The gene's type where the features' keys do not tell it."""
-    note = entry.gene.qualifiers.get("note", "") if entry.gene is not None else ""
-    if note.startswith(BIOTYPE_NOTE):
-        return note.removeprefix(BIOTYPE_NOTE)
+    """The gene's type where it does not follow from the keys of its features."""
+    noted = entry.gene.note(BIOTYPE_NOTE) if entry.gene is not None else ""
+    if noted:
+        return noted
     classes = {child.qualifiers.get("ncRNA_class", "") for child in entry.children}
     kinds = {child.kind for child in entry.children}
     if kinds == {"misc_RNA"}:

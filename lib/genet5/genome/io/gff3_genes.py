@@ -1,116 +1,165 @@
 """Make genes of one contig's table of GFF3 lines, whatever the dialect.
 
-Understood are gene > transcript > exon, CDS, UTR; gene > CDS (prokaryotes: the exons are the merged CDS); CDS or
-transcripts without a gene; transcripts without exons; genes without children (their span is the exon).
+Understood are gene > transcript > exon, CDS, UTR; gene > CDS (prokaryotes: the exons are the merged
+CDS); CDS or transcripts without a gene; transcripts without exons; genes without children (their
+span is the exon). Which feature belongs to which gene is settled in `gff3_links`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from genet5.genome.gene import Gene
 from genet5.genome.io.assemble import Assembler, childless
-from genet5.genome.io.feature_table import CdsLine, ContigTable, Node, Parts
-from genet5.genome.io.feature_types import is_gene_type, is_transcript_type
-from genet5.genome.io.record_errors import RecordErrors
+from genet5.genome.io.attributes import Attributes, unescape
+from genet5.genome.io.feature_table import CdsLine, ContigTable, Node, Parts, Span
+from genet5.genome.io.gff3_links import GENE_KEYS, Linker, gene_key
+from genet5.genome.io.loci import draft_extent, loci, numbered
+from genet5.genome.io.read_report import ReadReport
 from genet5.genome.io.transcripts import Draft
 
-_MAX_DEPTH = 20
-"""Generations of features; a gene has three or four."""
 
-
-def build_genes(table: ContigTable, errors: RecordErrors) -> list[Gene]:
+def build_genes(table: ContigTable, report: ReadReport) -> list[Gene]:
     """Make the genes of one contig, in any order."""
-    return list(_Builder(table, errors).genes())
+    return list(_Builder(table, report).genes())
+
+
+@dataclass(slots=True)
+class _Lone:
+    """A transcript or CDS without a gene line."""
+
+    name: str
+    node: Node | None
+    attributes: Attributes
+    drafts: list[Draft]
+    score: float | None
+
+    @property
+    def extent(self) -> Span:
+        """First base and one past the last."""
+        extents = [draft_extent(draft) for draft in self.drafts]
+        return min(start for start, _ in extents), max(end for _, end in extents)
 
 
 class _Builder(Assembler):
-    def __init__(self, table: ContigTable, errors: RecordErrors) -> None:
-        super().__init__(table, errors)
-        self.children: dict[str, list[Node]] = {}
-        self.lone: list[Node] = []
-        self.gene_nodes: list[Node] = []
+    def __init__(self, table: ContigTable, report: ReadReport) -> None:
+        super().__init__(table, report)
+        self.linker = Linker(table, report)
+        self.links = self.linker.links
+        self.adopted: dict[str, list[Draft]] = {}
+        """CDS without a parent that name their gene otherwise, by its ID."""
 
     def genes(self) -> Iterable[Gene]:
-        self._sort_nodes()
-        for node in self.gene_nodes:
-            yield from self.gene(node.id, node, self._drafts_of_gene(node))
-        for node in self.lone:
-            yield from self.gene(f"gene-{node.id}", node, self._drafts_of_transcript(node))
+        self.linker.link()
+        lone = list(self._lone_transcripts())
+        lone += self._orphans()
+        for node in self.links.genes:
+            if node.id in self.links.parts_of_others:
+                self.report.count("trans-splicing")
+            else:
+                yield from self.gene(node.id, node, self._drafts_of_gene(node))
+        yield from self._lone_genes(lone)
+
+    def _lone_transcripts(self) -> Iterator[_Lone]:
+        for node in self.links.lone:
+            drafts = self._drafts_of_transcript(node)
+            if drafts:
+                yield _Lone(node.id, node, node.attributes, drafts, node.score)
+
+    def _orphans(self) -> Iterator[_Lone]:
+        """CDS without a parent; those that name a gene line otherwise are given to it."""
         for name, parts in self.table.orphans.items():
-            yield from self._orphan(name, parts)
-
-    def _sort_nodes(self) -> None:
-        table = self.table
-        for node in table.nodes.values():
-            if node.parents and self._is_cyclic(node):
+            draft = self._orphan(name, parts)
+            if draft is None:
                 continue
-            if is_gene_type(node.kind):
-                self.gene_nodes.append(node)
-            elif node.id in table.parts or is_transcript_type(node.kind):
-                self._place(node)
-        for name, parts in table.parts.items():
-            if name not in table.nodes and name not in table.broken:
-                self._unknown_parent(name, parts.line)
+            attributes = parts.cds[0].attributes
+            gene = self.linker.gene_named(attributes, draft_extent(draft), draft.strand)
+            if gene is not None:
+                self.adopted.setdefault(gene.id, []).append(draft)
+                continue
+            self.report.summary.orphan_cds += not gene_key(attributes)[0]
+            yield _Lone(name, None, attributes, [draft], parts.score)
 
-    def _place(self, node: Node) -> None:
-        """File a transcript under its gene; parts of a transcript (a mature miRNA) are no isoforms."""
-        parent = None
-        if node.parents:
-            parent = self.table.nodes.get(node.parents[0])
-            if parent is None:
-                if node.parents[0] not in self.table.broken:
-                    self._unknown_parent(node.parents[0], node.line)
-                return
-        if parent is None or not (is_gene_type(parent.kind) or is_transcript_type(parent.kind)):
-            self.lone.append(node)
-        elif is_gene_type(parent.kind):
-            self.children.setdefault(parent.id, []).append(node)
+    def _orphan(self, name: str, parts: Parts) -> Draft | None:
+        if name in self.table.broken:
+            return None
+        return self.draft(name, "mRNA", None, parts, parts.cds)
 
-    def _is_cyclic(self, node: Node) -> bool:
-        """Whether the chain of parents leads back to this node, which is bad."""
-        nodes, at, steps = self.table.nodes, node, 0
-        while at.parents and at.parents[0] in nodes and steps < _MAX_DEPTH:
-            at, steps = nodes[at.parents[0]], steps + 1
-            if at is node:
-                self.errors.reject(
-                    "cyclic parent", node.line, f'{node.kind} "{node.id}" among its own ancestors',
-                    "parents that lead up to a gene",
-                )  # fmt: skip
-                return True
-        return False
+    def _lone_genes(self, lone: list[_Lone]) -> Iterator[Gene]:
+        """Genes of what names no gene line: what shares geneID, gene_id ... is one gene."""
+        groups: dict[tuple[str, str, int, str], list[_Lone]] = {}
+        for one in lone:
+            key, value = gene_key(one.attributes)
+            strand = one.drafts[0].strand if key else 0
+            own = "" if key else one.name
+            groups.setdefault((key, value, strand, own), []).append(one)
+        used: dict[str, int] = {}
+        for (key, value, _, _), members in groups.items():
+            for group in loci(members, lambda one: one.extent):
+                name = value if key in GENE_KEYS else f"gene-{group[0].name}"
+                number = used[name] = used.get(name, -1) + 1
+                self.report.summary.several_loci += number > 0
+                yield from self._lone_gene(numbered(name, number), group)
 
-    def _unknown_parent(self, name: str, line: int) -> None:
-        self.errors.reject(
-            "parent", line, f'parent "{name}" that is not on contig "{self.table.name}"',
-            "the ID of a gene or transcript",
-        )  # fmt: skip
+    def _lone_gene(self, name: str, group: list[_Lone]) -> Iterator[Gene]:
+        first = group[0]
+        drafts = [draft for one in group for draft in one.drafts]
+        for gene in self.gene(name, first.node, drafts):
+            yield gene if first.node is not None else replace(gene, score=first.score)
 
     def _drafts_of_gene(self, node: Node) -> list[Draft]:
-        drafts = [
-            d for child in self.children.get(node.id, ()) for d in self._drafts_of_transcript(child)
-        ]
-        parts = self.table.parts.get(node.id)
+        children = self.links.children.get(node.id, ())
+        drafts = [draft for child in children for draft in self._drafts_in_gene(child, node)]
+        parts, adopted = self._own_parts(node, children), self.adopted.get(node.id, [])
         if parts is not None and parts.has_extent:
-            bare = [d for d in drafts if not d.cds]
-            if len(drafts) == 1 and bare and parts.cds:
-                bare[0].cds = parts.cds
+            without_cds = [draft for draft in drafts if not draft.cds]
+            if len(drafts) == 1 and without_cds and parts.cds:
+                without_cds[0].cds = parts.cds
+                without_cds[0].cds_kept = self.kept(parts.cds[0].attributes)
             else:
                 drafts += self._direct_drafts(node, parts)
-        elif not drafts and node.id not in self.children:
+        elif not drafts and not adopted and node.id not in self.links.children:
             drafts.append(childless(node, f"{node.id}.t1", "transcript"))
+        return drafts + adopted
+
+    def _own_parts(self, node: Node, children: Iterable[Node]) -> Parts | None:
+        """The parts that name the gene as parent and none of its transcripts."""
+        parts = self.table.parts.get(node.id)
+        if parts is None or not parts.cds:
+            return parts
+        table = self.table.parts
+        taken = {cds.line for child in children if child.id in table for cds in table[child.id].cds}
+        if not taken:
+            return parts
+        cds = [line for line in parts.cds if line.line not in taken]
+        return replace(parts, cds=cds) if cds else None
+
+    def _drafts_in_gene(self, node: Node, gene: Node) -> list[Draft]:
+        drafts = self._drafts_of_transcript(node, gene)
+        if node.id not in self.links.polycistronic:
+            return drafts
+        first = self.table.nodes[node.parents[0]]
+        for draft in drafts:
+            if gene is not first:
+                draft.id = f"{node.id}.{gene.id}"
+            draft.exons = _clipped(draft.exons, gene.spans[0]) or draft.exons
         return drafts
 
-    def _drafts_of_transcript(self, node: Node) -> list[Draft]:
+    def _drafts_of_transcript(self, node: Node, gene: Node | None = None) -> list[Draft]:
         """One draft, or one for each of the overlapping CDS of a transcript that has several."""
         if node.id in self.table.broken:
             return []
         parts = self.table.parts.get(node.id)
         if parts is None or not parts.has_extent:
-            return [childless(node, node.id, node.kind)]
-        groups = _cds_groups(parts.cds)
+            draft = childless(node, node.id, node.kind)
+            draft.kept = self.kept(node.attributes)
+            return [draft]
+        cds = parts.cds
+        if gene is not None and node.id in self.links.polycistronic:
+            cds = _cds_of_gene(cds, gene)
+        groups = _cds_groups(cds)
         drafts = []
         for number, lines in enumerate(groups or [[]]):
             name = node.id if number == 0 else f"{node.id}.{lines[0].id}"
@@ -132,17 +181,25 @@ class _Builder(Assembler):
             drafts.append(self.draft(f"{node.id}.t1", "transcript", node, parts, []))
         return [draft for draft in drafts if draft is not None]
 
-    def _orphan(self, name: str, parts: Parts) -> Iterable[Gene]:
-        if name in self.table.broken:
-            return
-        draft = self.draft(name, "mRNA", None, parts, parts.cds)
-        if draft is not None:
-            for gene in self.gene(f"gene-{name}", None, [draft]):
-                yield replace(gene, score=parts.score)
+
+def _cds_of_gene(lines: list[CdsLine], gene: Node) -> list[CdsLine]:
+    """The CDS lines of a polycistronic transcript that belong to one of its genes."""
+    if any("Derives_from" in line.attributes for line in lines):
+        return [
+            line for line in lines if unescape(line.attributes.get("Derives_from", "")) == gene.id
+        ]
+    start, end = gene.spans[0]
+    return [line for line in lines if start <= line.start and line.end <= end]
+
+
+def _clipped(exons: list[Span], extent: Span) -> list[Span]:
+    """What of the exons lies in the extent."""
+    start, end = extent
+    return [(max(a, start), min(b, end)) for a, b in exons if a < end and start < b]
 
 
 def _cds_groups(lines: list[CdsLine]) -> list[list[CdsLine]]:
-    """Split a transcript's CDS lines by ID, if those of different ID overlap; else they are one CDS."""
+    """Split a transcript's CDS lines by ID, if those of different ID overlap; else it is one CDS."""
     if len({line.id for line in lines}) > 1:
         groups: dict[str, list[CdsLine]] = {}
         for line in lines:

@@ -1,9 +1,10 @@
 """Read the lines of one contig of a GFF3 file into a table; `gff3_genes` makes genes of the table.
 
-A line is kept only when it can belong to a gene: gene-like and transcript-like features, exons, CDS, UTRs and stop
-codons. Lines may come in any order (a child before its parent). All coordinates leave this module 0-based half-open.
-Attributes are parsed here, without a library. The work per line is one split by tabs, and one look-up of what it belongs to:
-the lines of a CDS share column 9, those of a transcript the value of Parent, and each is taken apart once.
+A line is kept only when it can belong to a gene: gene-like and transcript-like features, exons,
+CDS, UTRs and stop codons. Lines may come in any order (a child before its parent). All coordinates
+leave this module 0-based half-open. Attributes are parsed here, without a library. The work per
+line is one split by tabs, and one look-up of what it belongs to: the lines of a CDS share column 9,
+those of a transcript the value of Parent, and each is parsed once.
 """
 
 from __future__ import annotations
@@ -16,26 +17,39 @@ from typing import TypeAlias
 
 from genet5.errors import DataError
 from genet5.genome.codes import known_codes
-from genet5.genome.io.attributes import Attributes, has_marks, parse_attributes, unescape, values
+from genet5.genome.io.attributes import (
+    Attributes,
+    has_marks,
+    is_trans_spliced,
+    parse_attributes,
+    unescape,
+    unquoted,
+    values,
+)
 from genet5.genome.io.feature_table import CdsLine, ContigTable, Node, Parts, Span
 from genet5.genome.io.feature_types import CONTIG_TYPES, UTR_TYPES, can_be_gene
-from genet5.genome.io.record_errors import RecordErrors, bad_columns
+from genet5.genome.io.read_report import ReadReport, bad_columns
 
 Taker: TypeAlias = Callable[[list[str], Span, int], None]
 """Takes a line: its columns, its span, its number."""
 
-_PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]*)")
+_PARENT = re.compile(r"(?:^|;)\s*Parent\s*=([^;]*)")
 _STRANDS = {"+": 1, "-": -1, ".": 0, "?": 0}
 PHASES = {"0": 0, "1": 1, "2": 2, ".": None}
 """Column 8 of a CDS line; "." is not known."""
 _BEYOND_ANY_CONTIG = 10**15
 _KNOWN_CODES = frozenset(map(str, known_codes()))
-_ID = re.compile(r"(?:^|;)\s*ID=([^;]*)")
+_ID = re.compile(r"(?:^|;)\s*ID\s*=([^;]*)")
+_OWNER_KEYS = (
+    "ID", "transcript_id", "transcriptId", "locus_tag", "protein_id", "proteinId", "gene_id",
+    "geneID", "locus",
+)  # fmt: skip
+"""What the lines of one CDS without a parent share, the best first."""
 
 
 @dataclass(frozen=True, slots=True)
 class _CdsOwner:
-    """What the lines with the same column 9 share."""
+    """What CDS lines with the same column 9 belong to."""
 
     id: str
     attributes: Attributes
@@ -46,8 +60,8 @@ class _CdsOwner:
 class LineReader:
     """Sorts the lines of one contig into its table."""
 
-    def __init__(self, table: ContigTable, errors: RecordErrors) -> None:
-        self.table, self.errors = table, errors
+    def __init__(self, table: ContigTable, report: ReadReport) -> None:
+        self.table, self.report = table, report
         self._owners: dict[str, _CdsOwner] = {}
         """By column 9."""
         self._parts_of: dict[str, list[Parts]] = {}
@@ -59,25 +73,27 @@ class LineReader:
         for number, line in lines:
             if line[0] == "#":
                 continue
-            columns = line.rstrip("\n").split("\t")
+            columns = line.rstrip("\n ").split("\t")
             if len(columns) != 9:
-                bad_columns(self.errors, line, len(columns), number)
+                bad_columns(self.report, line, len(columns), number)
                 continue
+            if columns[8][:1] == '"':
+                columns[8] = unquoted(columns[8])
             span = self._span(columns, number)
             if span is not None:
                 take.get(columns[2], other)(columns, span, number)
 
     def _takers(self) -> Mapping[str, Taker]:
-        """Who takes the lines of a type (column 3); those of all other types are `_other`'s."""
+        """The methods for lines of each type (column 3); `_other` is for all other types."""
         parts = dict.fromkeys(("exon", "stop_codon", *UTR_TYPES), self._take_part)
         return {"CDS": self._cds} | parts
 
     def _bad(self, cause: str, columns: list[str], number: int, found: str, expected: str) -> None:
         """Report a bad line; when it is skipped, whatever it belongs to goes with it."""
-        self.errors.reject(cause, number, found, expected)
+        self.report.reject(cause, number, found, expected)
         own = None if columns[2] in ("exon", "CDS") else _ID.search(columns[8])
         for match in (own, _PARENT.search(columns[8])):
-            self.table.broken.update(values(match.group(1)) if match else ())
+            self.table.broken.update(values(match.group(1).strip()) if match else ())
 
     def _span(self, columns: list[str], number: int) -> Span | None:
         first, last = columns[3], columns[4]
@@ -101,7 +117,7 @@ class LineReader:
     def _parts(self, parents: str, number: int) -> list[Parts]:
         """The parts of each of the parents in the value of Parent."""
         table, found = self.table.parts, []
-        for name in values(parents):
+        for name in values(parents.strip()):
             parts = table.get(name)
             if parts is None:
                 parts = table[name] = Parts(number)
@@ -113,11 +129,11 @@ class LineReader:
         """Take an exon, UTR or stop codon."""
         strand, text = _STRANDS.get(columns[6]), columns[8]
         at = text.find("Parent=")
-        if at == 0 or (at > 0 and text[at - 1] == ";"):  # no need of a regular expression
+        if at == 0 or (at > 0 and text[at - 1] == ";"):  # faster than a regular expression
             end = text.find(";", at)
             parents: str | None = text[at + 7 : end if end > 0 else None]
         else:
-            match = _PARENT.search(text) if at > 0 else None
+            match = _PARENT.search(text)
             parents = match.group(1) if match else None
         if strand is None or parents is None:
             self._explain(columns, number)
@@ -133,12 +149,12 @@ class LineReader:
                 parts.utrs.append(span)
 
     def _explain(self, columns: list[str], number: int) -> None:
-        """Say what is wrong with an exon-like line."""
+        """Report what is wrong with an exon-like line."""
         if self._strand(columns, number) is None:
             return
         if "Parent" not in columns[8] and ' "' in columns[8] and "=" not in columns[8]:
             raise DataError(
-                "attributes in the style of GTF", expected="GFF3 (key=value)", path=self.errors.path,
+                "attributes in the style of GTF", expected="GFF3 (key=value)", path=self.report.path,
                 line=number, remedy="Convert the file, for instance with 'gffread -o out.gff3 in.gtf'",
             )  # fmt: skip
         self._bad("no parent", columns, number, f"{columns[2]} without Parent", "Parent=ID")
@@ -169,24 +185,40 @@ class LineReader:
             )
 
     def _cds_owner(self, columns: list[str], number: int) -> _CdsOwner | None:
-        """Take column 9 of a CDS line apart."""
+        """Parse column 9 of a CDS line, and find what the line belongs to."""
         attributes = parse_attributes(columns[8])
+        if not attributes and columns[8].strip(". "):
+            self._bad(
+                "attributes", columns, number, f"attributes {columns[8][:60]!r} of a CDS",
+                'key=value (GFF3) or key "value" (GTF)',
+            )  # fmt: skip
+            return None
         if "transl_table" in attributes and not self._known_code(attributes, columns, number):
             return None
-        name, parents = unescape(attributes.get("ID", "")), attributes.get("Parent")
-        if parents is not None:
-            found = self._parts(parents, number)
+        parents = attributes.get("Parent") or attributes.get("Derives_from")
+        marked = has_marks(attributes)
+        name = unescape(attributes.get("ID", ""))
+        if parents:
+            owner = _CdsOwner(name, attributes, marked, self._parts(parents, number))
         else:
-            orphans, is_named = self.table.orphans, bool(name)
-            name = name or f"cds_line{number}"
-            if name not in orphans:
-                orphans[name] = Parts(number, score=self._score(columns, number))
-            found = [orphans[name]]
-            if not is_named:
-                return _CdsOwner(name, attributes, has_marks(attributes), found)
-        owner = _CdsOwner(name, attributes, has_marks(attributes), found)
+            owner = self._orphan(attributes, marked, columns, number)
+            if not owner.id:
+                return owner
         self._owners[columns[8]] = owner
         return owner
+
+    def _orphan(
+        self, attributes: Attributes, marked: bool, columns: list[str], number: int
+    ) -> _CdsOwner:
+        """The CDS that a line without a parent belongs to: that of the same ID, locus_tag ..."""
+        orphans = self.table.orphans
+        keys = (attributes[key] for key in _OWNER_KEYS if attributes.get(key))
+        name = unescape(next(keys, ""))
+        key = name or f"cds_line{number}"
+        parts = orphans.get(key)
+        if parts is None:
+            parts = orphans[key] = Parts(number, score=self._score(columns, number))
+        return _CdsOwner(name, attributes, marked, [parts])
 
     def _has_phase(self, columns: list[str], number: int) -> bool:
         if columns[7] in PHASES:
@@ -237,15 +269,16 @@ class LineReader:
     def _check_repeat(
         self, node: Node, columns: list[str], attributes: Attributes, number: int
     ) -> None:
-        """Complain of an ID that stands for two things; the parts of a trans-spliced gene may lie on two strands."""
+        """Reject an ID of two features; the parts of a trans-spliced gene may differ in strand."""
         kind = columns[2]
         if not (can_be_gene(kind) or can_be_gene(node.kind)):
             return
-        if kind == node.kind and "trans" in attributes.get("exception", ""):
+        if kind == node.kind and is_trans_spliced(attributes):
             return
         self._bad(
             "duplicate ID", columns, number,
-            f'ID "{node.id}" of this {kind} on strand {columns[6]} and of the {node.kind} in line {node.line}',
+            f'ID "{node.id}" of this {kind} on strand {columns[6]} and of the {node.kind} '
+            f"in line {node.line}",
             "one ID for the lines of one feature, all on one strand",
         )  # fmt: skip
 

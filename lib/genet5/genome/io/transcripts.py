@@ -1,8 +1,8 @@
-"""The rules of one transcript: its CDS in one frame, what is partial, what is an exception, and the contig's origin.
+"""The rules of one transcript: its CDS in one frame, missing ends, exceptions, the contig's origin.
 
-A `Draft` is a transcript as the file gives it; `finish` makes a `Transcript` of it. The phases of the result always
-follow from the first one (at the 5' end): files differ in how they write the others, and a file whose phases
-contradict its own pieces is marked with the exception "frame".
+A `Draft` is a transcript as the file gives it; `finish` makes a `Transcript` of it. The phases of
+the result always follow from the first one (at the 5' end): files differ in how they write the
+others, and a file whose phases contradict its own CDS is marked with the exception "frame".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TypeVar
 
 from genet5.genome.frames import phases
-from genet5.genome.gene import Cds, Exon, Transcript
+from genet5.genome.gene import Cds, Exon, KeptAttributes, Transcript
 from genet5.genome.io.attributes import Attributes, values
 from genet5.genome.io.feature_table import CdsLine, Span
 
@@ -40,6 +40,11 @@ class Draft:
     pseudo: bool = False
     marked: bool = False
     """The attributes of the transcript or of its CDS hold marks (see `CdsLine.marked`)."""
+    has_stop_codon: bool = False
+    """Lines of its own gave the stop codon."""
+    kept: KeptAttributes = ()
+    """Attributes of the transcript to keep."""
+    cds_kept: KeptAttributes = ()
 
 
 class BadTranscript(Exception):
@@ -58,7 +63,7 @@ class _Once(dict[tuple[int, ...], Made]):
 
 
 class Pool:
-    """Makes equal exons and CDS pieces once: isoforms share most of theirs, in memory too."""
+    """Makes equal exons and CDS once: isoforms share most of theirs, in memory too."""
 
     def __init__(self) -> None:
         self._exons, self._cds = _Once(Exon), _Once(Cds)
@@ -67,16 +72,16 @@ class Pool:
         """Return exons of (start, end)."""
         return tuple(map(self._exons.__getitem__, spans))
 
-    def cds(self, pieces: Iterable[tuple[int, int, int]]) -> tuple[Cds, ...]:
-        """Return CDS pieces of (start, end, phase)."""
-        return tuple(map(self._cds.__getitem__, pieces))
+    def cds(self, intervals: Iterable[tuple[int, int, int]]) -> tuple[Cds, ...]:
+        """Return CDS of (start, end, phase)."""
+        return tuple(map(self._cds.__getitem__, intervals))
 
 
 def finish(draft: Draft, pool: Pool) -> Transcript:
     """Make the transcript.
 
     Raises:
-        BadTranscript: A CDS piece lies outside the exons.
+        BadTranscript: The CDS is not inside the exons.
     """
     exons = merged(draft.exons)
     lines = draft.cds
@@ -85,35 +90,38 @@ def finish(draft: Draft, pool: Pool) -> Transcript:
     if lines and not (draft.marked or draft.recoded) and _is_plain(lines, exons, draft.strand):
         return Transcript(
             id=draft.id, type=draft.type, exons=pool.exons(exons),
+            attributes=draft.kept, cds_attributes=draft.cds_kept,
             cds=pool.cds([(p.start, p.end, p.phase or 0) for p in lines]),
         )  # fmt: skip
     if not lines:
         five, three = _open_ends((draft.attributes,), draft.strand)
         return Transcript(
             id=draft.id, type=draft.type, exons=pool.exons(exons),
+            attributes=draft.kept, cds_attributes=draft.cds_kept,
             partial_5=five is True, partial_3=three is True, exceptions=_exceptions(draft),
         )  # fmt: skip
     _check_inside(lines, exons, draft.id)
     exceptions = _exceptions(draft)
-    reading = lines if draft.strand > 0 else lines[::-1]
-    phase, five, three, odd = _frame(draft, reading, bool(exceptions))
+    ordered = lines if draft.strand > 0 else lines[::-1]
+    phase, five, three, odd = _frame(draft, ordered, bool(exceptions))
     return Transcript(
         id=draft.id, type=draft.type, exons=pool.exons(exons),
-        cds=pool.cds(_pieces(lines, draft.strand, phase)), partial_5=five, partial_3=three,
+            attributes=draft.kept, cds_attributes=draft.cds_kept,
+        cds=pool.cds(_intervals(lines, draft.strand, phase)), partial_5=five, partial_3=three,
         exceptions=tuple(dict.fromkeys((*exceptions, *odd))),
     )  # fmt: skip
 
 
 def _is_plain(lines: Sequence[CdsLine], exons: Sequence[Span], strand: int) -> bool:
-    """The common case, fast: pieces apart and inside the exons, whole codons, the phases as they must be."""
+    """The common case, fast: lines apart and inside the exons, whole codons, consistent phases."""
     phase = 0
-    for piece in lines if strand > 0 else reversed(lines):
-        if piece.phase != phase:
+    for line in lines if strand > 0 else reversed(lines):
+        if line.phase != phase:
             return False
-        phase = (phase + piece.start - piece.end) % 3
+        phase = (phase + line.start - line.end) % 3
     at, before = 0, -1
-    for piece in lines:
-        start, end = piece.start, piece.end
+    for line in lines:
+        start, end = line.start, line.end
         while exons[at][1] < end:
             at += 1
             if at == len(exons):
@@ -143,38 +151,38 @@ def merged(spans: Sequence[Span]) -> list[Span]:
 
 
 def unwrap(drafts: Sequence[Draft], length: int) -> None:
-    """Move the pieces of a gene that lie behind the origin of a circular contig to beyond its end, in place.
+    """Move what lies after the origin of a circular contig to beyond its end, in place.
 
-    The pieces of a gene over the origin stand at both ends of the contig. The gene is cut open at the widest gap, if
-    that is more than half of the contig, or if pieces touch both ends.
+    The exons of a gene over the origin stand at both ends of the contig. The gene is cut open at
+    the widest gap, if that is more than half of the contig, or if exons touch both ends.
     """
     if len(drafts) == 1 and len(drafts[0].exons) == 1:
         return
     spans = [span for draft in drafts for span in draft.exons]
-    spans += [(piece.start, piece.end) for draft in drafts for piece in draft.cds]
-    pieces = merged(spans)
-    if len(pieces) < 2 or pieces[-1][1] > length:
+    spans += [(line.start, line.end) for draft in drafts for line in draft.cds]
+    found = merged(spans)
+    if len(found) < 2 or found[-1][1] > length:
         return
-    gap, cut = max((b[0] - a[1], a[1]) for a, b in pairwise(pieces))
-    touches = pieces[0][0] == 0 and pieces[-1][1] == length
+    gap, cut = max((b[0] - a[1], a[1]) for a, b in pairwise(found))
+    touches = found[0][0] == 0 and found[-1][1] == length
     if not touches and 2 * gap <= length:
         return
     for draft in drafts:
         draft.exons = [(s + length, e + length) if e <= cut else (s, e) for s, e in draft.exons]
-        for piece in draft.cds:
-            if piece.end <= cut:
-                piece.start += length
-                piece.end += length
+        for line in draft.cds:
+            if line.end <= cut:
+                line.start += length
+                line.end += length
 
 
 def _check_inside(lines: Sequence[CdsLine], exons: Sequence[Span], name: str) -> None:
     at = 0
-    for piece in lines:
-        while at < len(exons) and exons[at][1] <= piece.start:
+    for line in lines:
+        while at < len(exons) and exons[at][1] <= line.start:
             at += 1
-        if at == len(exons) or piece.start < exons[at][0] or piece.end > exons[at][1]:
+        if at == len(exons) or line.start < exons[at][0] or line.end > exons[at][1]:
             raise BadTranscript(
-                "CDS outside exons", piece.line, f'CDS of "{name}" outside its exons', "CDS inside exons"
+                "CDS outside exons", line.line, f'CDS of "{name}" outside its exons', "CDS inside exons"
             )  # fmt: skip
 
 
@@ -182,7 +190,7 @@ def _exceptions(draft: Draft) -> tuple[str, ...]:
     if not draft.marked:
         return ("stop_codon_redefined",) if draft.recoded else ()
     found: dict[str, None] = {}
-    for attributes in (draft.attributes, *(piece.attributes for piece in draft.cds)):
+    for attributes in (draft.attributes, *(line.attributes for line in draft.cds)):
         if "exception" in attributes:
             found.update(
                 dict.fromkeys(v.replace(" ", "_") for v in values(attributes["exception"]))
@@ -197,7 +205,7 @@ def _exceptions(draft: Draft) -> tuple[str, ...]:
 
 
 def _open_ends(sources: Sequence[Attributes], strand: int) -> tuple[bool | None, bool | None]:
-    """Whether the 5' and the 3' end are marked as missing; None: something is missing, and nothing says where."""
+    """Whether the 5' and the 3' end are marked as missing; None: one is, but it is not stated which."""
     five = three = vague = False
     for attributes in sources:
         mark = attributes.get("partial", "")
@@ -212,22 +220,22 @@ def _open_ends(sources: Sequence[Attributes], strand: int) -> tuple[bool | None,
 
 
 def _frame(
-    draft: Draft, reading: Sequence[CdsLine], excused: bool
+    draft: Draft, ordered: Sequence[CdsLine], excused: bool
 ) -> tuple[int, bool, bool, tuple[str, ...]]:
     """First phase, whether the 5' and 3' ends are missing, and further exceptions."""
-    sources = [piece.attributes for piece in reading if piece.marked]
+    sources = [line.attributes for line in ordered if line.marked]
     words = draft.attributes.get("partial", "")
     if words in _OPEN_5 | _OPEN_3:
         sources.append({"partial": words})
     five, three = _open_ends(sources, draft.strand)
-    lengths = [piece.end - piece.start for piece in reading]
+    lengths = [line.end - line.start for line in ordered]
     total = sum(lengths)
-    phase = reading[0].phase
+    phase = ordered[0].phase
     if phase is None:
         phase = total % 3 if five and not three else 0
-    consistent = _is_consistent([piece.phase for piece in reading], phases(lengths, phase))
+    consistent = _is_consistent([line.phase for line in ordered], phases(lengths, phase))
     odd: list[str] = [] if consistent or excused else ["frame"]
-    if not excused and sum(b - a for a, b in merged([(p.start, p.end) for p in reading])) < total:
+    if not excused and sum(b - a for a, b in merged([(p.start, p.end) for p in ordered])) < total:
         odd.append("overlapping_cds")
     remainder = (total - phase) % 3
     if five is None or three is None:
@@ -240,7 +248,10 @@ def _frame(
 
 
 def _is_consistent(given: Sequence[int | None], expected: Sequence[int]) -> bool:
-    """Whether phases agree; all 0, "." and the frames of GTF (1 and 2 exchanged) are other ways to write them."""
+    """Whether phases agree.
+
+    All 0, "." and the frames of GTF (1 and 2 exchanged) are other ways to write them.
+    """
     if None in given or list(given) == list(expected):
         return True
     if given[0]:
@@ -248,13 +259,13 @@ def _is_consistent(given: Sequence[int | None], expected: Sequence[int]) -> bool
     return not any(given) or [3 - g if g else 0 for g in given] == list(expected)
 
 
-def _pieces(lines: Sequence[CdsLine], strand: int, phase: int) -> list[tuple[int, int, int]]:
+def _intervals(lines: Sequence[CdsLine], strand: int, phase: int) -> list[tuple[int, int, int]]:
     spans: list[Span] = []
-    for piece in lines:
-        if spans and spans[-1][1] == piece.start:
-            spans[-1] = (spans[-1][0], piece.end)
+    for line in lines:
+        if spans and spans[-1][1] == line.start:
+            spans[-1] = (spans[-1][0], line.end)
         else:
-            spans.append((piece.start, piece.end))
+            spans.append((line.start, line.end))
     step = 1 if strand > 0 else -1
     found = phases([end - start for start, end in spans[::step]], phase)[::step]
     return [(*span, p) for span, p in zip(spans, found, strict=True)]

@@ -20,6 +20,7 @@ from genet5.genome.io.formats import open_annotation, read_annotation
 from genet5.genome.io.gff3 import Gff3File, parse_gff3, write_gff3
 from genet5.genome.io.gtf import GtfFile, parse_gtf
 from genet5.genome.io.gtf_write import write_gtf
+from genet5.genome.io.read_options import ReadOptions
 
 LENGTHS = {"c1": 4000, "c 2": 5000, "empty": 70, "c3": 6000}
 
@@ -174,7 +175,7 @@ def test_a_gene_lies_on_one_contig() -> None:
     ]
     with pytest.raises(DataError, match=r'x:3: parent "g" that is not on contig "c2"'):
         parse_gff3(lines, Path("x"))
-    annotation = parse_gff3(lines, Path("x"), skip_bad=True)
+    annotation = parse_gff3(lines, Path("x"), ReadOptions(skip_bad=True))
     assert [gene.contig for gene in annotation.genes] == ["c1", "c3"]
     assert annotation.skipped == {"parent": 1}
 
@@ -189,7 +190,7 @@ def test_skipped_records_are_counted_by_contig() -> None:
         "##sequence-region c1 1\n",
     ]
     raw = io.BytesIO("".join(lines).encode())
-    file = Gff3File(raw, Path("x"), skip_bad=True)
+    file = Gff3File(raw, Path("x"), ReadOptions(skip_bad=True))
     assert file.skipped == {"columns": 1, "sequence-region": 1}
     assert file.read("c1").skipped == {"coordinates": 1, "strand": 1}
     assert file.read("c2").skipped == {"columns": 1}

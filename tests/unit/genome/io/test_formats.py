@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from genet5.errors import DataError
-from genet5.genome.io.formats import format_of_name, read_annotation, tell_format
+from genet5.genome.io.formats import format_of_name, read_annotation, recognise_format
 
 GFF3 = "c1\ta\tCDS\t1\t30\t.\t+\t0\tID=c;Parent=g\nc1\ta\tgene\t1\t30\t.\t+\t.\tID=g\n"
 GTF = 'c1\ta\tCDS\t1\t30\t.\t+\t0\tgene_id "g"; transcript_id "c";\n'
@@ -43,7 +43,7 @@ def test_the_content_tells_the_format(tmp_path: Path, text: str, change: str) ->
 )  # fmt: skip
 def test_how_formats_are_told(line: str, expected: str) -> None:
     lines = [f"{text}\n" for text in line.split("\n")]
-    assert tell_format(lines, Path("x")) == expected
+    assert recognise_format(lines, Path("x")) == expected
 
 
 @pytest.mark.parametrize(

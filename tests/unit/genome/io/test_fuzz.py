@@ -17,6 +17,7 @@ from genet5.genome.io.formats import read_annotation
 from genet5.genome.io.gff3 import parse_gff3, write_gff3
 from genet5.genome.io.gtf import parse_gtf
 from genet5.genome.io.gtf_write import write_gtf
+from genet5.genome.io.read_options import ReadOptions
 
 FAST = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAME = st.sampled_from(["a", "b", "c", "a.1", "", "\u00b2", "a,b", "%zz", "x" * 50])
@@ -63,7 +64,7 @@ def _both(parse: object, lines: list[str]) -> Annotation | None:
         message = str(error)
     assert message.startswith("x:")
     try:
-        lenient: Annotation = parse(iter(lines), Path("x"), skip_bad=True)  # type: ignore[operator]
+        lenient: Annotation = parse(iter(lines), Path("x"), ReadOptions(skip_bad=True))  # type: ignore[operator]
     except DataError:
         assert strict is None
         return None

@@ -11,6 +11,7 @@ from genet5.genome.io.annotation import Annotation
 from genet5.genome.io.fasta import Contig
 from genet5.genome.io.genbank import parse_genbank
 from genet5.genome.io.genbank_write import write_genbank
+from genet5.genome.io.read_options import ReadOptions
 from genet5.genome.sequence import encode_bases
 
 HEAD = """\
@@ -38,7 +39,7 @@ def _record(
 
 
 def _read(text: str, *, skip_bad: bool = False) -> Annotation:
-    return parse_genbank(io.StringIO(text), Path("x.gb"), skip_bad=skip_bad)
+    return parse_genbank(io.StringIO(text), Path("x.gb"), ReadOptions(skip_bad=skip_bad))
 
 
 def _genes(features: str, **options: object) -> tuple[Gene, ...]:

@@ -62,5 +62,5 @@ def test_torn_records_are_errors(tmp_path: Path, old: str, new: str, found: str)
 
 def test_a_record_without_sequence_is_told(tmp_path: Path) -> None:
     start, _, _ = RECORD.partition("ORIGIN")
-    with pytest.raises(DataError, match="only lists others has no sequence"):
+    with pytest.raises(DataError, match="lists others has no sequence"):
         list(read_genbank_contigs(write(tmp_path, start + "WGS         NZ_1\n//\n")))

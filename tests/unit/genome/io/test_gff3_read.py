@@ -8,6 +8,7 @@ import pytest
 from genet5.errors import DataError
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.io.gff3 import Annotation, read_gff3
+from genet5.genome.io.read_options import ReadOptions
 
 
 def _read(tmp_path: Path, text: str, *, skip_bad: bool = False) -> Annotation:
@@ -18,7 +19,7 @@ def _read(tmp_path: Path, text: str, *, skip_bad: bool = False) -> Annotation:
         for line in text.strip().splitlines()
     )
     path.write_text("\n".join(lines) + "\n")
-    return read_gff3(path, skip_bad=skip_bad)
+    return read_gff3(path, ReadOptions(skip_bad=skip_bad))
 
 
 def _one(tmp_path: Path, text: str) -> Gene:
@@ -266,7 +267,7 @@ BAD = {
     ),
     "strands differ": (
         "c1 . mRNA 1 9 . - . ID=t\nc1 . CDS 1 9 . + 0 ID=x;Parent=t",
-        '"t" and its parts on different strands',
+        'CDS of "t" on another strand than the rest of it',
     ),
     "sequence-region": ("##sequence-region c1 1", "expected '##sequence-region NAME"),
     "cyclic parent": (
@@ -387,10 +388,10 @@ def test_other_formats_are_recognised(tmp_path: Path) -> None:
     path = tmp_path / "x.gff3"
     path.write_text('c1\t.\texon\t1\t9\t.\t+\t.\tgene_id "a"; transcript_id "b";\n')
     with pytest.raises(DataError, match=r"x\.gff3:1: attributes in the style of GTF.*gffread"):
-        read_gff3(path, skip_bad=True)
+        read_gff3(path, ReadOptions(skip_bad=True))
     path.write_text("LOCUS       NC_000913\nDEFINITION  x\n")
     with pytest.raises(DataError, match="a GenBank or EMBL file; expected GFF3"):
-        read_gff3(path, skip_bad=True)
+        read_gff3(path, ReadOptions(skip_bad=True))
 
 
 def test_gzip_crlf_and_an_empty_file(tmp_path: Path) -> None:
