@@ -60,6 +60,7 @@ def _study(settings: StudyConfig) -> int:
     from genet5.genome.io.formats import read_annotation
     from genet5.model.network import GeneT5
     from genet5.tokens.cut import GeneIndex
+    from genet5.tokens.signals import build_signals
     from genet5.tokens.tokenizer_file import load_tokenizer
 
     model, tokenizer = GeneT5.from_pretrained(settings.model).eval(), load_tokenizer(settings.model)
@@ -81,9 +82,11 @@ def _study(settings: StudyConfig) -> int:
                 (encoded.state_logits.float().numpy(), encoded.boundary_logits.float().numpy())
             )
     states, edges = (np.concatenate([track[k] for track in tracks]) for k in (0, 1))
+    options = known.grammar
+    signals = build_signals(windows, codes, options)
     for weight in settings.weights:
         weights = PathWeights(state=weight)
-        paths = best_paths(windows, codes, known.grammar, states, edges, weights)
+        paths = best_paths(signals, options, states, edges, weights)
         found = [_whole(genes) for genes in paths]
         right = sum(len(a & b) for a, b in zip(found, truth, strict=True))
         print(

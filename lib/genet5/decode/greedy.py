@@ -24,12 +24,13 @@ from torch import Tensor
 from genet5.dataset.collate import make_inputs
 from genet5.decode.best_path import best_paths
 from genet5.decode.evidence import Evidence
-from genet5.decode.head_only import find_overlooked
+from genet5.decode.head_only import find_head_only
 from genet5.decode.trace import GeneReader, Trace, Tracks, read_tracks, tracks_evidence
 from genet5.genome.sequence import Bases
 from genet5.model.network import Encoded, GeneT5
 from genet5.model.precision import has_fast_bf16
 from genet5.tokens.grammar import Grammar, GrammarOptions
+from genet5.tokens.signals import Signals
 from genet5.tokens.structure import decode_window
 from genet5.tokens.tokenizer_file import Tokenizer
 from genet5.tokens.window import WindowGene
@@ -101,29 +102,27 @@ def decode_windows(
     if not head_only:
         return found
     if options.introns:
-        more = _on_paths(windows, genetic_codes, options, encoded, tracks, cores)
+        more = _on_paths(signals, options, encoded, tracks, cores)
     else:
-        more = _in_open_frames(windows, genetic_codes, options, tracks, found)
+        more = _in_open_frames(signals, options, tracks, found)
     return [replace(window, overlooked=genes) for window, genes in zip(found, more, strict=True)]
 
 
 def _in_open_frames(
-    windows: Sequence[Bases],
-    codes: Sequence[int],
+    signals: Signals,
     options: GrammarOptions,
     tracks: Tracks,
     decoded: Sequence[DecodedWindow],
 ) -> Iterator[tuple[tuple[WindowGene, Evidence], ...]]:
     """Open reading frames that look coding where the decoder wrote nothing."""
-    for row, bases in enumerate(windows):
-        inside = slice(0, len(bases))
-        codons, edges = tracks.codons[row][..., inside], tracks.boundaries[row][..., inside]
-        yield tuple(find_overlooked(bases, codes[row], options, codons, edges, decoded[row].genes))
+    for row, length in enumerate(signals.lengths.tolist()):
+        codons, edges = tracks.codons[row][..., :length], tracks.boundaries[row][..., :length]
+        genes = decoded[row].genes
+        yield tuple(find_head_only(signals, row, options, codons, edges, genes))
 
 
 def _on_paths(
-    windows: Sequence[Bases],
-    codes: Sequence[int],
+    signals: Signals,
     options: GrammarOptions,
     encoded: Encoded,
     tracks: Tracks,
@@ -131,8 +130,8 @@ def _on_paths(
 ) -> Iterator[tuple[tuple[WindowGene, Evidence], ...]]:
     """Spliced genes on the best path of the per-base heads, whether or not the decoder wrote them, too."""
     states, edges = encoded.state_logits.cpu().numpy(), encoded.boundary_logits.cpu().numpy()
-    for row, genes in enumerate(best_paths(windows, codes, options, states, edges)):
-        size = len(windows[row])
+    for row, genes in enumerate(best_paths(signals, options, states, edges)):
+        size = int(signals.lengths[row])
         core = (0, size) if cores is None else cores[row]
         yield tuple((gene, tracks_evidence(gene, tracks, row, size, core)) for gene in genes)
 

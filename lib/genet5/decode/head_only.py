@@ -1,9 +1,10 @@
-"""Genes that the per-base heads see and the decoder left out.
+"""Head-only candidates: genes that the per-base heads see and the decoder did not write.
 
 The decoder writes genes from left to right and cannot go back: a gene that it passes over is lost to that window, even where
 the per-base heads are sure of it. So every open reading frame without introns is scored by the logits of its codon positions
-and of its start; those that look coding and do not lie on decoded genes become candidates too. They have no support from any
-window's decoder, which their score takes into account (`score`). Cost: some passes over the six reading frames.
+and of its start; those that look coding and do not lie on decoded genes become candidates too. Start and stop codons are
+those of `tokens.signals`. The candidates have no support from any window's decoder, which their score takes into
+account. Cost: some passes over the six reading frames.
 """
 
 from __future__ import annotations
@@ -14,23 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.decode.evidence import NAN, Evidence
-from genet5.genome.codes import codon_table, genetic_code
-from genet5.genome.sequence import Bases, codon_index, reverse_complement
-from genet5.tokens.grammar import GrammarOptions
+from genet5.genome.frames import (
+    five_three,
+    in_reading_order,
+    mirrored,
+    strand_index,
+    three_prime,
+)
+from genet5.tokens.rules import Bool, GrammarOptions
+from genet5.tokens.signals import Signals
 from genet5.tokens.window import Part, WindowGene, WindowTranscript
 
 LEAST_MEAN_LOGIT = -0.5
 """Open reading frames that look less coding than this are not proposed."""
 LEAST_CODING_BP = 90
-_START_SLACK = 15.0
-"""Lowest start logit, with its sign turned: a quick test may not lose what the exact one keeps."""
 _COVERED_SHARE = 0.5
 """Nor those that lie on decoded genes with more than this share of their bases."""
+_START_SLACK = 15.0
+"""Lowest start logit, with its sign turned: a quick test may not lose what the exact one keeps."""
 
 
-def find_overlooked(
-    bases: Bases,
-    code: int,
+def find_head_only(
+    signals: Signals,
+    row: int,
     options: GrammarOptions,
     codon_logits: NDArray[np.float32],
     boundaries: NDArray[np.float32],
@@ -38,36 +45,40 @@ def find_overlooked(
 ) -> list[tuple[WindowGene, Evidence]]:
     """Return complete genes of one window that were not decoded, with the per-base evidence for them.
 
+    At level "off", where any base may start or stop a gene, there are no open reading frames, and none is found.
+
     Args:
-        bases: The window.
-        code: NCBI number of the genetic code.
-        options: Start codons and gene types.
+        signals: Of a batch of windows.
+        row: The window.
+        options: Gene types.
         codon_logits: (2 strands, 3 codon positions, L).
         boundaries: (8, L) boundary logits.
         decoded: Genes that the decoder wrote.
     """
-    covered, stops = _decoded_bases(decoded, len(bases))
+    if signals.free:
+        return []
+    length = int(signals.lengths[row])
+    covered, stops = _decoded_bases(decoded, length)
     found = []
     for strand in (1, -1):
-        row = 0 if strand > 0 else 1
-        read = bases if strand > 0 else reverse_complement(bases)
-        logits = codon_logits[row] if strand > 0 else codon_logits[row][:, ::-1]
-        start_logits = boundaries[row] if strand > 0 else boundaries[row][::-1]
-        for begin, end, total in _frames(read, code, options, logits, start_logits):
-            first, last = (
-                (begin, end - 1) if strand > 0 else (len(bases) - end, len(bases) - 1 - begin)
-            )
-            five, three = (first, last) if strand > 0 else (last, first)
-            if (strand, three) in stops or covered[first : last + 1].mean() > _COVERED_SHARE:
+        side = strand_index(strand)
+        starts = in_reading_order(signals.start_codons(row, side), strand)
+        ends = in_reading_order(signals.stop_codons(row, side), strand)
+        logits = in_reading_order(codon_logits[side].T, strand).T
+        start_logits = in_reading_order(boundaries[side], strand)
+        for begin, end, total in _frames(starts, ends, logits, start_logits):
+            start, stop = (begin, end) if strand > 0 else mirrored(begin, end, length)
+            five, three = five_three(start, stop - 1, strand)
+            if (strand, three) in stops or covered[start:stop].mean() > _COVERED_SHARE:
                 continue
             evidence = Evidence(
                 type_logp=NAN,
                 state=total,
                 coding=end - begin,
-                start_boundary=float(boundaries[row, five]),
-                stop_boundary=float(boundaries[2 + row, three]),
+                start_boundary=float(boundaries[side, five]),
+                stop_boundary=float(boundaries[2 + side, three]),
             )
-            transcript = WindowTranscript((Part("cds", first, last),))
+            transcript = WindowTranscript((Part("cds", start, stop - 1),))
             found.append((WindowGene(options.coding_types[0], strand, (transcript,)), evidence))
     return found
 
@@ -83,40 +94,44 @@ def _decoded_bases(
         for part in parts:
             covered[part.first : part.last + 1] = True
         if parts:
-            stops.add((gene.strand, parts[-1].last if gene.strand > 0 else parts[0].first))
+            ends = (parts[0].first, parts[-1].last)
+            stops.add((gene.strand, three_prime(ends, gene.strand)))
     return covered, stops
 
 
 def _frames(
-    bases: Bases,
-    code: int,
-    options: GrammarOptions,
+    starts: Bool,
+    ends: Bool,
     logits: NDArray[np.float32],
     start_logits: NDArray[np.float32],
 ) -> Iterator[tuple[int, int, float]]:
-    """Yield (start, end, sum of logits) of the best reading of each open frame of one strand, left to right."""
-    codons = codon_index(bases)
-    known = codons >= 0
-    is_stop = known & genetic_code(code).stop_table[codons]
-    is_start = known & codon_table(options.start_codons)[codons]
+    """Yield (start, end, sum of logits) of the best start of each open frame, left to right.
+
+    Args:
+        starts: (L,) first bases of start codons, all in one strand's reading direction.
+        ends: (L,) last bases of stop codons.
+        logits: (3 codon positions, L).
+        start_logits: (L,).
+    """
+    length = len(starts)
     for frame in range(3):
-        count = (len(bases) - frame) // 3
-        ends = np.flatnonzero(is_stop[frame::3][:count])
-        if not len(ends):
+        count = (length - frame) // 3
+        last = np.flatnonzero(ends[frame + 2 :: 3][:count])  # codons that are stops
+        if not len(last):
             continue
         block = slice(frame, frame + 3 * count)
         by_codon = sum(logits[k, block].reshape(count, 3)[:, k] for k in range(3))
         before = np.concatenate(([0.0], np.cumsum(by_codon, dtype=np.float64)))
         gain = np.where(
-            is_start[frame::3][:count], start_logits[block][::3] - before[:count], -np.inf
+            starts[frame::3][:count], start_logits[block][::3] - before[:count], -np.inf
         )
-        gain = gain[: ends[-1] + 1]
-        begins = np.concatenate(([0], ends[:-1] + 1))
-        best = np.maximum.reduceat(gain, begins) + before[ends + 1]
-        longest = 3 * (ends + 1 - begins)
+        gain = gain[: last[-1] + 1]
+        begins = np.concatenate(([0], last[:-1] + 1))
+        best = np.maximum.reduceat(gain, begins) + before[last + 1]
+        longest = 3 * (last + 1 - begins)
         hopeful = (longest >= LEAST_CODING_BP) & (best >= LEAST_MEAN_LOGIT * longest - _START_SLACK)
         for i in np.flatnonzero(hopeful & np.isfinite(best)).tolist():
-            first = int(begins[i] + gain[begins[i] : ends[i] + 1].argmax())
-            size, total = 3 * (int(ends[i]) + 1 - first), float(before[ends[i] + 1] - before[first])
+            first = int(begins[i] + gain[begins[i] : last[i] + 1].argmax())
+            size, total = 3 * (int(last[i]) + 1 - first), float(before[last[i] + 1] - before[first])
             if size >= LEAST_CODING_BP and total >= LEAST_MEAN_LOGIT * size:
                 yield frame + 3 * first, frame + 3 * first + size, total

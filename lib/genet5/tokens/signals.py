@@ -174,6 +174,35 @@ class Signals:
             legal |= short
         return legal
 
+    def start_codons(self, row: int, strand: int) -> Bool:
+        """(length,) First bases, as read, of whole start codons; at level "off" every base."""
+        length = int(self.lengths[row])
+        if self.free:
+            return np.ones(length, dtype=bool)
+        if strand == 1:
+            return self.closes[row, 1, :length]
+        triples = self.triples[row, :length]
+        starts: Bool = self.tables[row].opens[0][triples] & _KNOWN[triples]
+        return starts
+
+    def stop_codons(self, row: int, strand: int) -> Bool:
+        """(length,) Last bases, as read, of whole stop codons; at level "off" every base."""
+        length = int(self.lengths[row])
+        if self.free or strand == 0:
+            return self.closes[row, strand, :length]
+        stops: Bool = self.next_stop[row, 1, :length] == np.arange(length, dtype=np.int32)
+        return stops
+
+    def donors(self, row: int, strand: int) -> Byte:
+        """(length,) Splice classes of introns that may begin after each base, as read."""
+        length = int(self.lengths[row])
+        return (self.ends if strand == 0 else self.starts)[row, strand, :length]
+
+    def acceptors(self, row: int, strand: int) -> Byte:
+        """(length,) Splice classes of introns that may end before each base, as read."""
+        length = int(self.lengths[row])
+        return (self.starts if strand == 0 else self.ends)[row, strand, :length]
+
     def part_ends(self, row: int, strand: int, codon: Codon, first: int) -> Bool:
         """(length,) Bases that may end the coding part that starts at `first`."""
         length = int(self.lengths[row])

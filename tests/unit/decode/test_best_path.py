@@ -1,6 +1,8 @@
-"""The best path through the per-base heads: what they are sure of comes out; whatever they say, genes are legal."""
+"""The best path through the per-base heads: genes that they are sure of, and only legal ones."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +12,12 @@ from hypothesis import strategies as st
 from genet5.dataset.per_base import base_targets
 from genet5.decode.best_path import best_paths
 from genet5.genome.codes import CODONS, genetic_code
+from genet5.genome.frames import mirrored_intervals
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
 from genet5.tokens.cut import cut_gene
 from genet5.tokens.grammar import GrammarOptions
+from genet5.tokens.signals import build_signals
 from genet5.tokens.window import Part, WindowGene, WindowTranscript
 from mirrors import reverse_gene
 from replay import view_violations
@@ -45,6 +49,14 @@ def tracks(genes: list[WindowGene], length: int) -> tuple[np.ndarray, np.ndarray
     return state_logits, np.where(edges.T, 4.0, -7.0).astype(np.float32)
 
 
+def paths_of(
+    genes: list[WindowGene], bases: np.ndarray, options: GrammarOptions = OPTIONS, code: int = 1
+) -> list[WindowGene]:
+    """The best paths where the heads are right and sure of genes."""
+    logits = (track[None] for track in tracks(genes, len(bases)))
+    return best_paths(build_signals([bases], [code], options), options, *logits)[0]
+
+
 @pytest.mark.parametrize("strand", [1, -1])
 @pytest.mark.parametrize("exons", [1, 2, 5])
 def test_genes_that_the_heads_are_sure_of_come_out_exactly(strand: int, exons: int) -> None:
@@ -71,23 +83,38 @@ def test_genes_that_the_heads_are_sure_of_come_out_exactly(strand: int, exons: i
         np.stack([np.pad(t, [(0, longest - len(t))] + [(0, 0)] * (t.ndim - 1)) for t in kept])
         for kept in (states, edges)
     ]
-    found = best_paths(windows, [1] * len(windows), OPTIONS, *stacked)
+    signals = build_signals(windows, [1] * len(windows), OPTIONS)
+    found = best_paths(signals, OPTIONS, *stacked)
     assert found == [[gene] for gene in truth]
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), length=st.integers(1, 900))
-def test_whatever_the_heads_say_genes_are_legal(seed: int, length: int) -> None:
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    length=st.integers(1, 900),
+    options=st.sampled_from(
+        [
+            OPTIONS,
+            replace(OPTIONS, at_ac=True),
+            replace(OPTIONS, level="splice_free"),
+            replace(OPTIONS, level="off", at_ac=True),
+            replace(OPTIONS, min_intron=4, start_codons=("ATG", "CTG")),
+        ]
+    ),
+)
+def test_whatever_the_heads_prefer_genes_are_legal(
+    seed: int, length: int, options: GrammarOptions
+) -> None:
     rng = np.random.default_rng(seed)
     bases = rng.choice(encode_bases("ACGTacgtN"), length)
     state_logits = rng.normal(0, 2, (1, length, 2, 8)).astype(np.float32)
     state_logits[..., 1:7] += 1.0
     edges = rng.normal(6, 4, (1, length, 8)).astype(np.float32)
-    genes = best_paths([bases], [1], OPTIONS, state_logits, edges)[0]
+    genes = best_paths(build_signals([bases], [1], options), options, state_logits, edges)[0]
     for gene in genes:
         transcript = gene.transcripts[0]
         assert (transcript.frame is None) == (not transcript.cut_left)
-        assert not view_violations(gene, bases, 1, OPTIONS), decode_bases(bases)
+        assert not view_violations(gene, bases, 1, options), decode_bases(bases)
 
 
 def test_a_stop_codon_is_not_spliced_together() -> None:
@@ -100,16 +127,53 @@ def test_a_stop_codon_is_not_spliced_together() -> None:
     gene = WindowGene(
         "protein_coding", 1, (WindowTranscript((Part("cds", *first), Part("cds", *second))),)
     )
-    found = best_paths([bases], [1], OPTIONS, *(t[None] for t in tracks([gene], len(text))))[0]
-    assert gene not in found
-    with_another_code = best_paths(
-        [bases], [6], OPTIONS, *(t[None] for t in tracks([gene], len(text)))
-    )[0]
-    assert gene not in with_another_code  # in code 6 TAA codes: the gene has no stop
+    assert gene not in paths_of([gene], bases)
+    assert gene not in paths_of([gene], bases, code=6)  # in code 6 TAA codes: the gene has no stop
+
+
+@pytest.mark.parametrize("strand", [1, -1])
+@pytest.mark.parametrize(
+    ("intron", "legal_with"),
+    [
+        ("GT" + "C" * 30 + "AG", {"plain", "at_ac", "splice_free", "off"}),
+        ("AT" + "C" * 30 + "AC", {"at_ac", "splice_free", "off"}),
+        ("AT" + "C" * 30 + "AG", {"splice_free", "off"}),
+        ("GT" + "C" * 4 + "AG", {"off"}),
+    ],
+)
+def test_introns_follow_the_options(intron: str, legal_with: set[str], strand: int) -> None:
+    head, tail = "ATG" + "GCC" * 12 + "G", "CC" + "GCC" * 12 + "TAA"
+    text = "C" * 30 + head + intron + tail + "C" * 30
+    second = 30 + len(head) + len(intron)
+    blocks = [(30, 30 + len(head)), (second, second + len(tail))]
+    if strand < 0:
+        text, blocks = reverse_text(text), list(mirrored_intervals(blocks, len(text)))
+    parts = tuple(Part("cds", start, end - 1) for start, end in blocks)
+    gene = WindowGene("protein_coding", strand, (WindowTranscript(parts),))
+    levels = {
+        "plain": OPTIONS,
+        "at_ac": replace(OPTIONS, at_ac=True),
+        "splice_free": replace(OPTIONS, level="splice_free"),
+        "off": replace(OPTIONS, level="off"),
+    }
+    found = {
+        name: paths_of([gene], encode_bases(text), options) for name, options in levels.items()
+    }
+    assert {name for name, genes in found.items() if genes == [gene]} == legal_with
+
+
+def test_an_at_ac_gene_is_cut_like_any_other() -> None:
+    options = replace(OPTIONS, at_ac=True)
+    text = "C" * 9 + "ATG" + "GCC" * 30 + "AT" + "C" * 30 + "AC" + "GCC" * 30 + "TAA"
+    for first, last, left in ((0, 120, False), (112, len(text), True)):
+        part = Part("cds", 9, 101) if not left else Part("cds", 24, len(text) - 113)
+        transcript = WindowTranscript((part,), left, not left, 0 if left else None)
+        gene = WindowGene("protein_coding", 1, (transcript,))
+        assert paths_of([gene], encode_bases(text[first:last]), options) == [gene]
 
 
 def test_genes_that_the_window_cuts_keep_their_frame() -> None:
-    """Cut the window of a gene everywhere: what the heads are sure of is what `cut_gene` tells of the gene."""
+    """Cut the window of a gene everywhere: what the heads are sure of is what `cut_gene` shows of the gene."""
     rng = np.random.default_rng(3)
     dna, parts = spliced_gene(rng, 3)
     text = "C" * 30 + dna + "C" * 30
@@ -123,8 +187,7 @@ def test_genes_that_the_window_cuts_keep_their_frame() -> None:
         for begin, end in [(0, 200), (90, 300), (150, len(text)), (100, 180), (60, 400)]:
             shown = cut_gene(gene, begin, end)
             assert isinstance(shown, WindowGene)
-            logits = (t[None] for t in tracks([shown], end - begin))
-            assert best_paths([bases[begin:end]], [1], OPTIONS, *logits)[0] == [shown]
+            assert paths_of([shown], bases[begin:end]) == [shown]
 
 
 def reverse_text(text: str) -> str:

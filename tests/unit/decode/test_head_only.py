@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genet5.decode.head_only import find_overlooked
+from genet5.decode.head_only import find_head_only
 from genet5.genome.sequence import encode_bases, reverse_complement
 from genet5.tokens.grammar import prokaryote_options
+from genet5.tokens.signals import build_signals
 from genet5.tokens.window import Part, WindowGene, WindowTranscript
 
 GENE = "ATGGCA" + "AAAATG" + "GCAAAA" * 20 + "TAA"
@@ -25,13 +26,19 @@ def tracks(strand: int, begin: int, length: int) -> tuple[np.ndarray, np.ndarray
     return logits, boundaries
 
 
+def candidates(bases, logits, boundaries, decoded=(), options=None):
+    options = options or prokaryote_options()
+    signals = build_signals([bases], [11], options)
+    return find_head_only(signals, 0, options, logits, boundaries, decoded)
+
+
 @pytest.mark.parametrize("strand", [1, -1])
 @pytest.mark.parametrize("begin", [FIRST, FIRST + 9])
 def test_a_coding_frame_is_found_with_its_best_start(strand: int, begin: int) -> None:
     bases = encode_bases(TEXT)
     logits, boundaries = tracks(strand, begin, len(bases))
     window = bases if strand > 0 else reverse_complement(bases)
-    ((gene, evidence),) = find_overlooked(window, 11, prokaryote_options(), logits, boundaries, [])
+    ((gene, evidence),) = candidates(window, logits, boundaries)
     (part,) = gene.transcripts[0].parts
     assert gene.strand == strand
     ends = (
@@ -51,8 +58,7 @@ def test_decoded_genes_are_left_alone() -> None:
         gene = WindowGene(
             "protein_coding", strand, (WindowTranscript((Part("cds", first, last),)),)
         )
-        found = find_overlooked(bases, 11, prokaryote_options(), logits, boundaries, [gene])
-        assert found == []
+        assert candidates(bases, logits, boundaries, [gene]) == []
 
 
 def test_nothing_is_found_without_evidence_or_bases() -> None:
@@ -60,4 +66,14 @@ def test_nothing_is_found_without_evidence_or_bases() -> None:
         bases = encode_bases(text)
         logits = np.full((2, 3, len(bases)), -6.0, dtype=np.float32)
         boundaries = np.zeros((8, len(bases)), dtype=np.float32)
-        assert find_overlooked(bases, 11, prokaryote_options(), logits, boundaries, []) == []
+        assert candidates(bases, logits, boundaries) == []
+
+
+def test_starts_stops_and_level_are_those_of_the_options() -> None:
+    bases = encode_bases(TEXT)
+    logits, boundaries = tracks(1, FIRST, len(bases))
+    only_gtg = prokaryote_options(start_codons=("GTG",))
+    assert candidates(bases, logits, boundaries, options=only_gtg) == []
+    for level, number in (("splice_free", 1), ("off", 0)):
+        options = prokaryote_options(level=level)
+        assert len(candidates(bases, logits, boundaries, options=options)) == number
