@@ -1,4 +1,4 @@
-"""Pages made at build time: one per command from its own `--help`, one per notebook of examples/.
+"""Pages made at build time: commands from their `--help`, the API from `__all__`, the notebooks.
 
 The parsers themselves write the option lists, so that the site cannot disagree with the program.
 The pages are written to docs/generated, which git ignores.
@@ -7,6 +7,7 @@ The pages are written to docs/generated, which git ignores.
 from __future__ import annotations
 
 import importlib
+import inspect
 import io
 import os
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import genet5
 from genet5.cli import COMMANDS, SUMMARIES
 
 HERE = Path(__file__).resolve().parents[1]
@@ -47,16 +49,21 @@ _WIDTH = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 
 
 def help_of(command: str) -> str:
-    """Return what `genet5 COMMAND --help` prints.
+    """Return what `genet5 COMMAND --help` prints, with rarely used options where some are hidden.
 
     Raises:
         RuntimeError: The command did not exit with 0.
     """
+    text = _output_of(command, "--help")
+    return _output_of(command, "--help_all") if "--help_all" in text else text
+
+
+def _output_of(command: str, flag: str) -> str:
     module, text = importlib.import_module(COMMANDS[command]), io.StringIO()
     with mock.patch.dict(os.environ, _WIDTH), redirect_stdout(text):
-        code = module.main(["--help"])
+        code = module.main([flag])
     if code:
-        raise RuntimeError(f"genet5 {command} --help exits with {code}, expected 0")
+        raise RuntimeError(f"genet5 {command} {flag} exits with {code}, expected 0")
     return text.getvalue()
 
 
@@ -76,15 +83,15 @@ def command_page(command: str, text: str) -> str:
 
 
 def _unboxed(line: str) -> str:
-    """Return a line of a box without its frame; a heading keeps its words alone.
+    r"""Return a line of a box without its frame; a heading keeps its words alone.
 
     Example:
-        >>> _unboxed("│ --json F   Write scores. │"), _unboxed("╭─ options ───╮"), _unboxed("╰───╯")
-        ('--json F   Write scores.', 'options:', '')
+        >>> _unboxed("│ --json F   Write scores. │"), _unboxed("╭─ options ───╮")
+        ('--json F   Write scores.', '\noptions:')
     """
     if _FRAME.search(line):
         words = line.strip("╭╮╰╯─ ")
-        return f"{words}:" if words else ""
+        return f"\n{words}:" if words else ""
     return line.removeprefix("│ ").removesuffix("│").rstrip("─ ")
 
 
@@ -96,6 +103,28 @@ def write_command_pages(folder: Path) -> None:
     _write(folder / "index.md", index)
     for name in COMMANDS:
         _write(folder / f"{name}.md", command_page(name, help_of(name)))
+
+
+def api_directives() -> str:
+    """Return the autodoc directives of all public names: functions, classes, configurations."""
+    named = {name: getattr(genet5, name) for name in genet5.__all__ if not name.startswith("_")}
+    functions = [name for name, value in named.items() if not inspect.isclass(value)]
+    configs = [name for name in named if name.endswith("Config")]
+    classes = [name for name in named if name not in functions and name not in configs]
+    return "\n".join(
+        [
+            *(f".. autoclass:: genet5.{name}\n   :members:\n" for name in classes),
+            *(f".. autofunction:: genet5.{name}\n" for name in functions),
+            *(f".. autoclass:: genet5.{name}\n   :no-members:\n" for name in configs),
+        ]
+    )
+
+
+def hide_config_signature(
+    _app: Any, _what: str, name: str, _value: Any, _options: Any, _signature: str, _returns: str
+) -> tuple[str, None] | None:
+    """Leave the many fields of a configuration to the page of its command."""
+    return ("(...)", None) if name.endswith("Config") else None
 
 
 def write_example_pages(folder: Path) -> None:
@@ -114,7 +143,7 @@ def write_example_pages(folder: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a page if it changed, so that an incremental build reads it no second time."""
+    """Write a page if it changed, so that an incremental build does not read it again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
@@ -125,9 +154,12 @@ def write_pages(_app: Any) -> None:
     generated = HERE / "generated"
     write_command_pages(generated / "commands")
     write_example_pages(generated / "examples")
+    _write(generated / "api.txt", api_directives())
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Register the extension."""
+    app.setup_extension("sphinx.ext.autodoc")
     app.connect("builder-inited", write_pages, priority=100)
+    app.connect("autodoc-process-signature", hide_config_signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

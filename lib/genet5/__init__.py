@@ -1,6 +1,6 @@
 """GeneT5: find genes in DNA, and train the models that find them.
 
-This module is the front door of the Python API (docs/api.md). Its names are loaded on first use, so that
+This module is the front door of the Python API (docs/reference/api.md). Its names are loaded on first use, so that
 `import genet5` takes milliseconds, and reading, writing and scoring genes never load torch.
 
 Example:
