@@ -66,6 +66,13 @@ def test_make_targets_in_the_pages_exist() -> None:
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_prose_wraps_at_100(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.DOTALL | re.MULTILINE).splitlines()
+    assert not [line for line in prose if len(line) > 100 and not line.startswith(("|", ":alt:"))]
+
+
 @pytest.mark.slow
 def test_tutorials_run_from_a_genome_to_the_genes_of_a_trained_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
