@@ -104,8 +104,8 @@ def _legality_line(row: dict[str, Any]) -> str:
 
 
 def window_table(rows: Sequence[dict[str, Any]]) -> str:
-    """One line per taxon and window size; each cell without and with overlap."""
-    heads = ("taxon", "window kb", "legal genes that fit", "whole in a window", "re-stitched")
+    """One line per clade and window size; each cell without and with overlap."""
+    heads = ("clade", "window kb", "legal genes that fit", "whole in a window", "re-stitched")
     heads += ("lost", "annotate loses", "genes with isoforms, several cut in one window")
     lines = [f"| {' | '.join(heads)} |", "|---|---:|" + "---:|" * (len(heads) - 2)]
     for taxon, some in by_taxon(rows).items():
