@@ -1,7 +1,7 @@
 """GeneT5: find genes in DNA, and train the models that find them.
 
-This module is the front door of the Python API (docs/reference/api.md). Its names are loaded on first use, so that
-`import genet5` takes milliseconds, and reading, writing and scoring genes never load torch.
+This module is the front door of the Python API (docs/api.md). Its names are loaded on first use, so
+that `import genet5` takes milliseconds, and reading, writing and scoring genes never load torch.
 
 Example:
     >>> import genet5
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 __all__ = [
+    "Annotator",
     "PackedReader",
     "TrainConfig",
     "__version__",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from genet5.annotate.annotator import Annotator
     from genet5.api import read_annotation, read_fasta, to_dataframe, write_gff3
     from genet5.config.train import TrainConfig
     from genet5.dataset.packed import PackedReader
@@ -34,6 +36,7 @@ else:
     import importlib
 
     _HOMES = {
+        "Annotator": "genet5.annotate.annotator",
         "PackedReader": "genet5.dataset.packed",
         "TrainConfig": "genet5.config.train",
         "read_annotation": "genet5.api",

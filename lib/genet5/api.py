@@ -1,7 +1,7 @@
-"""Functions of the Python API that take paths as text and genes in any form; `import genet5` offers them.
+"""Functions of the Python API, which `import genet5` offers: paths as text, genes in any form.
 
-They add nothing but convenience to the rooms below: each is a few lines around a reader, a writer or a table. Nothing
-here loads torch.
+They add nothing but convenience to the rooms below: each is a few lines around a reader, a
+writer or a table. Nothing here loads torch.
 """
 
 from __future__ import annotations
@@ -61,12 +61,14 @@ def write_gff3(
     """Write genes as sorted, valid GFF3.
 
     Args:
-        out: A path (`-` is standard output, `.gz` compresses; the file appears under its name when it is complete), or a
-            text stream.
+        out: A path (`-` is standard output, `.gz` compresses; the file appears under its name when
+            it is complete), or a text stream.
         genes: In any order.
-        contig_lengths: Name to length in bp: each gets a `##sequence-region` line, and their order is the file's.
+        contig_lengths: Name to length in bp: each gets a `##sequence-region` line, and their order
+            is the file's.
         circular: Contigs to mark as circular.
-        prokaryote: Write coding genes of one exon without UTR as gene > CDS, without mRNA and exon lines.
+        prokaryote: Write coding genes of one exon without UTR as gene > CDS, without mRNA and exon
+            lines.
         source: Column 2.
     """
     if isinstance(out, str | PathLike):
@@ -99,6 +101,7 @@ def to_dataframe(genes: Iterable[Gene], level: Level = "gene") -> pd.DataFrame:
         import pandas as pd
     except ImportError as error:
         raise ImportError(
-            "to_dataframe needs pandas, which is not installed; install it with: pip install 'genet5[pandas]'"
+            "to_dataframe needs pandas, which is not installed;"
+            " install it with: pip install 'genet5[pandas]'"
         ) from error
     return pd.DataFrame(gene_table(genes, level))

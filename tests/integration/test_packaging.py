@@ -1,4 +1,4 @@
-"""The source distribution and the wheel: what is in them, and that they work without the checkout."""
+"""The source distribution and the wheel: what they hold; both work without the checkout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_SOURCE = ("*.egg-info", "__pycache__", "build", "dist", "demo", "toy", ".*")
 
 @pytest.fixture(scope="module")
 def dist(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the source distribution and the wheel that was built from it, outside the repository."""
+    """A folder with the source distribution and the wheel that was built from it."""
     pytest.importorskip("build", reason="needs the package build")
     folder = tmp_path_factory.mktemp("packaging")
     source, out = folder / "source", folder / "dist"
@@ -33,7 +33,7 @@ def dist(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel installed into a folder of its own; what it needs comes from the tests' environment."""
+    """The wheel in a folder of its own; what it needs comes from the tests' environment."""
     site = tmp_path_factory.mktemp("installed")
     wheel = next(dist.glob("*.whl"))
     pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-index"]
@@ -46,7 +46,7 @@ def _without_products(folder: str, names: list[str]) -> set[str]:
 
 
 def run(*words: str | Path, site: Path | None = None, cwd: Path | None = None) -> str:
-    """Run a command, with a folder in front of everything that Python would import; return its output."""
+    """Run a command, with a folder before all that Python would import; return its output."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     if site is not None:
         environment["PYTHONPATH"] = str(site)

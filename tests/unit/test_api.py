@@ -32,6 +32,7 @@ def run_python(code: str) -> str:
 
 def test_the_front_door_offers_these_names_and_no_others() -> None:
     assert sorted(genet5.__all__) == [
+        "Annotator",
         "PackedReader",
         "TrainConfig",
         "__version__",

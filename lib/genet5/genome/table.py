@@ -1,9 +1,9 @@
-"""Genes as columns: one row for each gene, transcript, exon or CDS part; what data frames are made of.
+"""Genes as columns, one row for each gene, transcript, exon or CDS part; for data frames.
 
 Example:
     >>> from genet5.genome.gene import Cds, Exon, Gene, Transcript
-    >>> tx = Transcript(id="t", exons=(Exon(3, 9), Exon(20, 26)), cds=(Cds(3, 9, 0), Cds(20, 26, 0)))
-    >>> gene = Gene(id="g", contig="c", strand=-1, transcripts=(tx,))
+    >>> transcript = Transcript(id="t", exons=(Exon(3, 9), Exon(20, 26)), cds=(Cds(3, 9, 0),))
+    >>> gene = Gene(id="g", contig="c", strand=-1, transcripts=(transcript,))
     >>> gene_table([gene], "exon")["number"]
     [2, 1]
 """
@@ -22,10 +22,13 @@ Row: TypeAlias = tuple[Any, ...]
 _PLACE = ("contig", "start", "end", "strand")
 COLUMNS: dict[Level, tuple[str, ...]] = {
     "gene": (*_PLACE, "gene", "name", "type", "pseudo", "genetic_code", "transcripts", "score"),
-    "transcript": (*_PLACE, "gene", "transcript", "type", "exons", "cds_bp", "partial_5", "partial_3", "score"),
+    "transcript": (
+        *(*_PLACE, "gene", "transcript", "type", "exons", "cds_bp"),
+        *("partial_5", "partial_3", "score"),
+    ),
     "exon": (*_PLACE, "gene", "transcript", "number", "score"),
     "cds": (*_PLACE, "gene", "transcript", "number", "phase", "score"),
-}  # fmt: skip
+}
 """The columns of each level, in their order."""
 
 
