@@ -5,9 +5,10 @@ structure (`KEPT`) travel with genes where a reader is asked to keep them, under
 writer gives them its own format's word.
 
 Example:
-    >>> parse_attributes("ID=g1;Dbxref=A:1,B:2;Note=x%3By")
-    {'ID': 'g1', 'Dbxref': 'A:1,B:2', 'Note': 'x%3By'}
-    >>> kept_attributes(_)
+    >>> attributes = parse_attributes("ID=g1;Dbxref=A:1,B:2;Note=x%3By")
+    >>> attributes["Note"]
+    'x%3By'
+    >>> kept_attributes(attributes)
     (('db_xref', 'A:1'), ('db_xref', 'B:2'), ('note', 'x;y'))
 """
 

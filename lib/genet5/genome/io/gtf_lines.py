@@ -1,8 +1,8 @@
 r"""Sort the lines of one contig of a GTF file by gene, transcript and strand.
 
 Example:
-    >>> parse_gtf_attributes('gene_id "g;1"; level 2; tag "basic"; tag "seleno"; note "a \"b\""')
-    {'gene_id': 'g;1', 'level': '2', 'tag': 'basic,seleno', 'note': 'a "b"'}
+    >>> parse_gtf_attributes('gene_id "g;1"; level 2; tag "basic"; tag "seleno"; note "a \\"b"')
+    {'gene_id': 'g;1', 'level': '2', 'tag': 'basic,seleno', 'note': 'a "b'}
 """
 
 from __future__ import annotations
