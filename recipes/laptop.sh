@@ -5,7 +5,7 @@
 #   recipes/laptop.sh --toy        artificial genomes and a few steps: shows that all parts work, finds no genes
 #   recipes/laptop.sh --dry_run    print the commands and stop
 #
-# Expected: about 2 hours, of which training 80 minutes, and 2 GiB of memory (as the shipped model's training, same shape and
+# Expected: about 2 hours, of which training 80 minutes, and 4 GiB of memory (as the shipped model's training, same shape and
 # steps, on two cores that multiply bf16; --toy: a few minutes, 1.5 GiB), below 1 GB of disk. --max_minutes ends training on
 # a slower CPU; fewer --max_steps make the learning rate fall in time, too.
 # DATA names the folder with raw/, baked/, model/ and logs/ (default: the one that holds this checkout), PYTHON the
