@@ -55,6 +55,7 @@ from genet5.dataset.flat_batch import pack, unpack
 from genet5.dataset.windows import Window
 from genet5.errors import ConfigError
 from genet5.model.network import GeneT5
+from genet5.model.precision import resolve_precision
 from genet5.train.telemetry.meter import device_peak
 
 CUDA_WINDOWS: dict[str, int | Literal["auto"]] = {
@@ -352,6 +353,7 @@ def bench(settings: BenchConfig) -> int:
     until = begin + (settings.limit_s or float("inf"))
     device = measure.start(settings)
     torch.set_float32_matmul_precision("high")
+    settings = replace(settings, precision=resolve_precision(settings.precision, device))
     if settings.sweep:
         return sweep_train_step.sweep(settings, device)
     peak = device_peak(device, settings.precision)

@@ -78,8 +78,8 @@ class BenchConfig(measure.RunConfig):
     """What computes the encoder's windowed attention."""
     gradient_checkpointing: bool = False
     """Recompute our layers' activations in the backward pass."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """bf16 = autocast with fp32 weights."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16 = autocast with fp32 weights; auto = bf16 where the device multiplies it fast, else fp32."""
     limit_s: float | None = None
     """Begin no further model after this many seconds; the table lists those left out."""
     sweep: bool = False

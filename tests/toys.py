@@ -1,4 +1,7 @@
-"""A stand-in for the model and its data: small enough for hundreds of steps, with the same interfaces."""
+"""Stand-ins for training: a model and its data that take hundreds of steps, and files for a run.
+
+`make_toy_run` writes baked data of a simulated genome and a GeneT5 of some thousand weights.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from genet5.config.bake import BakeConfig
 from genet5.config.model import BalanceName, preset
 from genet5.config.train import (
     BatchConfig,
@@ -22,8 +26,15 @@ from genet5.config.train import (
     TrainConfig,
     ValidationConfig,
 )
+from genet5.dataset.bake import bake
 from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets, position_steps
+from genet5.genome.io.fasta import write_fasta
+from genet5.genome.io.gff3 import write_gff3
+from genet5.genome.sequence import decode_bases
 from genet5.model.network import GeneT5
+from genet5.simulate.prokaryote import simulate_bacterium
+from genet5.tokens.sequence import KmerTokenizer
+from genet5.tokens.tokenizer_file import Tokenizer, save_tokenizer
 from genet5.train.distributed.processes import Ranks
 from genet5.train.horizon import Horizon
 from genet5.train.loop import Trainer
@@ -228,3 +239,42 @@ def toy_trainer(config: TrainConfig, *, ranks: Ranks | None = None, **parts: Any
         validation=parts.pop("validation", lambda: [toy_batch(100), toy_batch(101)]),
         **parts,
     )
+
+
+def make_toy_run(out: Path) -> Path:
+    """Write training.packed, validation.packed and base, a model with dropout."""
+    contigs, genes = simulate_bacterium(40_000, seed=1, num_contigs=4)
+    write_fasta(out / "g.fa", [(contig.name, decode_bases(contig.bases)) for contig in contigs])
+    with (out / "g.gff3").open("w", encoding="utf-8") as lines:
+        write_gff3(lines, genes, {contig.name: len(contig.bases) for contig in contigs})
+    tokenizer = Tokenizer(KmerTokenizer(4))
+    shape = preset("nano")
+    shape = replace(
+        shape,
+        width=16,
+        sequence_vocab=tokenizer.sequence.vocab_size,
+        structure_vocab=len(tokenizer.structure),
+        base_channels=16,
+        pointer_width=8,
+        encoder=replace(shape.encoder, layers=1, ff_dim=16, dropout=0.1),
+        compressor=replace(shape.compressor, ff_dim=16),
+        decoder=replace(shape.decoder, layers=1, ff_dim=16, dropout=0.1),
+    )
+    model = GeneT5(shape)
+    model.init_weights(0)
+    model.save_pretrained(out / "base")
+    save_tokenizer(tokenizer, out / "base")
+    bake(
+        BakeConfig(
+            fasta=out / "g.fa",
+            gff=out / "g.gff3",
+            output_dir=out,
+            tokenizer=out / "base",
+            window_size=300,
+            target=150,
+            hard_limit=300,
+            valid_share=0.25,
+            split_by="contig",
+        )
+    )
+    return out

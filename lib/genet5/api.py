@@ -21,6 +21,9 @@ from genet5.outputs import atomic_writer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genet5.config.train import TrainConfig
+    from genet5.train.run import TrainResult
+
 AnyPath: TypeAlias = str | PathLike[str]
 
 
@@ -105,3 +108,28 @@ def to_dataframe(genes: Iterable[Gene], level: Level = "gene") -> pd.DataFrame:
             " install it with: pip install 'genet5[pandas]'"
         ) from error
     return pd.DataFrame(gene_table(genes, level))
+
+
+def train(config: TrainConfig) -> TrainResult:
+    """Train a model, and give it an annotate.json; alone or as one process of several (torchrun).
+
+    Ctrl-C finishes the step, saves, and returns; `resume` continues such a run. Nothing of the run
+    stays behind in the program: no signal or log handler, no process group.
+
+    Args:
+        config: Settings; the same in all processes.
+
+    Raises:
+        ConfigError: A setting is wrong, or the output folder holds another run.
+        DataError: A file does not fit the model.
+        CheckpointError: The base model or a checkpoint cannot be used.
+        NonFiniteLossError: The loss or its gradient was no finite number.
+        RankError: Another process failed or died.
+    """
+    from genet5.annotate.trained_config import write_trained_config
+    from genet5.train.run import run_training
+
+    result = run_training(config)
+    if result.rank == 0:
+        write_trained_config(config.train, config.base, config.out)
+    return result

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from genet5.annotate.calling_config import CallingConfig
+from genet5.annotate.calling_config import (
+    FILE_NAME,
+    CallingConfig,
+    load_calling_config,
+    save_calling_config,
+)
 from genet5.dataset.packed import PackedReader
 from genet5.decode.packed_grammar import packed_clades, packed_grammar
+from genet5.model.folders import CONFIG_FILE, load_config
 
 _SAMPLED_ROWS = 64
 
@@ -33,3 +39,24 @@ def trained_config(packed: Path, max_window_bp: int) -> CallingConfig:
         head_only=True,
         grammar=packed_grammar(header),
     )
+
+
+def write_trained_config(packed: Path, base: Path, out: Path) -> None:
+    """Give a trained model its annotate.json, unless it has one.
+
+    It is that of the model's base if its genes are of the training file's kind, or else a new one.
+
+    Args:
+        packed: Training file, or its index.
+        base: Folder of the model that training started from.
+        out: Folder of the trained model.
+    """
+    if (out / FILE_NAME).exists() or not (out / CONFIG_FILE).exists():
+        return
+    limit = load_config(out).max_window_bp
+    calling = trained_config(packed, limit)
+    if (base / FILE_NAME).exists():
+        before = load_calling_config(base, limit)
+        kinds = [(c.grammar, c.genetic_code, c.clade) for c in (before, calling)]
+        calling = before if kinds[0] == kinds[1] else calling
+    save_calling_config(calling, out)

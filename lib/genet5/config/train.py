@@ -201,12 +201,13 @@ class ComputeConfig:
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs; auto is cuda if there is a GPU, else cpu."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """bf16 = autocast with fp32 weights; fp32 = plain."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16 is autocast with fp32 weights, fp32 is plain; auto is bf16 where the device multiplies
+    it fast, else fp32."""
     parallel: ParallelName = "ddp"
     """With several processes: ddp replicates the model on each GPU; fsdp shards it (FSDP2), for
-    models that do not fit one GPU. The model must fit the first GPU to decode validation genes;
-    otherwise pass --eval_windows 0."""
+    models that do not fit one GPU. The whole model must fit each GPU to decode validation
+    genes; otherwise pass --eval_windows 0."""
     compile: bool = False
     """Compile each block of the model with torch.compile: slow first steps, faster afterwards."""
     gradient_checkpointing: bool = False

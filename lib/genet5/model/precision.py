@@ -6,6 +6,8 @@ it emulates every product and is tens of times slower than in float32 (measured 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 
@@ -16,3 +18,12 @@ def has_fast_bf16(device: torch.device) -> bool:
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return False
+
+
+def resolve_precision(
+    wanted: Literal["auto", "bf16", "fp32"], device: torch.device
+) -> Literal["bf16", "fp32"]:
+    """Return the precision to compute in: "auto" is bf16 where the device multiplies it fast, else fp32."""
+    if wanted != "auto":
+        return wanted
+    return "bf16" if has_fast_bf16(device) else "fp32"

@@ -1,11 +1,11 @@
-"""The training loop: `Trainer.run` goes step by step until the horizon, the clock, early stopping or a signal.
+"""The training loop: `Trainer.run` steps until the horizon, the clock, early stopping or a signal.
 
-A step takes `grad_accum` micro-batches of each rank, divides every head's loss by its global count, sums gradients
-over ranks, clips, and moves the weights. Everything a run needs to go on lies in `RunState`, so one that was killed and
-resumed has the losses of one that was not, to the bit on a CPU.
+A step takes `grad_accum` micro-batches of each rank (`train.step`). Everything a run needs to resume
+lies in `RunState`, so a run that was killed and resumed has the losses of one that was not, to the
+bit on a CPU.
 
 Example:
-    trainer = Trainer(config=config, model=model, objective=objective, source=loader, horizon=horizon, ...)
+    trainer = Trainer(config=config, model=model, objective=objective, source=loader, ...)
     trainer.resume(checkpoint)
     outcome = trainer.run()
     trainer.export()
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -23,22 +22,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from genet5.config.model import ModelConfig
 from genet5.config.train import TrainConfig
 from genet5.dataset.batch import Batch
 from genet5.errors import DataError
-from genet5.train.distributed.parallel import Parallel, whole
+from genet5.model.precision import resolve_precision
+from genet5.train.distributed.parallel import Parallel
 from genet5.train.distributed.processes import Ranks
-from genet5.train.experts import update_experts
-from genet5.train.finite import NonFiniteLossError, require_finite
+from genet5.train.evaluator import Evaluator, evaluate
+from genet5.train.finite import NonFiniteLossError
 from genet5.train.horizon import Horizon, Outcome
-from genet5.train.objective import Objective, step_counts
-from genet5.train.optim import WeightAverage, build_optimizer, make_schedule, set_learning_rate
+from genet5.train.objective import Objective
+from genet5.train.optim import WeightAverage, build_optimizer, make_schedule
 from genet5.train.state.checkpoint import CheckpointWriter, load_checkpoint
 from genet5.train.state.export import BestModel, write_model
 from genet5.train.state.run_state import BatchSource, Progress, RunState
+from genet5.train.step import OptimizerStep
 from genet5.train.stop_signals import StopSignals
 from genet5.train.telemetry.memory import read_memory
 from genet5.train.telemetry.meter import Meter, device_peak
@@ -49,7 +50,7 @@ from genet5.train.validation import validation_losses
 log = logging.getLogger(__name__)
 
 
-class _SignalCameError(Exception):
+class _SignalReceivedError(Exception):
     """Ends an evaluation."""
 
 
@@ -58,17 +59,20 @@ class Trainer:
 
     Args:
         config: Settings.
-        model: On its device, the same on all ranks; a `parallel.Model`. With FSDP2 this rank keeps its share alone.
+        model: On its device, the same on all ranks; a `parallel.Model`. With FSDP2 this rank keeps
+            its share alone.
         objective: What to minimise.
         source: This rank's training batches.
         horizon: Length of the run.
         ranks: This process among the run's.
         metrics: Where rows of numbers go.
-        validation: Gives this rank's validation batches, the same ones at each call; None = no validation.
-        judge: Called on rank 0 with the model in evaluation mode; returns further validation figures (gene F1).
-        save_beside: Called with each directory that gets a model, to put config.json and tokenizer.json there.
+        validation: Gives this rank's validation batches, the same ones at each call; None = no
+            validation.
+        evaluator: Gives further validation figures (gene F1); the same on all ranks.
+        write_companions: Called with each directory that gets a model, to put config.json and
+            tokenizer.json there.
         record: Plain values for each checkpoint (settings, hashes).
-        shape: The model's, to count its FLOPs by; None = no MFU is told.
+        shape: The model's, to count its FLOPs by; None = no MFU is logged.
     """
 
     def __init__(
@@ -82,17 +86,18 @@ class Trainer:
         ranks: Ranks,
         metrics: Metrics,
         validation: Callable[[], Iterable[Batch]] | None = None,
-        judge: Callable[[nn.Module], dict[str, float]] | None = None,
-        save_beside: Callable[[Path], None] = lambda path: None,
+        evaluator: Evaluator | None = None,
+        write_companions: Callable[[Path], None] = lambda path: None,
         record: dict[str, Any] | None = None,
         shape: ModelConfig | None = None,
     ) -> None:
         self.config, self.horizon, self.ranks = config, horizon, ranks
         self._objective, self._source, self._metrics = objective, source, metrics
-        self._validation, self._judge, self._save_beside = validation, judge, save_beside
-        self._parallel = Parallel(
-            model, ranks, config.compute.parallel, use_bf16=config.compute.precision == "bf16"
-        )
+        self._validation, self._evaluator = validation, evaluator
+        self._write_companions = write_companions
+        precision = resolve_precision(config.compute.precision, ranks.device)
+        self._use_bf16 = precision == "bf16"
+        self._parallel = Parallel(model, ranks, config.compute.parallel, use_bf16=self._use_bf16)
         decay = config.optim.ema_decay
         self.state = RunState(
             model=model,
@@ -106,72 +111,65 @@ class Trainer:
             config.out / "checkpoints",
             ranks,
             record=record,
-            save_beside=save_beside,
+            write_companions=write_companions,
             keep_last=config.checkpoints.keep_last,
         )
         self._best = BestModel(config.out)
-        peak = device_peak(ranks.device, config.compute.precision)
-        if peak is None and ranks.device.type == "cuda":
-            log.warning("no MFU is told: the peak of %s is not known", torch.cuda.get_device_name(ranks.device))  # fmt: skip
-        self._meter = Meter(ranks, shape=shape, peak=peak)
+        self._meter = Meter(ranks, shape=shape, peak=device_peak(ranks.device, precision))
+        self._optimizer_step = OptimizerStep(
+            config, self.state, self._parallel, objective, self._meter, use_bf16=self._use_bf16
+        )
         self._signals = StopSignals()
         self._saved_step: int | None = None
         self._saved_at = self._clock = time.perf_counter()
 
-    # ---- the run -----------------------------------------------------------------------------------------------
+    # ---- the run -----------------------------------------------------------------------------
 
     def resume(self, checkpoint: Path) -> None:
-        """Go on from a checkpoint; rows of later steps leave the metric files, a best model of another branch steps aside."""
+        """Continue from a checkpoint.
+
+        Rows of later steps leave the metric files; a best model of another branch steps aside.
+        """
         load_checkpoint(checkpoint, self.state, self.ranks)
         progress = self.state.progress
         self.horizon = self.horizon.after(progress.step, progress.epoch)
         self._meter.load_state(progress.interval)
         self._saved_step = None if progress.is_evaluation_due else progress.step
-        found = "same"
+        best = "same"
         if self.ranks.is_first:
-            drop_rows_after(
-                self.config.out, progress.step, evaluated=not progress.is_evaluation_due
-            )
-            found = self._best.compare(progress)
-        found = self.ranks.gather(found)[0]
-        if found == "present":
+            is_evaluated = not progress.is_evaluation_due
+            drop_rows_after(self.config.out, progress.step, evaluated=is_evaluated)
+            best = self._best.compare(progress)
+        best = self.ranks.gather(best)[0]
+        if best == "present":
             self._save_best()
-        elif found == "lost":
+        elif best == "lost":
             progress.best_loss = progress.best_step = None
         log.info("resumed from %s", checkpoint)
 
     def run(self) -> Outcome:
         """Train; save the state at the end, whatever ends it except an error."""
-        progress, reason = self.state.progress, "finished"
-        log_every = self.config.log.interval(self.horizon.total_steps)
-        batches = self._batches()
+        progress, reason, batches = self.state.progress, "", self._batches()
         self.state.model.train()
         self._clock = self._saved_at = time.perf_counter()
         self._meter.restart_clock()
         with self._signals:
-            while progress.step < self.horizon.total_steps or progress.is_evaluation_due:
+            while not reason and not self._is_finished():
                 if not progress.is_evaluation_due:
-                    try:
-                        self._step(list(itertools.islice(batches, self.config.batch.grad_accum)))
-                    except NonFiniteLossError:
-                        self._checkpoints.wait()  # on all ranks: what is being written is not lost
-                        self.ranks.barrier()  # nor cut off by the first rank that says so
-                        raise
-                    if progress.step % log_every == 0 or progress.step == self.horizon.total_steps:
-                        self._log()
-                    progress.is_evaluation_due = self._is_evaluation_due()
+                    self._advance(list(itertools.islice(batches, self.config.batch.grad_accum)))
                 if progress.is_evaluation_due:
                     self._evaluate()
-                stop, save = self._vote()
-                if save or stop:
+                reason, is_save_due = self._vote()
+                if reason or is_save_due:
                     self._save()
-                if stop:
-                    reason = stop
-                    break
             self._save()
             self._checkpoints.wait()
         return Outcome(
-            reason, progress.step, progress.best_step, progress.best_loss, progress.elapsed_s
+            reason or "finished",
+            progress.step,
+            progress.best_step,
+            progress.best_loss,
+            progress.elapsed_s,
         )
 
     def export(self) -> None:
@@ -179,7 +177,11 @@ class Trainer:
         has_best = self.config.validation.export == "best" and self.ranks.is_first
         if self.ranks.gather(has_best and self._best.export())[0]:
             return
-        self._give_writer(lambda write: write_model(self.config.out, write))
+        self._with_writer(lambda write: write_model(self.config.out, write))
+
+    def _is_finished(self) -> bool:
+        progress = self.state.progress
+        return progress.step >= self.horizon.total_steps and not progress.is_evaluation_due
 
     def _batches(self) -> Iterator[Batch]:
         """Yield batches epoch after epoch."""
@@ -191,70 +193,36 @@ class Trainer:
             if is_empty and self.state.progress.micro_batches == 0:
                 raise DataError("no training batch", path=self.config.train)
 
-    # ---- one step ----------------------------------------------------------------------------------------------
+    # ---- one step ----------------------------------------------------------------------------
+
+    def _advance(self, batches: list[Batch]) -> None:
+        """Take one step, log it if that is due, and note whether an evaluation is."""
+        progress, total = self.state.progress, self.horizon.total_steps
+        try:
+            self._step(batches)
+        except NonFiniteLossError:
+            self._checkpoints.wait()  # on all ranks: a checkpoint that is being written is kept
+            self.ranks.barrier()  # and not cut off by the first rank that raises
+            raise
+        if progress.step % self.config.log.interval(total) == 0 or progress.step == total:
+            self._log()
+        progress.is_evaluation_due = self._is_evaluation_due()
 
     def _step(self, batches: list[Batch]) -> None:
-        """Do one optimizer step.
-
-        Raises:
-            NonFiniteLossError: Loss or gradient is not finite; on all ranks alike.
-        """
-        model, optimizer, progress = self.state.model, self.state.optimizer, self.state.progress
-        counts = step_counts(self._objective, batches, self.ranks)
-        losses = []
-        for number, batch in enumerate(batches, 1):
-            with self._parallel.accumulate(is_last=number == len(batches)):
-                losses.append(self._forward_backward(batch, counts))
-        norm = whole(nn.utils.clip_grad_norm_(model.parameters(), self.config.optim.max_grad_norm))
-        require_finite(
-            torch.stack(losses), norm, batches, self.ranks, step=progress.step + 1, out=self.config.out
-        )  # fmt: skip
-        set_learning_rate(optimizer, self._learning_rate(progress.step))
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if self.state.average is not None:
-            self.state.average.update(model)
-        for name, value in update_experts(model, self.ranks).items():
-            self._meter.add_shared(name, value)
-        self._meter.add_shared("grad_norm", norm)
+        progress = self.state.progress
+        self._optimizer_step.take(batches, self._learning_rate(progress.step))
         tokens, bases = self._meter.count_step(batches)
         progress.step += 1
         progress.epoch = self.horizon.epoch(progress.step)
         progress.micro_batches += len(batches)
         progress.tokens += tokens
         progress.bases += bases
-        self._release_memory()
-
-    def _forward_backward(self, batch: Batch, counts: dict[str, float]) -> Tensor:
-        """Add the gradient of one micro-batch; return its part of the step's loss."""
-        moved = batch.to(self.ranks.device)
-        with self._autocast():
-            output = self._parallel.call(moved)
-        parts = []
-        for head, term in self._objective.sums(output, moved).items():
-            mean = term.sum / counts[head]
-            self._meter.add(f"loss_{head}", mean.detach())
-            parts.append(term.weight * mean)
-        loss = torch.stack(parts).sum()
-        torch.autograd.backward(loss * self.ranks.world_size)  # gradients are averaged over ranks
-        self._meter.add("loss", loss.detach())
-        return loss.detach()
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.config.compute.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.ranks.device.type, torch.bfloat16)
 
     def _learning_rate(self, step: int) -> float:
-        """Return the rate of the step behind `step` others."""
+        """Return the rate of the step that follows `step` others."""
         return self.config.optim.lr * self._schedule(self.horizon.on_schedule(step))
 
-    def _release_memory(self) -> None:
-        every = self.config.compute.empty_cache_steps
-        if every and self.state.progress.step % every == 0 and self.ranks.device.type == "cuda":
-            torch.cuda.empty_cache()
-
-    # ---- telling and judging -----------------------------------------------------------------------------------
+    # ---- logging -----------------------------------------------------------------------------
 
     def _log(self) -> None:
         """Write the progress line and a row of metrics."""
@@ -299,6 +267,8 @@ class Trainer:
             return by_steps
         return min(by_steps, max(0.0, 60 * minutes - self.state.progress.elapsed_s))
 
+    # ---- evaluation --------------------------------------------------------------------------
+
     def _is_evaluation_due(self) -> bool:
         step, every = self.state.progress.step, self.config.validation.eval_steps
         if self._validation is None:
@@ -307,23 +277,17 @@ class Trainer:
         return is_last or self.horizon.ends_epoch(step) or bool(every and step % every == 0)
 
     def _evaluate(self) -> None:
-        """Measure validation losses and the judge's figures with the averaged weights; keep the best model.
+        """Measure validation losses and the evaluator's figures, and keep the best model.
 
-        A signal to stop leaves the evaluation due: the resumed run does it first.
+        The averaged weights are measured, if there are any. A signal to stop leaves the evaluation
+        due: the resumed run does it first.
         """
         start, progress = time.perf_counter(), self.state.progress
         try:
-            with self._weights_in_use():
-                values = {**self._validate(), **self._ask_judge()}
-        except _SignalCameError:
+            values = self._measure()
+        except _SignalReceivedError:
             return
-        progress.is_evaluation_due = False
-        is_best = math.isfinite(values["loss"]) and (
-            progress.best_loss is None or values["loss"] < progress.best_loss
-        )
-        if is_best:
-            progress.best_loss, progress.best_step = values["loss"], progress.step
-        progress.evaluations_since_best = 0 if is_best else progress.evaluations_since_best + 1
+        is_best = progress.note_evaluation(values["loss"])
         seconds = time.perf_counter() - start
         self._metrics.write("validation", progress.step, {**values, "seconds": seconds})
         shown = " | ".join(f"{name} {value:.4f}" for name, value in values.items())
@@ -332,9 +296,16 @@ class Trainer:
         if is_best:
             self._save()  # it leaves its own time out
             start = time.perf_counter()
-            self._checkpoints.wait()  # a kill while the best model is written must find its checkpoint
+            self._checkpoints.wait()  # a kill while the best model is written must find it
             self._save_best()
             self._meter.pause(time.perf_counter() - start)
+
+    def _measure(self) -> dict[str, float]:
+        with self._averaged_weights():
+            values = self._validate()
+            if self._evaluator is not None:
+                values |= evaluate(self._evaluator, self._parallel, self.ranks)
+        return values
 
     def _validate(self) -> dict[str, float]:
         return validation_losses(
@@ -342,7 +313,7 @@ class Trainer:
             self._until_signal(() if self._validation is None else self._validation()),
             self._objective,
             self.ranks,
-            use_bf16=self.config.compute.precision == "bf16",
+            use_bf16=self._use_bf16,
             max_batches=self.config.validation.eval_batches,
         )
 
@@ -350,28 +321,15 @@ class Trainer:
         """Yield batches; raise on all ranks alike when a signal to stop has reached any."""
         for batch in batches:
             if self.ranks.sum(torch.tensor(int(self._signals.is_stopping))):
-                raise _SignalCameError
+                raise _SignalReceivedError
             yield batch
 
-    def _ask_judge(self) -> dict[str, float]:
-        """Let the judge see the whole model on rank 0, without touching the run's random state."""
-        if not any(self.ranks.gather(self._judge is not None)):
-            return {}
-        model, device = self._parallel.undivided(), self.ranks.device
-        if model is None or self._judge is None:
-            return {}
-        model.eval()
-        with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
-            values = self._judge(model)
-        model.train()
-        return values
-
-    def _weights_in_use(self) -> AbstractContextManager[None]:
+    def _averaged_weights(self) -> AbstractContextManager[None]:
         """Put the averaged weights into the model while a block runs, if there are any."""
         average = self.state.average
         return nullcontext() if average is None else average.applied(self.state.model)
 
-    # ---- saving and stopping -----------------------------------------------------------------------------------
+    # ---- saving and stopping -----------------------------------------------------------------
 
     def _tick(self) -> None:
         """Bring the training time up to now."""
@@ -413,16 +371,19 @@ class Trainer:
         self._meter.pause(self._saved_at - start)
 
     def _save_best(self) -> None:
-        self._give_writer(lambda write: self._best.save(self.state.progress, write))
+        self._with_writer(lambda write: self._best.save(self.state.progress, write))
 
-    def _give_writer(self, use: Callable[[Callable[[Path], None]], None]) -> None:
-        """Give `use` on rank 0 what writes the present (averaged) weights into a directory; every rank calls it."""
-        with self._weights_in_use():
+    def _with_writer(self, use: Callable[[Callable[[Path], None]], None]) -> None:
+        """Call `use` on rank 0 with a function that writes the (averaged) weights into a directory.
+
+        Every rank calls it.
+        """
+        with self._averaged_weights():
             weights = self._parallel.weights()
 
             def write(directory: Path) -> None:
                 self.state.model.save_pretrained(directory, tensors=weights)  # type: ignore[operator]
-                self._save_beside(directory)
+                self._write_companions(directory)
 
             if self.ranks.is_first:
                 use(write)

@@ -1,51 +1,53 @@
-"""From settings to a finished run: check the files, build the parts, train, export.
+"""From a configuration to a trained model: `run_training`.
 
-`finetune` is what `genet5 finet` calls in every process of a run. A run's directory holds the trained model
-(config.json, model.safetensors, tokenizer.json), run.json, metrics.jsonl, metrics.csv, validation.csv, finet.log,
-`best/` (the model of the lowest validation loss), `checkpoints/`, and under torchrun launch.json (`train.restart`).
+A run's directory holds the trained model (config.json, model.safetensors, tokenizer.json), run.json,
+metrics.jsonl, metrics.csv, validation.csv, finet.log, `best/` (the model of the lowest validation
+loss), `checkpoints/`, and under torchrun launch.json (`train.state.restart`).
+
+Example:
+    config = TrainConfig(train=Path("training.packed"), val=Path("validation.packed"),
+                         out=Path("run"), base=Path("base"))
+    result = run_training(config)
+    result.best_loss, result.metrics
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import nn
-
-from genet5.blocks.windowed import choose_backend
 from genet5.config.json_files import config_to_dict
 from genet5.config.train import TrainConfig
 from genet5.dataset.batch import Batch
 from genet5.dataset.loader import Loader
-from genet5.dataset.packed import Header
-from genet5.errors import CheckpointError, ConfigError, DataError
 from genet5.model.folders import CONFIG_FILE
 from genet5.model.network import GeneT5, count_parameters
-from genet5.model.resize import require_fit
-from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer, tokenizer_hash
-from genet5.train.distributed.processes import Ranks
+from genet5.model.precision import resolve_precision
+from genet5.tokens.tokenizer_file import load_tokenizer, tokenizer_hash
+from genet5.train.distributed.processes import Ranks, choose_device, distributed
+from genet5.train.evaluator import GeneEvaluator
 from genet5.train.horizon import Horizon, Outcome
 from genet5.train.loop import Trainer
 from genet5.train.loss import LossWeights
-from genet5.train.mxfp8 import require_mxfp8, use_mxfp8
+from genet5.train.mxfp8 import require_mxfp8
 from genet5.train.objective import gene_objective
-from genet5.train.state.checkpoint import (
-    changed_settings,
-    find_checkpoint,
-    list_checkpoints,
-    read_step,
-    set_aside_later,
+from genet5.train.optim import adamw_8bit
+from genet5.train.setup import (
+    TOKENIZER,
+    load_model,
+    open_data,
+    prepare_directory,
+    require_model,
 )
-from genet5.train.state.random_state import derive_seed, seed_everything
-from genet5.train.state.restart import MARK, after_restart, is_restart, mark_start
-from genet5.train.telemetry.log_records import close_logging, setup_logging
-from genet5.train.telemetry.memory import GIB, MemoryWatch
+from genet5.train.state.checkpoint_files import changed_settings, find_checkpoint
+from genet5.train.state.random_state import derive_seed, repeatable
+from genet5.train.state.restart import after_restart, is_restart
+from genet5.train.telemetry.log_records import run_logging
+from genet5.train.telemetry.memory import MemoryWatch
 from genet5.train.telemetry.metrics import (
     CsvSink,
     JsonlSink,
@@ -58,45 +60,91 @@ from genet5.train.telemetry.run_record import end_record, start_record
 
 log = logging.getLogger(__name__)
 
-Judge = Callable[[nn.Module], dict[str, float]]
-"""Token budget where a number of rows is the limit."""
-_TOKENIZER = "tokenizer.json"
-_METRICS = ("metrics.jsonl", "metrics.csv", "validation.csv")
-_OF_A_RUN = ("checkpoints", "best", *_METRICS, "run.json")
-_DELETED = (
-    *_OF_A_RUN,
-    MARK,
-    "config.json",
-    "model.safetensors",
-    _TOKENIZER,
-    "finet.log",
-    "memwatch.csv",
-)
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A run that has ended, and where its files are."""
+
+    out: Path
+    """The run's directory, which is also the trained model's; an interrupted run has no model yet."""
+    reason: str
+    """finished, max_minutes, early_stopping or interrupted."""
+    steps: int
+    """Optimizer steps done, earlier parts of a resumed run included."""
+    best_step: int | None
+    """Step of the lowest validation loss; None = no evaluation was done."""
+    best_loss: float | None
+    """Lowest validation loss."""
+    elapsed_s: float
+    """Training time, earlier parts of a resumed run included."""
+    rank: int = 0
+    """Which of the run's processes this is; the first one writes files."""
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a signal ended the run early; `resume=True` continues it."""
+        return self.reason == "interrupted"
+
+    @property
+    def metrics(self) -> Path:
+        """Rows of training and validation figures, one JSON object a line."""
+        return self.out / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Directory of the checkpoints that a run can resume from."""
+        return self.out / "checkpoints"
 
 
-def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> Outcome:
-    """Train as the settings say; every rank calls it.
+def run_training(config: TrainConfig) -> TrainResult:
+    """Train a model, alone or as one of the processes that torchrun started.
+
+    SIGINT (Ctrl-C, or a notebook's stop button) and SIGTERM finish the step, save, and end the run;
+    their handlers, the log file's handler and the process group are gone when this returns.
 
     Args:
-        config: Settings.
-        ranks: This process among the run's.
-        judge: Gives further validation figures for a model, on rank 0.
+        config: Settings; the same on all ranks.
 
     Raises:
         ConfigError: A setting is wrong, or OUT holds another run.
         DataError: A file does not fit the model.
         CheckpointError: BASE or the checkpoint cannot be used.
+        NonFiniteLossError: The loss or its gradient was no finite number.
+        RankError: Another rank failed or died.
     """
+    if config.optim.optim_8bit:
+        adamw_8bit()  # fails here rather than after the data are read
+    if config.compute.mxfp8:
+        device = choose_device(config.compute.device)
+        require_mxfp8(device, resolve_precision(config.compute.precision, device))
+    with distributed(config.compute.device) as ranks:
+        outcome = finetune(config, ranks)
+    return TrainResult(
+        out=config.out,
+        reason=outcome.reason,
+        steps=outcome.step,
+        best_step=outcome.best_step,
+        best_loss=outcome.best_loss,
+        elapsed_s=outcome.elapsed_s,
+        rank=ranks.rank,
+    )
+
+
+def finetune(config: TrainConfig, ranks: Ranks) -> Outcome:
+    """Train as one rank of a run; every rank calls it. Errors are those of `run_training`."""
     if ranks.gather(is_restart(config.out, ranks.agent))[0]:
         config = after_restart(config)
+    wanted, config = config.compute.precision, with_precision(config, ranks)
     require_model(config.base)
     source, validation = open_data(config, ranks)
     model = load_model(config, ranks.device)
     prepare_directory(config, ranks)  # only now: a wrong path must not cost an earlier run
     with ExitStack() as stack:
-        handler = setup_logging(ranks.rank, ranks.world_size, config.out / "finet.log")
-        stack.callback(close_logging, handler)
-        trainer = build_trainer(config, ranks, stack, model, source, validation, judge)
+        file = config.out / "finet.log"
+        stack.enter_context(run_logging(ranks.rank, ranks.world_size, file))
+        if wanted != config.compute.precision:
+            log.info("precision: %s on %s", config.compute.precision, ranks.device.type)
+        trainer = build_trainer(config, ranks, stack, model, source, validation)
         if checkpoint := ranks.gather(find_checkpoint(config))[0]:
             for change in changed_settings(checkpoint, config_to_dict(config)):
                 log.warning("differs from the checkpoint's settings: %s", change)
@@ -114,6 +162,14 @@ def finetune(config: TrainConfig, ranks: Ranks, judge: Judge | None = None) -> O
     return outcome
 
 
+def with_precision(config: TrainConfig, ranks: Ranks) -> TrainConfig:
+    """Return the settings with "auto" replaced: bf16 if all ranks' devices multiply it fast."""
+    found = ranks.gather(resolve_precision(config.compute.precision, ranks.device))
+    use_bf16 = "fp32" not in found
+    compute = replace(config.compute, precision="bf16" if use_bf16 else "fp32")
+    return replace(config, compute=compute)
+
+
 def build_trainer(
     config: TrainConfig,
     ranks: Ranks,
@@ -121,15 +177,21 @@ def build_trainer(
     model: GeneT5,
     source: Loader,
     validation: Loader,
-    judge: Judge | None = None,
 ) -> Trainer:
-    """Put model, data and trainer together and seed all generators; what must be closed goes to `stack`."""
-    is_on_cpu = ranks.device.type == "cpu"
-    wanted = config.compute.deterministic
+    """Put model, data and trainer together and seed all generators.
+
+    Args:
+        config: Settings.
+        ranks: This process among the run's.
+        stack: Gets what is to be closed or put back when the run has ended.
+        model: On its device.
+        source: This rank's training data.
+        validation: This rank's validation data.
+    """
+    is_on_cpu, wanted = ranks.device.type == "cpu", config.compute.deterministic
     seed = derive_seed(config.seed, "train", ranks.rank)
-    seed_everything(seed, deterministic=is_on_cpu if wanted is None else wanted)
-    torch.set_float32_matmul_precision("high")
-    horizon = Horizon.of(config, len(source))
+    stack.enter_context(repeatable(seed, deterministic=is_on_cpu if wanted is None else wanted))
+    horizon, settings = Horizon.of(config, len(source)), config_to_dict(config)
     log.info(
         "%s parameters, %d micro-batches an epoch on each of %d ranks, %d steps",
         f"{count_parameters(model)['total']:,}",
@@ -137,11 +199,11 @@ def build_trainer(
         ranks.world_size,
         horizon.total_steps,
     )
-    settings = config_to_dict(config)
     if ranks.is_first:
         run_file = config.out / "run.json"
         start_record(run_file, settings, device=str(ranks.device), world_size=ranks.world_size)
     weights = LossWeights(label_smoothing=config.optim.label_smoothing)
+    num_windows = config.validation.eval_windows
     return Trainer(
         config=config,
         model=model,
@@ -150,9 +212,9 @@ def build_trainer(
         horizon=horizon,
         ranks=ranks,
         metrics=stack.enter_context(Metrics(_sinks(config) if ranks.is_first else [])),
-        validation=lambda: _from_the_start(validation),
-        judge=judge,
-        save_beside=lambda path: _copy_beside(config.base, path),
+        validation=lambda: _first_epoch(validation),
+        evaluator=GeneEvaluator(config.val, config.base, num_windows) if num_windows else None,
+        write_companions=lambda path: _copy_companions(config.base, path),
         record={
             "settings": settings,
             "tokenizer": tokenizer_hash(load_tokenizer(config.base)),
@@ -162,170 +224,13 @@ def build_trainer(
     )
 
 
-def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
-    """Open both files and check that they speak the model's language.
-
-    The validation order is shuffled once and for all: a capped evaluation then sees a fair sample, always the same.
-    """
-    batch, tokenizer = config.batch, load_tokenizer(config.base)
-    loaders = [
-        Loader(
-            path,
-            batch.limits,
-            seed=derive_seed(config.seed, path_purpose),
-            rank=ranks.rank,
-            world_size=ranks.world_size,
-            num_workers=batch.num_workers,
-            pin_memory=ranks.device.type == "cuda",
-        )
-        for path, path_purpose in ((config.train, "training order"), (config.val, "validation"))
-    ]
-    for loader, path in zip(loaders, (config.train, config.val), strict=True):
-        check_vocabulary(loader.header, tokenizer, path)
-    return loaders[0], loaders[1]
-
-
-def check_vocabulary(header: Header, tokenizer: Tokenizer, path: Path) -> None:
-    """Refuse data whose tokens mean something else to the model; gene types appended after the bake are fine.
-
-    Raises:
-        DataError: Sequence tokenizer or gene types differ.
-    """
-    remedy = "Bake it again with --tokenizer BASE"
-    ours = tokenizer.to_dict()
-    if header.tokenizer.get("sequence") != ours["sequence"]:
-        raise DataError(
-            f"baked with sequence tokenizer {_kind(header.tokenizer)}",
-            expected=f"{_kind(ours)}, which is the model's (their contents must be equal)",
-            path=path,
-            remedy=remedy,
-        )
-    types, known = list(header.gene_types), ours["gene_types"]
-    if types == known[: len(types)]:
-        if len(types) < len(known):
-            log.info("%s: baked before the model got %s; that is fine", path, ", ".join(known[len(types) :]))  # fmt: skip
-        return
-    if known == types[: len(known)]:
-        remedy = "genet5 resize_model BASE OUT --tokenizer T, with the tokenizer of the bake, gives the model these types"
-    raise DataError(
-        f"gene types {', '.join(types)}",
-        expected=f"those of the model, {', '.join(known)}",
-        path=path,
-        remedy=remedy,
-    )
-
-
-def _kind(tokenizer: dict[str, Any]) -> str:
-    sequence = tokenizer.get("sequence", {})
-    return " ".join(str(sequence[key]) for key in ("kind", "k") if key in sequence) or "unknown"
-
-
-def require_model(base: Path) -> None:
-    """Check that BASE is a model directory.
-
-    Raises:
-        CheckpointError: A file is missing, or the tokenizer names more gene types than the model knows.
-    """
-    for name in ("config.json", "model.safetensors", _TOKENIZER):
-        if not (base / name).is_file():
-            raise CheckpointError(
-                f"BASE = {base} holds no {name}; make a model directory with: genet5 init {base}"
-            )
-    require_fit(base)
-
-
-def load_model(config: TrainConfig, device: torch.device) -> GeneT5:
-    """Return BASE's model on its device, with checkpointing and compilation as the settings say."""
-    model = GeneT5.from_pretrained(config.base, device=device)
-    if config.compute.gradient_checkpointing:
-        keep = config.compute.checkpoint_keep
-        model.enable_gradient_checkpointing(config.compute.checkpoint_every, keep)
-    dtype = torch.bfloat16 if config.compute.precision == "bf16" else torch.float32
-    choose_backend(
-        config.compute.attention, device, dtype
-    )  # fails here rather than in the first step
-    model.use_attention(config.compute.attention)
-    if config.compute.mxfp8:
-        use_mxfp8(model, require_mxfp8(device, config.compute.precision))
-    if config.compute.compile:
-        model.compile_blocks()
-    return model
-
-
-def prepare_directory(config: TrainConfig, ranks: Ranks) -> None:
-    """Make OUT; refuse to mix with an earlier run, or delete it with `overwrite`; every rank calls it."""
-    error = None
-    if ranks.is_first:
-        try:
-            _prepare_directory(config)
-            mark_start(config.out, ranks.agent)
-        except (ConfigError, CheckpointError, OSError) as caught:
-            error = caught
-    for failed in ranks.gather(error):
-        if failed is not None:
-            raise failed
-
-
-def _prepare_directory(config: TrainConfig) -> None:
-    keep = config.checkpoints
-    if config.out.resolve() == config.base.resolve():
-        raise ConfigError("OUT", str(config.out), "must be another directory than BASE")
-    if keep.checkpoint is not None:
-        read_step(keep.checkpoint)  # before anything is deleted
-        if keep.overwrite and keep.checkpoint.resolve().is_relative_to(config.out.resolve()):
-            rule = "must not lie in OUT, which --overwrite deletes"
-            raise ConfigError("checkpoint", str(keep.checkpoint), rule)
-    earlier = [config.out / name for name in _OF_A_RUN if (config.out / name).exists()]
-    if keep.overwrite:
-        for path in [config.out / name for name in _DELETED]:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    elif earlier and not keep.resume and keep.checkpoint is None:
-        raise ConfigError(
-            "OUT",
-            str(config.out),
-            f"holds an earlier run ({earlier[0].name}); --resume goes on with it, --overwrite deletes it",
-        )
-    elif earlier and keep.resume and not list_checkpoints(config.out / "checkpoints"):
-        log.warning("no checkpoint in %s: the run starts anew", config.out)
-        for name in _METRICS:
-            (config.out / name).unlink(missing_ok=True)
-    if keep.checkpoint is not None:
-        set_aside_later(config.out / "checkpoints", keep.checkpoint)
-    config.out.mkdir(parents=True, exist_ok=True)
-
-
-def describe(config: TrainConfig) -> str:
-    """Return what a dry run prints: parameters, data, steps, memory of weights and optimizer."""
-    require_model(config.base)
-    model = GeneT5.from_pretrained(config.base)
-    source, validation = open_data(config, Ranks())
-    horizon = Horizon.of(config, len(source))
-    total = count_parameters(model)["total"]
-    moments = 2 if config.optim.optim_8bit else 8
-    state = total * (4 + 4 + moments + (4 if config.optim.ema_decay else 0)) / GIB
-    counts = source.header.counts
-    rows = [
-        ("parameters", f"{total:,}"),
-        ("weights, gradients, optimizer", f"{state:.2f} GiB"),
-        ("training windows", f"{counts.get('windows', 0):,}"),
-        ("training bases", f"{counts.get('bases', 0):,}"),
-        ("training tokens", f"{counts.get('tokens', 0):,}"),
-        ("validation windows", f"{validation.header.counts.get('windows', 0):,}"),
-        ("micro-batches an epoch (one rank)", f"{len(source):,}"),
-        ("padding", f"{100 * source.padding_share():.1f} %"),
-        ("steps an epoch", f"{horizon.steps_per_epoch:.1f}"),
-        ("steps", f"{horizon.total_steps:,}"),
-    ]
-    return "".join(f"{name:<34} {value:>16}\n" for name, value in rows)
-
-
-def _from_the_start(loader: Loader) -> Iterator[Batch]:
+def _first_epoch(loader: Loader) -> Iterator[Batch]:
     loader.start_epoch(0)
     return iter(loader)
 
 
-def _copy_beside(base: Path, directory: Path) -> None:
-    for name in (CONFIG_FILE, _TOKENIZER):
+def _copy_companions(base: Path, directory: Path) -> None:
+    for name in (CONFIG_FILE, TOKENIZER):
         shutil.copyfile(base / name, directory / name)
 
 

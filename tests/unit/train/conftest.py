@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -27,6 +28,12 @@ def toy() -> SimpleNamespace:
         config=toys.toy_config,
         trainer=toys.toy_trainer,
     )
+
+
+@pytest.fixture(scope="session")
+def toy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """training.packed, validation.packed and base, a model with dropout."""
+    return toys.make_toy_run(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture(autouse=True)

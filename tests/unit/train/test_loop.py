@@ -19,7 +19,7 @@ from genet5.train.finite import NonFiniteLossError
 from genet5.train.horizon import Horizon
 from genet5.train.objective import Objective
 from genet5.train.state import checkpoint
-from genet5.train.state.checkpoint import (
+from genet5.train.state.checkpoint_files import (
     changed_settings,
     find_checkpoint,
     list_checkpoints,
@@ -255,23 +255,34 @@ def test_a_lost_best_model_is_rewritten_from_its_checkpoint(toy: Any, tmp_path: 
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-def test_the_judge_sees_averaged_weights_and_leaves_the_random_state(
+class HalfRight:
+    """An evaluator that notes which model it got, and draws random numbers."""
+
+    num_batches, num_counts = 3, 1
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[bool, torch.Tensor]] = []
+
+    def count(self, model: Any, batch: int) -> torch.Tensor:
+        torch.rand(5)
+        self.seen.append((model.training, model.linear.weight.detach().clone()))
+        return torch.tensor([batch / 6], dtype=torch.float64)
+
+    def figures(self, counts: torch.Tensor) -> dict[str, float]:
+        return {"gene_f1": counts.item()}
+
+
+def test_the_evaluator_gets_averaged_weights_and_leaves_the_random_state(
     toy: Any, tmp_path: Path
 ) -> None:
-    seen = []
-
-    def judge(model: torch.nn.Module) -> dict[str, float]:
-        torch.rand(5)
-        seen.append((model.training, model.linear.weight.detach().clone()))
-        return {"gene_f1": 0.5}
-
+    evaluator = HalfRight()
     config = toy.config(tmp_path / "a", max_steps=4, validation={"eval_steps": 2})
-    trainer = toy.trainer(config, judge=judge, horizon=Horizon(4, 1000.0))
+    trainer = toy.trainer(config, evaluator=evaluator, horizon=Horizon(4, 1000.0))
     trainer.run()
     toy.trainer(replace(config, out=tmp_path / "b"), horizon=Horizon(4, 1000.0)).run()
     assert losses(tmp_path / "a") == losses(tmp_path / "b")
-    assert not seen[-1][0]
-    assert torch.equal(seen[-1][1], trainer.state.average.average["linear.weight"])
+    assert not evaluator.seen[-1][0]
+    assert torch.equal(evaluator.seen[-1][1], trainer.state.average.average["linear.weight"])
     assert rows(tmp_path / "a", "validation")[-1]["gene_f1"] == 0.5
 
 

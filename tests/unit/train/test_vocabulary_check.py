@@ -12,7 +12,7 @@ from genet5.errors import DataError
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.tokenizer_file import Tokenizer
 from genet5.tokens.vocabulary import StructureVocabulary
-from genet5.train.run import check_vocabulary
+from genet5.train.setup import check_vocabulary
 
 SMALL = Tokenizer(KmerTokenizer(4))
 LARGE = Tokenizer(KmerTokenizer(4), SMALL.structure.appended(("scRNA",)))

@@ -84,26 +84,34 @@ class Parallel:
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
         """Return all of the model's tensors, whole, on rank 0, and nothing elsewhere; every rank calls it."""
-        tensors = self.model.stored()
-        if not self.is_sharded:
-            return tensors if self.ranks.is_first else {}
-        found = {}
-        for name, tensor in tensors.items():
-            gathered = whole(tensor)
-            if self.ranks.is_first:
-                found[name] = gathered.cpu()
-        return found
+        return self._gathered(is_wanted=self.ranks.is_first)
 
-    def undivided(self) -> nn.Module | None:
-        """Return a model that rank 0 can use without the others, None elsewhere; every rank calls it."""
-        weights = self.weights()
-        if not self.ranks.is_first:
+    @torch.no_grad()
+    def undivided(self, *, is_wanted: bool) -> nn.Module | None:
+        """Return a model that this rank can use without the others; every rank calls it.
+
+        Args:
+            is_wanted: Whether this rank needs one; otherwise it gets None.
+        """
+        weights = self._gathered(is_wanted=is_wanted) if self.is_sharded else {}
+        if not is_wanted:
             return None
         model: nn.Module = self.model
         if not self.is_sharded:
             return model
         copy: nn.Module = self.model.rebuilt(weights)
         return copy.to(self.ranks.device)
+
+    def _gathered(self, *, is_wanted: bool) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = self.model.stored()
+        if not self.is_sharded:
+            return tensors if is_wanted else {}
+        found = {}
+        for name, tensor in tensors.items():
+            gathered = whole(tensor)
+            if is_wanted:
+                found[name] = gathered.cpu()
+        return found
 
 
 def _show_outputs() -> None:

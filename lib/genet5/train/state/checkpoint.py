@@ -1,27 +1,27 @@
-"""Checkpoints: everything that a run needs to go on as if it had never stopped, without pickle.
+"""Checkpoints: everything a run needs to resume as if it had never stopped, without pickle.
 
 A checkpoint is a directory `step-00001200/`, which is also a model directory:
 
     config.json (tokenizer.json)
-    state/shard-*.safetensors                        weights, moments, moving average: each rank writes its part
-    rank-00000.safetensors, rank-00000.json          random state and data position of each rank
-    trainer.json                                     step, best loss, settings; written last
+    state/shard-*.safetensors                  weights, moments, moving average; one file per rank
+    rank-00000.safetensors, rank-00000.json    random state and data position of each rank
+    trainer.json                               step, best loss, settings; written last
 
-Tensors are written by `torch.distributed.checkpoint` in the background while the run goes on, from a copy in the host's
-memory: 12 bytes per parameter over all ranks together, 16 with a moving average, as each rank copies and writes its part
-only. The directory has a temporary name until all of it is there, so a killed run leaves no half checkpoint. Any number
-of ranks can read it, whether they share the model or not.
+Tensors are written by `torch.distributed.checkpoint` in the background while training continues,
+from a copy in the host's memory: 12 bytes per parameter over all ranks together, 16 with a moving
+average, as each rank copies and writes its part only. The directory has a temporary name until it is
+complete, so a killed run leaves no half checkpoint. Any number of ranks can read it, whether they
+share the model or not.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -37,10 +37,10 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.tensor import DTensor
 
 from genet5.config.json_files import load_json, save_json
-from genet5.config.train import TrainConfig
 from genet5.errors import CheckpointError, FormatError
 from genet5.model.files import AVERAGE_PREFIX, MODEL_PREFIX, SHARDS_FOLDER, write_tensors
 from genet5.train.distributed.processes import Ranks
+from genet5.train.state.checkpoint_files import checkpoint_name, list_checkpoints
 from genet5.train.state.random_state import capture_random_state, restore_random_state
 from genet5.train.state.run_state import Progress, RunState, materialise, state_tensors
 from genet5.train.state.tensor_files import ShardWriter
@@ -51,85 +51,19 @@ log = logging.getLogger(__name__)
 warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
 
 FORMAT = 2
-_NAME = re.compile(r"step-(\d{8,})")
-_OF_ONE_START = ("resume", "checkpoint", "overwrite", "dry_run")
-"""Settings of one start of a run, not of the run."""
-
-
-def checkpoint_name(step: int) -> str:
-    """Return the directory name of a step's checkpoint."""
-    return f"step-{step:08d}"
-
-
-def list_checkpoints(directory: Path) -> list[Path]:
-    """Return the complete checkpoints below `directory`, oldest first."""
-    if not directory.is_dir():
-        return []
-    return sorted((path for path in directory.iterdir() if _NAME.fullmatch(path.name)), key=step_of)
-
-
-def step_of(checkpoint: Path) -> int:
-    """Return the step that the name of a run's own checkpoint says."""
-    return int(checkpoint.name.removeprefix("step-"))
-
-
-def find_checkpoint(config: TrainConfig) -> Path | None:
-    """Return the checkpoint that a run is to go on from: the named one, or with `resume` the newest in OUT."""
-    if config.checkpoints.checkpoint is not None:
-        return config.checkpoints.checkpoint
-    found = list_checkpoints(config.out / "checkpoints") if config.checkpoints.resume else []
-    return found[-1] if found else None
-
-
-def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
-    """Return "name: old -> new" for each setting of the record in a checkpoint that differs."""
-    before = load_json(checkpoint / "trainer.json").get("settings", {})
-    flat_before, flat_now = dict(_flat(before)), dict(_flat(settings))
-    return [
-        f"{name}: {flat_before.get(name)!r} -> {flat_now.get(name)!r}"
-        for name in sorted(flat_before.keys() | flat_now.keys())
-        if flat_before.get(name) != flat_now.get(name) and name not in _OF_ONE_START
-    ]
-
-
-def read_step(checkpoint: Path) -> int:
-    """Return the step of a checkpoint, whatever its name.
-
-    Raises:
-        CheckpointError: It is none.
-    """
-    try:
-        return int(load_json(checkpoint / "trainer.json")["step"])
-    except (FormatError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{checkpoint} is no checkpoint: {error}") from error
-
-
-def set_aside_later(directory: Path, checkpoint: Path) -> None:
-    """Rename the checkpoints in `directory` that are of the step of `checkpoint` or later: the run goes on from that one.
-
-    They are of another branch. They would count as newer than the branch's own, which would be deleted in their favour and
-    not be resumed from.
-
-    Raises:
-        CheckpointError: `checkpoint` is none.
-    """
-    step = read_step(checkpoint)
-    for path in list_checkpoints(directory):
-        if step_of(path) >= step and path.resolve() != checkpoint.resolve():
-            aside = path.with_name(f"aside-{path.name}")
-            shutil.rmtree(aside, ignore_errors=True)
-            path.rename(aside)
-            log.warning("a later checkpoint is not of this branch: it is now %s", aside)
 
 
 class CheckpointWriter:
-    """Writes a run's checkpoints, one at a time, while the run goes on; every rank makes the same calls.
+    """Writes a run's checkpoints, one at a time, in the background.
+
+    Every rank makes the same calls.
 
     Args:
         directory: Holds all checkpoints of the run; the same one for all ranks.
         ranks: This process among the run's.
         record: Further plain values for `trainer.json` (settings, hashes).
-        save_beside: Puts the model's other files (config.json, tokenizer.json) into a directory.
+        write_companions: Puts the model's other files (config.json, tokenizer.json) into a
+            directory.
         keep_last: Checkpoints to keep.
     """
 
@@ -139,16 +73,18 @@ class CheckpointWriter:
         ranks: Ranks,
         *,
         record: dict[str, Any] | None = None,
-        save_beside: Callable[[Path], None] = lambda path: None,
+        write_companions: Callable[[Path], None] = lambda path: None,
         keep_last: int = 2,
     ) -> None:
         self._directory, self._ranks, self._keep_last = directory, ranks, keep_last
-        self._record, self._save_beside = record or {}, save_beside
+        self._record, self._write_companions = record or {}, write_companions
         self._finisher = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future[Any] | None = None
 
     def save(self, state: RunState) -> None:
-        """Begin to write the checkpoint of the present step; the state may change as soon as this returns.
+        """Begin to write the checkpoint of the present step.
+
+        The state may change as soon as this returns.
 
         Raises:
             CheckpointError: The checkpoint before could not be written, or not all ranks see the directory.
@@ -206,16 +142,19 @@ class CheckpointWriter:
         for rank, sees in enumerate(self._ranks.gather(scratch.is_dir())):
             if not sees:
                 raise CheckpointError(
-                    f"rank {rank} does not see {scratch}, which rank 0 made; OUT must lie on a file system that all"
-                    " machines share"
+                    f"rank {rank} does not see {scratch}, which rank 0 made; OUT must lie on a file"
+                    " system that all machines share"
                 )
 
     def _finish(
         self, written: Future[Any], scratch: Path, final: Path, step: int, start: float
     ) -> None:
-        """Name a checkpoint whose parts are all there, and delete old ones; runs beside the training on rank 0."""
+        """Name a checkpoint whose parts are all there, and delete old ones.
+
+        Runs on rank 0 in the background.
+        """
         written.result()
-        self._save_beside(scratch)
+        self._write_companions(scratch)
         values = {"format": FORMAT, "world_size": self._ranks.world_size, "step": step}
         save_json(scratch / "trainer.json", {**values, **self._record})
         _sync(scratch)
@@ -245,8 +184,8 @@ def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]
         raise CheckpointError(f"{path} is no checkpoint: {error}") from error
     if record.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: format {record.get('format')!r}; expected {FORMAT}. Go on with the version that wrote it, or begin a"
-            " run with its weights as BASE"
+            f"{path}: format {record.get('format')!r}; expected {FORMAT}. Resume with the version"
+            " that wrote it, or start a run with its weights as BASE"
         )
     try:
         _load_tensors(path / SHARDS_FOLDER, state, ranks)
@@ -312,8 +251,9 @@ def _require_fit(saved: dict[str, tuple[int, ...]], wanted: dict[str, Tensor], w
     if odd:
         name = odd[0]
         raise CheckpointError(
-            f"{where} and the model differ in {len(odd)} tensors, the first is {name.removeprefix(MODEL_PREFIX)}:"
-            f" found {saved.get(name)}, expected {shapes.get(name)}"
+            f"{where} and the model differ in {len(odd)} tensors, the first is"
+            f" {name.removeprefix(MODEL_PREFIX)}: found {saved.get(name)}, expected"
+            f" {shapes.get(name)}"
         )
 
 
@@ -345,7 +285,7 @@ def _load_rank(path: Path, state: RunState, ranks: Ranks, world_size: int) -> No
         restore_random_state(tensors, values["random"])
         return
     log.warning(
-        "the checkpoint is of %d ranks, this run has %d: it goes on from about the same place,"
+        "the checkpoint is of %d ranks, this run has %d: it resumes from about the same place,"
         " with slightly different losses",
         world_size,
         ranks.world_size,
@@ -384,17 +324,9 @@ def _sync_one(path: Path) -> None:
 
 
 def _delete_old(directory: Path, keep_last: int) -> None:
-    """A file that someone reads may stay (NFS); that is no reason to end a run."""
+    """Delete all but the last checkpoints; one that is in use may stay (NFS) without ending the run."""
     for path in [*list_checkpoints(directory)[:-keep_last], *directory.glob(".step-*.tmp")]:
         try:
             shutil.rmtree(path)
         except OSError as error:
             log.warning("an old checkpoint could not be deleted: %s", error)
-
-
-def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value)
-        else:
-            yield name, value

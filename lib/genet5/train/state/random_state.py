@@ -1,6 +1,6 @@
-"""Random sources: every seed derives from (seed, purpose, rank), and a run's whole random state can be saved.
+"""Random sources: every seed derives from (seed, purpose, rank), and the whole state can be saved.
 
-seed_everything(derive_seed(0, "train", rank=3), deterministic=True)
+with repeatable(derive_seed(0, "train", rank=3), deterministic=True):
 tensors, values = capture_random_state()     # goes into a checkpoint
 restore_random_state(tensors, values)
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,20 +26,40 @@ def derive_seed(seed: int, purpose: str, rank: int = 0) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def seed_everything(seed: int, *, deterministic: bool) -> None:
-    """Seed the global generators and choose repeatable kernels.
+@contextmanager
+def repeatable(seed: int, *, deterministic: bool) -> Iterator[None]:
+    """Seed the global generators and choose repeatable kernels while the block runs.
+
+    Products of fp32 matrices may use TF32 in the block. The choice of kernels is put back
+    afterwards; the generators stay where the block left them.
 
     Args:
         seed: Any non-negative number.
-        deterministic: Refuse kernels whose sums depend on thread timing; where torch has no other, it warns.
+        deterministic: Refuse kernels whose sums depend on thread timing; where torch has no other,
+            it warns.
     """
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
+    was_warning = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    products = torch.get_float32_matmul_precision()
+    _seed(seed)
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    # filling fresh memory is for debugging reads of it; it costs a pass over every activation
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was_deterministic, warn_only=was_warning)
+        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+        torch.set_float32_matmul_precision(products)
+
+
+def _seed(seed: int) -> None:
     random.seed(seed)
     # code outside this package may draw from numpy's global generator
     np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
-    # filling fresh memory is for debugging reads of it; it costs a pass over every activation
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def capture_random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,8 +1,9 @@
-"""What a run does whose processes torchrun has started again: it goes on from its own newest checkpoint.
+"""A run whose processes torchrun has restarted resumes from its own newest checkpoint.
 
-torchrun's agent outlives the processes that it starts. It starts all of them anew when one has died and when a machine
-has come back, but counts the deaths only. So OUT remembers which agent prepared it: what an agent has begun there, the
-next processes of the same agent continue, whatever the command says about beginning.
+torchrun's agent outlives the processes that it starts. It restarts all of them when one has died and
+when a machine has come back, but counts the deaths only. So OUT remembers which agent prepared it:
+what an agent has begun there, the next processes of the same agent continue, even if the command
+asks for a new run.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from pathlib import Path
 
 from genet5.config.json_files import load_json, save_json
 from genet5.config.train import TrainConfig
-from genet5.train.state.checkpoint import list_checkpoints, read_step, step_of
+from genet5.train.state.checkpoint_files import list_checkpoints, read_step, step_of
 
 MARK = "launch.json"
 """In OUT: the agent that prepared it."""
 
 
 def mark_start(out: Path, agent: str | None) -> None:
-    """Note that OUT was prepared for this agent's run; rank 0 calls it before anything is written there."""
+    """Record that OUT was prepared for this agent's run; rank 0 calls it before it writes there."""
     if agent is None:
         (out / MARK).unlink(missing_ok=True)
     else:
@@ -27,7 +28,7 @@ def mark_start(out: Path, agent: str | None) -> None:
 
 
 def is_restart(out: Path, agent: str | None) -> bool:
-    """Say whether this agent has begun a run in OUT before.
+    """Return whether this agent has begun a run in OUT before.
 
     Args:
         out: Directory of the run.
@@ -38,9 +39,10 @@ def is_restart(out: Path, agent: str | None) -> bool:
 
 
 def after_restart(config: TrainConfig) -> TrainConfig:
-    """Return the settings with which such a run goes on.
+    """Return the settings with which a restarted run resumes.
 
-    Before its first checkpoint it begins as it was told to, from `checkpoint` or BASE, in the OUT that is prepared already.
+    Before its first checkpoint it starts again from `checkpoint` or BASE, in the OUT that is prepared
+    already.
 
     Raises:
         CheckpointError: `checkpoint` is none.

@@ -1,6 +1,6 @@
 """What changes with each step of a run, and all its tensors by name.
 
-Names do not depend on the number of ranks, nor on whether they share the model (`train.parallel`):
+Names do not depend on the number of ranks, nor on whether they share the model (`train.distributed.parallel`):
 
     model/<name>                    parameters and buffers, tied ones once
     optimizer/<parameter>/<moment>
@@ -9,6 +9,7 @@ Names do not depend on the number of ranks, nor on whether they share the model 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,7 +26,7 @@ from genet5.train.optim import WeightAverage, set_learning_rate
 class BatchSource(Protocol):
     """This rank's training batches, in an order that depends on seed and epoch alone.
 
-    Its state is the position behind the last batch yielded.
+    Its state is the position after the last batch yielded.
     """
 
     def __iter__(self) -> Iterator[Batch]:
@@ -64,6 +65,15 @@ class Progress:
     """Evaluations after it."""
     interval: dict[str, float] = field(default_factory=dict)
     """Sums since the last progress line on this rank."""
+
+    def note_evaluation(self, loss: float) -> bool:
+        """Take over the validation loss of this step; return whether it is the lowest so far."""
+        self.is_evaluation_due = False
+        is_best = math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss)
+        if is_best:
+            self.best_loss, self.best_step = loss, self.step
+        self.evaluations_since_best = 0 if is_best else self.evaluations_since_best + 1
+        return is_best
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,17 @@
-"""Log records of a run: rank 0 writes everything, other ranks warnings, and rank 0 also keeps a file."""
+"""Log records of a run: rank 0 writes all of them, also to a file; other ranks write warnings only."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-PACKAGE = "genet5"
+_PACKAGE = "genet5"
 
 
 class _RankFilter(logging.Filter):
-    """Rank 0 may say everything, other ranks warn; the rank is named when there are several."""
+    """Rank 0 logs everything, other ranks warn; the rank is named when there are several."""
 
     def __init__(self, rank: int, world_size: int) -> None:
         super().__init__()
@@ -23,29 +25,34 @@ class _RankFilter(logging.Filter):
         return True
 
 
-def setup_logging(rank: int, world_size: int, file: Path | None = None) -> logging.Handler | None:
-    """Apply the rank's rule to the package's handlers, and write the records to `file` as well (rank 0).
+@contextmanager
+def run_logging(rank: int, world_size: int, file: Path) -> Iterator[None]:
+    """Apply the rank's rule to the package's handlers while the block runs; rank 0 also writes `file`.
 
-    Returns:
-        The file's handler, for `close_logging`.
+    Records of level INFO reach the file whatever level the program has chosen.
     """
-    logger = logging.getLogger(PACKAGE)
-    handler: logging.Handler | None = None
-    if file is not None and rank == 0:
-        handler = logging.FileHandler(file, encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(message)s"))
-        logger.addHandler(handler)
-    for each in logger.handlers:
-        each.addFilter(_RankFilter(rank, world_size))
-    return handler
-
-
-def close_logging(handler: logging.Handler | None) -> None:
-    """Undo what `setup_logging` added."""
-    logger = logging.getLogger(PACKAGE)
-    for each in logger.handlers:
-        for rule in [rule for rule in each.filters if isinstance(rule, _RankFilter)]:
+    logger = logging.getLogger(_PACKAGE)
+    before, handlers = logger.level, []
+    if rank == 0:
+        handlers.append(_file_handler(file))
+        logger.addHandler(handlers[0])
+        logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
+    rule = _RankFilter(rank, world_size)
+    filtered = list(logger.handlers)
+    for each in filtered:
+        each.addFilter(rule)
+    try:
+        yield
+    finally:
+        for each in filtered:
             each.removeFilter(rule)
-    if handler is not None:
-        logger.removeHandler(handler)
-        handler.close()
+        for each in handlers:
+            logger.removeHandler(each)
+            each.close()
+        logger.setLevel(before)
+
+
+def _file_handler(file: Path) -> logging.Handler:
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(message)s"))
+    return handler

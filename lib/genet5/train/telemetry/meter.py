@@ -6,6 +6,7 @@ Sizes are read from batches before they move to the device, so that reading them
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from genet5.dataset.batch import Batch
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.train.distributed.processes import Ranks
 from genet5.train.telemetry.flops import WindowSizes, batch_flops, peak_flops, training_flops
+
+log = logging.getLogger(__name__)
 
 _STEPS = "steps"
 
@@ -38,7 +41,7 @@ class Reading:
     seconds_per_step: float
     """Without validation and saving."""
     mfu_pct: float | None
-    """Model FLOPs utilisation (`train.flops`), padding not counted; None = the device's peak is not known."""
+    """Model FLOPs utilisation (`train.telemetry.flops`), padding not counted; None = the device's peak is not known."""
 
 
 def window_sizes(batch: Batch) -> list[WindowSizes]:
@@ -58,10 +61,14 @@ def window_sizes(batch: Batch) -> list[WindowSizes]:
 
 
 def device_peak(device: torch.device, precision: Literal["bf16", "fp32"]) -> float | None:
-    """Return the FLOP/s that a device could do at most, or None where that is not known (CPUs among others)."""
+    """Return a device's peak in FLOP/s, or None where that is not known (CPUs among others)."""
     if device.type != "cuda":
         return None
-    return peak_flops(torch.cuda.get_device_name(device), precision)
+    name = torch.cuda.get_device_name(device)
+    peak = peak_flops(name, precision)
+    if peak is None:
+        log.warning("no MFU is logged: the peak of %s is not known", name)
+    return peak
 
 
 class Meter:
@@ -70,7 +77,7 @@ class Meter:
     Args:
         ranks: This process among the run's.
         shape: The model's, to count useful FLOPs by.
-        peak: FLOP/s that one rank's device could do at most; MFU needs it and `shape`.
+        peak: FLOP/s that one rank's device reaches at most; MFU needs it and `shape`.
     """
 
     def __init__(

@@ -17,14 +17,23 @@ from safetensors.torch import save_file
 import toys
 from genet5.train.distributed.parallel import whole
 from genet5.train.distributed.processes import Ranks, distributed
-from genet5.train.state.checkpoint import find_checkpoint
+from genet5.train.state.checkpoint_files import find_checkpoint
 
 GLOBAL_BATCHES = 4
 
 
-def judge(model: torch.nn.Module) -> dict[str, float]:
-    """Tell of a model that rank 0 has for itself."""
-    return {"weight": sum(float(weight.abs().sum()) for weight in model.parameters())}
+class WeightSums:
+    """Sums the weights of a model that a rank has for itself, once for each of five batches."""
+
+    num_batches, num_counts = 5, 2
+
+    def count(self, model: torch.nn.Module, batch: int) -> torch.Tensor:
+        total = sum(float(weight.detach().abs().sum()) for weight in model.parameters())
+        return torch.tensor([(batch + 1) * total, 1.0], dtype=torch.float64)
+
+    def figures(self, counts: torch.Tensor) -> dict[str, float]:
+        assert counts[1] == self.num_batches
+        return {"weight": float(counts[0])}
 
 
 def run(ranks: Ranks, out: Path, mode: str, stop_at: int = 0) -> None:
@@ -44,7 +53,7 @@ def run(ranks: Ranks, out: Path, mode: str, stop_at: int = 0) -> None:
     model = toys.ToyModel(dropout=0.0)
     source = toys.ToySource(3 * GLOBAL_BATCHES, ranks.rank, ranks.world_size)
     trainer = toys.toy_trainer(
-        config, ranks=ranks, model=model, source=source, judge=judge if ranks.is_first else None
+        config, ranks=ranks, model=model, source=source, evaluator=WeightSums()
     )
     if (checkpoint := find_checkpoint(config)) is not None:
         trainer.resume(checkpoint)

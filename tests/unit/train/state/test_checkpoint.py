@@ -20,7 +20,8 @@ from genet5.model.files import load_weights
 from genet5.model.network import GeneT5
 from genet5.train.distributed.processes import Ranks
 from genet5.train.optim import WeightAverage, build_optimizer
-from genet5.train.state.checkpoint import CheckpointWriter, _part, list_checkpoints, load_checkpoint
+from genet5.train.state.checkpoint import CheckpointWriter, _part, load_checkpoint
+from genet5.train.state.checkpoint_files import list_checkpoints
 from genet5.train.state.run_state import Progress, RunState, state_tensors
 
 
@@ -76,7 +77,9 @@ def test_everything_comes_back_to_the_bit(toy: Any, tmp_path: Path) -> None:
 
 def test_a_checkpoint_holds_no_pickle_and_what_is_put_beside_it(toy: Any, tmp_path: Path) -> None:
     path = save(
-        tmp_path, make_state(toy, 1, 1), save_beside=lambda path: (path / "config.json").touch()
+        tmp_path,
+        make_state(toy, 1, 1),
+        write_companions=lambda path: (path / "config.json").touch(),
     )
     assert {file.suffix for file in path.rglob("*") if file.is_file()} == {".json", ".safetensors"}
     assert (path / "config.json").exists()
@@ -208,7 +211,7 @@ def test_a_checkpoint_is_a_model_directory(toy: Any, tmp_path: Path) -> None:
     path = save(
         tmp_path,
         state,
-        save_beside=lambda path: save_json(path / "config.json", config_to_dict(model.config)),
+        write_companions=lambda path: save_json(path / "config.json", config_to_dict(model.config)),
     )
     found = GeneT5.from_pretrained(path)
     assert found.config == model.config

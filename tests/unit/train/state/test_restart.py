@@ -13,7 +13,7 @@ import torch
 from genet5.config.json_files import save_json
 from genet5.errors import CheckpointError, ConfigError
 from genet5.train.distributed.processes import Ranks, distributed
-from genet5.train.run import load_model, prepare_directory
+from genet5.train.setup import load_model, prepare_directory
 from genet5.train.state.restart import after_restart, is_restart
 
 

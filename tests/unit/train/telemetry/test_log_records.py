@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genet5.train.telemetry.log_records import close_logging, setup_logging
+from genet5.train.telemetry.log_records import run_logging
 
 
 def test_other_ranks_only_warn_and_name_themselves(
@@ -21,10 +21,9 @@ def test_other_ranks_only_warn_and_name_themselves(
     before = package.level
     package.setLevel(logging.INFO)
     try:
-        file = setup_logging(1, 2, tmp_path / "x.log")
-        logging.getLogger("genet5.some").info("quiet")
-        logging.getLogger("genet5.some").warning("loud %d", 3)
-        close_logging(file)
+        with run_logging(1, 2, tmp_path / "x.log"):
+            logging.getLogger("genet5.some").info("quiet")
+            logging.getLogger("genet5.some").warning("loud %d", 3)
         logging.getLogger("genet5.some").info("after")
     finally:
         package.removeHandler(handler)
@@ -33,8 +32,10 @@ def test_other_ranks_only_warn_and_name_themselves(
     assert not (tmp_path / "x.log").exists()
 
 
-def test_the_first_rank_writes_a_log_file(tmp_path: Path) -> None:
-    handler = setup_logging(0, 1, tmp_path / "x.log")
-    logging.getLogger("genet5.some").warning("seen")
-    close_logging(handler)
-    assert (tmp_path / "x.log").read_text().endswith(" seen\n")
+def test_the_first_rank_writes_a_log_file_and_leaves_no_handler(tmp_path: Path) -> None:
+    package = logging.getLogger("genet5")
+    handlers, level = list(package.handlers), package.level
+    with run_logging(0, 1, tmp_path / "x.log"):
+        logging.getLogger("genet5.some").info("noted")
+    assert (tmp_path / "x.log").read_text().endswith(" noted\n")
+    assert (package.handlers, package.level) == (handlers, level)

@@ -1,0 +1,94 @@
+"""A run's checkpoints as directories: their names, which one to resume from, what differs from it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from genet5.config.json_files import load_json
+from genet5.config.train import TrainConfig
+from genet5.errors import CheckpointError, FormatError
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"step-(\d{8,})")
+_OF_ONE_START = ("resume", "checkpoint", "overwrite", "dry_run")
+"""Settings of one start of a run, not of the run."""
+
+
+def checkpoint_name(step: int) -> str:
+    """Return the directory name of a step's checkpoint."""
+    return f"step-{step:08d}"
+
+
+def list_checkpoints(directory: Path) -> list[Path]:
+    """Return the complete checkpoints below `directory`, oldest first."""
+    if not directory.is_dir():
+        return []
+    return sorted((path for path in directory.iterdir() if _NAME.fullmatch(path.name)), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step in the name of a run's own checkpoint."""
+    return int(checkpoint.name.removeprefix("step-"))
+
+
+def find_checkpoint(config: TrainConfig) -> Path | None:
+    """Return the checkpoint to resume from: the named one, or with `resume` the newest in OUT."""
+    if config.checkpoints.checkpoint is not None:
+        return config.checkpoints.checkpoint
+    found = list_checkpoints(config.out / "checkpoints") if config.checkpoints.resume else []
+    return found[-1] if found else None
+
+
+def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
+    """Return "name: old -> new" for each setting that differs from a checkpoint's record."""
+    before = load_json(checkpoint / "trainer.json").get("settings", {})
+    flat_before, flat_now = dict(_flat(before)), dict(_flat(settings))
+    return [
+        f"{name}: {flat_before.get(name)!r} -> {flat_now.get(name)!r}"
+        for name in sorted(flat_before.keys() | flat_now.keys())
+        if flat_before.get(name) != flat_now.get(name) and name not in _OF_ONE_START
+    ]
+
+
+def read_step(checkpoint: Path) -> int:
+    """Return the step of a checkpoint, whatever its name.
+
+    Raises:
+        CheckpointError: It is none.
+    """
+    try:
+        return int(load_json(checkpoint / "trainer.json")["step"])
+    except (FormatError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint} is no checkpoint: {error}") from error
+
+
+def set_aside_later(directory: Path, checkpoint: Path) -> None:
+    """Rename the checkpoints in `directory` that are of the step of `checkpoint` or later.
+
+    The run resumes from `checkpoint`, so they are of another branch. Left there, they would count as
+    newer than the branch's own, which would be deleted in their favour and never be resumed from.
+
+    Raises:
+        CheckpointError: `checkpoint` is none.
+    """
+    step = read_step(checkpoint)
+    for path in list_checkpoints(directory):
+        if step_of(path) >= step and path.resolve() != checkpoint.resolve():
+            aside = path.with_name(f"aside-{path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+            log.warning("a later checkpoint is not of this branch: it is now %s", aside)
+
+
+def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value)
+        else:
+            yield name, value

@@ -1,0 +1,118 @@
+"""A run from a configuration to its result, as a program calls it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from genet5.config.train import TrainConfig
+from genet5.errors import ConfigError
+from genet5.train.distributed.processes import Ranks
+from genet5.train.run import run_training, with_precision
+
+
+def config_of(toy_run: Path, out: Path, **parts: Any) -> TrainConfig:
+    """One step on one window, on a CPU."""
+    config = TrainConfig(
+        train=toy_run / "training.packed",
+        val=toy_run / "validation.packed",
+        out=out,
+        base=toy_run / "base",
+    )
+    return replace(
+        config,
+        duration=replace(config.duration, max_steps=1),
+        batch=replace(config.batch, batch_size=1, num_workers=0),
+        validation=replace(config.validation, eval_batches=1, eval_windows=2),
+        compute=replace(config.compute, device="cpu"),
+        **parts,
+    )
+
+
+def state_of_the_program() -> tuple[Any, ...]:
+    """What a run could leave behind in a notebook."""
+    logger = logging.getLogger("genet5")
+    return (
+        signal.getsignal(signal.SIGINT),
+        signal.getsignal(signal.SIGTERM),
+        list(logger.handlers),
+        logger.level,
+        torch.are_deterministic_algorithms_enabled(),
+        torch.get_float32_matmul_precision(),
+        torch.distributed.is_initialized(),
+    )
+
+
+def test_a_run_returns_where_its_files_are_and_leaves_the_program_as_it_was(
+    toy_run: Path, tmp_path: Path
+) -> None:
+    before = state_of_the_program()
+    result = run_training(config_of(toy_run, tmp_path / "out"))
+    assert state_of_the_program() == before
+    assert (result.reason, result.steps, result.rank) == ("finished", 1, 0)
+    assert not result.is_interrupted
+    rows = [json.loads(line) for line in result.metrics.read_text().splitlines()]
+    (validation,) = [row for row in rows if row["kind"] == "validation"]
+    assert result.best_loss == validation["loss"]
+    assert 0 <= validation["gene_f1"] <= validation["stop_f1"] <= 1
+    assert (result.out / "model.safetensors").exists()
+    assert list(result.checkpoints.glob("step-*"))
+    assert "the run is in" in (result.out / "finet.log").read_text()
+
+
+def test_a_run_that_fails_leaves_the_program_as_it_was(toy_run: Path, tmp_path: Path) -> None:
+    before = state_of_the_program()
+    run_training(config_of(toy_run, tmp_path / "out"))
+    with pytest.raises(ConfigError, match="holds an earlier run"):
+        run_training(config_of(toy_run, tmp_path / "out"))
+    assert state_of_the_program() == before
+
+
+def test_the_precision_in_use_is_recorded_and_a_change_is_reported(
+    toy_run: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.INFO, "genet5")
+    monkeypatch.setattr("genet5.model.precision.has_fast_bf16", lambda device: False)
+    config = config_of(toy_run, tmp_path / "out")
+    assert config.compute.precision == "auto"
+    run_training(config)
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["settings"]["compute"]["precision"] == "fp32"
+    assert caplog.text.count("precision: fp32 on cpu") == 1
+    monkeypatch.setattr("genet5.model.precision.has_fast_bf16", lambda device: True)
+    run_training(
+        replace(
+            config,
+            checkpoints=replace(config.checkpoints, resume=True),
+            duration=replace(config.duration, max_steps=2),
+        )
+    )
+    assert "precision: 'fp32' -> 'bf16'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fast", "expected"), [([True, True], "bf16"), ([True, False], "fp32"), ([False], "fp32")]
+)
+def test_bf16_is_chosen_where_all_ranks_multiply_it_fast(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: list[bool], expected: str
+) -> None:
+    found = ["bf16" if is_fast else "fp32" for is_fast in fast]
+    monkeypatch.setattr(Ranks, "gather", lambda self, value: found)
+    config = toy.config(tmp_path, precision="auto")
+    assert with_precision(config, Ranks()).compute.precision == expected
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_a_precision_that_is_named_stays(toy: Any, tmp_path: Path, precision: str) -> None:
+    config = toy.config(tmp_path, precision=precision)
+    assert with_precision(config, Ranks()) == config
