@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train; return 130 when a signal ended the run early."""
     how = {"name": "finet", "description": DESCRIPTION}
     code = run(_finet, TrainConfig, argv, **how, rare=RARE_FIELDS, has_file=True)
-    if code and "torch" in sys.modules:  # wrong usage is told without it
+    if code and "torch" in sys.modules:  # wrong usage is reported without it
         from genet5.train.distributed.processes import abandon
 
         abandon(code)
