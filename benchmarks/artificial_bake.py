@@ -77,7 +77,7 @@ def bake_settings(
         output_dir=out,
         tokenizer=tokenizer,
         windows="gene_centric",
-        taxon_windows=NANO_WINDOWS if preset == "nano" else (),
+        clade_windows=NANO_WINDOWS if preset == "nano" else (),
         negatives=0.1,
         valid_share=0.0,
         skip_bad=True,

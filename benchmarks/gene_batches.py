@@ -45,7 +45,7 @@ def gene_windows(window_bp: int, count: int, seed: int = 1) -> list[Window]:
                 labels=labels,
                 label_weights=np.ones(len(labels), dtype=np.float32),
                 genetic_code=CODE,
-                taxon="prokaryotes",
+                clade="prokaryotes",
                 genome="artificial",
                 contig=contig.name,
                 start=start,

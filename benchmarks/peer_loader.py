@@ -43,7 +43,7 @@ def place_of(window: Window) -> Place:
         len(window.bases),
         window.strand,
         window.genetic_code,
-        window.taxon,
+        window.clade,
     )
 
 
@@ -69,7 +69,7 @@ class FastaBatches(Dataset[Batch]):
         self._genes: dict[tuple[str, str], GeneIndex] = {}
         self._open: dict[str, Any] = {}
         for source in find_sources(settings):
-            path = self._paths[source.genome] = folder / f"{source.taxon}_{source.genome}.fa"
+            path = self._paths[source.genome] = folder / f"{source.clade}_{source.genome}.fa"
             write_fasta(path, ((c.name, decode_bases(c.bases)) for c in read_fasta(source.fasta)))
             self._read_genes(source.genome, source.gff)
 
@@ -103,7 +103,7 @@ class FastaBatches(Dataset[Batch]):
             labels=labels,
             label_weights=np.ones(len(labels), dtype=np.float32),
             genetic_code=code,
-            taxon=taxon,
+            clade=taxon,
             genome=genome,
             contig=contig,
             start=start,

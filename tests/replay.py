@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from genet5.config.clades import CLADES
 from genet5.errors import DataError
 from genet5.genome.sequence import Bases
 from genet5.tokens.automaton import Grammar
@@ -29,7 +30,7 @@ from genet5.tokens.rules import (
     whole_slots,
 )
 from genet5.tokens.signals import OPENING, Codon, build_signals, cut_codon
-from genet5.tokens.vocabulary import TAXA, StructureVocabulary
+from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.tokens.window import WindowGene
 
 
@@ -75,12 +76,12 @@ def first_illegal(
     if _is_legal(row, bases, genetic_code, options, vocabulary):
         return None
     prompt = [vocabulary.bos, vocabulary.code(genetic_code)]
-    taxon = row[2] - vocabulary.taxon(TAXA[0]) if len(row) > 2 else -1
-    name = TAXA[taxon] if 0 <= taxon < len(TAXA) else None
+    clade = row[2] - vocabulary.first_clade if len(row) > 2 else -1
+    name = [*CLADES][clade] if 0 <= clade < len(CLADES) else None
     if row[:2] != prompt:
         return 0 if row[:1] != prompt[:1] else 1
     roomy = replace(options, max_labels=len(row) + options.max_labels)
-    grammar = Grammar([bases], [genetic_code], roomy, vocabulary, taxa=[name])
+    grammar = Grammar([bases], [genetic_code], roomy, vocabulary, clades=[name])
     for index in range(len(grammar.prompt[0]), len(row)):
         if grammar.finished[0]:
             if row[index] != vocabulary.pad:
@@ -147,8 +148,8 @@ def _is_legal(
 ) -> bool:
     if row[:2] != [vocabulary.bos, vocabulary.code(genetic_code)] or vocabulary.eos not in row:
         return False
-    first_taxon = vocabulary.taxon(TAXA[0])
-    begin = 3 if first_taxon <= row[2] < first_taxon + len(TAXA) else 2
+    first_clade = vocabulary.first_clade
+    begin = 3 if first_clade <= row[2] < first_clade + len(CLADES) else 2
     end = row.index(vocabulary.eos)
     if any(label != vocabulary.pad for label in row[end + 1 :]):
         return False

@@ -35,7 +35,7 @@ def toy_windows(vocabulary, tokenizer):
             labels=labels,
             label_weights=np.ones(len(labels), dtype=np.float32),
             genetic_code=11,
-            taxon="prokaryotes",
+            clade="prokaryotes",
             genome="toy",
             contig="1",
             start=start,

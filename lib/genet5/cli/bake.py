@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from genet5.cli.parse import run
-from genet5.config.bake import BakeConfig
+from genet5.config.bake import RARE_FIELDS, BakeConfig
 from genet5.genome.io.files import check_inputs
 from genet5.outputs import check_folder
 
@@ -19,63 +19,64 @@ if TYPE_CHECKING:
     from genet5.dataset.bake import Progress
 
 _DESCRIPTION = (
-    "Turn genomes (FASTA) and their annotations (GFF3) into packed training files: "
-    "training.packed, validation.packed and bake_report.json in --output_dir. "
-    "--check FILE verifies such a file, or the shards of an index."
+    "Turn genomes and their annotations into packed training files: training.packed, "
+    "validation.packed and bake_report.json in --output_dir. Genomes are either all those in "
+    "--raw_dir or the one of --fasta and --gff."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run(_bake, BakeConfig, argv, name="bake", description=_DESCRIPTION)
+    how = {"name": "bake", "description": _DESCRIPTION}
+    return run(_bake, BakeConfig, argv, **how, rare=RARE_FIELDS, has_file=True)
 
 
-def _bake(settings: BakeConfig) -> int:
-    if settings.check is not None:
-        _print_check(settings.check)
+def _bake(config: BakeConfig) -> int:
+    if config.check is not None:
+        _print_check(config.check)
         return 0
-    check_inputs({"fasta": settings.fasta, "gff": settings.gff}, once=False)
-    if settings.output_dir is not None:
-        check_folder("output_dir", settings.output_dir)
-    if settings.dry_run:
-        _print_plan(settings)
+    check_inputs({"fasta": config.fasta, "gff": config.gff}, once=False)
+    if config.output_dir is not None:
+        check_folder("output_dir", config.output_dir)
+    if config.dry_run:
+        _print_plan(config)
         return 0
     from genet5.dataset.bake import bake
 
     with _progress_on_stderr() as show:
-        report = bake(settings, show)
+        report = bake(config, show)
     _print_report(report)
     return 0
 
 
-def _say(line: str = "") -> None:
+def _print(line: str = "") -> None:
     sys.stdout.write(line + "\n")
 
 
-def _print_plan(settings: BakeConfig) -> None:
+def _print_plan(config: BakeConfig) -> None:
     from genet5.dataset.bake import plan_bake
     from genet5.tokens.tokenizer_file import load_tokenizer
 
-    assert settings.tokenizer is not None  # the settings' own check
-    plan = plan_bake(settings, load_tokenizer(settings.tokenizer))
+    assert config.tokenizer is not None  # BakeConfig checks it
+    plan = plan_bake(config, load_tokenizer(config.tokenizer))
     for split in ("training", "validation"):
         number = sum(split in splits.values() for splits in plan.splits)
-        _say(f"{split}: {plan.bases(split) / 1e6:.2f} Mbp of {number} genomes")
-    times = settings.passes * (2 if settings.strands == "both" else 1)
+        _print(f"{split}: {plan.bases(split) / 1e6:.2f} Mbp of {number} genomes")
+    times = config.passes * (2 if config.strands == "both" else 1)
     total = 0.0
-    for taxon in sorted({source.taxon for source in plan.sources}):
-        own = [index for index, source in enumerate(plan.sources) if source.taxon == taxon]
-        window_bp = settings.window_bp(taxon)
+    for clade in sorted({source.clade for source in plan.sources}):
+        own = [index for index, source in enumerate(plan.sources) if source.clade == clade]
+        window_bp = config.window_bp(clade)
         if plan.num_genes is not None and plan.quotas is not None:
             found = sum(plan.num_genes[index] for index in own)
             windows = float(sum(plan.quotas[index] for index in own))
-            genes = f", round {windows:,.0f} of {found:,} genes"
+            genes = f", around {windows:,.0f} of {found:,} genes"
         else:
             bases = sum(plan.task_bases(index) for index in own)
-            windows, genes = bases / (window_bp - settings.window_overlap), ""
+            windows, genes = bases / (window_bp - config.window_overlap), ""
         total += times * windows
-        _say(f"{taxon}: about {times * windows:,.0f} windows of {window_bp:,} bp{genes}")
-    _say(f"about {total:,.0f} windows; nothing written")
+        _print(f"{clade}: about {times * windows:,.0f} windows of {window_bp:,} bp{genes}")
+    _print(f"about {total:,.0f} windows; nothing written")
 
 
 def _print_check(path: Path) -> None:
@@ -84,34 +85,34 @@ def _print_check(path: Path) -> None:
     reader = PackedReader(path)
     counts = reader.verify()
     header = reader.header
-    _say(f"{path}: sound (checksum {header.checksum[:16]}...)")
-    _say(f"  format {header.format}, {header.split}, tokenizer {header.tokenizer_hash[:16]}...")
-    _say("  " + ", ".join(f"{number:,} {name}" for name, number in counts.items()))
+    _print(f"{path}: valid (checksum {header.checksum[:16]}...)")
+    _print(f"  format {header.format}, {header.split}, tokenizer {header.tokenizer_hash[:16]}...")
+    _print("  " + ", ".join(f"{number:,} {name}" for name, number in counts.items()))
     for shard in reader.index.shards if reader.index is not None else ():
-        _say(f"  {shard.file}: {shard.rows:,} rows, {shard.bytes / 1e6:.1f} MB, sound")
-    _say(f"  gene types: {', '.join(header.gene_types)}")
-    _say("  " + ", ".join(f"{name} {value}" for name, value in header.settings.items()))
+        _print(f"  {shard.file}: {shard.rows:,} rows, {shard.bytes / 1e6:.1f} MB, valid")
+    _print(f"  gene types: {', '.join(header.gene_types)}")
+    _print("  " + ", ".join(f"{name} {value}" for name, value in header.settings.items()))
     for source in header.sources:
-        _say(f"  {source['taxon']}/{source['genome']}  FASTA {source['fasta_sha256'][:12]}")
+        _print(f"  {source['taxon']}/{source['genome']}  FASTA {source['fasta_sha256'][:12]}")
 
 
 def _print_report(report: dict[str, Any]) -> None:
     for split, part in report["files"].items():
         shards = f" in {part['shards']} shards" if "shards" in part else ""
-        _say(
+        _print(
             f"{split}: {part['windows']:,} windows in {part['rows']:,} rows, {part['bases'] / 1e6:.2f} Mbp, "
             f"{part['bytes'] / 1e6:.1f} MB{shards}; rows {part['row_fill_share']:.1%} full, "
             f"padding at load {part['padding_share_at_load']:.2%}"
         )
     if not report["files"]["validation"]["windows"]:
-        _say("validation is empty: give more contigs or genomes, or a --splits table")
+        _print("validation is empty: give more contigs or genomes, or a --splits table")
     for topic, causes in report["counts"].items():
-        _say(f"{topic}: " + "; ".join(f"{number:,} {cause}" for cause, number in causes.items()))
+        _print(f"{topic}: " + "; ".join(f"{number:,} {cause}" for cause, number in causes.items()))
     timing = report["timing"]
     stages = ", ".join(
         f"{stage} {seconds} s" for stage, seconds in timing["cpu_s_by_stage"].items()
     )
-    _say(
+    _print(
         f"{timing['written_mbp']} Mbp in {timing['wall_s']} s with {timing['workers']} workers: "
         f"{timing['written_mbp_per_cpu_s']} Mbp per core second ({stages})"
     )

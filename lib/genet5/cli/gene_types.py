@@ -22,7 +22,7 @@ class GeneTypeConfig:
     annotations: tuple[Path, ...] = ()
     """Append the types of these GFF3, GTF or GenBank files too, the most frequent first."""
     raw_dir: Path | None = None
-    """Append the types of all genomes in RAW/TAXON/SPECIES/ too, as bake reads them."""
+    """Append the types of all genomes in RAW/CLADE/SPECIES/ too, as bake reads them."""
     skip_bad: bool = False
     """Drop and count records that break the format, instead of stopping at the first."""
 

@@ -117,8 +117,15 @@ def _is_hidden(flags: str, hidden: Collection[str]) -> bool:
     return bool({*re.findall(r"--(\w+)", flags)} & {*hidden})
 
 
+def _without_former_names(flags: str) -> str:
+    """Return short names and the last long one: tyro lists aliases first."""
+    *aliases, name = re.split(r", (?=-)", flags)
+    return ", ".join([*(alias for alias in aliases if not alias.startswith("--")), name])
+
+
 def _shown(flags: str, words: str, width: int) -> str:
     words = words.replace(" (default: False)", "")
+    flags = _without_former_names(flags)
     first, indent = f"  {flags}".ljust(_COLUMN), " " * _COLUMN
     if first.endswith("  "):
         return textwrap.fill(words, width, initial_indent=first, subsequent_indent=indent)

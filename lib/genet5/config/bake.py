@@ -1,11 +1,15 @@
-"""Settings of `genet5 bake`."""
+"""Configuration of `genet5 bake`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
+
+from genet5.config.checks import by_default
+from genet5.config.clades import CLADES, Clade, traits_of
 from genet5.errors import ConfigError
 
 LONGEST_WINDOW_BP = 65_535
@@ -13,112 +17,135 @@ _SHORTEST_WINDOW_BP = 16
 TILE_BP = 5_000
 """Bases of the windows that tile contigs."""
 
-TAXON_WINDOWS_BP = {
-    "prokaryotes": 9_000,
-    "unicellular": 15_000,
-    "invertebrates": 25_000,
-    "vertebrates": 30_000,
-    "plants": 25_000,
-}
-"""Bases of gene-centric windows by taxon."""
-
-TAXON_GENES = {
-    "prokaryotes": 10_000,
-    "unicellular": 15_000,
-    "invertebrates": 15_000,
-    "vertebrates": 15_000,
-    "plants": 15_000,
-}
-"""Most genes of a taxon round which gene-centric windows are laid, over all its genomes."""
+RARE_FIELDS = frozenset(
+    {
+        *("clade_windows", "clade_genes", "target", "hard_limit", "recode_share", "split_by"),
+        *("valid_genes", "isoforms", "noncoding", "utr", "clade_token", "grammar"),
+        *("species_parallel", "shard_size"),
+    }
+)
+"""Fields that `bake --help` leaves out and `--help_all` lists."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BakeConfig:
     """Turn genomes and annotations into packed training files.
 
-    Genomes are RAW/TAXON/SPECIES/ with one FASTA and one GFF3 each (--raw_dir), or one pair of files (--fasta, --gff).
+    Genomes are RAW/CLADE/SPECIES/ with one FASTA and one annotation file each (--raw_dir), or one
+    pair of files (--fasta, --gff).
     """
 
-    raw_dir: Path | None = None
-    """Folder with TAXON/SPECIES/ folders, each with one FASTA and one GFF3 file."""
-    fasta: Path | None = None
-    """One genome instead of --raw_dir: its FASTA file (plain, gzip or bgzip)."""
-    gff: Path | None = None
-    """Its annotation: GFF3, GTF or GenBank (plain, gzip or bgzip)."""
-    taxon: str = "prokaryotes"
-    """Taxon of the --fasta genome: prokaryotes, unicellular, invertebrates, vertebrates or plants."""
-    output_dir: Path | None = None
+    raw_dir: Annotated[Path | None, by_default("--fasta and --gff")] = None
+    """Folder with CLADE/SPECIES/ folders, each with one FASTA file and one annotation (GFF3, GTF
+    or GenBank)."""
+    fasta: Annotated[Path | None, by_default("--raw_dir")] = None
+    """FASTA file of a single genome; plain, gzip or bgzip."""
+    gff: Annotated[Path | None, by_default("--raw_dir")] = None
+    """Annotation of the --fasta genome: GFF3, GTF or GenBank; plain, gzip or bgzip."""
+    clade: Annotated[Clade, tyro.conf.arg(aliases=["--taxon"], metavar="CLADE")] = "prokaryotes"
+    """Clade of the --fasta genome: prokaryotes, unicellular, invertebrates, vertebrates or plants."""
+    output_dir: Annotated[Path | None, by_default("required unless --check")] = None
     """Folder for training.packed, validation.packed (or their shards) and bake_report.json."""
-    tokenizer: Path | None = None
-    """tokenizer.json, or a model directory that holds one."""
-    check: Path | None = None
-    """Verify this packed file, or the shards of this index, print a summary, and bake nothing."""
+    tokenizer: Annotated[Path | None, by_default("required unless --check")] = None
+    """A tokenizer.json, or a model folder that contains one."""
+    check: Annotated[Path | None, by_default("bake")] = None
+    """Verify this packed file, or the shards of this index, print a summary, and exit."""
 
     windows: Literal["whole_genome", "gene_centric"] = "whole_genome"
-    """whole_genome tiles the contigs with windows; gene_centric lays them round genes, at random places."""
-    window_size: int | None = None
-    """Bases of a window for all taxa, at most 65535. None: 5000 in whole_genome; in gene_centric 9000 for prokaryotes, 15000 unicellular, 25000 invertebrates and plants, 30000 vertebrates."""
-    taxon_windows: tuple[str, ...] = ()
-    """Bases of the windows of single taxa, as TAXON=BASES; --window_size is for the others."""
-    taxon_genes: tuple[str, ...] = ()
-    """gene_centric: most genes of single taxa that get windows, as TAXON=NUMBER, drawn evenly from a taxon's genomes. Without it 10000 for prokaryotes, 15000 for others."""
+    """whole_genome tiles the contigs with windows; gene_centric places windows around genes, at
+    random offsets."""
+    window_size: Annotated[
+        int | None,
+        by_default("5000; gene_centric: 9000 to 30000 by clade"),
+    ] = None
+    """Window length in bases for all clades, at most 65535."""
+    clade_windows: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(aliases=["--taxon_windows"], metavar="CLADE=BASES ..."),
+        by_default("--window_size"),
+    ] = ()
+    """Window lengths of single clades, as CLADE=BASES; --window_size applies to the others."""
+    clade_genes: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(aliases=["--taxon_genes"], metavar="CLADE=NUMBER ..."),
+        by_default("10000 for prokaryotes, 15000 for other clades"),
+    ] = ()
+    """gene_centric: most genes that get windows, as CLADE=NUMBER, drawn evenly from the genomes of
+    the clade."""
     window_overlap: int = 0
-    """Bases that neighbouring windows of one tiling share."""
+    """Overlap of neighbouring windows of a tiling, in bases."""
     target: int = 4_500
     """Encoder tokens up to which windows are packed into one row."""
     hard_limit: int = 5_000
-    """Most encoder tokens of a row; longer windows are halved."""
+    """Most encoder tokens in a row; longer windows are halved."""
     passes: int = 1
-    """Tilings of each training contig, each with another phase, or windows round each training gene; validation has one."""
+    """Tilings of each training contig, each with another phase, or windows per training gene;
+    validation has one."""
     strands: Literal["random", "both", "forward"] = "random"
-    """Strand of a window: one of the two by chance, both (two windows), or always the forward one."""
-    negatives: float | None = None
-    """Largest share of windows without a gene, 0 to 1. whole_genome leaves surplus ones out by chance, and keeps all for None; gene_centric adds so many from between genes, and for None none."""
+    """Strand of a window: either by chance, both (two windows), or always the forward strand."""
+    negatives: Annotated[float | None, by_default("whole_genome: all; gene_centric: none")] = None
+    """Largest share of windows without a gene, 0 to 1: whole_genome drops surplus ones at random,
+    gene_centric adds windows between genes up to this share."""
     recode_share: float = 0.0
-    """Windows of code-11 genomes that are added as copies in genetic code 4, as a share of those genomes' windows."""
+    """Windows of genomes with genetic code 11 that are added as copies recoded to code 4, as a
+    share of those genomes' windows."""
 
-    taxa: tuple[str, ...] = ()
-    """Bake these taxa only."""
-    species: tuple[str, ...] = ()
-    """Bake these genomes only."""
-    splits: Path | None = None
-    """Table (tab-separated: taxon, genome, contigs, split) of what is train and valid; the rest is left out."""
+    clades: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(aliases=["--taxa"], metavar="CLADE ..."),
+        by_default("all in --raw_dir"),
+    ] = ()
+    """Clades to bake."""
+    species: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME ..."), by_default("all in --raw_dir")
+    ] = ()
+    """Genomes to bake, by the names of their folders."""
+    splits: Annotated[Path | None, by_default("by --valid_share")] = None
+    """Split table (tab-separated: taxon, genome, contigs, split): which contigs are train and
+    valid; all others are left out."""
     valid_share: float = 0.05
-    """Without --splits: share of the bases that goes to validation."""
+    """Without --splits: share of the bases that is held out for validation."""
     split_by: Literal["auto", "species", "contig"] = "auto"
-    """Without --splits: keep species or contigs whole; auto takes species where there are several."""
+    """Without --splits: hold out whole species or whole contigs; auto takes species if there are
+    several."""
     valid_genes: int = 0
-    """So many hard, normal and easy genes of each species (a third of its genes at most) get validation windows; training windows that overlap these are left out. Takes the place of --valid_share."""
-    genetic_code: int | None = None
-    """NCBI number for all genomes; None takes it from the GFF3 (transl_table), else 11 for prokaryotes and 1 for others."""
+    """Hard, normal and easy genes of each species (each this many, a third of its genes at most)
+    that get validation windows, instead of --valid_share; training windows that overlap these are
+    dropped."""
+    genetic_code: Annotated[
+        int | None, by_default("transl_table, else 11 for prokaryotes and 1 for other clades")
+    ] = None
+    """NCBI genetic code of all genomes."""
 
     utr: bool = False
-    """Write untranslated parts of coding genes."""
+    """Label untranslated regions of coding genes."""
     isoforms: int = 1
-    """Transcripts of a gene that are written, canonical first."""
+    """Transcripts per gene that are labelled, the canonical one first."""
     noncoding: bool = False
-    """Write non-coding genes and pseudogenes of types that the tokenizer knows."""
-    taxon_token: bool = False
-    """Write the taxon into the labels."""
+    """Label non-coding genes and pseudogenes of the types that the tokenizer knows."""
+    clade_token: Annotated[bool, tyro.conf.arg(aliases=["--taxon_token"])] = False
+    """Begin the labels with a token of the clade."""
     grammar: Literal["strict", "splice_free", "off"] = "strict"
-    """Genes that break the grammar at this level get weight 0 in the loss of the labels."""
+    """Rules that a gene must obey; the labels of others get weight 0 in the loss."""
     skip_bad: bool = False
-    """Leave bad GFF3 records out and count them, instead of stopping."""
+    """Drop and count invalid annotation records instead of stopping at the first."""
 
     seed: int = 0
-    """Decides phases, strands and the order of windows."""
+    """Seed of phases, strands and the order of windows."""
     n_workers: int = 1
-    """Processes; the files are the same for any number."""
-    species_parallel: int | None = None
-    """Most genomes in work at a time (memory); None = n_workers."""
-    shard_size: int | None = None
-    """Rows of a file: several files and an index (training.index.json) that is given in place of a file. None = one file. A row takes about 15 bytes per encoder token."""
+    """Worker processes; the files do not depend on their number."""
+    species_parallel: Annotated[int | None, by_default("--n_workers")] = None
+    """Most genomes processed at the same time, to limit memory."""
+    shard_size: Annotated[int | None, by_default("one file")] = None
+    """Rows per file, about 15 bytes per encoder token: writes several files and an index
+    (training.index.json), which is passed in place of a file."""
     resume: bool = False
-    """Go on with a bake that was stopped: finished genomes are kept if settings and files are the same."""
+    """Resume an interrupted bake; finished genomes are kept if configuration and input files are
+    unchanged."""
     overwrite: bool = False
-    """Replace packed files that are in the output folder."""
+    """Replace packed files in the output folder."""
     dry_run: bool = False
-    """Print what would be baked, and stop."""
+    """Print what would be baked, and exit."""
 
     def __post_init__(self) -> None:
         if self.check is None:
@@ -127,76 +154,79 @@ class BakeConfig:
         _check_windows(self)
         _check_shares(self)
 
-    def window_bp(self, taxon: str) -> int:
-        """Bases of a taxon's windows."""
-        chosen = _by_taxon("taxon_windows", self.taxon_windows).get(taxon, self.window_size)
+    def window_bp(self, clade: str) -> int:
+        """Return the window length of a clade."""
+        chosen = _by_clade("clade_windows", self.clade_windows).get(clade, self.window_size)
         if chosen is not None:
             return chosen
-        return TAXON_WINDOWS_BP[taxon] if self.windows == "gene_centric" else TILE_BP
+        return traits_of(clade).window_bp if self.windows == "gene_centric" else TILE_BP
 
-    def gene_limit(self, taxon: str) -> int:
-        """Most genes of a taxon, over all its genomes, round which gene-centric windows are laid."""
-        return (TAXON_GENES | _by_taxon("taxon_genes", self.taxon_genes))[taxon]
+    def gene_limit(self, clade: str) -> int:
+        """Return the most genes of a clade, over all its genomes, that get gene-centric windows."""
+        chosen = _by_clade("clade_genes", self.clade_genes).get(clade)
+        return traits_of(clade).max_genes if chosen is None else chosen
 
 
-def _by_taxon(field: str, words: tuple[str, ...]) -> dict[str, int]:
-    """Read TAXON=NUMBER words."""
+def _by_clade(field: str, words: tuple[str, ...]) -> dict[str, int]:
+    """Parse CLADE=NUMBER words."""
     values: dict[str, int] = {}
     for word in words:
-        taxon, _, number = word.partition("=")
-        if taxon not in TAXON_GENES or not number.isdecimal() or taxon in values:
-            taxa = ", ".join(TAXON_GENES)
-            raise ConfigError(field, word, f"must be TAXON=NUMBER, each taxon once; taxa: {taxa}")
-        values[taxon] = int(number)
+        clade, _, number = word.partition("=")
+        if clade not in CLADES or not number.isdecimal() or clade in values:
+            clades = ", ".join(CLADES)
+            raise ConfigError(
+                field, word, f"must be CLADE=NUMBER, each clade once; clades: {clades}"
+            )
+        values[clade] = int(number)
     return values
 
 
-def _check_paths(settings: BakeConfig) -> None:
-    if (settings.raw_dir is None) == (settings.fasta is None):
-        raise ConfigError("raw_dir", settings.raw_dir, "give either --raw_dir or --fasta and --gff")
-    if (settings.fasta is None) != (settings.gff is None):
-        raise ConfigError("gff", settings.gff, "--fasta and --gff go together")
+def _check_paths(config: BakeConfig) -> None:
+    if (config.raw_dir is None) == (config.fasta is None):
+        raise ConfigError("raw_dir", config.raw_dir, "give either --raw_dir or --fasta and --gff")
+    if (config.fasta is None) != (config.gff is None):
+        raise ConfigError("gff", config.gff, "--fasta and --gff go together")
     for name in ("output_dir", "tokenizer"):
-        if getattr(settings, name) is None:
+        if getattr(config, name) is None:
             raise ConfigError(name, None, "must be given")
 
 
-def _check_numbers(settings: BakeConfig) -> None:
+def _check_numbers(config: BakeConfig) -> None:
     least = {
         "passes": 1, "isoforms": 1, "n_workers": 0, "target": 1, "seed": 0, "window_overlap": 0,
         "valid_genes": 0, "shard_size": 1,
     }  # fmt: skip
     for name, smallest in least.items():
-        value = getattr(settings, name)
+        value = getattr(config, name)
         if value is not None and value < smallest:
             raise ConfigError(name, value, f"must be at least {smallest}")
-    if settings.hard_limit < settings.target:
-        rule = f"must not be smaller than target = {settings.target}"
-        raise ConfigError("hard_limit", settings.hard_limit, rule)
+    if config.hard_limit < config.target:
+        rule = f"must not be smaller than target = {config.target}"
+        raise ConfigError("hard_limit", config.hard_limit, rule)
 
 
-def _check_windows(settings: BakeConfig) -> None:
-    given = _by_taxon("taxon_windows", settings.taxon_windows)
-    sizes = {"window_size": settings.window_size} | {
-        f"taxon_windows {k}": v for k, v in given.items()
+def _check_windows(config: BakeConfig) -> None:
+    given = _by_clade("clade_windows", config.clade_windows)
+    sizes = {"window_size": config.window_size} | {
+        f"clade_windows {k}": v for k, v in given.items()
     }
     for name, size in sizes.items():
         if size is not None and not _SHORTEST_WINDOW_BP <= size <= LONGEST_WINDOW_BP:
             raise ConfigError(name, size, f"must be in {_SHORTEST_WINDOW_BP}..{LONGEST_WINDOW_BP}")
-    shortest = min(map(settings.window_bp, TAXON_WINDOWS_BP))
-    if settings.window_overlap >= shortest:
+    shortest = min(map(config.window_bp, CLADES))
+    if config.window_overlap >= shortest:
         rule = f"must be smaller than the shortest window, {shortest} bases"
-        raise ConfigError("window_overlap", settings.window_overlap, rule)
-    _by_taxon("taxon_genes", settings.taxon_genes)
-    if settings.taxon_genes and settings.windows != "gene_centric":
+        raise ConfigError("window_overlap", config.window_overlap, rule)
+    _by_clade("clade_genes", config.clade_genes)
+    if config.clade_genes and config.windows != "gene_centric":
         rule = "limits --windows gene_centric only"
-        raise ConfigError("taxon_genes", settings.taxon_genes, rule)
+        raise ConfigError("clade_genes", config.clade_genes, rule)
 
 
-def _check_shares(settings: BakeConfig) -> None:
+def _check_shares(config: BakeConfig) -> None:
     for name in ("valid_share", "recode_share", "negatives"):
-        value = getattr(settings, name)
+        value = getattr(config, name)
         if value is not None and not 0 <= value <= 1:
             raise ConfigError(name, value, "must be in 0..1")
-    if settings.negatives == 1:
+    if config.negatives == 1:
         raise ConfigError("negatives", 1, "must be below 1; leave it out to keep all windows")

@@ -124,7 +124,7 @@ def plan_bake(
     if not kept:
         raise DataError(
             "no contig for training or validation", expected="train or valid contigs",
-            path=settings.splits, remedy="Do its taxon and genome names match the folders?",
+            path=settings.splits, remedy="Do its clade and genome names match the folders?",
         )  # fmt: skip
     plan = BakePlan(
         tuple(sources[index] for index in kept),
@@ -170,9 +170,9 @@ def _with_quotas(plan: BakePlan, settings: BakeConfig, tokenizer: Tokenizer) -> 
     tasks = _tasks(settings, plan, tokenizer, Path())
     numbers = list(_in_order(count_targets, tasks, _workers(settings)))
     quotas = [0] * len(tasks)
-    for taxon in {source.taxon for source in plan.sources}:
-        own = [index for index, source in enumerate(plan.sources) if source.taxon == taxon]
-        shares = share_evenly([numbers[index] for index in own], settings.gene_limit(taxon))
+    for clade in {source.clade for source in plan.sources}:
+        own = [index for index, source in enumerate(plan.sources) if source.clade == clade]
+        shares = share_evenly([numbers[index] for index in own], settings.gene_limit(clade))
         for index, share in zip(own, shares, strict=True):
             quotas[index] = share
     return replace(plan, num_genes=tuple(numbers), quotas=tuple(quotas))
@@ -214,7 +214,7 @@ def _tasks(
             splits=plan.splits[index],
             settings=settings,
             tokenizer=tokenizer,
-            spill=folder / source.taxon / source.genome,
+            spill=folder / source.clade / source.genome,
             gene_quota=None if plan.quotas is None else plan.quotas[index],
             resume=settings.resume,
         )

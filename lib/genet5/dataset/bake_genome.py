@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.config.bake import BakeConfig
+from genet5.config.clades import traits_of
 from genet5.dataset.difficulty import choose, contig_points
-from genet5.dataset.genome_task import PROKARYOTES, GenomeResult, GenomeTask
+from genet5.dataset.genome_task import GenomeResult, GenomeTask
 from genet5.dataset.packed import Header, PackedWriter
 from genet5.dataset.placement import Span, place_windows
 from genet5.dataset.recode import SOURCE_CODE, TARGET_CODE, recode_contig
@@ -57,7 +58,7 @@ class _Baker:
     def __init__(self, task: GenomeTask, result: GenomeResult) -> None:
         self.task, self.settings, self.result = task, task.settings, result
         self.vocabulary = task.tokenizer.structure
-        self.options = grammar_options(task.settings, task.source.taxon, self.vocabulary.gene_types)
+        self.options = grammar_options(task.settings, task.source.clade, self.vocabulary.gene_types)
         self.genes: Mapping[str, ContigGenes] = {}
         self.writers: dict[Split, PackedWriter] = {}
 
@@ -146,8 +147,8 @@ class _Baker:
         with clock("label"):
             numbered = genes.index.numbered_cut(span.start, span.end, reverse=span.strand < 0)
             shown = tuple(gene for _, gene in numbered)
-            taxon = self.task.source.taxon
-            structure = WindowStructure(code, taxon if self.settings.taxon_token else None, shown)
+            clade = self.task.source.clade
+            structure = WindowStructure(code, clade if self.settings.clade_token else None, shown)
             labels = encode_window(structure, self.vocabulary)
             ignore = genes.ignored_in(span.start, span.end)
             if span.strand < 0:
@@ -163,7 +164,7 @@ class _Baker:
             label_weights=weights,
             ignore=ignore,
             genetic_code=code,
-            taxon=taxon,
+            clade=clade,
             genome=self.task.source.genome,
             contig=name,
             start=span.start,
@@ -200,11 +201,11 @@ class _Baker:
 
 
 def grammar_options(
-    settings: BakeConfig, taxon: str, gene_types: tuple[str, ...]
+    settings: BakeConfig, clade: str, gene_types: tuple[str, ...]
 ) -> GrammarOptions:
-    """The grammar that a taxon's reference genes are held against."""
+    """Return the grammar that a clade's reference genes are checked against."""
     types = gene_types if settings.noncoding else ("protein_coding",)
-    if taxon == PROKARYOTES:
+    if not traits_of(clade).introns:
         return prokaryote_options(
             level=settings.grammar, gene_types=types, max_labels=_NO_LABEL_LIMIT
         )

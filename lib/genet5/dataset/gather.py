@@ -1,7 +1,7 @@
 """Gathering: the spilled windows of all genomes to the packed file or the shards of one split.
 
 Windows are shuffled by the seed and packed first-fit-decreasing (`dataset.plan`); the order depends on their sizes and
-on the order of the genomes alone. Taxa with windows of different sizes share no row: the loader pads a micro-batch to its
+on the order of the genomes alone. Clades with windows of different sizes share no row: the loader pads a micro-batch to its
 longest window. Memory is a record batch, and some 80 bytes for each window of the split.
 
 Example:
@@ -74,7 +74,7 @@ class _Spilled:
             for name in ("bases", "tokens", "labels")
         }
         self.window_bp = np.repeat(
-            [settings.window_bp(result.source.taxon) for result in results],
+            [settings.window_bp(result.source.clade) for result in results],
             [len(result.digests[split]) for result in results],
         )
 
@@ -122,7 +122,7 @@ def _header(
         gene_types=tokenizer.structure.gene_types,
         settings=content_settings(settings),
         sources=tuple(
-            {"taxon": r.source.taxon, "genome": r.source.genome, **r.hashes}
+            {"taxon": r.source.clade, "genome": r.source.genome, **r.hashes}
             for r in results
             if r.digests[split]
         ),

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def find_annotations(annotations: Sequence[Path], raw_dir: Path | None) -> list[Path]:
-    """List the given files, and the annotations of all genomes RAW/TAXON/SPECIES.
+    """List the given files, and the annotations of all genomes RAW/CLADE/SPECIES.
 
     Raises:
         DataError: `raw_dir` is no such folder, or one of its genomes is incomplete.

@@ -17,20 +17,22 @@ from typing import Any
 
 import numpy as np
 
-from genet5.config.bake import TAXON_GENES, TAXON_WINDOWS_BP, TILE_BP, BakeConfig
+from genet5.config.bake import TILE_BP, BakeConfig
+from genet5.config.clades import CLADES
 from genet5.config.json_files import config_to_dict
 from genet5.dataset.sources import Source, Split
 from genet5.dataset.windows import Window
 from genet5.tokens.tokenizer_file import Tokenizer
 
 SPLITS: tuple[Split, ...] = ("training", "validation")
-PROKARYOTES = "prokaryotes"
 
 _CONTENT_SETTINGS = (
     "window_size", "window_overlap", "target", "hard_limit", "passes", "strands", "negatives",
     "recode_share", "valid_share", "split_by", "genetic_code", "utr", "isoforms", "noncoding",
-    "taxon_token", "grammar", "skip_bad", "seed",
+    "clade_token", "grammar", "skip_bad", "seed",
 )  # fmt: skip
+_KEYS = {"clade_token": "taxon_token"}
+"""Settings that files name differently."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,15 +114,15 @@ def content_settings(settings: BakeConfig) -> dict[str, Any]:
     Those that came later stand there only where they are in use, so that older recipes keep their bytes.
     """
     values = config_to_dict(settings)
-    chosen = {name: values[name] for name in _CONTENT_SETTINGS}
+    chosen = {_KEYS.get(name, name): values[name] for name in _CONTENT_SETTINGS}
     by_gene = settings.windows == "gene_centric"
     if not by_gene and settings.window_size is None:
         chosen["window_size"] = TILE_BP
     if by_gene:
         chosen["windows"] = settings.windows
-        chosen["taxon_genes"] = {taxon: settings.gene_limit(taxon) for taxon in TAXON_GENES}
-    if by_gene or settings.taxon_windows:
-        chosen["taxon_windows"] = {taxon: settings.window_bp(taxon) for taxon in TAXON_WINDOWS_BP}
+        chosen["taxon_genes"] = {clade: settings.gene_limit(clade) for clade in CLADES}
+    if by_gene or settings.clade_windows:
+        chosen["taxon_windows"] = {clade: settings.window_bp(clade) for clade in CLADES}
     if settings.valid_genes:
         chosen["valid_genes"] = settings.valid_genes
     return chosen

@@ -61,6 +61,8 @@ _VALUES: dict[str, pa.DataType] = {
     "recoded": pa.uint8(),
 }
 _TEXT = ("taxon", "genome", "contig")
+_ATTRIBUTES = {"taxon": "clade"}
+"""Columns that are not named as the window's attribute."""
 _OFFSETS = ("base_offsets", "token_offsets", "label_offsets", "ignore_offsets")
 _COUNTS = ("rows", "windows", "bases", "tokens", "labels")
 _WINDOWS_PER_RECORD_BATCH = 512
@@ -190,7 +192,7 @@ _PARTS = {  # offsets column -> what it counts in a window
 def _row_values(name: str, row: Sequence[Window]) -> Any:
     """One row's values of a column: an array, or a list of texts."""
     if name in _TEXT:
-        return [getattr(window, name) for window in row]
+        return [getattr(window, _ATTRIBUTES.get(name, name)) for window in row]
     if name in _OFFSETS:
         lengths = [len(getattr(window, _PARTS[name])) for window in row]
         return np.cumsum([0, *lengths])
@@ -244,7 +246,7 @@ class _RecordBatch:
                 label_weights=value["label_weights"][label],
                 ignore=ignore[hole],
                 genetic_code=int(value["genetic_code"][index]),
-                taxon=value["taxon"][index],
+                clade=value["taxon"][index],
                 genome=value["genome"][index],
                 contig=value["contig"][index],
                 start=int(value["start"][index]),

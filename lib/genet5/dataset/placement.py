@@ -148,7 +148,7 @@ class _Planner:
     ) -> None:
         self.task, self.genes, self.result = task, genes, result
         self.settings = task.settings
-        self.window_bp = task.settings.window_bp(task.source.taxon)
+        self.window_bp = task.settings.window_bp(task.source.clade)
 
     def tiling(self, contig: str) -> list[Span]:
         """All windows of a contig: passes, strands."""

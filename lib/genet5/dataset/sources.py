@@ -1,8 +1,8 @@
 """What is baked: genomes found on disk, and which of their contigs are for training and which for validation.
 
-RAW/TAXON/SPECIES/ holds one FASTA (`.fa`, `.fna`, `.fasta`, also with `.gz`) and one GFF3 (`.gff3`, `.gff`, also with
+RAW/CLADE/SPECIES/ holds one FASTA (`.fa`, `.fna`, `.fasta`, also with `.gz`) and one GFF3 (`.gff3`, `.gff`, also with
 `.gz`) or else one GTF or GenBank file (`.gtf`, `.gbff`, `.gbk`, `.gb`). A split table has the tab-separated columns
-taxon, genome, contigs, split with a header line; `contigs` is a comma-separated list or `*` for the rest of the genome.
+taxon (the clade), genome, contigs, split with a header line; `contigs` is a comma-separated list or `*` for the rest of the genome.
 Without a table species or contigs are drawn, always whole.
 
 Example:
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Literal
 
 from genet5.config.bake import BakeConfig
+from genet5.config.clades import traits_of
 from genet5.errors import ConfigError, DataError
 from genet5.genome.io.files import open_text
-from genet5.tokens.vocabulary import TAXA
 
 Split = Literal["training", "validation"]
 
@@ -43,7 +43,7 @@ _COLUMNS = ["taxon", "genome", "contigs", "split"]
 class Source:
     """One genome on disk."""
 
-    taxon: str
+    clade: str
     genome: str
     fasta: Path
     gff: Path
@@ -51,68 +51,68 @@ class Source:
     @property
     def id(self) -> str:
         """Name that seeds the genome's random choices."""
-        return f"{self.taxon}/{self.genome}"
+        return f"{self.clade}/{self.genome}"
 
 
 @dataclass(frozen=True, slots=True)
 class SplitTable:
-    """(taxon, genome) -> contig or "*" -> split as the table calls it."""
+    """(clade, genome) -> contig or "*" -> split as the table calls it."""
 
     rows: Mapping[tuple[str, str], Mapping[str, str]]
 
-    def split_of(self, taxon: str, genome: str, contig: str) -> str | None:
+    def split_of(self, clade: str, genome: str, contig: str) -> str | None:
         """The table's word for a contig; None if it does not name it."""
-        contigs = self.rows.get((taxon, genome), {})
+        contigs = self.rows.get((clade, genome), {})
         return contigs.get(contig, contigs.get("*"))
 
 
 def find_sources(settings: BakeConfig) -> list[Source]:
-    """List the genomes that the settings select, by taxon and name.
+    """List the genomes that the settings select, by clade and name.
 
     Raises:
-        DataError: A folder holds no genome, or a named taxon or genome is not there.
+        DataError: A folder holds no genome, or a named clade or genome is not there.
     """
     if settings.fasta is not None and settings.gff is not None:
-        _check_taxon(settings.taxon)
+        traits_of(settings.clade)
         name = settings.fasta.name.removesuffix(".gz")
         return [
-            Source(settings.taxon, name.rpartition(".")[0] or name, settings.fasta, settings.gff)
+            Source(settings.clade, name.rpartition(".")[0] or name, settings.fasta, settings.gff)
         ]
-    return find_genomes(settings.raw_dir, taxa=settings.taxa, species=settings.species)
+    return find_genomes(settings.raw_dir, clades=settings.clades, species=settings.species)
 
 
 def find_genomes(
-    raw: Path | None, *, taxa: Sequence[str] = (), species: Sequence[str] = ()
+    raw: Path | None, *, clades: Sequence[str] = (), species: Sequence[str] = ()
 ) -> list[Source]:
-    """List the genomes in RAW/TAXON/SPECIES/, by taxon and name.
+    """List the genomes in RAW/CLADE/SPECIES/, by clade and name.
 
     Args:
         raw: The folder.
-        taxa: These taxa only; empty = all.
+        clades: These clades only; empty = all.
         species: These genomes only; empty = all.
 
     Raises:
-        ConfigError: A named taxon or genome is not there, or a folder is named as no taxon.
+        ConfigError: A named clade or genome is not there, or a folder is named as no clade.
         DataError: There is no such folder, or one holds no genome.
     """
     if raw is None or not raw.is_dir():
-        raise DataError("no such folder", expected="RAW/TAXON/SPECIES/", path=raw)
-    known_taxa = sorted(folder.name for folder in raw.iterdir() if folder.is_dir())
-    _check_known("taxa", taxa, known_taxa)
+        raise DataError("no such folder", expected="RAW/CLADE/SPECIES/", path=raw)
+    known_clades = sorted(folder.name for folder in raw.iterdir() if folder.is_dir())
+    _check_known("clades", clades, known_clades)
     sources = []
-    for taxon in known_taxa:
-        if taxa and taxon not in taxa:
+    for clade in known_clades:
+        if clades and clade not in clades:
             continue
-        _check_taxon(taxon)
-        for folder in sorted(path for path in (raw / taxon).iterdir() if path.is_dir()):
-            sources.append((taxon, folder))
+        traits_of(clade)
+        for folder in sorted(path for path in (raw / clade).iterdir() if path.is_dir()):
+            sources.append((clade, folder))
     _check_known("species", species, [folder.name for _, folder in sources])
     chosen = [s for s in sources if not species or s[1].name in species]
     if not chosen:
-        raise DataError("no genome", expected="RAW/TAXON/SPECIES/ folders", path=raw)
+        raise DataError("no genome", expected="RAW/CLADE/SPECIES/ folders", path=raw)
     return [
-        Source(taxon, folder.name, _only(folder, _FASTA, "FASTA"), _annotation(folder))
-        for taxon, folder in chosen
+        Source(clade, folder.name, _only(folder, _FASTA, "FASTA"), _annotation(folder))
+        for clade, folder in chosen
     ]
 
 
@@ -133,8 +133,8 @@ def read_split_table(path: Path) -> SplitTable:
                     f"{len(fields)} columns", expected=", ".join(_COLUMNS) + " (tab-separated)",
                     path=path, line=number,
                 )  # fmt: skip
-            taxon, genome, contigs, split = fields
-            known = rows.setdefault((taxon, genome), {})
+            clade, genome, contigs, split = fields
+            known = rows.setdefault((clade, genome), {})
             for contig in contigs.split(","):
                 if contig in known:
                     raise DataError(
@@ -159,7 +159,7 @@ def splits_by_table(
     """
     found: list[dict[str, Split]] = []
     for source, names in zip(sources, contigs, strict=True):
-        words = {name: table.split_of(source.taxon, source.genome, name) for name in names}
+        words = {name: table.split_of(source.clade, source.genome, name) for name in names}
         found.append(
             {n: _SPLIT_NAMES[w] for n, w in words.items() if w is not None and w in _SPLIT_NAMES}
         )
@@ -227,11 +227,6 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
         for path in folder.iterdir()
         if path.name.removesuffix(".gz").endswith(suffixes) and not path.name.startswith(".")
     )
-
-
-def _check_taxon(taxon: str) -> None:
-    if taxon not in TAXA:
-        raise ConfigError("taxon", taxon, f"must be one of {', '.join(TAXA)}")
 
 
 def _check_known(flag: str, wanted: Sequence[str], known: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """What a bake keeps until it is done, so that a stopped one can go on: finished genomes, in OUT/.bake.partial/.
 
-For each genome TAXON/GENOME.SPLIT.arrow holds its windows (a packed file of one window a row) and TAXON/GENOME.json,
+For each genome CLADE/GENOME.SPLIT.arrow holds its windows (a packed file of one window a row) and CLADE/GENOME.json,
 written last, says that it is finished, from what (settings, tokenizer, contigs, checksums of its files) and what was counted.
 Both appear under their names only when complete, so a run may be killed at any moment. On resuming, the windows are
 read and compared with the record's checksum; a genome that differs in what it is made from is an error.

@@ -101,7 +101,7 @@ def _header(
         windows = reader.row(row)
         digests += [window.digest() for window in windows]
         counts.update(count_content([windows]))
-        genomes |= {(window.taxon, window.genome) for window in windows}
+        genomes |= {(window.clade, window.genome) for window in windows}
         progress("reading", done, len(rows))
     old = reader.header
     return replace(

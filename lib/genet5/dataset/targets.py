@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.config.bake import BakeConfig
-from genet5.dataset.genome_task import PROKARYOTES, GenomeResult, GenomeTask
+from genet5.config.clades import traits_of
+from genet5.dataset.genome_task import GenomeResult, GenomeTask
 from genet5.dataset.windows import NO_STRETCHES
 from genet5.errors import DataError
 from genet5.genome.gene import Gene
@@ -204,7 +205,7 @@ def _use(task: GenomeTask, gene: Gene) -> tuple[str, str]:
     """What a gene is for (target, ignore or nothing), and the cause under which it is counted."""
     known = gene.type in task.tokenizer.structure.gene_types
     if gene.is_coding and gene.is_regular:
-        if task.source.taxon == PROKARYOTES and _has_intron(gene):
+        if not traits_of(task.source.clade).introns and _has_intron(gene):
             return "ignore", "ignored: intron or frame shift in a prokaryote"
         if known:
             return "target", "targets: coding"
@@ -226,7 +227,7 @@ def _genetic_code(task: GenomeTask, genes: Sequence[Gene]) -> int:
     codes = Counter(gene.genetic_code for gene in genes if gene.genetic_code is not None)
     if codes:
         return min(codes, key=lambda code: (-codes[code], code))
-    return 11 if task.source.taxon == PROKARYOTES else 1
+    return traits_of(task.source.clade).genetic_code
 
 
 def _has_intron(gene: Gene) -> bool:

@@ -43,8 +43,8 @@ class Window:
     """(n, 2) half-open stretches of which the truth is not known."""
     genetic_code: int
     """NCBI number."""
-    taxon: str
-    """One of the taxa."""
+    clade: str
+    """One of the clades."""
     genome: str
     """Name of the genome."""
     contig: str
@@ -66,7 +66,7 @@ class Window:
 
     def digest(self) -> bytes:
         """16 bytes that change with any content of the window."""
-        text = f"{self.genetic_code}\t{self.taxon}\t{self.id}\t{self.recoded}\t"
+        text = f"{self.genetic_code}\t{self.clade}\t{self.id}\t{self.recoded}\t"
         sizes = (
             f"{len(self.bases)}\t{len(self.input_ids)}\t{len(self.labels)}\t{len(self.ignore)}\n"
         )

@@ -89,8 +89,8 @@ def decode_windows(
     with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
         encoded = model.encode(inputs)
     encoded = _in_fp32(encoded)
-    taxa = [clade] * len(windows)
-    grammar = Grammar(windows, genetic_codes, options, tokenizer.structure, taxa=taxa)
+    clades = [clade] * len(windows)
+    grammar = Grammar(windows, genetic_codes, options, tokenizer.structure, clades=clades)
     tracks = read_tracks(encoded.state_logits, encoded.boundary_logits)
     signals = grammar.signals
     trace = _write(model, encoded, grammar)

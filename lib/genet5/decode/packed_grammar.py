@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genet5.config.clades import traits_of
 from genet5.dataset.packed import Header
 from genet5.tokens.grammar import GrammarOptions, prokaryote_options
-
-_PROKARYOTES = "prokaryotes"
 
 
 def packed_grammar(header: Header) -> GrammarOptions:
@@ -15,7 +14,7 @@ def packed_grammar(header: Header) -> GrammarOptions:
 
     Genes get introns and start at ATG alone unless all genomes of the file are prokaryotes'.
     """
-    unspliced = packed_clades(header) == {_PROKARYOTES}
+    unspliced = not any(traits_of(clade).introns for clade in packed_clades(header))
     grammar = prokaryote_options() if unspliced else GrammarOptions()
     types = header.gene_types if header.settings.get("noncoding") else grammar.gene_types
     return replace(grammar, utr=bool(header.settings.get("utr")), gene_types=tuple(types))

@@ -55,7 +55,7 @@ class Grammar:
         genetic_codes: NCBI number of each window's genetic code.
         options: What counts as a gene.
         vocabulary: The tokens' ids.
-        taxa: Taxon that each window's prompt names; None: no prompt names one.
+        clades: Clade that each window's prompt names; None: no prompt names one.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Grammar:
         options: GrammarOptions,
         vocabulary: StructureVocabulary,
         *,
-        taxa: Sequence[str | None] | None = None,
+        clades: Sequence[str | None] | None = None,
     ) -> None:
         if len(genetic_codes) != len(windows):
             raise DataError(f"{len(genetic_codes)} genetic codes", expected=f"{len(windows)}")
         self.options, self.vocabulary = options, vocabulary
-        self._prompt = _prompts(genetic_codes, taxa, vocabulary)
+        self._prompt = _prompts(genetic_codes, clades, vocabulary)
         self._type_tokens = np.array([vocabulary.gene_type(t) for t in options.gene_types])
         self._coding = np.array([t in options.coding_types for t in options.gene_types])
         self._signals = build_signals(windows, genetic_codes, options)
@@ -91,7 +91,7 @@ class Grammar:
 
     @property
     def prompt(self) -> list[list[int]]:
-        """Labels to feed first, per row: <bos>, the genetic code and the taxon if there is one."""
+        """Labels to feed first, per row: <bos>, the genetic code and the clade if there is one."""
         return [list(row) for row in self._prompt]
 
     @property
@@ -499,17 +499,17 @@ class Grammar:
 
 def _prompts(
     genetic_codes: Sequence[int],
-    taxa: Sequence[str | None] | None,
+    clades: Sequence[str | None] | None,
     vocabulary: StructureVocabulary,
 ) -> list[tuple[int, ...]]:
     """Labels each row begins with."""
-    names = [None] * len(genetic_codes) if taxa is None else list(taxa)
+    names = [None] * len(genetic_codes) if clades is None else list(clades)
     if len(names) != len(genetic_codes):
-        raise DataError(f"{len(names)} taxa", expected=f"{len(genetic_codes)}, one per window")
+        raise DataError(f"{len(names)} clades", expected=f"{len(genetic_codes)}, one per window")
     rows: list[tuple[int, ...]] = []
-    for code, taxon in zip(genetic_codes, names, strict=True):
+    for code, clade in zip(genetic_codes, names, strict=True):
         row = (vocabulary.bos, vocabulary.code(code))
-        rows.append(row if taxon is None else (*row, vocabulary.taxon(taxon)))
+        rows.append(row if clade is None else (*row, vocabulary.clade(clade)))
     return rows
 
 

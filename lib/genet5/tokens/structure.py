@@ -1,6 +1,6 @@
 """The gene-structure language: a window's genes as a row of labels, and back.
 
-    window     := <bos> CODE [TAXON] gene* <eos>
+    window     := <bos> CODE [CLADE] gene* <eos>
     gene       := TYPE STRAND transcript+
     transcript := <tx> [<cut_left> FRAME] part* [<cut_right>]
     part       := KIND POS POS
@@ -27,10 +27,10 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from genet5.config.clades import CLADES
 from genet5.errors import DataError, FormatError
 from genet5.genome.codes import known_codes
 from genet5.tokens.vocabulary import (
-    TAXA,
     StructureVocabulary,
     decode_position,
     encode_position,
@@ -103,8 +103,8 @@ def encode_window(structure: WindowStructure, vocabulary: StructureVocabulary) -
         DataError: The language cannot write a transcript, or the vocabulary lacks a gene's type.
     """
     labels = [vocabulary.bos, vocabulary.code(structure.genetic_code)]
-    if structure.taxon is not None:
-        labels.append(vocabulary.taxon(structure.taxon))
+    if structure.clade is not None:
+        labels.append(vocabulary.clade(structure.clade))
     for gene in structure.genes:
         labels += (vocabulary.gene_type(gene.type), vocabulary.strand(gene.strand))
         if not gene.transcripts:
@@ -157,19 +157,19 @@ class _Reader:
     def window(self) -> WindowStructure:
         vocabulary = self.vocabulary
         self.take((vocabulary.bos,), "<bos>")
-        first_code, first_taxon = vocabulary.code(1), vocabulary.taxon(TAXA[0])
+        first_code, first_clade = vocabulary.code(1), vocabulary.first_clade
         codes = {first_code + number - 1: number for number in known_codes()}
         code = codes[self.take(codes, "a genetic code")]
-        taxon = None
-        if first_taxon <= self.peek() < first_taxon + len(TAXA):
-            taxon = TAXA[self.take(None, "a taxon") - first_taxon]
+        clade = None
+        if first_clade <= self.peek() < first_clade + len(CLADES):
+            clade = [*CLADES][self.take(None, "a clade") - first_clade]
         genes = []
         while self.peek() >= vocabulary.first_type:
             genes.append(self.gene())
         self.take((vocabulary.eos,), "a gene or <eos>")
         while self.index < len(self.labels):
             self.take((vocabulary.pad,), "nothing but <pad> behind <eos>")
-        return WindowStructure(code, taxon, tuple(genes))
+        return WindowStructure(code, clade, tuple(genes))
 
     def gene(self) -> WindowGene:
         vocabulary = self.vocabulary

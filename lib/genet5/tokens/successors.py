@@ -15,7 +15,8 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.tokens.vocabulary import TAXA, StructureVocabulary
+from genet5.config.clades import CLADES
+from genet5.tokens.vocabulary import StructureVocabulary
 
 
 @functools.cache
@@ -30,16 +31,16 @@ def successors(num_tokens: int) -> NDArray[np.bool_]:
         row those that may follow the last base of a part. Rows of tokens that only a position or nothing follows are empty.
     """
     v = StructureVocabulary
-    codes = range(v.frame_none + 1, v.first_type - len(TAXA))
-    taxa = range(codes.stop, v.first_type)
+    codes = range(v.frame_none + 1, v.first_type - len(CLADES))
+    clades = range(codes.stop, v.first_type)
     types = range(v.first_type, num_tokens)
     frames = range(v.frame_0, v.frame_none + 1)
     kinds = (v.cds, v.utr, v.exon)
     behind_transcript = (v.tx, *types, v.eos)
     rules: list[tuple[range | tuple[int, ...], tuple[int, ...]]] = [
         ((v.bos,), tuple(codes)),
-        (codes, (*taxa, *types, v.eos)),
-        (taxa, (*types, v.eos)),
+        (codes, (*clades, *types, v.eos)),
+        (clades, (*types, v.eos)),
         (types, (v.plus, v.minus)),
         ((v.plus, v.minus), (v.tx,)),
         ((v.tx,), (*kinds, v.cut_left)),

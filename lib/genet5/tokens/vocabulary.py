@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from genet5.config.clades import CLADES
 from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import known_codes
 
-TAXA = ("prokaryotes", "unicellular", "invertebrates", "vertebrates", "plants")
-"""Taxa a window may name, in the order of their ids."""
-
 DEFAULT_GENE_TYPES = ("protein_coding", "tRNA", "rRNA", "ncRNA", "pseudogene")
 
+_CLADES = (*CLADES,)
 _SPECIAL = ("<pad>", "<bos>", "<eos>", "+", "-", "<tx>", "<cut_left>", "<cut_right>")
 _KINDS = ("<cds>", "<utr>", "<exon>")
 _FRAMES = ("<frame_0>", "<frame_1>", "<frame_2>", "<frame_none>")
@@ -29,7 +28,7 @@ _FIXED = (
     *_KINDS,
     *_FRAMES,
     *(f"<code_{number}>" for number in range(1, _MAX_CODE + 1)),
-    *(f"<taxon_{taxon}>" for taxon in TAXA),
+    *(f"<taxon_{clade}>" for clade in _CLADES),
 )
 
 
@@ -74,6 +73,7 @@ class StructureVocabulary:
     exon = _FIXED.index("<exon>")
     frame_0 = _FIXED.index("<frame_0>")
     frame_none = _FIXED.index("<frame_none>")
+    first_clade = _FIXED.index(f"<taxon_{_CLADES[0]}>")
     first_type = len(_FIXED)
 
     def strand(self, strand: int) -> int:
@@ -90,11 +90,11 @@ class StructureVocabulary:
             raise ConfigError("genetic_code", genetic_code, "must be one of NCBI's numbers")
         return _FIXED.index("<code_1>") + genetic_code - 1
 
-    def taxon(self, taxon: str) -> int:
-        """Id of a taxon."""
-        if taxon not in TAXA:
-            raise ConfigError("taxon", taxon, f"must be one of {', '.join(TAXA)}")
-        return _FIXED.index(f"<taxon_{TAXA[0]}>") + TAXA.index(taxon)
+    def clade(self, clade: str) -> int:
+        """Id of a clade."""
+        if clade not in _CLADES:
+            raise ConfigError("clade", clade, f"must be one of {', '.join(_CLADES)}")
+        return self.first_clade + _CLADES.index(clade)
 
     def gene_type(self, gene_type: str) -> int:
         """Id of a gene type.

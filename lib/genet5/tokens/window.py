@@ -50,5 +50,5 @@ class WindowStructure:
     """All that the decoder writes about one window."""
 
     genetic_code: int
-    taxon: str | None
+    clade: str | None
     genes: tuple[WindowGene, ...]

@@ -74,15 +74,15 @@ def test_genomes_and_references_go_in_pairs(model: Path, genome: Path) -> None:
         settings_of(model, genome, references=())
 
 
-@pytest.mark.parametrize(("taxon", "introns"), [("prokaryotes", False), ("unicellular", True)])
+@pytest.mark.parametrize(("clade", "introns"), [("prokaryotes", False), ("unicellular", True)])
 def test_a_training_file_tells_how_its_model_annotates(
-    genome: Path, tmp_path: Path, taxon: str, introns: bool
+    genome: Path, tmp_path: Path, clade: str, introns: bool
 ) -> None:
     bake(
         BakeConfig(
             fasta=genome / "genome.fa",
             gff=genome / "annotation.gff3",
-            taxon=taxon,
+            clade=clade,
             output_dir=tmp_path / "baked",
             tokenizer=SHIPPED / "nano",
             window_size=3000,

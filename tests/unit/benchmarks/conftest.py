@@ -10,7 +10,7 @@ import pytest
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 
 SPLITS = """\
-taxon	genome	contigs	split
+clade	genome	contigs	split
 prokaryotes	Escherichia_coli_K-12	*	test
 prokaryotes	Wolbachia_sp_wRi	*	valid
 prokaryotes	Salmonella_enterica_LT2	*	train

@@ -20,7 +20,7 @@ from genet5.errors import DataError
 from genet5.model.network import GeneT5
 from genet5.tokens.tokenizer_file import load_tokenizer
 
-TAXA = ("prokaryotes", "unicellular", "invertebrates", "vertebrates", "plants")
+CLADE_NAMES = ("prokaryotes", "unicellular", "invertebrates", "vertebrates", "plants")
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def baked(tmp_path_factory):
 
 def test_the_artificial_data_have_five_taxa_and_three_lengths(baked) -> None:
     windows = list(PackedReader(baked.output_dir / "training.packed").windows())
-    assert {window.taxon for window in windows} == set(TAXA)
-    assert max(len(window.bases) for window in windows if window.taxon == "prokaryotes") == 4096
+    assert {window.clade for window in windows} == set(CLADE_NAMES)
+    assert max(len(window.bases) for window in windows if window.clade == "prokaryotes") == 4096
     assert {4096, 6144, 8192} <= {len(window.bases) for window in windows}
 
 

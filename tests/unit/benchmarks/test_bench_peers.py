@@ -27,7 +27,7 @@ def make_result(make_gene):
         true = [make_gene((k * 1_000, k * 1_000 + 300)) for k in range(10)]
         wrong = [make_gene((k * 1_000 + 30, k * 1_000 + 300)) for k in range(num_right, 10)]
         guess = [*true[:num_right], *wrong]
-        scores = score_genes(guess, true, prokaryote=entry.taxon == "prokaryotes")
+        scores = score_genes(guess, true, prokaryote=entry.clade == "prokaryotes")
         run = Run(2.0, 3.0, 100.0, "i", "2026-01-01", reused=bool(more.pop("reused", False)))
         return Result(entry, tool, f"{tool} 1.0", "yes", 10_000, run, scores, **more)
 
@@ -105,7 +105,7 @@ def test_the_model_of_a_genome_beats_that_of_its_taxon() -> None:
     assert models.find(POMBE) == "b"
     assert models.find(Entry("unicellular", "Plasmodium_x", ("*",), "species")) == "a"
     assert models.find(COLI) == "nano"
-    with pytest.raises(ConfigError, match="TAXON=MODEL"):
+    with pytest.raises(ConfigError, match="CLADE=MODEL"):
         Models.parse(["runs/nano"])
 
 

@@ -34,17 +34,17 @@ def test_a_genome_is_of_a_held_out_species_unless_the_species_is_in_training(spl
 
 
 def test_genomes_are_chosen_by_split_taxon_and_beginning_of_the_name(splits) -> None:
-    assert [e.genome for e in find_entries(splits, "valid", taxa=["prokaryotes"])] == [
+    assert [e.genome for e in find_entries(splits, "valid", clades=["prokaryotes"])] == [
         "Wolbachia_sp_wRi"
     ]
-    assert [e.taxon for e in find_entries(splits, "test", genomes=["Arab"])] == ["plants"]
+    assert [e.clade for e in find_entries(splits, "test", genomes=["Arab"])] == ["plants"]
     with pytest.raises(DataError, match="expected some of Escherichia_coli_K-12, Arabidopsis"):
-        find_entries(splits, "test", taxa=["vertebrates"])
+        find_entries(splits, "test", clades=["vertebrates"])
 
 
 def test_tools_see_the_contigs_of_the_split_only(splits, tmp_path) -> None:
     make_genome(tmp_path)
-    (entry,) = find_entries(splits, "test", taxa=["plants"])
+    (entry,) = find_entries(splits, "test", clades=["plants"])
     case = load_case(entry, tmp_path, "test", tmp_path)
     contigs = read_genome(case.fasta)
     assert list(contigs) == ["Chr5"]
@@ -56,13 +56,13 @@ def test_tools_see_the_contigs_of_the_split_only(splits, tmp_path) -> None:
 
 def test_the_rest_of_a_genome_leaves_named_contigs_out(splits, tmp_path) -> None:
     make_genome(tmp_path)
-    (entry,) = find_entries(splits, "valid", taxa=["plants"])
+    (entry,) = find_entries(splits, "valid", clades=["plants"])
     assert list(read_genome(load_case(entry, tmp_path, "valid", tmp_path).fasta)) == ["Chr1"]
 
 
 def test_a_cut_makes_genes_over_it_partial(splits, tmp_path) -> None:
     make_genome(tmp_path)
-    (entry,) = find_entries(splits, "test", taxa=["plants"])
+    (entry,) = find_entries(splits, "test", clades=["plants"])
     case = load_case(entry, tmp_path, "test", tmp_path, max_bp=200)
     assert [gene.is_regular for gene in case.annotation.genes] == [True, False]
     assert case.sizes == {"Chr5": 200}
@@ -80,4 +80,4 @@ def test_the_shared_table_gives_the_twelve_test_genomes(shared_data) -> None:
     found = find_entries(shared_data / "splits.tsv", "test")
     regimes = [entry.regime for entry in found]
     assert regimes.count("species") == regimes.count("chromosome") == 6
-    assert {e.taxon for e in found if e.regime == "species"} == {"prokaryotes"}
+    assert {e.clade for e in found if e.regime == "species"} == {"prokaryotes"}

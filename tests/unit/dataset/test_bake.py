@@ -11,7 +11,8 @@ import pytest
 
 from bakes import CODES, baked, write_genome
 from genet5.cli.bake import main
-from genet5.config.bake import TAXON_GENES, TAXON_WINDOWS_BP, BakeConfig
+from genet5.config.bake import BakeConfig
+from genet5.config.clades import CLADES
 from genet5.dataset.bake import bake
 from genet5.dataset.packed import PackedReader
 from genet5.errors import ConfigError, DataError
@@ -21,7 +22,6 @@ from genet5.tokens.cut import GeneIndex
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.structure import decode_window
 from genet5.tokens.tokenizer_file import Tokenizer
-from genet5.tokens.vocabulary import TAXA
 
 
 def test_windows_cover_the_contigs_and_tell_their_genes(settings, genomes) -> None:
@@ -248,27 +248,26 @@ def test_shards_hold_the_rows_of_the_single_file(settings, tmp_path, capsys) -> 
 
 def test_windows_of_different_sizes_share_no_row(settings, tmp_path, genomes) -> None:
     raw = tmp_path / "two"
-    for taxon, name in (("prokaryotes", "one"), ("unicellular", "three")):
-        write_genome(raw / taxon / name, *genomes[name])
+    for clade, name in (("prokaryotes", "one"), ("unicellular", "three")):
+        write_genome(raw / clade / name, *genomes[name])
     sizes = ("prokaryotes=3000", "unicellular=1700")
-    bake(replace(settings, raw_dir=raw, taxon_windows=sizes, valid_share=0))
+    bake(replace(settings, raw_dir=raw, clade_windows=sizes, valid_share=0))
     reader = PackedReader(settings.output_dir / "training.packed")
     rows = [{window.genome for window in reader.row(index)} for index in range(len(reader))]
     assert {frozenset(row) for row in rows} == {frozenset({"one"}), frozenset({"three"})}
     assert max(len(w.bases) for w in reader.windows() if w.genome == "three") == 1700
 
 
-def test_windows_by_taxon() -> None:
+def test_windows_by_clade() -> None:
     base = {"raw_dir": Path("x"), "output_dir": Path("y"), "tokenizer": Path("z")}
-    assert set(TAXON_GENES) == set(TAXON_WINDOWS_BP) == set(TAXA)
     plain = BakeConfig(**base)
-    assert [plain.window_bp(taxon) for taxon in TAXA] == [5000] * 5
+    assert [plain.window_bp(clade) for clade in CLADES] == [5000] * 5
     by_gene = BakeConfig(**base, windows="gene_centric")
-    assert [by_gene.window_bp(taxon) for taxon in TAXA] == [9000, 15_000, 25_000, 30_000, 25_000]
-    assert [by_gene.gene_limit(taxon) for taxon in TAXA] == [10_000] + [15_000] * 4
-    both = replace(by_gene, window_size=8000, taxon_windows=("plants=20000",))
-    assert [both.window_bp(taxon) for taxon in TAXA] == [8000] * 4 + [20_000]
-    assert replace(by_gene, taxon_genes=("plants=7",)).gene_limit("plants") == 7
+    assert [by_gene.window_bp(clade) for clade in CLADES] == [9000, 15_000, 25_000, 30_000, 25_000]
+    assert [by_gene.gene_limit(clade) for clade in CLADES] == [10_000] + [15_000] * 4
+    both = replace(by_gene, window_size=8000, clade_windows=("plants=20000",))
+    assert [both.window_bp(clade) for clade in CLADES] == [8000] * 4 + [20_000]
+    assert replace(by_gene, clade_genes=("plants=7",)).gene_limit("plants") == 7
 
 
 def test_an_error_in_a_worker_names_file_and_line(tmp_path, settings, genomes) -> None:
@@ -304,11 +303,11 @@ def test_packed_files_are_not_replaced_unasked(settings) -> None:
         ({"passes": 0}, "passes"),
         ({"fasta": Path("x")}, "raw_dir"),
         ({"tokenizer": None}, "tokenizer"),
-        ({"taxon_windows": ("plants=9",)}, "taxon_windows plants"),
-        ({"taxon_windows": ("mosses=9000",)}, "taxon_windows"),
-        ({"taxon_windows": ("plants=2000", "plants=3000")}, "taxon_windows"),
-        ({"taxon_genes": ("plants=20",)}, "taxon_genes"),
-        ({"taxon_genes": ("plants",), "windows": "gene_centric"}, "taxon_genes"),
+        ({"clade_windows": ("plants=9",)}, "clade_windows plants"),
+        ({"clade_windows": ("mosses=9000",)}, "clade_windows"),
+        ({"clade_windows": ("plants=2000", "plants=3000")}, "clade_windows"),
+        ({"clade_genes": ("plants=20",)}, "clade_genes"),
+        ({"clade_genes": ("plants",), "windows": "gene_centric"}, "clade_genes"),
         ({"shard_size": 0}, "shard_size"),
         ({"valid_genes": -1}, "valid_genes"),
     ],
@@ -334,7 +333,7 @@ def test_the_command_bakes_checks_and_reports(settings, tmp_path, capsys) -> Non
     path = settings.output_dir / "training.packed"
     assert main(["--check", str(path)]) == 0
     text = capsys.readouterr().out
-    assert "sound" in text
+    assert "valid" in text
     assert "prokaryotes/one" in text
     path.write_bytes(path.read_bytes()[:-50])
     assert main(["--check", str(path)]) == 1

@@ -15,7 +15,7 @@ from genet5.dataset.windows import Window
 from genet5.errors import FormatError
 
 ARRAYS = ("bases", "input_ids", "token_start_bp", "labels", "label_weights", "ignore")
-VALUES = ("genetic_code", "taxon", "genome", "contig", "start", "strand", "recoded")
+VALUES = ("genetic_code", "clade", "genome", "contig", "start", "strand", "recoded")
 
 
 def assert_equal(found: Window, expected: Window) -> None:

@@ -108,7 +108,7 @@ def test_rows_of_a_length_go_together() -> None:
     assert np.corrcoef(starts, np.arange(len(starts)))[0, 1] < 0.2
 
 
-def like_five_taxa(number: int) -> RowSizes:
+def like_five_clades(number: int) -> RowSizes:
     """Rows of windows of five lengths, some shorter, as a gene-centric bake with k-mers gives them."""
     rng = np.random.default_rng(1)
     tokens = rng.choice([1500, 2500, 4167, 4168, 5000], number, p=[0.4, 0.3, 0.1, 0.1, 0.1])
@@ -126,7 +126,7 @@ def floor_of(sizes: RowSizes) -> float:
 
 @pytest.mark.parametrize("number", [60, 1200, 9000])
 def test_windows_of_unlike_lengths_are_hardly_ever_mixed(number: int) -> None:
-    sizes, limits = like_five_taxa(number), BatchLimits()
+    sizes, limits = like_five_clades(number), BatchLimits()
     plan = plan_batches(sizes, limits)
     assert padding_share(plan, sizes) < floor_of(sizes) + 0.01
     tokens = [bucket(n) for n in sizes.longest_tokens.tolist()]
@@ -183,7 +183,7 @@ def test_other_rows_meet_in_each_epoch() -> None:
 
 
 def test_long_and_short_windows_are_spread_over_the_epoch() -> None:
-    sizes = like_five_taxa(4000)
+    sizes = like_five_clades(4000)
     plan = plan_batches(sizes, BatchLimits(), seed=4)
     longest = [int(sizes.longest_tokens[list(batch.rows)].max()) for batch in plan]
     quarters = [np.mean(part) for part in np.array_split(longest, 4)]

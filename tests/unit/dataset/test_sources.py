@@ -34,7 +34,7 @@ def select(settings: BakeConfig, **changes) -> BakeConfig:
     )
 
 
-def test_genomes_are_found_by_taxon_and_name(tmp_path) -> None:
+def test_genomes_are_found_by_clade_and_name(tmp_path) -> None:
     settings = raw(
         tmp_path,
         "prokaryotes/B/genome.fa.gz", "prokaryotes/B/genome.fa.gz.fai", "prokaryotes/B/x.gff3.gz",
@@ -46,12 +46,12 @@ def test_genomes_are_found_by_taxon_and_name(tmp_path) -> None:
         "prokaryotes/A",
         "prokaryotes/B",
     ]
-    assert [s.genome for s in find_sources(select(settings, taxa=("plants",)))] == ["C"]
+    assert [s.genome for s in find_sources(select(settings, clades=("plants",)))] == ["C"]
     assert [s.genome for s in find_sources(select(settings, species=("B", "C")))] == ["C", "B"]
     with pytest.raises(ConfigError, match="species"):
         find_sources(select(settings, species=("D",)))
-    with pytest.raises(ConfigError, match="taxa"):
-        find_sources(select(settings, taxa=("vertebrates",)))
+    with pytest.raises(ConfigError, match="clades"):
+        find_sources(select(settings, clades=("vertebrates",)))
 
 
 def test_a_folder_needs_one_file_of_each_kind(tmp_path) -> None:
@@ -61,8 +61,8 @@ def test_a_folder_needs_one_file_of_each_kind(tmp_path) -> None:
         find_sources(raw(tmp_path, "plants/C/d.fa", "plants/C/c.gff"))
 
 
-def test_an_unknown_taxon_is_refused(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="taxon"):
+def test_an_unknown_clade_is_refused(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="clade"):
         find_sources(raw(tmp_path, "fish/C/c.fa", "fish/C/c.gff"))
 
 

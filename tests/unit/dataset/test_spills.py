@@ -41,7 +41,7 @@ def settings(tmp_path: Path) -> BakeConfig:
         tokenizer=tmp_path / "tokenizer.json",
         windows="gene_centric",
         window_size=3000,
-        taxon_genes=("prokaryotes=30",),
+        clade_genes=("prokaryotes=30",),
         target=1600,
         hard_limit=2000,
         split_by="contig",

@@ -52,7 +52,7 @@ def window(**changes) -> Window:
             labels=np.array([1, 7, 2], dtype=np.int32),
             label_weights=np.ones(3, dtype=np.float32),
             genetic_code=11,
-            taxon="prokaryotes",
+            clade="prokaryotes",
             genome="G",
             contig="c",
             start=100,

@@ -78,7 +78,7 @@ def make_window(rng, length):
     labels = encode_window(WindowStructure(11, None, genes), StructureVocabulary())
     return Window(
         bases=bases, input_ids=ids, token_start_bp=starts, labels=labels,
-        label_weights=np.ones(len(labels), dtype=np.float32), genetic_code=11, taxon="prokaryotes",
+        label_weights=np.ones(len(labels), dtype=np.float32), genetic_code=11, clade="prokaryotes",
         genome="g", contig="1", start=0, strand=1,
     )  # fmt: skip
 

@@ -121,7 +121,7 @@ def packed_windows(tokenizer: BpeTokenizer, lengths: list[int]) -> list[Window]:
             label_weights=np.ones(len(labels), np.float32),
             ignore=np.zeros((0, 2), np.int32),
             genetic_code=4,
-            taxon="prokaryotes",
+            clade="prokaryotes",
             genome="g",
             contig="c",
             start=1000 * number,

@@ -249,10 +249,10 @@ def test_off_knows_the_language_but_not_the_dna():
     assert offered("CCCCC", "gene - tx cds 2 3", off) == {"eos", GENE}
 
 
-def test_prompts_name_the_code_and_the_taxon():
+def test_prompts_name_the_code_and_the_clade():
     windows = [encode_bases("ACGT")] * 2
-    grammar = Grammar(windows, [11, 4], PROKARYOTE, V, taxa=["prokaryotes", None])
-    assert grammar.prompt == [[V.bos, V.code(11), V.taxon("prokaryotes")], [V.bos, V.code(4)]]
+    grammar = Grammar(windows, [11, 4], PROKARYOTE, V, clades=["prokaryotes", None])
+    assert grammar.prompt == [[V.bos, V.code(11), V.clade("prokaryotes")], [V.bos, V.code(4)]]
 
 
 def test_rows_of_a_batch_can_be_dropped_and_repeated():
@@ -293,7 +293,7 @@ def test_weights_are_zero_on_refused_genes_only():
     ("row", "index"),
     [
         ([V.bos, V.code(11), V.eos, V.pad], None),
-        ([V.bos, V.code(11), V.taxon("plants"), V.eos], None),
+        ([V.bos, V.code(11), V.clade("plants"), V.eos], None),
         ([V.bos, V.code(4), V.eos], 1),
         ([V.eos], 0),
         ([], 0),

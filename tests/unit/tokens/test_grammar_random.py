@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
+from genet5.config.clades import CLADES
 from genet5.errors import DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.sequence import decode_bases, encode_bases
@@ -17,7 +18,7 @@ from genet5.tokens.grammar import (
     prokaryote_options,
 )
 from genet5.tokens.structure import decode_window, encode_window
-from genet5.tokens.vocabulary import TAXA, StructureVocabulary
+from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.tokens.window import Part, WindowGene, WindowStructure, WindowTranscript
 from replay import Replay, first_illegal, legal_weights, view_violations
 
@@ -294,9 +295,9 @@ def test_the_grammar_allows_all_legal_genes_of_a_small_window_and_no_other(name,
 def first_refused(row, bases, code, options):
     """What `first_illegal` should say, by the automaton itself."""
     roomy = dataclasses.replace(options, max_labels=len(row) + 100)
-    taxon = row[2] - VOCABULARY.taxon(TAXA[0]) if len(row) > 2 else -1
-    taxa = [TAXA[taxon] if 0 <= taxon < len(TAXA) else None]
-    grammar = Grammar([bases], [code], roomy, VOCABULARY, taxa=taxa)
+    clade = row[2] - VOCABULARY.first_clade if len(row) > 2 else -1
+    clades = [[*CLADES][clade] if 0 <= clade < len(CLADES) else None]
+    grammar = Grammar([bases], [code], roomy, VOCABULARY, clades=clades)
     begin = len(grammar.prompt[0])
     for index, label in enumerate(row[begin:], start=begin):
         if grammar.finished[0]:

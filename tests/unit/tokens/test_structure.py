@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genet5.config.clades import CLADES
 from genet5.errors import ConfigError, DataError, FormatError
 from genet5.genome.codes import known_codes
 from genet5.tokens.structure import decode_window, encode_window, in_order
-from genet5.tokens.vocabulary import TAXA, StructureVocabulary, encode_position
+from genet5.tokens.vocabulary import StructureVocabulary, encode_position
 from genet5.tokens.window import Part, WindowGene, WindowStructure, WindowTranscript
 
 VOCABULARY = StructureVocabulary()
@@ -55,8 +56,8 @@ def structures(draw) -> WindowStructure:
         coding = gene_type == "protein_coding"
         isoforms = draw(st.lists(transcripts(coding, draw(st.booleans())), min_size=1, max_size=3))
         genes.append(WindowGene(gene_type, draw(st.sampled_from((1, -1))), tuple(isoforms)))
-    taxon = draw(st.sampled_from((None, *TAXA)))
-    return WindowStructure(draw(st.sampled_from(known_codes())), taxon, in_order(genes))
+    clade = draw(st.sampled_from((None, *CLADES)))
+    return WindowStructure(draw(st.sampled_from(known_codes())), clade, in_order(genes))
 
 
 @settings(max_examples=300, deadline=None)
@@ -154,7 +155,7 @@ def test_what_the_language_cannot_say_is_not_written(transcript: WindowTranscrip
         encode_window(structure, VOCABULARY)
 
 
-def test_unknown_types_codes_and_taxa_are_errors():
+def test_unknown_types_codes_and_clades_are_errors():
     transcript = WindowTranscript((Part("exon", 5, 9),))
     with pytest.raises(DataError, match="snoRNA"):
         encode_window(
@@ -162,5 +163,5 @@ def test_unknown_types_codes_and_taxa_are_errors():
         )
     with pytest.raises(ConfigError, match="genetic_code"):
         encode_window(WindowStructure(7, None, ()), VOCABULARY)
-    with pytest.raises(ConfigError, match="taxon"):
+    with pytest.raises(ConfigError, match="clade"):
         encode_window(WindowStructure(1, "fungi", ()), VOCABULARY)

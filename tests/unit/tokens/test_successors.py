@@ -32,9 +32,9 @@ def token_pairs(labels, num_tokens):
 def test_every_written_token_is_a_successor_of_the_label_before_it():
     vocabulary = StructureVocabulary()
     table = successors(len(vocabulary))
-    for taxon in (None, "plants"):
+    for clade in (None, "plants"):
         for genes in (GENES, GENES[:1], ()):
-            labels = encode_window(WindowStructure(11, taxon, genes), vocabulary).tolist()
+            labels = encode_window(WindowStructure(11, clade, genes), vocabulary).tolist()
             assert all(table[pair] for pair in token_pairs(labels, len(vocabulary)))
 
 
