@@ -9,9 +9,9 @@ base=${2:?usage: recipes/train_eukaryotes.sh WORK POMBE_MODEL [DATA]}
 data=${3:-../shared/data}
 python=${PYTHON:-python3}
 
-"$python" bin/bake --raw_dir "$data/raw" --taxa unicellular invertebrates plants vertebrates --splits "$data/splits.tsv" \
+"$python" bin/bake --raw_dir "$data/raw" --clades unicellular invertebrates plants vertebrates --splits "$data/splits.tsv" \
     --output_dir "$work/baked" --tokenizer "$base" --windows gene_centric --window_size 6144 \
-    --taxon_genes unicellular=2600 vertebrates=60 --negatives 0.08 --passes 4 --target 4096 --hard_limit 4400 \
+    --clade_genes unicellular=2600 vertebrates=60 --negatives 0.08 --passes 4 --target 4096 --hard_limit 4400 \
     --n_workers 2 --seed 1 --skip_bad
 "$python" bin/finet "$work/baked/training.packed" "$work/baked/validation.packed" "$work/model" "$base" \
     --max_steps 1300 --lr 8e-4 --schedule wsd --decay_ratio 0.35 --warmup_ratio 0.03 --batch_size 2 --weight_decay 0.05 \

@@ -9,7 +9,7 @@ data=${2:-../shared/data}
 python=${PYTHON:-python3}
 
 "$python" bin/init "$work/base" --preset nano
-"$python" bin/bake --raw_dir "$data/raw" --taxa prokaryotes --splits "$data/splits.tsv" --output_dir "$work/baked" \
+"$python" bin/bake --raw_dir "$data/raw" --clades prokaryotes --splits "$data/splits.tsv" --output_dir "$work/baked" \
     --tokenizer "$work/base" --window_size 6144 --target 4096 --hard_limit 4400 --passes 5 --recode_share 0.06 \
     --n_workers 2 --seed 1
 "$python" bin/finet "$work/baked/training.packed" "$work/baked/validation.packed" "$work/run" "$work/base" \

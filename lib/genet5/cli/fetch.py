@@ -35,7 +35,7 @@ class FetchConfig:
     """Assemblies (GCF_000005845.2, GCA_...) or single records (NC_000913.3, CP009273.1); without version the latest."""
     out_dir: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("raw")
     """Folder that gets the TAXON/SPECIES/ folders."""
-    taxon: Clade | None = None
+    clade: Annotated[Clade | None, tyro.conf.arg(aliases=["--taxon"])] = None
     """Taxon of all genomes; by default by NCBI's taxonomy. Fungi and algae that are no green plants count as unicellular."""
     fasta_only: bool = False
     """Bring the sequence alone, for genomes without annotation."""
@@ -85,7 +85,7 @@ def _fetch(config: FetchConfig) -> int:
     fetcher = Fetcher(
         config.out_dir,
         Client(timeout_s=config.timeout_s, tries=config.tries),
-        clade=config.taxon,
+        clade=config.clade,
         fasta_only=config.fasta_only,
         email=config.email,
         eutils_url=config.eutils_url,

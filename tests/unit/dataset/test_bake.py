@@ -349,5 +349,5 @@ def test_a_dry_run_writes_nothing(settings, capsys) -> None:
         run(settings, "--dry_run", "--windows", "gene_centric", "--taxon_genes", "prokaryotes=9")
         == 0
     )
-    assert "prokaryotes: about 9 windows of 9,000 bp, round 9 of" in capsys.readouterr().out
+    assert "prokaryotes: about 9 windows of 9,000 bp, around 9 of" in capsys.readouterr().out
     assert not settings.output_dir.exists()

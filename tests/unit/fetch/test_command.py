@@ -75,7 +75,7 @@ def test_bake_says_what_it_finds(folder: Path, tmp_path: Path) -> None:
         raw_dir=folder.parents[1], output_dir=tmp_path / "x", tokenizer=tmp_path / "y"
     )
     (source,) = find_sources(settings)
-    assert (source.taxon, source.genome) == ("prokaryotes", folder.name)
+    assert (source.clade, source.genome) == ("prokaryotes", folder.name)
     assert (source.fasta.name, source.gff.name) == ("genome.fa.gz", "annotation.gff3.gz")
 
 

@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genet5.cli.fetch import FetchConfig
-from genet5.config.clades import Clade
+from genet5.config.clades import CLADES, Clade
 from genet5.errors import ConfigError, DataError
 from genet5.fetch.names import parse_accession, safe_name, taxon_of
 from genet5.fetch.urls import is_safe_url
-from genet5.tokens.vocabulary import TAXA
 
 
 @pytest.mark.parametrize(
@@ -101,8 +100,8 @@ def test_a_virus_needs_a_taxon() -> None:
         taxon_of({10239}, "Tobacco mosaic virus")
 
 
-def test_taxa_are_those_that_bake_knows() -> None:
-    assert get_args(Clade) == TAXA
+def test_clades_are_those_of_the_table() -> None:
+    assert get_args(Clade) == tuple(CLADES)
 
 
 @pytest.mark.parametrize(
