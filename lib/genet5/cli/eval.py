@@ -99,7 +99,25 @@ def _score(config: EvalConfig) -> Scores:
             log.warning("%s: skipped %d: %s", path, count, cause)
     if not scorer.num_predicted:
         log.warning("%s holds no coding gene", config.predictions)
-    return scorer.scores()
+    scores = scorer.scores()
+    _warn_of_stops(scores)
+    return scores
+
+
+def _warn_of_stops(scores: Scores) -> None:
+    """Warn if more predicted stops lie a codon off the reference's than on them."""
+    stops, num_genes = scores.stops, scores.levels["gene"].predicted
+    for count, where, side in (
+        (stops.early, "before", "predictions"),
+        (stops.late, "after", "reference"),
+    ):
+        if count > stops.exact:
+            log.warning(
+                "%d of %d predicted genes (%.0f %%) end exactly 3 bases %s a reference gene does."
+                " Do the %s leave the stop codon out of the CDS? If so, use"
+                " --stop_codon_outside %s",
+                count, num_genes, 100 * count / num_genes, where, side, side,
+            )  # fmt: skip
 
 
 def _add(

@@ -25,9 +25,18 @@ import numpy as np
 from genet5.errors import DataError
 from genet5.genome.gene import Gene, Transcript
 from genet5.score.causes import find_causes
-from genet5.score.chains import Axis, Chain, Ints, Pieces, chain_of, introns_of, stop_of
+from genet5.score.chains import (  # fmt: skip
+    Axis,
+    Chain,
+    Ints,
+    Pieces,
+    chain_of,
+    introns_of,
+    shifted_stop,
+    stop_of,
+)
 from genet5.score.intervals import covered
-from genet5.score.levels import Level, Scores
+from genet5.score.levels import Level, Scores, StopOffsets
 
 IGNORED_SHARE = 0.5
 """A prediction may be ignored when this share of its coding bases lies in ignored references."""
@@ -250,6 +259,11 @@ def _score(
         ignored_references=dict(truth.causes),
         ignored_predictions=sum(ignored),
         elsewhere=0,
+        stops=_stop_offsets(
+            [guess for guess, drop in zip(guesses, ignored, strict=True) if not drop],
+            truth,
+            lengths_bp,
+        ),
     )
 
 
@@ -377,3 +391,20 @@ def _ends(
         "stop": Level(len(stops & predicted_stops), len(kept), len(stops)),
         "exact": Level(len(exact), len(kept), len(stops)),
     }
+
+
+def _stop_offsets(
+    kept: Sequence[_Coding], truth: _Reference, lengths_bp: Mapping[str, int]
+) -> StopOffsets:
+    """Count the predicted stops that lie on a reference stop, or one codon before or after one."""
+    stops = {stop_of(chain, lengths_bp) for chain in truth.chains}
+    counts = [0, 0, 0]
+    for guess in kept:
+        chain = guess.chains[guess.best]
+        assert chain is not None  # coding genes alone are scored
+        stop = stop_of(chain, lengths_bp)
+        for index, offset_bp in enumerate((0, 3, -3)):
+            if shifted_stop(stop, offset_bp, lengths_bp) in stops:
+                counts[index] += 1
+                break
+    return StopOffsets(*counts)

@@ -70,6 +70,23 @@ class Level:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class StopOffsets:
+    """Predicted genes by where their stop lies: shows that a file leaves stop codons out."""
+
+    exact: int = 0
+    """At the stop of a reference gene."""
+    early: int = 0
+    """3 bases upstream of a reference gene's stop: the predictions may leave the codon out."""
+    late: int = 0
+    """3 bases downstream: the reference may leave it out."""
+
+    def __add__(self, other: StopOffsets) -> StopOffsets:
+        return StopOffsets(
+            self.exact + other.exact, self.early + other.early, self.late + other.late
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """The result of a comparison."""
@@ -85,6 +102,8 @@ class Scores:
     """Predicted genes left out since they lie in ignored references."""
     elsewhere: int
     """Predicted genes left out since the reference does not name their contig."""
+    stops: StopOffsets = StopOffsets()
+    """Canonical transcripts of the predicted genes of level "gene"."""
 
     @classmethod
     def zero(cls, prokaryote: bool) -> Scores:
@@ -109,6 +128,7 @@ class Scores:
             ignored_references=dict(sorted(ignored.items())),
             ignored_predictions=self.ignored_predictions + other.ignored_predictions,
             elsewhere=self.elsewhere + other.elsewhere,
+            stops=self.stops + other.stops,
         )
 
     @property
@@ -127,6 +147,7 @@ class Scores:
             "ignored_references": dict(self.ignored_references),
             "ignored_predictions": self.ignored_predictions,
             "predictions_on_unknown_contigs": self.elsewhere,
+            "predicted_stops": asdict(self.stops),
             "protocol": self.protocol,
         }
 

@@ -107,3 +107,21 @@ def test_plot_writes_a_picture_or_a_page(name, start, files, tmp_path) -> None:
 def test_plot_of_another_kind_is_wrong_usage(files, capsys) -> None:
     assert main(["--predictions", files[0], "--reference", files[1], "--plot", "s.png"]) == 2
     assert "must end in .svg or .html" in capsys.readouterr().err
+
+
+def test_predictions_without_stop_codons_give_a_warning_with_the_remedy(tmp_path, capsys) -> None:
+    truth = write(tmp_path / "r.gff3", (101, 400, "+"), (1001, 1600, "-"), (3001, 3090, "+"))
+    guess = write(tmp_path / "p.gff3", (101, 397, "+"), (1004, 1600, "-"), (3001, 3090, "+"))
+    assert main(["--predictions", guess, "--reference", truth]) == 0
+    assert (
+        "2 of 3 predicted genes (67 %) end exactly 3 bases before a reference gene does. Do the"
+        " predictions leave the stop codon out of the CDS? If so, use --stop_codon_outside"
+        " predictions"
+    ) in capsys.readouterr().err
+    assert main(["--predictions", truth, "--reference", guess]) == 0
+    assert "end exactly 3 bases after" in capsys.readouterr().err
+
+
+def test_stops_that_agree_give_no_warning(files, capsys) -> None:
+    assert main(["--predictions", files[0], "--reference", files[1]]) == 0
+    assert "stop codon" not in capsys.readouterr().err

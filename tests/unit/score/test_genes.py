@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from genet5.errors import DataError
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.score.genes import score_genes
+from genet5.score.levels import StopOffsets
 
 Pieces = Sequence[tuple[int, int]]
 
@@ -244,3 +245,22 @@ def test_levels_equal_a_plain_evaluation(predicted, reference) -> None:
     assert scores.levels["stop"].tp == len(stops[0] & stops[1])
     for name, level in scores.levels.items():
         assert level.tp <= min(level.predicted, level.reference), name
+
+
+@pytest.mark.parametrize("strand", [1, -1])
+@pytest.mark.parametrize(
+    ("cut_bp", "expected"),
+    [(0, StopOffsets(1, 0, 0)), (3, StopOffsets(0, 1, 0)), (-3, StopOffsets(0, 0, 1))],
+)
+def test_stops_one_codon_off_are_counted(strand: int, cut_bp: int, expected: StopOffsets) -> None:
+    ends = (900, 1200 - cut_bp) if strand > 0 else (900 + cut_bp, 1200)
+    scores = score_genes(
+        [gene(ends, strand=strand), PLAIN], [gene((900, 1200), strand=strand)], {"c": 1200}
+    )
+    assert scores.stops == expected
+    assert scores.to_dict()["predicted_stops"]["early"] == expected.early
+
+
+def test_stops_one_codon_off_are_counted_over_the_origin() -> None:
+    scores = score_genes([gene((1100, 1199))], [gene((1100, 1202))], {"c": 1200})
+    assert scores.stops == StopOffsets(0, 1, 0)
