@@ -1,4 +1,4 @@
-"""Errors, split by who can repair them; each text says where, what was found, what was expected, and the remedy."""
+"""Errors, divided by who can mend them; texts give place, found, expected, and the remedy."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class DataError(GeneT5Error, ValueError):
     """Input data are wrong.
 
     Args:
-        found: What stands there.
-        expected: What should stand there; empty when `found` says it all.
+        found: What the data contain.
+        expected: What they should contain; empty if `found` is enough.
         path: The file, when there is one.
         line: 1-based line number in `path`.
         remedy: What to type or change next.
@@ -65,12 +65,12 @@ class DataError(GeneT5Error, ValueError):
 
 
 def _clipped(text: str) -> str:
-    """The text without its middle if it is long: a bad file may hold a word of megabytes."""
+    """Return the text without its middle if it is long: a bad file may contain megabytes."""
     return text if len(text) <= _LONGEST_TEXT else f"{text[:200]} ... {text[-100:]}"
 
 
 class FormatError(DataError):
-    """A file is not in the format (or the version of the format) that it should have."""
+    """A file is not in the expected format, or version of the format."""
 
 
 class CheckpointError(GeneT5Error):
@@ -95,11 +95,11 @@ class RankError(GeneT5Error):
 
 
 class ServerError(GeneT5Error):
-    """A server cannot be reached, or does not answer as it should.
+    """A server cannot be reached, or does not answer as expected.
 
     Args:
         text: All of the message.
-        status: HTTP's code, when there was an answer.
+        status: HTTP status code, if there was an answer.
     """
 
     def __init__(self, text: str, status: int | None = None) -> None:

@@ -1,7 +1,7 @@
-"""How far a long task is: a bar on a terminal, a line now and then elsewhere; both on stderr.
+"""Progress of long tasks on stderr: a bar on a terminal, a line now and then elsewhere.
 
-`TaskProgress` is what the others have in common; `CountProgress` counts things, `BaseProgress` bases, `DownloadProgress`
-bytes.
+`TaskProgress` is the base of the others; `CountProgress` counts things, `BaseProgress` bases,
+`DownloadProgress` bytes.
 
 Example:
     >>> with CountProgress("windows") as progress:
@@ -35,13 +35,13 @@ _LINE_EVERY_S = 30.0
 
 
 class TaskProgress:
-    """Base of what shows one task; a context manager.
+    """Base of the displays of one task; a context manager.
 
     Args:
-        name: What the bar says before itself.
-        columns: What it says behind itself, before the time that is left.
-        total: Size of the task; None = not known yet.
-        fields: First values of what `columns` name.
+        name: Text before the bar.
+        columns: Texts after the bar, before the remaining time.
+        total: Size of the task; None if not known yet.
+        fields: Initial values of the fields that `columns` show.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class TaskProgress:
 
 
 class CountProgress(TaskProgress):
-    """Counts what is done of a stage; a context manager.
+    """Counts the finished items of a stage; a context manager.
 
     Args:
         unit: What is counted, as a plural.
@@ -94,13 +94,13 @@ class CountProgress(TaskProgress):
         self._unit = unit
 
     def show(self, stage: str, done: int, total: int) -> None:
-        """Tell that `done` of the stage's `total` are done."""
+        """Report that `done` of the stage's `total` items are finished."""
         line = f"{stage} | {done:,}/{total:,} {self._unit} ({100 * done / total:.1f}%)"
         self._show(done, total, line, description=stage)
 
 
 class BaseProgress(TaskProgress):
-    """Counts bases done; a context manager."""
+    """Counts finished bases; a context manager."""
 
     def __init__(self, total_bp: int) -> None:
         self._total = max(total_bp, 1)
@@ -111,7 +111,7 @@ class BaseProgress(TaskProgress):
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since the start."""
         return time.monotonic() - self._started
 
     def add(self, bases: int) -> None:
@@ -120,7 +120,8 @@ class BaseProgress(TaskProgress):
         rate = self.done_bp / max(self.elapsed_s, 1e-9)
         minutes, seconds = divmod(int((self._total - self.done_bp) / max(rate, 1e-9)), 60)
         line = (
-            f"{self.done_bp / 1e6:.1f} of {self._total / 1e6:.1f} Mbp ({100 * self.done_bp / self._total:.0f}%)"
+            f"{self.done_bp / 1e6:.1f} of {self._total / 1e6:.1f} Mbp"
+            f" ({100 * self.done_bp / self._total:.0f}%)"
             f" | {rate / 1000:.1f} kbp/s | eta {minutes}m{seconds:02d}s"
         )
         self._show(self.done_bp, self._total, line, rate=f"{rate / 1000:.1f} kbp/s")
@@ -134,6 +135,6 @@ class DownloadProgress(TaskProgress):
         self._name = name
 
     def at(self, done: int, total: int | None) -> None:
-        """So many bytes are there."""
+        """Report the bytes that have arrived, and those of the whole file if known."""
         of = f" of {total / 1e6:.1f}" if total else ""
         self._show(done, total, f"{self._name}: {done / 1e6:.1f}{of} MB")

@@ -1,4 +1,4 @@
-"""`genet5 busco`: how complete the proteins of predicted genes are, by BUSCO's groups of single-copy genes."""
+"""`genet5 busco`: completeness of predicted proteins, by BUSCO's groups of single-copy genes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class BuscoConfig:
     json: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
     """Write the counts and every group's result to this JSON file too; - is standard output."""
     all_isoforms: bool = False
-    """Score every isoform; by default the longest of each gene, since isoforms count as duplicates."""
+    """Score every isoform, which then count as duplicates; by default the longest of each gene."""
     genetic_code: int = 1
     """NCBI number of the genetic code of genes that do not state their own."""
     scorer: Literal["auto", "busco", "pyhmmer"] = "auto"
@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         BuscoConfig,
         argv,
         name="busco",
-        description="Score the proteins of predicted genes with BUSCO: complete, duplicated, fragmented and missing groups.",
+        description="Score the proteins of predicted genes with BUSCO: complete, duplicated,"
+        " fragmented and missing groups.",
     )
 
 

@@ -1,4 +1,4 @@
-"""`genet5 eval`: score predicted genes against reference genes and print the protocol with the table."""
+"""`genet5 eval`: score predicted genes against reference genes."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class EvalConfig:
     json: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
     """Write scores, protocol and file names to this JSON file too; - is standard output."""
     plot: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
-    """Draw levels and error causes: a name in .html gets a page with the tables, one in .svg or - the picture."""
+    """Draw levels and error causes: a page for a name in .html, a picture for .svg or -."""
     kind: Literal["auto", "prokaryote", "eukaryote"] = "auto"
-    """Prokaryotes get levels stop and exact, their spliced references are ignored; auto looks for spliced references."""
+    """Prokaryotes get levels stop and exact, without spliced references; auto: by the reference."""
     skip_bad: bool = False
     """Drop and count records that break the format, instead of stopping at the first."""
 
@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         EvalConfig,
         argv,
         name="eval",
-        description="Score predicted genes against reference genes: nucleotide, exon, intron, transcript and gene level, and why genes are wrong.",
+        description="Score predicted genes against reference genes at nucleotide, exon, intron,"
+        " transcript and gene level, and list why genes are wrong.",
     )
 
 

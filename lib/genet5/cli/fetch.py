@@ -1,4 +1,4 @@
-"""`genet5 fetch`: bring genomes from NCBI."""
+"""`genet5 fetch`: download genomes from NCBI."""
 
 from __future__ import annotations
 
@@ -23,34 +23,35 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchConfig:
-    """What to bring, and where to.
+    """What to download, and where to.
 
-    A genome gets the folder DIR/TAXON/SPECIES/ with genome.fa.gz, annotation.gff3.gz and provenance.json, as `bake` reads it.
-    The environment variable NCBI_API_KEY, if set, is sent to NCBI: 10 requests a second instead of 3.
+    A genome gets the folder DIR/CLADE/SPECIES/ with genome.fa.gz, annotation.gff3.gz and
+    provenance.json, as `bake` reads it. The environment variable NCBI_API_KEY, if set, is sent to
+    NCBI: 10 requests a second instead of 3.
     """
 
     accessions: Annotated[
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ACCESSION ...")
     ]
-    """Assemblies (GCF_000005845.2, GCA_...) or single records (NC_000913.3, CP009273.1); without version the latest."""
+    """Assemblies (GCF_000005845.2) or records (NC_000913.3); without version the latest."""
     out_dir: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("raw")
-    """Folder that gets the TAXON/SPECIES/ folders."""
+    """Folder that gets the CLADE/SPECIES/ folders."""
     clade: Annotated[Clade | None, tyro.conf.arg(aliases=["--taxon"])] = None
-    """Taxon of all genomes; by default by NCBI's taxonomy. Fungi and algae that are no green plants count as unicellular."""
+    """Clade of all genomes; by default by NCBI's taxonomy. Fungi and algae are unicellular here."""
     fasta_only: bool = False
-    """Bring the sequence alone, for genomes without annotation."""
+    """Download the sequence alone, for genomes without annotation."""
     email: str | None = None
-    """Your address, which NCBI asks for: it writes before it blocks somebody."""
+    """Your address: NCBI asks for one, and writes to it before it blocks a user."""
     timeout_s: float = 60.0
-    """Seconds without an answer after which a connection is given up and tried again."""
+    """Seconds without an answer after which a request is tried again."""
     tries: int = 6
-    """Times to try before giving up; the pauses between them double from one second on."""
+    """Attempts before giving up; pauses between them double, from one second on."""
     eutils_url: str = EUTILS_URL
-    """Where E-utilities are served; https, or http on this machine."""
+    """URL of E-utilities; https, or http on this machine."""
     genomes_url: str = GENOMES_URL
-    """Where NCBI's folder /genomes is served, for mirrors; https, or http on this machine."""
+    """URL that serves NCBI's folder /genomes, for mirrors; https, or http on this machine."""
     dry_run: bool = False
-    """Say what would be fetched, and stop."""
+    """Print what would be downloaded, and stop."""
 
     def __post_init__(self) -> None:
         require(bool(self.accessions), "ACCESSION", "", "give at least one")
@@ -68,12 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         FetchConfig,
         argv,
         name="fetch",
-        description="Bring genomes with their annotation from NCBI; prints the folder of each.",
+        description="Download genomes with their annotation from NCBI; prints the folder of each.",
     )
 
 
 def _fetch(config: FetchConfig) -> int:
-    """Bring all; an accession that cannot be had does not stop the others, an unreachable server does."""
+    """Download all; a missing accession does not stop the others, an unreachable server does."""
     from genet5.fetch.client import Client
     from genet5.fetch.fetcher import Fetcher
     from genet5.fetch.names import parse_accession
@@ -106,6 +107,6 @@ def _fetch(config: FetchConfig) -> int:
         sys.stdout.flush()
     if failed:
         raise DataError(
-            f"{len(failed)} of {len(config.accessions)} not fetched: {', '.join(failed)}"
+            f"{len(failed)} of {len(config.accessions)} not downloaded: {', '.join(failed)}"
         )
     return 0

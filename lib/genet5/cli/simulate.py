@@ -27,7 +27,7 @@ class SimulateConfig:
     out_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT_DIR")]
     """Folder for genome.fa and annotation.gff3; made if it is not there."""
     eukaryote: bool = False
-    """Write spliced genes with untranslated regions, isoforms, RNA genes, soft-masked repeats and runs of N between them."""
+    """Simulate a eukaryote: spliced genes, UTRs, isoforms, RNA genes, masked repeats, runs of N."""
     length_bp: int = 200_000
     """Bases of the genome, all contigs together; at least 2000 per contig, 5000 of a eukaryote."""
     seed: int = 1
@@ -39,13 +39,13 @@ class SimulateConfig:
     contigs: int = 1
     """Number of contigs, of about equal length."""
     coding_density: float | None = None
-    """Share of bases in genes, introns included; None is 0.88 (0.5 to 0.95), or 0.5 (0.05 to 0.9) for a eukaryote."""
+    """Share of bases in genes, introns included; by default 0.88, or 0.5 for a eukaryote."""
     introns: float | None = None
     """Mean number of introns in the coding sequence of a gene; None is 3. For a eukaryote only."""
     intron_bp: float | None = None
     """Mean length of an intron in bases, at least 60; None is 150. For a eukaryote only."""
     isoforms: float | None = None
-    """Share of the spliced genes that have two or three transcripts; None is 0.2. For a eukaryote only."""
+    """Share of spliced genes with several transcripts; by default 0.2. For a eukaryote only."""
     overwrite: bool = False
     """Replace the files of an earlier run."""
 
@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         name="simulate",
         description=(
-            "Write an artificial genome, bacterial or with --eukaryote spliced, and its true genes: "
+            "Write an artificial genome, bacterial or with --eukaryote spliced, and its true"
+            " genes: "
             "OUT_DIR/genome.fa and OUT_DIR/annotation.gff3."
         ),
     )

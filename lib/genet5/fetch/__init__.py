@@ -1,1 +1,5 @@
-"""Bring genomes from NCBI: resolve accessions, download with checksums, lay the files out for `bake` and `annotate`. No torch."""
+"""Download genomes from NCBI, without PyTorch.
+
+Accessions are resolved, files are downloaded with checksums, and laid out for `bake` and
+`annotate`.
+"""

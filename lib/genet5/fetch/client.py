@@ -1,14 +1,16 @@
-"""Talk to a server over HTTP: timeouts, repeated tries with growing pauses, and downloads that go on where they stopped.
+"""HTTP requests with timeouts and retries, and downloads that resume where they stopped.
 
-`https` only (plain `http` on this machine, for tests and local mirrors), redirections included. A download is appended to a
-`.part` file, so that a killed run loses nothing that was written; the caller checks what came and gives the file its name.
-Errors show a URL without its query, which may hold a key.
+Pauses between tries grow. `https` only (plain `http` on this machine, for tests and local mirrors),
+redirections included. A download is appended to a `.part` file, so that a killed run loses nothing
+that was written; the caller checks the content and renames the file. Errors show a URL without its
+query, which may contain a key.
 
 Example:
     client = Client()
     words = client.read("https://ftp.ncbi.nlm.nih.gov/robots.txt", bytes.decode)
     with DownloadProgress("README.txt") as meter:
-        client.download("https://ftp.ncbi.nlm.nih.gov/genomes/README.txt", Path("README.part"), meter)
+        url = "https://ftp.ncbi.nlm.nih.gov/genomes/README.txt"
+        client.download(url, Path("README.part"), meter)
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ _TRANSIENT_CODES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class Busy(Exception):
-    """What came may be right at the next try: the server is overloaded, or the line broke."""
+    """A failure that may pass: the server is overloaded, or the connection broke."""
 
     def __init__(self, reason: str, pause_s: float | None = None) -> None:
         super().__init__(reason)
@@ -55,15 +57,15 @@ class Busy(Exception):
 
 
 class Meter(Protocol):
-    """Told how far a download is."""
+    """Receives the progress of a download."""
 
     def at(self, done: int, total: int | None) -> None:
-        """So many bytes are there."""
+        """Report the bytes that have arrived, and those of the whole file if known."""
 
 
 @dataclass
 class Throttle:
-    """Keeps requests apart, as a server's rule says."""
+    """Keeps requests apart in time, as a server's terms require."""
 
     interval_s: float
     sleep: Callable[[float], None] = time.sleep
@@ -80,7 +82,7 @@ class Throttle:
 
 @dataclass
 class Client:
-    """Makes requests; knows nothing of what is asked."""
+    """Makes requests; knows nothing of their content."""
 
     timeout_s: float = 60.0
     tries: int = 6
@@ -101,15 +103,15 @@ class Client:
             self._opener.add_handler(handler)
 
     def read(self, url: str, accept: Callable[[bytes], T], throttle: Throttle | None = None) -> T:
-        """Get a small answer and make something of it.
+        """Get a small answer and parse it.
 
         Args:
             url: The address.
-            accept: Turns the answer into the result; it may raise `Busy` to have it fetched again.
+            accept: Turns the answer into the result; raises `Busy` to request it again.
             throttle: Waited for before each try.
 
         Raises:
-            ServerError: The server cannot be reached, or does not give what is asked for.
+            ServerError: The server cannot be reached, or does not return what was requested.
         """
         failures = 0
         while True:
@@ -130,16 +132,22 @@ class Client:
                 self._pause(url, trouble, failures)
 
     def download(
-        self, url: str, part: Path, meter: Meter, *, throttle: Throttle | None = None, restart: bool = False
-    ) -> None:  # fmt: skip
-        """Bring a file to `part`; what is there already is kept, and only the rest asked for.
+        self,
+        url: str,
+        part: Path,
+        meter: Meter,
+        *,
+        throttle: Throttle | None = None,
+        restart: bool = False,
+    ) -> None:
+        """Download a file to `part`; bytes that are there already are not requested again.
 
         Args:
             url: The address.
-            part: The file to write or to go on with.
-            meter: Told how far it is.
+            part: The file to write or to resume.
+            meter: Receives the progress.
             throttle: Waited for before each try.
-            restart: Begin anew at each try: for answers that are made on demand.
+            restart: Start over at each try: for answers that are generated on demand.
 
         Raises:
             DataError: The disk is full.
@@ -166,26 +174,24 @@ class Client:
         """One try of a download."""
         have = _size(part)
         with self._open(url, {"Range": f"bytes={have}-"} if have else {}) as answer:
-            if (
-                answer.status == 416
-            ):  # nothing behind what is there: it is whole, or of another file
+            if answer.status == 416:  # no byte after those here: complete, or another file
                 if _range(answer.headers)[1] != have:
                     part.unlink()
-                    raise Busy("what was there does not fit the file on the server", 0.0)
+                    raise Busy("the partial file does not match the file on the server", 0.0)
                 meter.at(have, have)
                 return
-            goes_on = answer.status == 206 and _range(answer.headers)[0] == have
-            if answer.status == 206 and not goes_on:
+            resumes = answer.status == 206 and _range(answer.headers)[0] == have
+            if answer.status == 206 and not resumes:
                 part.unlink()
-                raise Busy("another part than was asked for", 0.0)
-            done = have if goes_on else 0
+                raise Busy("another part than was requested", 0.0)
+            done = have if resumes else 0
             length = _length(answer.headers)
             total = None if length is None else done + length
             _check_space(part, length or 0)
-            with part.open("ab" if goes_on else "wb") as out:
+            with part.open("ab" if resumes else "wb") as out:
                 while block := _taken(answer.read1, _BLOCK_BYTES):
                     out.write(block)
-                    out.flush()  # what a killed run leaves counts
+                    out.flush()  # a killed run resumes from here
                     done += len(block)
                     meter.at(done, total)
             if total is not None and done < total:
@@ -207,8 +213,9 @@ class Client:
         except urllib.error.URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
                 raise ServerError(
-                    f"{plain(url)}: its certificate cannot be verified ({error.reason.verify_message})."
-                    " Install the system's ca-certificates, or name a bundle in SSL_CERT_FILE"
+                    f"{plain(url)}: its certificate cannot be verified"
+                    f" ({error.reason.verify_message}). Install the system's ca-certificates, or"
+                    " name a bundle in SSL_CERT_FILE"
                 ) from None
             raise Busy(_words(error.reason)) from None
         except (http.client.HTTPException, OSError) as error:
@@ -223,8 +230,8 @@ class Client:
         """
         if failures >= self.tries:
             raise ServerError(
-                f"{plain(url)}: {trouble} ({failures} tries). Is the network up? Run the same command again: it goes on"
-                " where it stopped"
+                f"{plain(url)}: {trouble} ({failures} tries). Is the network up?"
+                " Run the same command again: it resumes where it stopped"
             ) from None
         pause = trouble.pause_s
         if pause is None:
@@ -238,8 +245,14 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     """Follows redirections to https only (or to this machine)."""
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> urllib.request.Request | None:  # fmt: skip
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Message,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         if not is_safe_url(newurl):
             raise ServerError(
                 f"{plain(req.full_url)}: redirects to {plain(newurl)}; only https is used"
@@ -248,13 +261,13 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def plain(url: str) -> str:
-    """The address without its query, which may hold a key, and without a password."""
+    """Return a URL without its query, which may contain a key, and without a password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _taken(read: Callable[[int], bytes], count: int) -> bytes:
-    """What `read` gives.
+    """Read from a connection.
 
     Raises:
         Busy: The connection broke.
@@ -266,7 +279,7 @@ def _taken(read: Callable[[int], bytes], count: int) -> bytes:
 
 
 def _http_error(error: urllib.error.HTTPError, url: str) -> Exception:
-    """What an answer with an error code means."""
+    """Return the exception for an answer with an error code."""
     if error.code in _TRANSIENT_CODES:
         pause = error.headers.get("Retry-After", "") if error.headers else ""
         return Busy(f"HTTP {error.code}", float(pause) if pause.isdecimal() else None)
@@ -282,7 +295,7 @@ def _http_error(error: urllib.error.HTTPError, url: str) -> Exception:
 
 
 def disk_error(error: OSError, path: Path) -> DataError:
-    """What an error of writing under `path` means."""
+    """Return the error to raise when writing under `path` failed."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _disk_full(path)
     return DataError(f"cannot be written ({error.strerror or error})", path=path)
@@ -291,12 +304,12 @@ def disk_error(error: OSError, path: Path) -> DataError:
 def _disk_full(path: Path) -> DataError:
     return DataError(
         "the disk is full", path=path,
-        remedy="Free some space and run the same command again: it goes on where it stopped",
+        remedy="Free some space and run the same command again: it resumes",
     )  # fmt: skip
 
 
 def _check_space(part: Path, wanted: int) -> None:
-    """Raise if what is to come does not fit the disk."""
+    """Raise if the rest of the file does not fit on the disk."""
     if wanted > shutil.disk_usage(part.parent).free:
         raise _disk_full(part)
 
@@ -314,7 +327,7 @@ def _length(headers: Message) -> int | None:
 
 
 def _range(headers: Message) -> tuple[int | None, int | None]:
-    """First byte and size of the whole file, as Content-Range says."""
+    """Return first byte and size of the whole file from Content-Range."""
     match = re.fullmatch(
         r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", headers.get("Content-Range", "").strip()
     )
@@ -325,7 +338,7 @@ def _range(headers: Message) -> tuple[int | None, int | None]:
 
 
 def _words(reason: object) -> str:
-    """A network error in words."""
+    """Describe a network error."""
     if isinstance(reason, TimeoutError):
         return "no answer in time"
     if isinstance(reason, http.client.IncompleteRead):

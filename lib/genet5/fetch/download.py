@@ -1,4 +1,4 @@
-"""Bring an assembly's files and check them; write a record's files from its GenBank flat file."""
+"""Download and check an assembly's files; write a record's files from its GenBank flat file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _ENDINGS = {GENOME: "_genomic.fna.gz", ANNOTATION: "_genomic.gff.gz"}
 _CHECKSUM_LINE = re.compile(r"([0-9a-fA-F]{32})\s+\*?(?:\./)?(\S+)")
-_FASTA_ONLY = "--fasta_only brings the sequence alone"
+_FASTA_ONLY = "--fasta_only downloads the sequence alone"
 _LARGE_BP = 100_000_000
 
 
@@ -54,11 +54,11 @@ class AssemblyFiles:
             found[name] = (f"{base}/{quote(there)}", known[there])
         return found
 
-    def bring(self, url: str, md5: str, folder: GenomeFolder, name: str) -> File:
-        """Bring one file, unless it is there and right.
+    def download(self, url: str, md5: str, folder: GenomeFolder, name: str) -> File:
+        """Download one file, unless it is there with the right checksum.
 
         Raises:
-            DataError: It came twice with another checksum than the server states, or the disk is full.
+            DataError: Its checksum is twice another than the server's, or the disk is full.
         """
         target = folder.path / name
         part = folder.path / f"{name}.part"
@@ -73,13 +73,11 @@ class AssemblyFiles:
                 publish(part, target)
                 return File(url, md5, target.stat().st_size)
             part.unlink()
-            if (
-                again
-            ):  # what an older run left may be of another file: once more, from the beginning
-                log.warning("%s: wrong checksum; fetching it again", plain(url))
+            if again:  # the partial file of an older run may belong to another version: start over
+                log.warning("%s: wrong checksum; downloading it again", plain(url))
         raise DataError(
-            f"{plain(url)}: MD5 {found}", expected=f"{md5}, as md5checksums.txt says",
-            remedy="Something on the way alters the file, or the server is being updated: try later",
+            f"{plain(url)}: MD5 {found}", expected=f"{md5}, as in md5checksums.txt",
+            remedy="The server may be in the middle of an update: try again later",
         )  # fmt: skip
 
     def _missing(self, name: str, there: str) -> Exception:
@@ -108,15 +106,17 @@ def parse_checksums(body: bytes) -> dict[str, str]:
 def write_record(
     client: Client, eutils: Eutils, record: Record, folder: GenomeFolder, names: Sequence[str]
 ) -> dict[str, File]:
-    """Fetch a record as GenBank; write FASTA and GFF3 from it.
+    """Download a record as GenBank; write FASTA and GFF3 from it.
 
     Raises:
-        DataError: It came torn, has no sequence or no genes.
+        DataError: It is truncated, or has no sequence or no genes.
     """
     if record.length > _LARGE_BP:
         log.warning(
-            "%s has %d Mbp: its assembly (GCF_...) comes faster and resumes", record.accession, record.length // 1_000_000
-        )  # fmt: skip
+            "%s has %d Mbp: its assembly (GCF_...) comes faster and resumes",
+            record.accession,
+            record.length // 1_000_000,
+        )
     url = eutils.genbank_url(record.accession)
     flat = folder.path / "record.gb.part"
     contig = _download_record(client, eutils, record, flat)
@@ -128,8 +128,12 @@ def write_record(
             raise DataError(f"{record.accession} has no genes", remedy=_FASTA_ONLY)
         with atomic_writer(folder.path / ANNOTATION) as out:
             write_gff3(
-                out, annotation.genes, annotation.contig_lengths, source="GenBank", circular=annotation.circular
-            )  # fmt: skip
+                out,
+                annotation.genes,
+                annotation.contig_lengths,
+                source="GenBank",
+                circular=annotation.circular,
+            )
     header = f"{contig.name} {contig.description}"
     write_fasta(folder.path / GENOME, [(header, decode_bases(contig.bases))])
     flat.unlink()
@@ -137,7 +141,7 @@ def write_record(
 
 
 def _download_record(client: Client, eutils: Eutils, record: Record, flat: Path) -> Contig:
-    """Bring the flat file; once more if it comes torn, which E-utilities' answers do without an error."""
+    """Download the flat file; again if it is truncated, which E-utilities do not report."""
     url = eutils.signed(eutils.genbank_url(record.accession))
     for again in (True, False):
         with DownloadProgress(record.accession) as meter:
@@ -147,12 +151,12 @@ def _download_record(client: Client, eutils: Eutils, record: Record, flat: Path)
         except DataError as error:
             if not again:
                 raise
-            log.warning("%s; fetching it again", error)
+            log.warning("%s; downloading it again", error)
     raise AssertionError
 
 
 def _contig(flat: Path, record: Record) -> Contig:
-    """The sequence of the record, once it is sure that all of it came."""
+    """Return the sequence of a record after checking that it is complete."""
     found = list(read_genbank_contigs(flat))
     names = ", ".join(contig.name for contig in found)
     if names != record.accession:
@@ -161,9 +165,10 @@ def _contig(flat: Path, record: Record) -> Contig:
         )  # fmt: skip
     if len(found[0].bases) != record.length:
         raise DataError(
-            f"{record.accession} came with {len(found[0].bases)} bases", expected=str(record.length),
+            f"{record.accession} came with {len(found[0].bases)} bases",
+            expected=str(record.length),
             remedy="Run the same command again",
-        )  # fmt: skip
+        )
     return found[0]
 
 

@@ -1,9 +1,10 @@
-"""Ask NCBI's E-utilities what an accession is: which files an assembly has, how long a record is, what lives there.
+"""Look accessions up in NCBI's E-utilities: files of assemblies, lengths of records, organisms.
 
-Biopython's `Bio.Entrez` reads the XML answers, by the document type definitions that it brings along. The requests are
-ours: Biopython's have no time limit, one fixed address, and the key in global state. An answer is given to Biopython only
-if its definition is one of those that we know to be bundled, since it would fetch others; for the same reason summaries of
-assemblies, whose definition it lacks, are asked for as JSON. Requests keep NCBI's rule (3 a second, 10 with a key).
+Biopython's `Bio.Entrez` parses the XML answers, by the document type definitions that it bundles.
+The requests are our own, since Biopython's have no time limit, one fixed address, and the key in
+global state. An answer is given to Biopython only if its definition is known to be bundled, since
+it would download others; for the same reason summaries of assemblies, whose definition it lacks,
+are requested as JSON. Requests keep to NCBI's limit (3 a second, 10 with a key).
 
 Example:
     eutils = Eutils(Client(), EUTILS_URL, email="me@example.org")
@@ -27,16 +28,18 @@ from genet5.fetch.names import Accession
 
 TOOL = "genet5"
 _INTERVAL_S, _INTERVAL_WITH_KEY_S = 0.37, 0.11
-"""Seconds between requests; a third and a tenth of a second with some air, since NCBI counts on arrival."""
+"""Seconds between requests: somewhat above NCBI's limits, since it counts on arrival."""
 _MOST_FOUND = 50
 _DTDS = frozenset(
     {"esearch.dtd", "eSearch_020511.dtd", "esummary-v1.dtd", "eSummary_041029.dtd", "taxon.dtd"}
 )
-"""Definitions that Biopython has had since long before the oldest version that we take; none refers to others."""
+"""Definitions in every Biopython version that we support; none refers to others."""
 _DOCTYPE = re.compile(rb'<!DOCTYPE\s+\w+\s+(?:PUBLIC\s+"[^"]*"|SYSTEM)\s+"([^"]*)"\s*>')
 _ERROR = re.compile(rb"<ERROR>([^<]*)</ERROR>")
 _PATH = re.compile(r"/genomes(?:/[\w.+-]+)+")
-_BUSY = re.compile(r"backend failed|temporar|unavailable|timed? ?out|try again|can't connect|limit exceeded", re.I)  # fmt: skip
+_BUSY = re.compile(
+    r"backend failed|temporar|unavailable|timed? ?out|try again|can't connect|limit exceeded", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Assembly:
     path: str
     """Folder of its files, from /genomes on."""
     twin: str
-    """The same assembly in the other of GenBank and RefSeq; empty if there is none."""
+    """Accession in the other of GenBank and RefSeq; empty if there is none."""
 
     @property
     def stem(self) -> str:
@@ -96,7 +99,7 @@ class Eutils:
         self._organisms: dict[int, Organism] = {}
 
     def assembly(self, accession: Accession) -> Assembly:
-        """Find an assembly; without version the latest.
+        """Find an assembly; the latest if the accession has no version.
 
         Raises:
             DataError: There is none, or it has no files (suppressed, or replaced long ago).
@@ -113,7 +116,7 @@ class Eutils:
         best = max(hits, key=lambda hit: _version(hit.accession))
         if not best.path:
             raise DataError(
-                f"assembly {best.accession} has no files on the server: it was suppressed or replaced",
+                f"assembly {best.accession} has no files: it was suppressed or replaced",
                 remedy="Give its accession without version for the latest"
                 + (f", or {best.twin}" if best.twin else ""),
             )
@@ -137,8 +140,11 @@ class Eutils:
             full = str(document.get("AccessionVersion", ""))
             if accession.names(full):
                 return Record(
-                    full, str(document.get("Title", "")), _number(document, "TaxId"), _number(document, "Length")
-                )  # fmt: skip
+                    full,
+                    str(document.get("Title", "")),
+                    _number(document, "TaxId"),
+                    _number(document, "Length"),
+                )
         raise unknown(accession)
 
     def organism(self, taxid: int) -> Organism:
@@ -155,14 +161,14 @@ class Eutils:
         return self._organisms[taxid]
 
     def genbank_url(self, accession: str) -> str:
-        """Where a record is given as a GenBank flat file, bases included; holds no key."""
+        """Return the URL of a record's GenBank flat file with its bases; contains no key."""
         return self._address(
             "efetch",
             {"db": "nuccore", "id": accession, "rettype": "gbwithparts", "retmode": "text"},
         )
 
     def signed(self, url: str) -> str:
-        """A URL with who we are, as NCBI asks for, and the key."""
+        """Add tool, address and key to a URL, as NCBI asks users to."""
         who = {"tool": TOOL, "email": self.email, "api_key": self.key}
         return f"{url}&{urlencode({name: word for name, word in who.items() if word})}"
 
@@ -187,36 +193,35 @@ class Eutils:
 
 
 class _Refused(ServerError):
-    """NCBI says in an orderly answer that it cannot help."""
+    """NCBI answered in due form that it cannot serve the request."""
 
 
 def read_xml(body: bytes) -> Any:
-    """Read an answer of E-utilities with Biopython, without any access to the network or to other files.
+    """Parse an answer of E-utilities with Biopython, without access to network or other files.
 
     Raises:
-        Busy: It is torn, or NCBI says that it is overloaded.
-        ServerError: It is no such answer, or NCBI reports an error.
+        Busy: It is truncated, or NCBI reports that it is overloaded.
+        ServerError: NCBI reports another error.
     """
     import Bio
     from Bio import Entrez
 
-    if (
-        Entrez.local_cache is None
-    ):  # or Biopython makes a folder in the user's home, and reads definitions from it
+    # Without this Biopython creates a folder in the user's home and reads definitions from it.
+    if Entrez.local_cache is None:
         Entrez.local_cache = str(Path(Bio.__file__).parents[1])  # type: ignore[assignment]
     if error := _ERROR.search(body[:4096]):  # its definition is not always one that Biopython has
         raise _refusal(error[1].decode("utf-8", "replace"))
     types = _DOCTYPE.findall(body[:4096])
     names = [urlsplit(word.decode("latin-1")).path.rpartition("/")[2] for word in types]
     if len(names) != 1 or names[0] not in _DTDS or b"<!ENTITY" in body:
-        raise Busy(f"an answer that is none of E-utilities' ({_start(body)})")
+        raise Busy(f"an answer that E-utilities do not give ({_start(body)})")
     from Bio.Entrez.Parser import CorruptedXMLError, NotXMLError
 
     try:
         return Entrez.read(io.BytesIO(body), validate=False)
     except (CorruptedXMLError, NotXMLError) as error:
-        raise Busy(f"a torn answer ({error})") from None
-    except RuntimeError as error:  # how Biopython gives an ERROR element
+        raise Busy(f"a truncated answer ({error})") from None
+    except RuntimeError as error:  # how Biopython reports an ERROR element
         raise _refusal(str(error)) from None
 
 
@@ -227,7 +232,7 @@ def read_json(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise Busy(f"an answer that is no JSON ({_start(body)})") from None
     if not isinstance(answer, dict):
-        raise Busy(f"an answer that is none of E-utilities' ({_start(body)})")
+        raise Busy(f"an answer that E-utilities do not give ({_start(body)})")
     error = answer.get("error") or answer.get("esummaryresult")
     if error:
         raise _refusal(str(error))
@@ -235,19 +240,21 @@ def read_json(body: bytes) -> dict[str, Any]:
 
 
 def unknown(accession: Accession) -> DataError:
-    """The error for an accession that NCBI does not know."""
+    """Return the error for an accession that NCBI does not know."""
     return DataError(
-        f"NCBI knows no {accession.kind} {accession.text}", remedy="Check the accession and its version"
-    )  # fmt: skip
+        f"NCBI knows no {accession.kind} {accession.text}",
+        remedy="Check the accession and its version",
+    )
 
 
 def _refusal(text: str) -> Exception:
     words = " ".join(text.split())[:200]
-    return Busy(f"NCBI says: {words}") if _BUSY.search(text) else _Refused(f"NCBI says: {words}")
+    message = f"NCBI reports: {words}"
+    return Busy(message) if _BUSY.search(text) else _Refused(message)
 
 
 def _assembly(document: Mapping[str, Any], wanted: Accession) -> Assembly | None:
-    """The summary as an assembly, on the side (GenBank or RefSeq) that is wanted; None if it is another one."""
+    """Return a summary as the GenBank or RefSeq assembly that is wanted; None if it is another."""
     twins = document.get("synonym")
     twins = twins if isinstance(twins, dict) else {}
     sides = {

@@ -1,11 +1,13 @@
-"""Bring the genome of an accession into its folder.
+"""Download the genome of an accession into its folder.
 
-An assembly's files come from NCBI's genomes server and must have the checksums of its md5checksums.txt. A single record
-comes from E-utilities as a GenBank flat file: they give no GFF3, and the assembly that a record belongs to has more
-sequences than were asked for (and is often one of several). From that one answer both files are written, so that they fit
-each other; it is whole if it ends as it should and has the length that NCBI states elsewhere, for there is no checksum.
+An assembly's files come from NCBI's genomes server and must have the checksums of its
+md5checksums.txt. A single record comes from E-utilities as a GenBank flat file: they give no GFF3,
+and the assembly that a record belongs to has more sequences than were requested (and is often one
+of several). Both files are written from that one answer, so that they match; with no checksum to
+compare, it counts as complete if it has the length that NCBI states elsewhere.
 
-Interrupted downloads of assemblies go on where they stopped; files that are there and right are not fetched again.
+Interrupted downloads of assemblies resume where they stopped; files with the right checksum are not
+downloaded again.
 
 Example:
     fetcher = Fetcher(Path("raw"))
@@ -33,7 +35,7 @@ from genet5.fetch.folder import (
     choose_folder,
     find_folder,
 )
-from genet5.fetch.names import Accession, parse_accession, safe_name, taxon_of
+from genet5.fetch.names import Accession, clade_of, parse_accession, safe_name
 from genet5.fetch.urls import EUTILS_URL, GENOMES_URL
 
 log = logging.getLogger(__name__)
@@ -75,17 +77,18 @@ class Fetcher:
         self.names = (GENOME,) if fasta_only else (GENOME, ANNOTATION)
 
     def fetch(self, text: str) -> Path:
-        """Bring one genome; return its folder.
+        """Download one genome; return its folder.
 
         Raises:
-            ConfigError: That is no accession of a genome.
-            DataError: NCBI has no such genome or no annotation of it, or what came is wrong, or the disk is full.
+            ConfigError: The text is no accession of a genome.
+            DataError: NCBI has no such genome or no annotation of it, a file is wrong, or the disk
+                is full.
             ServerError: NCBI cannot be reached, or does not answer as it should.
         """
         accession = parse_accession(text)
         if accession.has_version:
             known = find_folder(self.out_dir, self.clade, accession.text)
-            if known is not None and known.is_whole(self.names):
+            if known is not None and known.is_complete(self.names):
                 log.info("%s is there: %s", accession.text, known.path)
                 return known.path
         found = self._resolve(accession)
@@ -96,7 +99,7 @@ class Fetcher:
             return folder.path
         with folder.locked():
             try:
-                self._bring(found, folder, facts)
+                self._download(found, folder, facts)
             except OSError as error:
                 raise disk_error(error, folder.path) from error
         return folder.path
@@ -109,11 +112,11 @@ class Fetcher:
     def _place(
         self, accession: Accession, found: Assembly | Record, organism: Organism
     ) -> tuple[GenomeFolder, Facts]:
-        """Choose the folder, and say what is known before anything is fetched."""
-        taxon = self.clade or taxon_of(organism.lineage_ids, organism.name)
+        """Choose the folder, and collect what is known before the download."""
+        clade = self.clade or clade_of(organism.lineage_ids, organism.name)
         version = found.name if isinstance(found, Assembly) and found.name else found.accession
         name = safe_name(organism.name, version)
-        folder = choose_folder(self.out_dir, taxon, name, found.accession)
+        folder = choose_folder(self.out_dir, clade, name, found.accession)
         facts: Facts = {
             "accession": found.accession,
             "requested": accession.text,
@@ -121,7 +124,7 @@ class Fetcher:
             "organism": organism.name,
             "taxid": organism.taxid,
             "lineage": list(organism.lineage),
-            "taxon": taxon,
+            "taxon": clade,
             "assembly": found.name if isinstance(found, Assembly) else None,
             "genetic_code": organism.genetic_code,
             "mitochondrial_genetic_code": organism.mitochondrial_code,
@@ -130,8 +133,8 @@ class Fetcher:
         }
         return folder, facts
 
-    def _bring(self, found: Assembly | Record, folder: GenomeFolder, facts: Facts) -> None:
-        if folder.facts().get("accession") == found.accession and folder.is_whole(self.names):
+    def _download(self, found: Assembly | Record, folder: GenomeFolder, facts: Facts) -> None:
+        if folder.facts().get("accession") == found.accession and folder.is_complete(self.names):
             log.info("%s is there: %s", found.accession, folder.path)
             return
         if not folder.facts().get("complete"):
@@ -141,12 +144,16 @@ class Fetcher:
             source = AssemblyFiles(self.client, self.genomes_url, found)
             urls = source.check(self.names)
             for name, (url, md5) in urls.items():
-                files[name] = source.bring(url, md5, folder, name)
+                files[name] = source.download(url, md5, folder, name)
         else:
             files = write_record(self.client, self.eutils, found, folder, self.names)
         folder.save(facts, files)
         sizes = ", ".join(f"{name} {file.bytes / 1e6:.1f} MB" for name, file in files.items())
         code = facts["genetic_code"]
         log.info(
-            "%s: %s, genetic code %s; %s", facts["accession"], facts["organism"], code or "unknown", sizes
-        )  # fmt: skip
+            "%s: %s, genetic code %s; %s",
+            facts["accession"],
+            facts["organism"],
+            code or "unknown",
+            sizes,
+        )

@@ -1,7 +1,8 @@
-"""The folder of one genome: its two files, and `provenance.json`, which says where they come from.
+"""The folder of one genome: its two files, and `provenance.json`, which records their origin.
 
-The provenance is written first, without files, and again when all is there: it tells later runs whose folder it is and
-whether it is whole. A run locks the folder it works on; the lock goes with the process, however that ends.
+The provenance is written first, without files, and again when all is there: later runs see from it
+which genome the folder holds and whether it is complete. A run locks its folder; the lock ends with
+the process, however that ends.
 
 Example:
     folder = GenomeFolder(Path("raw/plants/Arabidopsis_thaliana_TAIR10.1"))
@@ -41,16 +42,16 @@ class File:
 
 @dataclass(frozen=True)
 class GenomeFolder:
-    """DIR/TAXON/SPECIES/."""
+    """DIR/CLADE/SPECIES/."""
 
     path: Path
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the folder and keep other runs out of it; scratch files of killed runs go.
+        """Create the folder and lock it against other runs; remove temporary files of killed runs.
 
         Raises:
-            DataError: Another run is at work in it, or it cannot be made.
+            DataError: Another run works in it, or it cannot be created.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -64,7 +65,7 @@ class GenomeFolder:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise DataError(
-                    "another run is fetching this genome", path=self.path, remedy="Wait for it"
+                    "another run is downloading this genome", path=self.path, remedy="Wait for it"
                 ) from None
             except OSError:  # a file system without locks
                 pass
@@ -75,7 +76,7 @@ class GenomeFolder:
             os.close(handle)
 
     def facts(self) -> Facts:
-        """What provenance.json says; nothing if it is not there or no longer readable."""
+        """Return the content of provenance.json; empty if it is missing or unreadable."""
         try:
             facts = load_json(self.path / PROVENANCE)
         except DataError:
@@ -83,15 +84,15 @@ class GenomeFolder:
         return facts if facts.get("format") == FORMAT else {}
 
     def save(self, facts: Mapping[str, object], files: Mapping[str, File]) -> None:
-        """Write provenance.json; no files: the genome is not whole yet."""
+        """Write provenance.json; without files the genome counts as incomplete."""
         plain = {name: asdict(file) for name, file in files.items()}
         save_json(
             self.path / PROVENANCE,
             {"format": FORMAT, "complete": bool(files), **facts, "files": plain},
         )
 
-    def is_whole(self, names: tuple[str, ...]) -> bool:
-        """Whether the files are all there, with the checksums that provenance.json says."""
+    def is_complete(self, names: tuple[str, ...]) -> bool:
+        """Return whether all files are there, with the checksums of provenance.json."""
         facts = self.facts()
         files = facts.get("files")
         if not facts.get("complete") or not isinstance(files, dict):
@@ -102,16 +103,16 @@ class GenomeFolder:
         )
 
     def md5(self, name: str) -> str | None:
-        """Checksum of a file; None if it is not there."""
+        """Return the checksum of a file; None if there is no such file."""
         try:
             return md5_of(self.path / name)
         except FileNotFoundError:
             return None
 
 
-def find_folder(out_dir: Path, taxon: str | None, accession: str) -> GenomeFolder | None:
-    """The whole genome of an accession (with version) that a former run brought."""
-    for path in sorted(out_dir.glob(f"{taxon or '*'}/*/{PROVENANCE}")):
+def find_folder(out_dir: Path, clade: str | None, accession: str) -> GenomeFolder | None:
+    """Return the complete genome of an accession (with version) from a former run."""
+    for path in sorted(out_dir.glob(f"{clade or '*'}/*/{PROVENANCE}")):
         folder = GenomeFolder(path.parent)
         facts = folder.facts()
         if facts.get("accession") == accession and facts.get("complete"):
@@ -119,9 +120,9 @@ def find_folder(out_dir: Path, taxon: str | None, accession: str) -> GenomeFolde
     return None
 
 
-def choose_folder(out_dir: Path, taxon: str, name: str, accession: str) -> GenomeFolder:
-    """The folder for a genome: by its name, and with its accession if another genome has that name."""
-    folder = GenomeFolder(out_dir / taxon / name)
+def choose_folder(out_dir: Path, clade: str, name: str, accession: str) -> GenomeFolder:
+    """Return the folder for a genome: its name, plus its accession if the name is taken."""
+    folder = GenomeFolder(out_dir / clade / name)
     if not folder.path.exists():
         return folder
     owner = folder.facts().get("accession")
@@ -129,11 +130,11 @@ def choose_folder(out_dir: Path, taxon: str, name: str, accession: str) -> Genom
         return folder
     if owner is None and not any(folder.path.iterdir()):
         return folder
-    return GenomeFolder(out_dir / taxon / f"{name}_{accession}")
+    return GenomeFolder(out_dir / clade / f"{name}_{accession}")
 
 
 def md5_of(path: Path) -> str:
-    """MD5 of a file, in hexadecimal digits; NCBI's checksums are MD5."""
+    """Return the MD5 of a file in hexadecimal digits; NCBI's checksums are MD5."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -142,7 +143,7 @@ def md5_of(path: Path) -> str:
 
 
 def publish(part: Path, target: Path) -> None:
-    """Give a finished file its name, once it is on the disk."""
+    """Rename a finished file, once it is on the disk."""
     with part.open("rb") as stream:
         os.fsync(stream.fileno())
     os.replace(part, target)

@@ -1,7 +1,8 @@
-"""What an accession is, names that are safe as folders, and the taxon that a lineage belongs to.
+"""Kinds of accessions, names that are safe as folders, and the clade of a lineage.
 
-Names come from a server: a folder's name is made of letters, digits and `.+-_` alone, never begins with a point, and is
-one path component, so that nothing can be written outside the folder that the user named.
+Names come from a server: a folder's name is made of letters, digits and `.+-_` alone, never begins
+with a dot, and is one path component, so that nothing can be written outside the folder that the
+user gave.
 
 Example:
     >>> parse_accession("gcf_000005845.2")
@@ -23,7 +24,8 @@ from genet5.errors import ConfigError, DataError
 
 _ASSEMBLY = re.compile(r"GC[AF]_\d{9}(\.\d+)?")
 _NUCLEOTIDE = re.compile(
-    r"(?:[A-Z]{2}_[A-Z]{0,6}\d{5,12}|[A-Z]\d{5}|[A-Z]{2}\d{6}(?:\d{2})?|[A-Z]{4}\d{8,10}|[A-Z]{6}\d{9,11})(?:\.\d+)?"
+    r"(?:[A-Z]{2}_[A-Z]{0,6}\d{5,12}|[A-Z]\d{5}|[A-Z]{2}\d{6}(?:\d{2})?|[A-Z]{4}\d{8,10}"
+    r"|[A-Z]{6}\d{9,11})(?:\.\d+)?"
 )
 _OTHERS = {
     r"[ANWXY]P_": "a protein",
@@ -39,7 +41,8 @@ _EXPECTED = (
 )
 _LONGEST_NAME = 100
 
-_BACTERIA, _ARCHAEA, _VIRIDIPLANTAE, _VERTEBRATA, _METAZOA, _EUKARYOTA = 2, 2157, 33090, 7742, 33208, 2759  # fmt: skip
+_BACTERIA, _ARCHAEA, _EUKARYOTA = 2, 2157, 2759
+_VIRIDIPLANTAE, _VERTEBRATA, _METAZOA = 33090, 7742, 33208
 _GROUPS: tuple[tuple[int, Clade], ...] = (
     (_BACTERIA, "prokaryotes"),
     (_ARCHAEA, "prokaryotes"),
@@ -48,7 +51,9 @@ _GROUPS: tuple[tuple[int, Clade], ...] = (
     (_METAZOA, "invertebrates"),
     (_EUKARYOTA, "unicellular"),
 )
-"""NCBI's taxonomy identifiers, narrow groups before wide ones; fungi and algae count as unicellular."""
+"""NCBI's taxonomy identifiers, narrow groups before wide ones; fungi and algae count as
+unicellular.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Accession:
 
     @property
     def has_version(self) -> bool:
-        """Whether it names one version (`.2`), not the latest."""
+        """Whether it names one version (`.2`) and not the latest."""
         return "." in self.text
 
     def names(self, full: str) -> bool:
@@ -69,7 +74,7 @@ class Accession:
 
 
 def parse_accession(text: str) -> Accession:
-    """Tell an accession's kind.
+    """Recognise an accession's kind.
 
     Raises:
         ConfigError: It names no assembly and no nucleotide record.
@@ -86,7 +91,10 @@ def parse_accession(text: str) -> Accession:
 
 
 def safe_name(*words: str) -> str:
-    """One path component made of words that a server said: ASCII letters, digits and `.+-_`, at most 100."""
+    """Return one path component made of a server's words.
+
+    It has at most 100 characters: ASCII letters, digits and `.+-_`.
+    """
     parts = [part for word in words if (part := _plain(word))]
     return _plain("_".join(parts)[:_LONGEST_NAME]) or "unnamed"
 
@@ -97,16 +105,20 @@ def _plain(text: str) -> str:
     return re.sub(r"\.{2,}|_(?:[._]*_)?", lambda m: m[0][0], name).strip("._-+")
 
 
-def taxon_of(lineage: Collection[int], organism: str) -> Clade:
-    """The taxon of an organism by the NCBI identifiers of its lineage.
+def clade_of(lineage: Collection[int], organism: str) -> Clade:
+    """Return the clade of an organism by the NCBI identifiers of its lineage.
+
+    Example:
+        >>> clade_of({131567, 2, 1224, 562}, "Escherichia coli")
+        'prokaryotes'
 
     Raises:
-        DataError: A virus, or nothing that lives.
+        DataError: It is a virus, or no organism at all.
     """
-    for group, taxon in _GROUPS:
+    for group, clade in _GROUPS:
         if group in lineage:
-            return taxon
+            return clade
     raise DataError(
         f"{organism} is no cellular organism", expected="a bacterium, archaeon or eukaryote",
-        remedy="Say where it belongs with --taxon",
+        remedy="Give its clade with --clade",
     )  # fmt: skip

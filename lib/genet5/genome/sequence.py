@@ -69,7 +69,7 @@ def reverse_complement(bases: Bases) -> Bases:
 
 
 def on_strand(bases: Bases, strand: int) -> Bases:
-    """Return forward-strand bases in a strand's reading direction: themselves, or reverse-complemented.
+    """Return forward-strand bases as a strand has them: unchanged, or reverse-complemented.
 
     Example:
         >>> decode_bases(on_strand(encode_bases("AAC"), -1))
@@ -79,7 +79,7 @@ def on_strand(bases: Bases, strand: int) -> Bases:
 
 
 def codon_index(bases: Bases) -> NDArray[np.int16]:
-    """Index of the codon that starts at each base, in T-C-A-G-free order A, C, G, T: 16 a + 4 b + c.
+    """Return the index of the codon at each base, 16 a + 4 b + c in the order A, C, G, T.
 
     Returns:
         (L,) int16 in 0..63; -1 where a base of the codon is ambiguous or lies beyond the end.

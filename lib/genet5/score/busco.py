@@ -1,12 +1,15 @@
 """BUSCO's completeness of a set of proteins: lineage files, BUSCO's rules, and the report.
 
-A BUSCO group is a profile HMM of a gene that nearly all species of a lineage have once. The rules are those of BUSCO 5 in its mode
-`proteins`: a protein belongs to a group if its score reaches the group's cut-off (`scores_cutoff`); the number of HMM positions it covers,
-against the group's expectation (`lengths_cutoff`), tells complete from fragmented. Who searches (hmmsearch or pyhmmer) stands in `busco_search`.
+A BUSCO group is a profile HMM of a gene that nearly all species of a lineage have once. The rules
+are those of BUSCO 5 in its mode `proteins`: a protein belongs to a group if its score reaches the
+group's cut-off (`scores_cutoff`); the number of HMM positions that it covers, against the group's
+expectation (`lengths_cutoff`), decides between complete and fragmented. `busco_search` runs the
+search (hmmsearch or pyhmmer).
 
 Example:
     >>> cutoffs = {"g1": Cutoff(50.0, 10.0, 100.0), "g2": Cutoff(50.0, 10.0, 100.0)}
-    >>> matches = [Match("g1", "p1", 300.0, 95), Match("g1", "p2", 290.0, 101), Match("g2", "p3", 80.0, 30)]
+    >>> rows = [("g1", "p1", 300.0, 95), ("g1", "p2", 290.0, 101), ("g2", "p3", 80.0, 30)]
+    >>> matches = [Match(*row) for row in rows]
     >>> summary(classify(matches, cutoffs))
     'C:50.0%[S:0.0%,D:50.0%],F:50.0%,M:0.0%,n:2'
 
@@ -31,11 +34,11 @@ MAX_SIGMAS = 2
 """A match within this many standard deviations of the expected length is complete."""
 BEST_SHARE = 0.85
 """A match that scores less than this share of the group's best is no copy of the gene."""
-FETCH_REMEDY = "Fetch and unpack a lineage from https://busco-data.ezlab.org/v5/data/lineages"
+DOWNLOAD_REMEDY = "Download and unpack a lineage from https://busco-data.ezlab.org/v5/data/lineages"
 
 
 class Cutoff(NamedTuple):
-    """What a group asks of its members."""
+    """A group's requirements."""
 
     score: float
     """Bits."""
@@ -53,12 +56,14 @@ class Match(NamedTuple):
     score: float
     """Bits, of the whole protein."""
     length: int
-    """HMM positions covered, summed over the domains; as BUSCO counts, each domain's last less its first."""
+    """HMM positions covered, summed over the domains: as in BUSCO, each domain's last minus its
+    first.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one group."""
+    """The result of one group."""
 
     group: str
     status: Status
@@ -82,9 +87,11 @@ class Lineage:
         """
         if not (path / "hmms").is_dir():
             raise FormatError(
-                "no lineage", expected="a folder with hmms/, scores_cutoff and lengths_cutoff", path=path,
-                remedy=FETCH_REMEDY,
-            )  # fmt: skip
+                "no lineage",
+                expected="a folder with hmms/, scores_cutoff and lengths_cutoff",
+                path=path,
+                remedy=DOWNLOAD_REMEDY,
+            )
         scores = _read_columns(path / "scores_cutoff", lambda words: float(words[1]))
         lengths = _read_columns(
             path / "lengths_cutoff", lambda words: (float(words[2]) or 1.0, float(words[3]))
@@ -94,12 +101,12 @@ class Lineage:
             lacking = "lengths_cutoff" if odd in scores else "scores_cutoff"
             raise FormatError(
                 f'no group "{odd}"', expected="the same groups in scores_cutoff and lengths_cutoff",
-                path=path / lacking, remedy=FETCH_REMEDY,
+                path=path / lacking, remedy=DOWNLOAD_REMEDY,
             )  # fmt: skip
         for group in scores:
             hmm = path / "hmms" / f"{group}.hmm"
             if not hmm.is_file():
-                raise FormatError("file not found", path=hmm, remedy=FETCH_REMEDY)
+                raise FormatError("file not found", path=hmm, remedy=DOWNLOAD_REMEDY)
         cutoffs = {group: Cutoff(score, *lengths[group]) for group, score in sorted(scores.items())}
         return cls(path, path.resolve().name, cutoffs)
 
@@ -110,7 +117,7 @@ class BuscoReport:
 
     lineage: str
     scorer: str
-    """Which program searched, and its version."""
+    """Program that searched, and its version."""
     proteins: int
     results: tuple[Result, ...]
 
@@ -120,7 +127,7 @@ class BuscoReport:
         return summary(self.results)
 
     def table(self) -> str:
-        """Return a plain-text table of the counts, as BUSCO's short summary has it."""
+        """Return a plain-text table of the counts, as in BUSCO's short summary."""
         counts, total = Counter(result.status for result in self.results), len(self.results)
         rows = (
             ("complete", counts["single"] + counts["duplicated"]),
@@ -159,12 +166,14 @@ class BuscoReport:
 def classify(matches: Iterable[Match], cutoffs: Mapping[str, Cutoff]) -> tuple[Result, ...]:
     """Apply BUSCO's rules.
 
-    1. Matches below the group's score are none. The rest are complete (length within two standard deviations), very
-       long, or fragments.
-    2. A group keeps its best such rank only, and a protein that has a rank anywhere has no lower one in another group.
-    3. Within a rank a protein belongs to the group where it scores best, and a group loses proteins that score less than
-       85 % of its best.
-    4. One complete or very long protein is "single", several are "duplicated"; of fragments the best counts.
+    1. Matches below the group's score do not count. The rest are complete (length within two
+       standard deviations), very long, or fragments.
+    2. A group keeps its best such rank only, and a protein that has a rank anywhere has no lower
+       one in another group.
+    3. Within a rank a protein belongs to the group where it scores best, and a group loses proteins
+       that score less than 85 % of its best.
+    4. One complete or very long protein is "single", several are "duplicated"; of fragments the
+       best counts.
     """
     ranks: list[dict[str, list[Match]]] = [{}, {}, {}]
     for match in sorted(matches, key=lambda match: match.group):
@@ -188,7 +197,7 @@ def classify(matches: Iterable[Match], cutoffs: Mapping[str, Cutoff]) -> tuple[R
 
 
 def summary(results: Iterable[Result]) -> str:
-    """Return BUSCO's one line; as there, C is the sum of S and D rounded, and M what is left to 100."""
+    """Return BUSCO's one line; as there, C is the rounded sum of S and D, and M the rest to 100."""
     counts = Counter(result.status for result in results)
     total = sum(counts.values())
     single, double, part = (_percent(counts[status], total) for status in STATUSES[:3])
@@ -206,7 +215,7 @@ def _plain(match: Match) -> dict[str, Any]:
 
 
 def _rank(length: int, cutoff: Cutoff) -> int:
-    """0 complete, 1 very long, 2 fragment."""
+    """Return 0 for complete, 1 for very long, 2 for a fragment."""
     sigmas = (cutoff.length - length) / cutoff.sigma
     return 0 if abs(sigmas) <= MAX_SIGMAS else 1 if sigmas < 0 else 2
 
@@ -237,7 +246,7 @@ def _result(group: str, matches: list[Match], *, is_fragment: bool) -> Result:
 
 def _read_columns(path: Path, value: Callable[[list[str]], Value]) -> dict[str, Value]:
     if not path.is_file():
-        raise FormatError("file not found", path=path, remedy=FETCH_REMEDY)
+        raise FormatError("file not found", path=path, remedy=DOWNLOAD_REMEDY)
     found: dict[str, Value] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if words := line.split():
@@ -245,11 +254,14 @@ def _read_columns(path: Path, value: Callable[[list[str]], Value]) -> dict[str, 
                 found[words[0]] = value(words)
             except (ValueError, IndexError):
                 raise FormatError(
-                    f"line {line[:80]!r}", expected="a group's name and its cut-offs", path=path, line=number,
-                    remedy=FETCH_REMEDY,
-                ) from None  # fmt: skip
+                    f"line {line[:80]!r}",
+                    expected="a group's name and its cut-offs",
+                    path=path,
+                    line=number,
+                    remedy=DOWNLOAD_REMEDY,
+                ) from None
     if not found:
         raise FormatError(
-            "empty file", expected="one line per group", path=path, remedy=FETCH_REMEDY
+            "empty file", expected="one line per group", path=path, remedy=DOWNLOAD_REMEDY
         )
     return found

@@ -1,7 +1,8 @@
-"""Search proteins with a lineage's HMMs: by the program `busco` if it is on PATH, else by pyhmmer with the same rules.
+"""Search proteins with a lineage's HMMs.
 
-Proteins go to both under plain names (p0, p1 ...): `busco` takes names like "a:1-9" for coordinates.
-Price: about 2 ms per HMM and 1,000 proteins on one core.
+The program `busco` does it if it is on PATH, else pyhmmer by the same rules. Proteins go to both
+under plain names (p0, p1 ...): `busco` takes names like "a:1-9" for coordinates. Cost: about 2 ms
+per HMM and 1,000 proteins on one core.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import read_fasta, write_fasta
-from genet5.score.busco import FETCH_REMEDY, BuscoReport, Lineage, Match, Result, Status, classify
+from genet5.score.busco import (
+    DOWNLOAD_REMEDY,
+    BuscoReport,
+    Lineage,
+    Match,
+    Result,
+    Status,
+    classify,
+)
 
 if TYPE_CHECKING:
     from pyhmmer.plan7 import HMM, TopHits
@@ -31,7 +40,7 @@ Scorer: TypeAlias = Literal["auto", "busco", "pyhmmer"]
 Proteins: TypeAlias = Sequence[tuple[str, str]]
 """(name, letters) of each protein."""
 Progress: TypeAlias = Callable[[int, int], None]
-"""Told (groups done, groups in all)."""
+"""Receives (groups done, groups in all)."""
 
 _TASKS = re.compile(r"\[hmmsearch\]\s+(\d+) of (\d+) task")
 _STATUS_OF: dict[str, Status] = {
@@ -45,12 +54,12 @@ _STATUS_OF: dict[str, Status] = {
 def extract_proteins(
     genome: Path, genes: Sequence[Gene], *, all_isoforms: bool = False, default_code: int = 1
 ) -> list[tuple[str, str]]:
-    """Translate the coding genes of a genome, contig by contig; pseudogenes and empty proteins are left out.
+    """Translate the coding genes of a genome; pseudogenes and empty proteins are left out.
 
     Args:
         genome: FASTA file.
         genes: Its genes.
-        all_isoforms: Every coding transcript instead of the one with the longest CDS.
+        all_isoforms: Every coding transcript, not only the one with the longest CDS.
         default_code: NCBI number of the genetic code of genes that do not state their own.
 
     Raises:
@@ -89,10 +98,11 @@ def run_busco(
 
     Args:
         proteins: (name, letters); names may repeat.
-        lineage: What to look for.
-        scorer: "busco" runs that program, "pyhmmer" applies its rules here; "auto" takes the first that is installed.
+        lineage: Groups to look for.
+        scorer: "busco" runs that program, "pyhmmer" applies its rules here; "auto" takes the first
+            that is installed.
         threads: CPU threads; None takes all cores.
-        progress: Called as groups get done.
+        progress: Called for each finished group.
 
     Raises:
         ExternalToolError: The scorer is not installed, or failed.
@@ -124,9 +134,9 @@ def choose_scorer(scorer: Scorer) -> Literal["busco", "pyhmmer"]:
     if scorer in ("auto", "pyhmmer") and has_library:
         return "pyhmmer"
     missing = {
-        "busco": "the program busco is not on PATH: install it (Debian, Ubuntu: apt-get install busco)",
+        "busco": "the program busco is not on PATH: install it (Debian: apt-get install busco)",
         "pyhmmer": "pyhmmer is not installed: pip install pyhmmer",
-        "auto": "neither the program busco is on PATH nor pyhmmer installed: pip install pyhmmer is enough",
+        "auto": "neither the program busco nor pyhmmer is installed: pip install pyhmmer is enough",
     }
     raise ExternalToolError(missing[scorer])
 
@@ -163,9 +173,9 @@ def _read_hmms(lineage: Lineage) -> Iterator[HMM[Any]]:
             with HMMFile(path) as profiles:
                 hmm = profiles.read()
         except (ValueError, OSError, EOFError) as error:
-            raise DataError(f"no HMM ({error})", path=path, remedy=FETCH_REMEDY) from error
+            raise DataError(f"no HMM ({error})", path=path, remedy=DOWNLOAD_REMEDY) from error
         if hmm is None:
-            raise DataError("no HMM", path=path, remedy=FETCH_REMEDY)
+            raise DataError("no HMM", path=path, remedy=DOWNLOAD_REMEDY)
         yield hmm
 
 
@@ -218,12 +228,12 @@ def _watch(command: Sequence[str], folder: Path, progress: Progress) -> None:
             process.terminate()
             raise
     if process.returncode:
-        said = next((line for line in tail if "ERROR" in line), " ".join(tail[-2:]))
-        raise ExternalToolError(f"busco failed with exit code {process.returncode}: {said}")
+        message = next((line for line in tail if "ERROR" in line), " ".join(tail[-2:]))
+        raise ExternalToolError(f"busco failed with exit code {process.returncode}: {message}")
 
 
 def read_full_table(path: Path, lineage: Lineage, names: Sequence[str]) -> tuple[Result, ...]:
-    """Read busco's table of groups: group, status, protein, score, length, ...; proteins are p0, p1 ... of `names`.
+    """Read busco's table of groups; protein pN there is the N-th of `names`.
 
     Raises:
         FormatError: A line is not as BUSCO 5 writes it.
@@ -241,9 +251,12 @@ def read_full_table(path: Path, lineage: Lineage, names: Sequence[str]) -> tuple
                 matches.setdefault(group, []).append(match)
         except (ValueError, LookupError):
             raise FormatError(
-                f"line {line[:80]!r}", expected="group, status, protein, score, length as BUSCO 5 writes them",
-                path=path, line=number, remedy="--scorer pyhmmer does without the program busco",
-            ) from None  # fmt: skip
+                f"line {line[:80]!r}",
+                expected="group, status, protein, score, length as in BUSCO 5",
+                path=path,
+                line=number,
+                remedy="--scorer pyhmmer does without the program busco",
+            ) from None
     return tuple(_result(group, status[group], matches) for group in sorted(status))
 
 

@@ -1,8 +1,9 @@
-"""Why genes are wrong: every reference gene that was not found, and every wrong prediction, gets one cause.
+"""Why genes are wrong: each missed reference gene and each wrong prediction gets one cause.
 
-Right pairs leave first. What is left is linked where a prediction and a reference share coding bases on a strand; the links tell missed,
-extra, split and merged genes, and a pair that is linked only to each other is compared end by end. docs/explanation/evaluation.md has the rules.
-Costs a few sorts over the wrong genes' exons.
+Right pairs are removed first. The rest is linked where a prediction and a reference share coding
+bases on a strand; the links show missed, extra, split and merged genes, and a pair linked only to
+each other is compared end by end. The rules stand in docs/explanation/evaluation.md. Cost: a few
+sorts over the exons of wrong genes.
 
 Example:
     >>> from genet5.score.chains import Axis
@@ -38,17 +39,18 @@ CAUSES: dict[str, str] = {
     "wrong_splice_site": "wrong splice site",
     "several": "several of these",
 }
-"""Name -> words; "right" is none of the errors but makes the columns add up."""
+"""Name -> label; "right" is no error, but makes the columns add up."""
 
 LINK_SHARE = 0.1
-"""Neighbours may overlap by some bases (ATGA); a link needs this share of the shorter gene's coding bases."""
+"""Neighbours may overlap by a few bases (ATGA): a link needs this share of the shorter gene's CDS.
+"""
 STRAND_SHARE = 0.5
-"""A gene on the wrong strand shares this much of the shorter one's coding bases with the missed one."""
+"""A gene on the wrong strand shares this much of the shorter gene's CDS with the missed one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """How many genes have a cause."""
+    """Number of genes with one cause."""
 
     reference: int = 0
     predicted: int = 0
@@ -69,7 +71,7 @@ def find_causes(
         predicted: Chains of each predicted gene.
         reference: Chains of each reference gene.
         right: (index of the prediction, index of the reference) of the genes found.
-        axis: Holds all contigs of both.
+        axis: Contains all contigs of both.
     """
     good_guesses, good_truths = {guess for guess, _ in right}, {truth for _, truth in right}
     guesses = [chains for i, chains in enumerate(predicted) if i not in good_guesses]
@@ -88,13 +90,16 @@ def find_causes(
 
 
 def compare(guess: GeneChains, truth: GeneChains) -> str:
-    """Name what differs between the two most similar isoforms of two genes of one strand."""
-    faults = min((_faults(a, b) for a in sorted(guess) for b in sorted(truth)), key=len)
-    return faults[0] if len(faults) == 1 else "several"
+    """Name the difference between the two most similar isoforms of two genes of one strand."""
+    differences = min((_differences(a, b) for a in sorted(guess) for b in sorted(truth)), key=len)
+    return differences[0] if len(differences) == 1 else "several"
 
 
-def _faults(guess: Chain, truth: Chain) -> tuple[str, ...]:
-    """Faults of one isoform; introns count only where both isoforms are, a wrong end would else fault them twice."""
+def _differences(guess: Chain, truth: Chain) -> tuple[str, ...]:
+    """Name the differences of two isoforms.
+
+    Introns count only where both isoforms are: a wrong end would else count twice.
+    """
     left, right = max(guess[2][0], truth[2][0]), min(guess[2][-1], truth[2][-1])
     ends = [guess[2][0] != truth[2][0], guess[2][-1] != truth[2][-1]]
     start, stop = ends if guess[1] > 0 else ends[::-1]
@@ -102,25 +107,38 @@ def _faults(guess: Chain, truth: Chain) -> tuple[str, ...]:
         {gap for gap in gaps_of(chain) if left <= gap[0] and gap[1] <= right}
         for chain in (guess, truth)
     ]
-    faults = {"wrong_start": start, "wrong_stop": stop, "wrong_splice_site": inner[0] != inner[1]}
-    return tuple(name for name, wrong in faults.items() if wrong)
+    differences = {
+        "wrong_start": start,
+        "wrong_stop": stop,
+        "wrong_splice_site": inner[0] != inner[1],
+    }
+    return tuple(name for name, wrong in differences.items() if wrong)
 
 
 def _label_groups(
-    links: Ints, truths_of: Ints, guesses_of: Ints, guess_cause: NDArray[np.str_], truth_cause: NDArray[np.str_]
-) -> None:  # fmt: skip
-    """A prediction over several references merges them; else a reference under several predictions is split."""
+    links: Ints,
+    truths_of: Ints,
+    guesses_of: Ints,
+    guess_cause: NDArray[np.str_],
+    truth_cause: NDArray[np.str_],
+) -> None:
+    """Label as merged what one prediction covers, then as split what several predictions cover."""
     merging = truths_of[links[0]] > 1
     guess_cause[links[0][~merging]], truth_cause[links[1][~merging]] = "split", "split"
     guess_cause[links[0][merging]], truth_cause[links[1][merging]] = "merged", "merged"
 
 
 def _label_strands(
-    guesses: list[GeneChains], truths: list[GeneChains], guess_cause: NDArray[np.str_], truth_cause: NDArray[np.str_],
+    guesses: list[GeneChains],
+    truths: list[GeneChains],
+    guess_cause: NDArray[np.str_],
+    truth_cause: NDArray[np.str_],
     axis: Axis,
-) -> None:  # fmt: skip
+) -> None:
     lost, odd = np.flatnonzero(truth_cause == "missed"), np.flatnonzero(guess_cause == "extra")
-    links = _links([guesses[i] for i in odd], [truths[i] for i in lost], axis, STRAND_SHARE, flip=True)  # fmt: skip
+    links = _links(
+        [guesses[i] for i in odd], [truths[i] for i in lost], axis, STRAND_SHARE, flip=True
+    )
     guess_cause[odd[links[0]]], truth_cause[lost[links[1]]] = "wrong_strand", "wrong_strand"
 
 
@@ -143,7 +161,10 @@ def _links(
     *,
     flip: bool,
 ) -> Ints:
-    """(2, links) indices of predictions and references that share enough coding bases; `flip` changes the strand of one side."""
+    """Return (2, links) indices of predictions and references that share enough coding bases.
+
+    `flip` changes the strand of the predictions.
+    """
     if not (guesses and truths):
         return np.zeros((2, 0), dtype=np.int64)
     guess_gene, *guess_spans = _exons(guesses, axis, flip=flip)
@@ -165,11 +186,11 @@ def _links(
 
 
 def _exons(genes: Sequence[GeneChains], axis: Axis, *, flip: bool) -> tuple[Ints, Ints, Ints]:
-    """(gene's index, start, end on the axis) of the coding exons of genes, isoforms united."""
+    """Return (gene, start, end on the axis) of the coding exons of genes, isoforms united."""
     chains = [(index, chain) for index, isoforms in enumerate(genes) for chain in isoforms]
     owner, begin, stop = axis.place(axis.exons([chain for _, chain in chains]), flip=flip)
     gene = np.array([index for index, _ in chains], dtype=np.int64)[owner]
-    reach = int(stop.max()) + 1  # every gene on an axis of its own: only its isoforms unite
+    reach = int(stop.max()) + 1  # each gene on an axis of its own: only its isoforms unite
     spans = union(begin + gene * reach, stop + gene * reach)
     gene = spans.starts // reach
     return gene, spans.starts - gene * reach, spans.ends - gene * reach

@@ -1,8 +1,15 @@
-"""The coding chains of genes in a form that can be compared: what a scorer sees of a gene.
+"""The coding chains of genes, in a form that can be compared.
 
-A chain is the CDS pieces of one transcript, ascending, touching pieces joined, on a given contig strand. On a circular
-contig it starts within the contig's length and may run beyond it, so that a gene over the origin has one form only.
-Many chains become columns of integers (`Pieces`), which NumPy compares.
+A chain is the CDS intervals of one transcript, ascending, touching ones joined, on a contig strand.
+On a circular contig it starts within the contig's length and may run beyond it, so that a gene over
+the origin has one form only. Many chains become columns of integers (`Columns`), which NumPy
+compares.
+
+Example:
+    >>> stop_of(("chr1", -1, (100, 160, 200, 320)), {})
+    ('chr1', -1, 100)
+    >>> gaps_of(("chr1", -1, (100, 160, 200, 320)))
+    {(160, 200)}
 """
 
 from __future__ import annotations
@@ -28,11 +35,11 @@ _NOWHERE = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pieces:
-    """Stretches of contigs as columns: coding exons, introns or whole exons."""
+class Columns:
+    """Intervals on contigs, as columns: coding exons, introns or whole exons."""
 
     owner: Ints
-    """Index of the chain that each belongs to."""
+    """Index of the chain of each interval."""
     contig: Ints
     """Index of the contig on the axis."""
     strand: Ints
@@ -44,8 +51,8 @@ class Axis:
     """Puts (contig, strand, position) on one line of integers, so that many contigs are one array.
 
     Args:
-        reach_bp: Of each contig: no gene ends beyond it.
-        lengths_bp: Lengths of contigs, where known; positions beyond wrap round.
+        reach_bp: Contig -> a coordinate beyond which no gene ends.
+        lengths_bp: Lengths of contigs, where known; positions beyond them wrap around.
     """
 
     def __init__(self, reach_bp: Mapping[str, int], lengths_bp: Mapping[str, int]) -> None:
@@ -54,70 +61,72 @@ class Axis:
         self._lengths = np.array(
             [lengths_bp.get(name, _NOWHERE) for name in reach_bp], dtype=np.int64
         )
-        room = np.array(list(reach_bp.values()), dtype=np.int64) + 1  # a gap: strands never touch
+        room = (
+            np.array(list(reach_bp.values()), dtype=np.int64) + 1
+        )  # one more: strands never touch
         self._reverse = room
         self._offsets = np.cumsum(2 * room) - 2 * room
 
-    def exons(self, chains: Collection[Chain]) -> Pieces:
-        """Return the coding exons of chains, one chain behind the other."""
+    def exons(self, chains: Collection[Chain]) -> Columns:
+        """Return the coding exons of chains, one chain after the other."""
         counts = [len(edges) // 2 for _, _, edges in chains]
         edges = np.fromiter(chain.from_iterable([c[2] for c in chains]), dtype=np.int64)
         owner = np.repeat(np.arange(len(chains)), counts)
         contig = np.array([self._index[name] for name, _, _ in chains], dtype=np.int64)[owner]
         strand = np.array([strand for _, strand, _ in chains], dtype=np.int64)[owner]
-        return Pieces(owner, contig, strand, edges[::2], edges[1::2])
+        return Columns(owner, contig, strand, edges[::2], edges[1::2])
 
-    def bodies(self, transcripts: Sequence[tuple[Gene, Transcript]]) -> Pieces:
-        """Return all exons and CDS pieces of transcripts, each given with its gene."""
+    def bodies(self, transcripts: Sequence[tuple[Gene, Transcript]]) -> Columns:
+        """Return all exons and CDS intervals of transcripts, each given with its gene."""
         rows = []
         for owner, (gene, transcript) in enumerate(transcripts):
             head = (owner, self._index[gene.contig], gene.strand)
             rows += [(*head, exon.start, exon.end) for exon in transcript.exons]
-            rows += [(*head, piece.start, piece.end) for piece in transcript.cds]
-        return Pieces(*np.array(rows, dtype=np.int64).reshape(-1, 5).T)
+            rows += [(*head, cds.start, cds.end) for cds in transcript.cds]
+        return Columns(*np.array(rows, dtype=np.int64).reshape(-1, 5).T)
 
-    def base(self, pieces: Pieces, *, flip: bool = False) -> Ints:
-        """Return where position 0 of each piece's contig strand lies; `flip` takes the other strand."""
-        forward = pieces.strand < 0 if flip else pieces.strand > 0
-        return self._offsets[pieces.contig] + np.where(forward, 0, self._reverse[pieces.contig])
+    def base(self, columns: Columns, *, flip: bool = False) -> Ints:
+        """Return the offset of each interval's contig strand; `flip` takes the other strand."""
+        forward = columns.strand < 0 if flip else columns.strand > 0
+        return self._offsets[columns.contig] + np.where(forward, 0, self._reverse[columns.contig])
 
-    def place(self, pieces: Pieces, *, flip: bool = False) -> tuple[Ints, Ints, Ints]:
-        """Return owners, starts and ends on the line; a piece over the origin becomes two."""
-        owner, start, end = pieces.owner, pieces.start, pieces.end
-        base, length = self.base(pieces, flip=flip), self._lengths[pieces.contig]
+    def place(self, columns: Columns, *, flip: bool = False) -> tuple[Ints, Ints, Ints]:
+        """Return owners, starts and ends on the line; an interval over the origin becomes two."""
+        owner, start, end = columns.owner, columns.start, columns.end
+        base, length = self.base(columns, flip=flip), self._lengths[columns.contig]
         if (end > length).any():
-            behind = np.where(start >= length, length, 0)
-            start, end = start - behind, end - behind
-            over = (end > length) & (behind == 0)
+            beyond = np.where(start >= length, length, 0)
+            start, end = start - beyond, end - beyond
+            over = (end > length) & (beyond == 0)
             tails = (end - length)[over]
             owner, base = (np.concatenate([x, x[over]]) for x in (owner, base))
             start = np.concatenate([start, np.zeros_like(tails)])
             end = np.concatenate([np.where(over, length, end), tails])
         return owner, base + start, base + end
 
-    def spans(self, pieces: Pieces) -> Spans:
-        """Return the bases of the pieces as a set."""
-        return union(*self.place(pieces)[1:])
+    def spans(self, columns: Columns) -> Spans:
+        """Return the bases of the intervals as a set."""
+        return union(*self.place(columns)[1:])
 
 
 def chain_of(gene: Gene, transcript: Transcript, length_bp: int | None) -> Chain:
-    """Return the chain of a transcript that has a CDS; `length_bp` is that of its contig, where known."""
+    """Return the chain of a coding transcript; `length_bp` is that of its contig, if known."""
     edges: list[int] = []
-    for piece in transcript.cds:
-        if edges and edges[-1] == piece.start:
-            edges[-1] = piece.end
+    for cds in transcript.cds:
+        if edges and edges[-1] == cds.start:
+            edges[-1] = cds.end
         else:
-            edges += (piece.start, piece.end)
+            edges += (cds.start, cds.end)
     if length_bp and edges[0] >= length_bp:
         edges = [edge - length_bp for edge in edges]
     return gene.contig, gene.strand, tuple(edges)
 
 
-def introns_of(exons: Pieces) -> Pieces:
+def introns_of(exons: Columns) -> Columns:
     """Return the gaps between the coding exons of each chain."""
     inner = exons.owner[1:] == exons.owner[:-1]
     owner, contig, strand = (x[1:][inner] for x in (exons.owner, exons.contig, exons.strand))
-    return Pieces(owner, contig, strand, exons.end[:-1][inner], exons.start[1:][inner])
+    return Columns(owner, contig, strand, exons.end[:-1][inner], exons.start[1:][inner])
 
 
 def gaps_of(chain: Chain) -> set[tuple[int, int]]:

@@ -1,8 +1,10 @@
 """Sensitivity, precision and F1 of predicted genes against reference genes, by level.
 
-Only coding sequence is scored (UTRs and non-coding genes are not). `Scores.protocol` is the whole rule; docs/explanation/evaluation.md explains it.
-Contigs are scored by themselves and their counts added, so that no more than one contig's genes need be in memory
-(`GeneScorer`; `score_genes` does it with genes at hand); small contigs are scored together. Costs some sorts: about 0.2 s for 2,000 genes of 4 isoforms on both sides.
+Only coding sequence is scored (UTRs and non-coding genes are not). `Scores.protocol` states the
+rules; docs/explanation/evaluation.md explains them. Contigs are scored one by one and their counts
+added, so that one contig's genes are in memory at a time (`GeneScorer`; `score_genes` takes all at
+once); small contigs are scored together. Cost: a few sorts, about 0.2 s for 2,000 genes of 4
+isoforms on both sides.
 
 Example:
     >>> from genet5.genome.gene import Cds, Exon, Gene, Transcript
@@ -28,8 +30,8 @@ from genet5.score.causes import find_causes
 from genet5.score.chains import (  # fmt: skip
     Axis,
     Chain,
+    Columns,
     Ints,
-    Pieces,
     chain_of,
     introns_of,
     shifted_stop,
@@ -41,9 +43,11 @@ from genet5.score.levels import Level, Scores, StopOffsets
 IGNORED_SHARE = 0.5
 """A prediction may be ignored when this share of its coding bases lies in ignored references."""
 BATCH_GENES = 500
-"""Contigs wait for each other until there are so many genes: scoring a contig of one gene alone takes 0.4 ms, of many 0.02 ms a gene."""
+"""Contigs are collected up to this many genes: 0.02 ms a gene, against 0.4 ms for one alone."""
 SPLICED_SHARE = 0.005
-"""A reference with at most this share of spliced CDS counts as a prokaryote (yeast has 4 %, E. coli 0)."""
+"""A reference with at most this share of spliced CDS counts as a prokaryote (yeast has 4 %, E. coli
+0).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class _Coding:
 
     gene: Gene
     chains: tuple[Chain | None, ...]
-    """Of each transcript; None if it has no CDS."""
+    """One for each transcript; None if it has no CDS."""
     best: int
     """Index of the canonical transcript."""
 
@@ -84,14 +88,14 @@ class _Coding:
 
 @dataclass(slots=True)
 class _Reference:
-    """Reference genes, divided into what counts and what is ignored."""
+    """Reference genes, divided into those that count and those that are ignored."""
 
     genes: list[frozenset[Chain]] = field(default_factory=list)
     """Chains of each counted gene."""
     chains: set[Chain] = field(default_factory=set)
     ignored_chains: set[Chain] = field(default_factory=set)
     ignored_bodies: list[tuple[Gene, Transcript]] = field(default_factory=list)
-    """All that is ignored, exons included."""
+    """Transcripts that are ignored, with all their exons."""
     causes: Counter[str] = field(default_factory=Counter)
 
 
@@ -104,11 +108,12 @@ def score_genes(
     """Compare predicted with reference genes.
 
     Args:
-        predicted: What a tool found; genes without CDS and pseudogenes are skipped.
-        reference: What is held to be true.
-        contig_lengths: Lengths in bp of the reference's contigs: genes over the origin are then equal in either notation,
-            and contigs without genes are known.
-        prokaryote: Add stop and exact levels, ignore spliced references; None decides by the reference.
+        predicted: Predicted genes; those without CDS and pseudogenes are skipped.
+        reference: Genes held to be true.
+        contig_lengths: Lengths in bp of the reference's contigs: genes over the origin are then
+            equal in either notation, and contigs without genes are known.
+        prokaryote: Add stop and exact levels, ignore spliced references; None decides by the
+            reference.
 
     Raises:
         DataError: The reference has no coding gene, or both sides share no contig.
@@ -126,18 +131,19 @@ def score_genes(
 class GeneScorer:
     """Adds up scores contig by contig.
 
-    Whether the reference is a prokaryote's is known at its end only: until it is certain, both ways are counted.
+    Whether the reference is that of a prokaryote is certain only at its end: until then both ways
+    are counted.
 
     Args:
         prokaryote: As in `score_genes`.
-        batch_genes: Contigs are scored together until they have so many genes.
+        batch_genes: Contigs are scored together up to this many genes.
     """
 
     def __init__(self, prokaryote: bool | None = None, *, batch_genes: int = BATCH_GENES) -> None:
         self._batch_genes = batch_genes
         kinds = (False, True) if prokaryote is None else (prokaryote,)
         self._totals = {kind: Scores.zero(kind) for kind in kinds}
-        self._guesses: list[_Coding] = []  # of contigs that wait to be scored
+        self._guesses: list[_Coding] = []  # of contigs not yet scored
         self._truths: list[_Coding] = []
         self._lengths: dict[str, int] = {}
         self._regular = self._spliced = self._elsewhere = 0
@@ -163,7 +169,7 @@ class GeneScorer:
             predicted: All its predicted genes.
             reference: All its reference genes.
             length_bp: Its length in the reference, where known.
-            genes_left: The contigs to come have at most so many reference genes; None if that is not known.
+            genes_left: Upper limit of the reference genes of the contigs to come; None if unknown.
         """
         guesses = [_Coding.of(gene, length_bp) for gene in predicted if gene.is_coding]
         self.num_predicted += len(guesses)
@@ -175,12 +181,18 @@ class GeneScorer:
         self._known.add(contig)
         if length_bp is not None:
             self._lengths[contig] = length_bp
-        truths = [_Coding.of(gene, length_bp) for gene in reference if gene.pseudo or gene.is_coding]  # fmt: skip
+        truths = [
+            _Coding.of(gene, length_bp) for gene in reference if gene.pseudo or gene.is_coding
+        ]
         self._has_coding |= any(truth.gene.is_coding for truth in truths)
         regular = [truth for truth in truths if truth.is_regular]
         self._regular += len(regular)
         self._spliced += sum(truth.is_spliced for truth in regular)
-        if len(self._totals) > 1 and genes_left is not None and not self._may_be_prokaryote(genes_left):  # fmt: skip
+        if (
+            len(self._totals) > 1
+            and genes_left is not None
+            and not self._may_be_prokaryote(genes_left)
+        ):
             del self._totals[True]
         self._guesses += guesses
         self._truths += truths
@@ -205,9 +217,10 @@ class GeneScorer:
             raise DataError("the reference has no coding gene", expected="genes with CDS features")
         if self._predicted and not self._predicted & self._known:
             raise DataError(
-                f"predictions and reference share no contig: {_some(self._predicted)} against {_some(self._known)}",
+                "predictions and reference share no contig:"
+                f" {_some(self._predicted)} against {_some(self._known)}",
                 expected="the same names in the first column of both files",
-                remedy="Check that both files belong to one assembly, and rename contigs where needed",
+                remedy="Do both files belong to one assembly? If so, rename contigs",
             )
         self._score_waiting()
         kind = self._may_be_prokaryote() if len(self._totals) > 1 else next(iter(self._totals))
@@ -268,7 +281,7 @@ def _score(
 
 
 def _cause(truth: _Coding, prokaryote: bool) -> str:
-    """Why a reference gene is ignored; empty when it counts."""
+    """Return why a reference gene is ignored; empty if it counts."""
     best = truth.gene.transcripts[truth.best]
     if truth.gene.pseudo:
         return "pseudo"
@@ -306,9 +319,9 @@ def _divide(truths: Sequence[_Coding], prokaryote: bool) -> _Reference:
 
 
 def _is_ignored(
-    guesses: Sequence[_Coding], truth: _Reference, bodies: Pieces, axis: Axis
+    guesses: Sequence[_Coding], truth: _Reference, bodies: Columns, axis: Axis
 ) -> list[bool]:
-    """Decide for each prediction whether it is about ignored references only."""
+    """Decide for each prediction whether it concerns ignored references only."""
     best = [chain for guess in guesses if (chain := guess.chains[guess.best]) is not None]
     if not (best and truth.ignored_bodies):
         return [False] * len(guesses)
@@ -326,9 +339,13 @@ def _is_ignored(
 
 
 def _structures(
-    every: set[Chain], kept: Sequence[frozenset[Chain]], truth: _Reference, bodies: Pieces, axis: Axis
-) -> dict[str, Level]:  # fmt: skip
-    """Levels of things that count once however many isoforms share them."""
+    every: set[Chain],
+    kept: Sequence[frozenset[Chain]],
+    truth: _Reference,
+    bodies: Columns,
+    axis: Axis,
+) -> dict[str, Level]:
+    """Score the levels whose items count once, however many isoforms share them."""
     sides = {chain for chains in kept for chain in chains}, truth.chains, truth.ignored_chains
     exons = [axis.exons(side) for side in sides]
     predicted, reference = axis.spans(exons[0]), axis.spans(exons[1])
@@ -345,8 +362,11 @@ def _structures(
     }
 
 
-def _compare(axis: Axis, sides: Sequence[Pieces]) -> Level:
-    """Compare distinct pieces that are predicted, in the reference, or ignored; a predicted one that only the last have is left out."""
+def _compare(axis: Axis, sides: Sequence[Columns]) -> Level:
+    """Compare the distinct intervals of predictions, reference, and ignored references.
+
+    Predicted intervals that only ignored references have are left out.
+    """
     base = np.concatenate([axis.base(side) for side in sides])
     starts, ends = (
         np.concatenate([getattr(side, key) for side in sides]) for key in ("start", "end")
@@ -357,7 +377,7 @@ def _compare(axis: Axis, sides: Sequence[Pieces]) -> Level:
     differs[:1] = True
     for column in columns:
         differs[1:] |= np.diff(column[order]) != 0
-    number = np.cumsum(differs) - 1  # equal pieces have one number
+    number = np.cumsum(differs) - 1  # equal intervals have one number
     side = np.repeat([0, 1, 2], [len(part.start) for part in sides])[order]
     is_in = np.zeros((3, int(differs.sum())), dtype=bool)
     is_in[side, number] = True

@@ -1,6 +1,7 @@
-"""Sets of bases as sorted, disjoint intervals in NumPy; every operation is one sort, O(n log n).
+"""Sets of bases as sorted, disjoint intervals in NumPy; every operation costs a sort, O(n log n).
 
-Intervals are 0-based half-open. Those of all contigs and strands lie on one int64 axis, each contig strand at its own offset.
+Intervals are 0-based half-open. Those of all contigs and strands lie on one int64 axis, each contig
+strand at its own offset.
 
 Example:
     >>> spans = union(np.array([5, 0, 8]), np.array([9, 3, 12]))
@@ -59,7 +60,9 @@ def overlapping_pairs(
     other_starts: NDArray[np.int64],
     other_ends: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices of all pairs of intervals of two sets that share a base; none may be empty, any may overlap.
+    """Return the indices of all pairs of intervals of two sets that share a base.
+
+    No interval may be empty; those of one set may overlap.
 
     Of two that overlap one starts within the other: two searches find every pair once.
 
@@ -79,7 +82,10 @@ def _starting_within(
     ends: NDArray[np.int64],
     side: Literal["left", "right"],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs (point, interval) with the point inside; `side` "right" leaves points at an interval's start out."""
+    """Return pairs (point, interval) with the point inside.
+
+    With `side` "right" a point at an interval's start does not count as inside.
+    """
     order = np.argsort(points, kind="stable")
     ordered = points[order]
     first, last = np.searchsorted(ordered, starts, side), np.searchsorted(ordered, ends, "left")
@@ -90,7 +96,7 @@ def _starting_within(
 
 
 def _bases_before(spans: Spans, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many bases of `spans` are smaller than each position."""
+    """Count the bases of `spans` below each position."""
     lengths = spans.ends - spans.starts
     total = np.concatenate([[0], np.cumsum(lengths)])
     index = np.searchsorted(spans.starts, positions, side="right")

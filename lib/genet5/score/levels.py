@@ -1,4 +1,4 @@
-"""What a comparison of genes results in: counts and ratios by level, the protocol, and both as text or JSON values."""
+"""The result of a comparison of genes: counts and ratios by level, as text or JSON values."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ LEVELS_PROKARYOTE = (*LEVELS, "stop", "exact")
 PROTOCOL = """\
 Scored is coding sequence (CDS, stop codon included); UTRs and genes without CDS are not.
 nucleotide  bases in any CDS, each strand by itself
-exon        distinct CDS pieces, both ends right (pieces that touch are one)
-intron      distinct gaps between CDS pieces of a transcript, both ends right
-transcript  distinct CDS chains, every piece right
-gene        right if any isoform's CDS chain is; each reference gene is found once, a duplicate is wrong"""
+exon        distinct CDS intervals, both ends right (those that touch are one)
+intron      distinct gaps between CDS intervals of a transcript, both ends right
+transcript  distinct CDS chains, every interval right
+gene        right if any isoform's CDS chain is; a second prediction of one gene is wrong"""
 PROTOCOL_PROKARYOTE = """
 stop        contig, strand and stop coordinate (3' end) right; references with one stop count once
 exact       stop and start (5' end) right"""
 PROTOCOL_IGNORED = """
 Ignored references: pseudogenes, partial genes, exceptions (slippage, selenocysteine ...){split}.
-A prediction is ignored if half or more of its coding bases lie in ignored references of its strand, unless it has the
-stop of a counted reference or half of it lies in counted references. Predictions on contigs that the reference does not name
-are left out. Precision is tp/predicted, sensitivity tp/reference, F1 their harmonic mean."""
+A prediction is ignored if half or more of its coding bases lie in ignored references of its strand,
+unless it has the stop of a counted reference or half of it lies in counted references. Predictions
+on contigs that the reference does not name are left out. Precision is tp/predicted, sensitivity
+tp/reference, F1 their harmonic mean."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Counts of one level, and what follows from them."""
+    """Counts of one level, and the ratios that follow from them."""
 
     tp: int
     """True positives: predicted and in the reference."""
@@ -94,7 +95,7 @@ class Scores:
     levels: dict[str, Level]
     """By name: nucleotide, exon, intron, transcript, gene; for prokaryotes also stop and exact."""
     causes: dict[str, Cause]
-    """Genes of level "gene" by what is wrong with them; the columns add up to that level's counts."""
+    """Genes of level "gene" by cause of error; the columns add up to that level's counts."""
     prokaryote: bool
     ignored_references: dict[str, int]
     """Reference genes left out, by cause."""
@@ -133,7 +134,7 @@ class Scores:
 
     @property
     def protocol(self) -> str:
-        """The rules that were applied, as text."""
+        """The rules that were applied."""
         split = ", genes with introns" if self.prokaryote else ""
         middle = PROTOCOL_PROKARYOTE if self.prokaryote else ""
         return PROTOCOL + middle + PROTOCOL_IGNORED.format(split=split)

@@ -1,7 +1,8 @@
-"""A picture of scores: one self-contained SVG, alone or in an HTML page with the tables; no library, no script.
+"""A picture of scores: a self-contained SVG, alone or in an HTML page with the tables.
 
 Left: sensitivity and precision of each level. Right: genes that are wrong, by cause, on both sides.
-Text is in the reader's own sans-serif font; every bar carries its number, so that colour is never the only sign.
+Text uses the system's sans-serif font; each bar carries its number, so that colour is never the
+only sign.
 """
 
 from __future__ import annotations
@@ -19,18 +20,20 @@ _ROW, _BAR, _TOP = 46, 15, 84
 _WIDTH, _HALF, _LABEL, _BARS = 980, 490, 120, 280
 
 _STYLE = (
-    "body{font:15px/1.45 system-ui,sans-serif;color:#1b2733;max-width:1010px;margin:2em auto;padding:0 1em}"
+    "body{font:15px/1.45 system-ui,sans-serif;color:#1b2733;max-width:1010px;"
+    "margin:2em auto;padding:0 1em}"
     "h1{font-size:1.35em;font-weight:600;margin-bottom:.2em}svg{max-width:100%;height:auto}"
-    "pre{font-size:13px;line-height:1.4;overflow-x:auto;background:#f5f7f9;padding:1em;border-radius:6px}"
+    "pre{font-size:13px;line-height:1.4;overflow-x:auto;background:#f5f7f9;"
+    "padding:1em;border-radius:6px}"
     "p{color:#5b6770;margin:.2em 0 1em}"
 )
 
 Rows = Sequence[tuple[str, Sequence[tuple[float, str]]]]
-"""Per row its name and, for both bars, length (0 to 1) and number."""
+"""Of each row its name and, for both bars, length (0 to 1) and number."""
 
 
 def plot_svg(scores: Scores) -> str:
-    """Draw the scores; the picture stands for itself in any browser."""
+    """Draw the scores as an SVG that any browser shows."""
     levels: Rows = [
         (name, [(ratio, f"{100 * ratio:.1f} %") for ratio in (level.sensitivity, level.precision)])
         for name, level in scores.levels.items()
@@ -52,14 +55,16 @@ def plot_svg(scores: Scores) -> str:
     gene = scores.levels["gene"]
     notes = (
         "what was found, and what is right of the predictions",
-        f"{gene.reference - gene.tp:,} of {gene.reference:,} reference and {gene.predicted - gene.tp:,} of {gene.predicted:,} predicted genes",
+        f"{gene.reference - gene.tp:,} of {gene.reference:,} reference and"
+        f" {gene.predicted - gene.tp:,} of {gene.predicted:,} predicted genes",
     )
     body = [
         _panel(0, "Levels", notes[0], ("sensitivity", "precision"), levels),
         _panel(_HALF, "Wrong genes by cause", notes[1], ("reference", "predicted"), causes),
     ]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
+        f'width="{_WIDTH}" height="{height}" '
         'role="img" aria-label="Sensitivity and precision by level, and wrong genes by cause" '
         'font-family="system-ui, Helvetica, Arial, sans-serif" font-size="13">\n'
         f'<rect width="100%" height="100%" fill="#ffffff"/>\n{"".join(body)}</svg>\n'
@@ -71,15 +76,16 @@ def plot_html(scores: Scores, predictions: str, reference: str) -> str:
 
     Args:
         scores: What to show.
-        predictions: Name of the predictions' file.
-        reference: Name of the reference's file.
+        predictions: File name of the predictions.
+        reference: File name of the reference.
     """
     names = f"{escape(predictions)} against {escape(reference)}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>Gene scores: {names}</title><style>{_STYLE}</style></head>\n<body>\n"
         f"<h1>Gene scores</h1>\n<p>{names}</p>\n{plot_svg(scores)}"
-        f"<pre>{escape(scores.table())}</pre>\n<pre>{escape(scores.protocol)}</pre>\n</body></html>\n"
+        f"<pre>{escape(scores.table())}</pre>\n<pre>{escape(scores.protocol)}</pre>\n"
+        "</body></html>\n"
     )
 
 

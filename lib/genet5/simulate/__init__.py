@@ -1,1 +1,1 @@
-"""Artificial genomes with their true genes, for tests, demos and benchmarks. No torch."""
+"""Artificial genomes with their true genes, for tests, demos and benchmarks; without PyTorch."""

@@ -1,14 +1,17 @@
-"""How often a bacterium of a given GC content uses each codon: a model, not a table per species.
+"""Codon usage of a bacterium as a function of its GC content: a model, not a table per species.
 
-A codon's frequency is the frequency of its amino acid times its share among the synonyms. Both follow the genome's GC
-content, strongly at the third codon position and weakly at the first two (Muto & Osawa 1987, doi:10.1073/pnas.84.1.166;
-for amino acids Singer & Hickey 2000, doi:10.1093/oxfordjournals.molbev.a026257). One number, the pressure, is
-solved for so that coding DNA gets the wanted GC content. Against eleven real bacteria of 14 to 68 % GC the codon
+A codon's frequency is the frequency of its amino acid times its share among the synonyms. Both
+follow the genome's GC content, strongly at the third codon position and weakly at the first two
+(Muto & Osawa 1987, doi:10.1073/pnas.84.1.166; for amino acids Singer & Hickey 2000,
+doi:10.1093/oxfordjournals.molbev.a026257). One number, the mutation pressure, is solved for so that
+coding DNA gets the wanted GC content. Against eleven real bacteria of 14 to 68 % GC the codon
 frequencies correlate with 0.69 to 0.93, those of amino acids with 0.89 to 0.99.
 
 Example:
-    usage = codon_usage(genetic_code(11), gc=0.65, rng=np.random.default_rng(1))
-    usage.frequencies()      # (64,), zero for stops
+    >>> from genet5.genome.codes import genetic_code
+    >>> usage = codon_usage(genetic_code(11), gc=0.65, rng=np.random.default_rng(1))
+    >>> round(usage.gc, 3), usage.frequencies().shape
+    (0.65, (64,))
 """
 
 from __future__ import annotations
@@ -24,23 +27,57 @@ Floats = NDArray[np.float64]
 
 # Mean composition of 5,000 bacterial proteomes in % (Kozlowski 2017, doi:10.1093/nar/gkw978).
 _AMINO_ACID_PCT = {
-    "A": 10.06, "C": 0.94, "D": 5.59, "E": 6.15, "F": 3.89, "G": 7.76, "H": 2.06, "I": 5.89, "K": 4.68, "L": 10.09,
-    "M": 2.38, "N": 3.58, "P": 4.61, "Q": 3.58, "R": 5.88, "S": 5.85, "T": 5.52, "V": 7.27, "W": 1.27, "Y": 2.94,
-}  # fmt: skip
+    "A": 10.06,
+    "C": 0.94,
+    "D": 5.59,
+    "E": 6.15,
+    "F": 3.89,
+    "G": 7.76,
+    "H": 2.06,
+    "I": 5.89,
+    "K": 4.68,
+    "L": 10.09,
+    "M": 2.38,
+    "N": 3.58,
+    "P": 4.61,
+    "Q": 3.58,
+    "R": 5.88,
+    "S": 5.85,
+    "T": 5.52,
+    "V": 7.27,
+    "W": 1.27,
+    "Y": 2.94,
+}
 
 # Hydropathy (Kyte & Doolittle 1982, doi:10.1016/0022-2836(82)90515-0).
 _HYDROPATHY = {
-    "A": 1.8, "C": 2.5, "D": -3.5, "E": -3.5, "F": 2.8, "G": -0.4, "H": -3.2, "I": 4.5, "K": -3.9, "L": 3.8,
-    "M": 1.9, "N": -3.5, "P": -1.6, "Q": -3.5, "R": -4.5, "S": -0.8, "T": -0.7, "V": 4.2, "W": -0.9, "Y": -1.3,
-}  # fmt: skip
+    "A": 1.8,
+    "C": 2.5,
+    "D": -3.5,
+    "E": -3.5,
+    "F": 2.8,
+    "G": -0.4,
+    "H": -3.2,
+    "I": 4.5,
+    "K": -3.9,
+    "L": 3.8,
+    "M": 1.9,
+    "N": -3.5,
+    "P": -1.6,
+    "Q": -3.5,
+    "R": -4.5,
+    "S": -0.8,
+    "T": -0.7,
+    "V": 4.2,
+    "W": -0.9,
+    "Y": -1.3,
+}
 
 _RARE = {"ATA": -1.0, "AGA": -1.2, "AGG": -1.6, "CTA": -1.0, "CGA": -0.7, "GGA": -0.3}
 """Codons that most bacteria avoid whatever their GC content: log of the factor."""
 
 _AMINO_ACID_SLOPE = 2.5  # Lys falls and Ala rises about threefold from 30 to 70 % GC
-_THIRD_SLOPE = (
-    13.0  # GC at third positions: 11 % where coding DNA has 27 % GC, 88 % where it has 68 %
-)
+_THIRD_SLOPE = 13.0  # GC at third positions: 11 % if coding DNA has 27 % GC, 88 % if it has 68 %
 _THIRD_AT_HALF = 0.2  # its log odds at 50 % GC
 
 GC_THIRD = np.array([codon[2] in "GC" for codon in CODONS], dtype=float)
@@ -52,7 +89,7 @@ _GC_SHARE = (_GC_FIRST_TWO + GC_THIRD) / 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodonUsage:
-    """Codon frequencies of one genome as log weights, which genes and their parts then tilt."""
+    """Codon frequencies of one genome as log weights, which genes and their segments modify."""
 
     log_weights: Floats
     """(64,) in the order of CODONS; minus infinity for stops."""
@@ -60,7 +97,7 @@ class CodonUsage:
     """(64,) between -1 (polar) and 1 (hydrophobic)."""
 
     def frequencies(self) -> Floats:
-        """(64,) that sum to 1."""
+        """Return (64,) frequencies that sum to 1."""
         weights = np.exp(self.log_weights)
         shares: Floats = weights / weights.sum()
         return shares
@@ -75,9 +112,9 @@ def codon_usage(code: GeneticCode, gc: float, rng: np.random.Generator) -> Codon
     """Model the codon usage of a bacterium whose coding DNA has this GC content.
 
     Args:
-        code: Its stops get no weight, and its amino acids decide which codons are synonyms.
+        code: Its stops get no weight; its amino acids define which codons are synonyms.
         gc: GC content of coding DNA, 0 to 1.
-        rng: Draws what distinguishes this genome from others of its GC content.
+        rng: Draws how this genome differs from others of its GC content.
     """
     taste = rng.normal(0.0, 0.3, size=64)
     low, high = -1.0, 1.0

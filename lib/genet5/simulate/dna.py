@@ -1,10 +1,12 @@
-"""Pieces of artificial genomes, whatever the kind of organism: DNA between genes, and coding sequences.
+"""Sequences of artificial genomes of any organism: DNA between genes, and coding sequences.
 
 Bases are 0..3 for A, C, G, T here, so that 3 - x is the complement.
 
 Example:
-    usage = codon_usage(genetic_code(1), gc=0.5, rng=rng)
-    coding = coding_sequences(np.array([300]), np.array([0]), np.array([0]), usage, rng)[0]      # 900 bases
+    >>> as_letters(turn(as_indices("AAC"), -1)).tobytes()
+    b'GTT'
+    >>> contig_sizes(10_000, 2, min_contig_bp=2_000)
+    [5000, 5000]
 """
 
 from __future__ import annotations
@@ -25,14 +27,16 @@ STARTS, STOPS = ("ATG", "GTG", "TTG"), ("TAA", "TGA", "TAG")
 
 _ASCII = np.frombuffer(b"ACGT", dtype=np.uint8)
 
-# Shares of the three stops at 30, 50 and 70 % GC (Povolotskaya et al. 2012, doi:10.1186/1745-6150-7-30).
+# Shares of the three stops at 30, 50 and 70 % GC (Povolotskaya et al. 2012,
+# doi:10.1186/1745-6150-7-30).
 _STOP_SHARES_AT = ((0.75, 0.60, 0.15), (0.10, 0.30, 0.75), (0.15, 0.10, 0.10))
 
-_N_TERMINAL_CODONS = 8  # AT-rich: weak mRNA structure at the start (Goodman et al. 2013, doi:10.1126/science.1241934)
-_SEGMENT_CODONS = 9  # mean length of a hydrophobic or polar stretch
+_N_TERMINAL_CODONS = 8
+"""AT-rich: weak mRNA structure at the start (Goodman et al. 2013, doi:10.1126/science.1241934)."""
+_SEGMENT_CODONS = 9  # mean length of a hydrophobic or polar segment
 _NUM_STATES = 4  # polar, mixed, hydrophobic, N-terminal
 
-# Log odds of a base after its predecessor between genes, the same on both strands (rows A, C, G, T).
+# Log odds of a base after its predecessor between genes (rows A, C, G, T), alike on both strands.
 _NEIGHBOUR = np.array(
     [
         [0.18, -0.05, -0.05, 0.05],
@@ -44,10 +48,10 @@ _NEIGHBOUR = np.array(
 
 
 def contig_sizes(length_bp: int, num_contigs: int, min_contig_bp: int) -> list[int]:
-    """Bases of each contig of a genome, about equal.
+    """Return the bases of each contig of a genome, about equal.
 
     Raises:
-        ConfigError: There is no contig, or contigs would be too short.
+        ConfigError: No contig is wanted, or contigs would be too short.
     """
     if num_contigs < 1:
         raise ConfigError("contigs", num_contigs, "must be at least 1")
@@ -61,7 +65,7 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
     """Refuse a setting outside its range, ends included.
 
     Raises:
-        ConfigError: Names the setting and its range.
+        ConfigError: It is; the text gives the range.
     """
     if not low <= value <= high:
         raise ConfigError(name, value, f"must be between {low} and {high}")
@@ -79,12 +83,12 @@ def as_indices(text: str) -> Indices:
 
 
 def turn(sequence: Indices, strand: int) -> Indices:
-    """The sequence itself for strand +1, its reverse complement for -1."""
+    """Return the sequence itself for strand +1, its reverse complement for -1."""
     return sequence if strand > 0 else (3 - sequence[::-1]).astype(np.int8)
 
 
 def stop_shares(code: GeneticCode, gc: float) -> Floats:
-    """(3,) shares of STOPS in a genome of this GC content.
+    """Return (3,) shares of STOPS in a genome of this GC content.
 
     Raises:
         ConfigError: None of them is a stop in this genetic code.
@@ -100,10 +104,10 @@ def stop_shares(code: GeneticCode, gc: float) -> Floats:
 
 
 def background(lengths: NDArray[np.int64], gc: float, rng: np.random.Generator) -> list[Indices]:
-    """Draw stretches of DNA without genes by an order-2 Markov chain, which all stretches run in step.
+    """Draw sequences without genes from an order-2 Markov chain, all of them in parallel.
 
     Args:
-        lengths: (n,) bases of each stretch; the price is that of n stretches as long as the longest.
+        lengths: (n,) bases of each sequence; the cost is that of n as long as the longest.
         gc: GC content.
         rng: The generator.
     """
@@ -128,7 +132,7 @@ def coding_sequences(
     usage: CodonUsage,
     rng: np.random.Generator,
 ) -> list[Indices]:
-    """Draw each gene's bases in reading direction: start codon, sense codons, stop codon.
+    """Draw each gene's bases from 5' to 3': start codon, sense codons, stop codon.
 
     Args:
         num_codons: (n,) codons of each gene, start and stop included.
@@ -158,11 +162,11 @@ def coding_sequences(
     codon[first] = np.array(starts)[start_codon]
     codon[first + num_codons - 1] = np.array(stops)[stop_codon]
     bases = np.stack((codon // 16, codon // 4 % 4, codon % 4), axis=1).astype(np.int8)
-    return [piece.reshape(-1) for piece in np.split(bases, first[1:])]
+    return [codons.reshape(-1) for codons in np.split(bases, first[1:])]
 
 
 def _protein_states(offset: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Runs of polar (0), mixed (1) and hydrophobic (2) codons; 3 near a gene's start."""
+    """Draw runs of polar (0), mixed (1) and hydrophobic (2) codons; 3 near a gene's start."""
     new = rng.random(len(offset)) < 1 / _SEGMENT_CODONS
     run = np.cumsum(new)
     states = rng.integers(0, 3, size=int(run[-1]) + 1 if len(run) else 1)[run]
@@ -171,7 +175,10 @@ def _protein_states(offset: NDArray[np.int64], rng: np.random.Generator) -> NDAr
 
 
 def _usage_by_state(num_genes: int, usage: CodonUsage, rng: np.random.Generator) -> Floats:
-    """Codon frequencies, (genes * states, 64): each gene tilts the genome's usage, each state tilts the gene's."""
+    """Return codon frequencies, (genes * states, 64).
+
+    Each gene modifies the usage of the genome, each state that of the gene.
+    """
     logs = np.repeat(usage.log_weights[None, :], num_genes, axis=0)
     logs += rng.normal(0.0, 0.35, size=(num_genes, 1)) * GC_THIRD
     membrane = rng.random((num_genes, 1)) < 0.22

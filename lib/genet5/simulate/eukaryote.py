@@ -1,13 +1,16 @@
 """Make an artificial eukaryotic genome together with its true genes.
 
-Modelled: coding genes of one exon or more with introns by phase and length (`artificial_introns`), untranslated regions
-that may hold introns, a Kozak context, a poly-A signal, TATA boxes, isoforms by exon skipping and by an alternative
-donor, tRNA and spliced non-coding genes, both strands, and between the genes (and deep in long introns) soft-masked
-families of repeats, simple repeats and runs of N. All coding genes are legal under the strict grammar. Nothing is
-copied from a real genome. About 0.3 s for 1 Mbp.
+Modelled: coding genes of one exon or more with introns by phase and length (`simulate.introns`),
+untranslated regions that may hold introns, a Kozak context, a poly-A signal, TATA boxes, isoforms
+by exon skipping and by an alternative donor, tRNA and spliced non-coding genes, both strands, and,
+between the genes and deep in long introns, soft-masked families of repeats, simple repeats and runs
+of N. All coding genes are legal under the strict grammar. Nothing is copied from a real genome.
+About 0.3 s for 1 Mbp.
 
 Example:
-    contigs, genes = simulate_eukaryote(200_000, seed=1, num_contigs=2)
+    >>> contigs, genes = simulate_eukaryote(20_000, seed=1, num_contigs=2)
+    >>> [len(contig.bases) for contig in contigs]
+    [10000, 10000]
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ def simulate_eukaryote(
 
     Args:
         length_bp: Bases in all contigs together.
-        seed: Of the one random generator.
+        seed: Of the random generator.
         gc: GC content of the genome, 0.25 to 0.75.
         code: NCBI number of the genetic code.
         num_contigs: Contigs of about equal length; no gene is cut by a contig's end.
@@ -102,7 +105,7 @@ def _traits(
     gc: float, code: GeneticCode, density: float, introns: float, intron_bp: float, isoforms: float,
     rng: np.random.Generator,
 ) -> Traits:  # fmt: skip
-    """Share the GC content out between coding DNA and the rest, and draw the codon usage."""
+    """Divide the GC content between coding DNA and the rest, and draw the codon usage."""
     coding_share = density * MEAN_CDS_BP / (MEAN_CDS_BP + introns * intron_bp)
     excess = _CODING_GC_EXCESS * gc * (1 - gc)
     gc_coding = gc + (1 - coding_share) * excess
@@ -121,10 +124,11 @@ def _traits(
 def _place(
     size: int, drafts: Iterator[Draft], dna: Dna, traits: Traits, rng: np.random.Generator
 ) -> tuple[Indices, NDArray[np.int8], list[tuple[Draft, int, int]]]:
-    """Put genes one behind the other until the contig is full.
+    """Place genes one after the other until the contig is full.
 
     Returns:
-        The bases; what each base is free for (0 nothing, 1 repeats, 2 repeats and N); genes with start and strand.
+        The bases; what each base may become (0 nothing, 1 repeats, 2 repeats and N); genes
+        with start and strand.
     """
     bases = dna.take(size)
     free = np.full(size, 2, dtype=np.int8)
@@ -144,13 +148,15 @@ def _place(
             bases[at : at + 6] = turn(as_indices("TATAAA"), strand)
         free[start - _KEEP_CLEAR_BP : end + _KEEP_CLEAR_BP] = 0
         for first, last in _gaps(draft):
-            inside = (first, last) if strand > 0 else (len(draft.bases) - last, len(draft.bases) - first)  # fmt: skip
+            inside = (
+                (first, last) if strand > 0 else (len(draft.bases) - last, len(draft.bases) - first)
+            )
             free[start + inside[0] + _KEEP_CLEAR_BP : start + inside[1] - _KEEP_CLEAR_BP] = 1
         placed.append((draft, start, strand))
 
 
 def _gaps(draft: Draft) -> Iterator[Span]:
-    """The introns that all transcripts share: those of the first one."""
+    """Yield the introns that all transcripts share: those of the first one."""
     for left, right in pairwise(draft.exons[0]):
         yield left[1], right[0]
 

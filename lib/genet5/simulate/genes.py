@@ -1,7 +1,7 @@
-"""Genes of artificial eukaryotes, in reading direction: spliced coding genes with their isoforms, and RNA genes.
+"""Genes of artificial eukaryotes, from 5' to 3': coding genes with isoforms, and RNA genes.
 
-A coding gene is made spliced (5' UTR, CDS, 3' UTR); its introns are put in when its transcripts are known, as stretches
-of the spliced sequence.
+A coding gene is made spliced (5' UTR, CDS, 3' UTR); its introns are inserted when its transcripts
+are known, as intervals of the spliced sequence.
 
 Example:
     drafts = draft_genes(traits, Dna(0.4, rng), rng)
@@ -38,7 +38,7 @@ from genet5.simulate.introns import (
 )
 
 Span: TypeAlias = tuple[int, int]
-"""A stretch, half-open."""
+"""An interval, half-open."""
 
 _MIN_CDS_BP, MEAN_CDS_BP, _CDS_SHAPE = 150, 1_260, 1.7
 _MEAN_UTR5_BP, _MEAN_UTR3_BP, _MIN_UTR_BP, _UTR_SHAPE = 110, 230, 30, 1.5
@@ -54,7 +54,7 @@ _KOZAK, _POLY_A = 0.85, 0.7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What a genome is like."""
+    """Properties of a genome."""
 
     code: GeneticCode
     usage: CodonUsage
@@ -76,7 +76,7 @@ class Traits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """A gene in reading direction; coordinates count from its first base."""
+    """A gene from 5' to 3'; coordinates count from its first base."""
 
     type: str
     transcript_type: str
@@ -89,14 +89,14 @@ class Draft:
 
 
 class Dna:
-    """An endless stretch of DNA without genes."""
+    """An endless supply of DNA without genes."""
 
     def __init__(self, gc: float, rng: np.random.Generator) -> None:
         self._gc, self._rng = gc, rng
         self._rest = np.zeros(0, dtype=np.int8)
 
     def take(self, length: int) -> Indices:
-        """The next bases."""
+        """Return the next bases."""
         while len(self._rest) < length:
             more = background(np.full(200, 500), self._gc, self._rng)
             self._rest = np.concatenate((self._rest, *more))
@@ -154,7 +154,7 @@ def _write_utr_signals(utr5: Indices, utr3: Indices, rng: np.random.Generator) -
 def _utr_place(
     offset: int, utr: Indices, share: float, traits: Traits, rng: np.random.Generator
 ) -> list[int]:
-    """Where an untranslated region has an intron, if it has one and genes have introns at all."""
+    """Return where an untranslated region has an intron, if it has one."""
     room = len(utr) - 2 * MIN_EXON_BP
     if room < 1 or not traits.introns or rng.random() >= share:
         return []
@@ -170,9 +170,9 @@ def _isoforms(
     traits: Traits,
     rng: np.random.Generator,
 ) -> list[tuple[Span, ...]]:
-    """The transcripts of a gene as stretches of the spliced sequence, the one with all exons first.
+    """Return the transcripts of a gene as intervals of the spliced sequence, all exons first.
 
-    An alternative donor is written into `spliced` where none is at hand.
+    An alternative donor is written into `spliced` if there is none.
     """
     forms = [exons]
     if len(exons) > 1 and rng.random() < traits.isoforms:
@@ -186,9 +186,13 @@ def _isoforms(
 
 
 def _skipped(
-    spliced: Indices, exons: tuple[Span, ...], cds: Span, code: GeneticCode, rng: np.random.Generator
-) -> tuple[Span, ...] | None:  # fmt: skip
-    """The exons without one whose loss keeps the frame open; None if there is none."""
+    spliced: Indices,
+    exons: tuple[Span, ...],
+    cds: Span,
+    code: GeneticCode,
+    rng: np.random.Generator,
+) -> tuple[Span, ...] | None:
+    """Return the exons without one whose loss keeps the frame open; None if there is none."""
     inner = [
         index
         for index, (start, end) in enumerate(exons)
@@ -208,7 +212,10 @@ def _shortened(
     code: GeneticCode,
     rng: np.random.Generator,
 ) -> tuple[Span, ...] | None:
-    """The exons with a donor earlier in one of them, whole codons before its end; writes the GT into the exon."""
+    """Return the exons with an earlier donor in one of them, whole codons before its end.
+
+    The donor's GT is written into the exon.
+    """
     exons = forms[0]
     choices = [
         (index, end - shift)
@@ -227,14 +234,14 @@ def _shortened(
 
 
 def _is_open(spliced: Indices, form: Sequence[Span], cds: Span, code: GeneticCode) -> bool:
-    """Whether the CDS of a transcript is whole codons, the only stop at its end."""
-    pieces = [spliced[start:end] for start, end in _within(form, cds)]
-    protein = code.translate(as_letters(np.concatenate(pieces)))
-    return sum(map(len, pieces)) % 3 == 0 and protein.index("*") == len(protein) - 1
+    """Return whether the CDS of a transcript is whole codons, the only stop at its end."""
+    exons = [spliced[start:end] for start, end in _within(form, cds)]
+    protein = code.translate(as_letters(np.concatenate(exons)))
+    return sum(map(len, exons)) % 3 == 0 and protein.index("*") == len(protein) - 1
 
 
 def _within(form: Sequence[Span], cds: Span) -> tuple[Span, ...]:
-    """The parts of the stretches that lie in the CDS."""
+    """Return the parts of the intervals that lie in the CDS."""
     clipped = ((max(start, cds[0]), min(end, cds[1])) for start, end in form)
     return tuple((start, end) for start, end in clipped if start < end)
 
@@ -242,20 +249,20 @@ def _within(form: Sequence[Span], cds: Span) -> tuple[Span, ...]:
 def _with_introns(
     spliced: Indices, places: Sequence[int], traits: Traits, dna: Dna, rng: np.random.Generator
 ) -> tuple[Indices, NDArray[np.int64]]:
-    """Put introns into a spliced sequence.
+    """Insert introns into a spliced sequence.
 
     Returns:
-        The bases with the introns, and where each base of the spliced sequence has come to lie.
+        The bases with the introns, and the new position of each base of the spliced sequence.
     """
     at = np.arange(len(spliced), dtype=np.int64)
-    pieces = [spliced[: places[0] if places else len(spliced)]]
+    parts = [spliced[: places[0] if places else len(spliced)]]
     lengths = intron_lengths(len(places), traits.intron_bp, rng)
     for (place, end), length in zip(pairwise([*places, len(spliced)]), lengths, strict=True):
         intron = dna.take(length)
         write_signals(intron, rng)
-        pieces += [intron, spliced[place:end]]
+        parts += [intron, spliced[place:end]]
         at[place:] += length
-    return np.concatenate(pieces), at
+    return np.concatenate(parts), at
 
 
 def _placed(form: Sequence[Span], at: NDArray[np.int64]) -> tuple[Span, ...]:
@@ -263,7 +270,7 @@ def _placed(form: Sequence[Span], at: NDArray[np.int64]) -> tuple[Span, ...]:
 
 
 def _ncrna(traits: Traits, dna: Dna, rng: np.random.Generator) -> Draft:
-    """A non-coding gene of one to three exons."""
+    """Draw a non-coding gene of one to three exons."""
     count = int(rng.integers(1, 4)) if traits.introns else 1
     sizes = [MIN_EXON_BP + int(rng.lognormal(5.1, 0.5)) for _ in range(count)]
     spliced = dna.take(sum(sizes))
@@ -276,7 +283,7 @@ def _ncrna(traits: Traits, dna: Dna, rng: np.random.Generator) -> Draft:
 
 
 def _trna(rng: np.random.Generator) -> Draft:
-    """A tRNA gene: four stems of a cloverleaf, and the loops that RNA polymerase III needs (boxes A and B)."""
+    """Draw a tRNA gene: the stems of a cloverleaf, and loops with RNA polymerase III's boxes."""
 
     def stem(length: int) -> Indices:
         return rng.integers(0, 4, length).astype(np.int8)
@@ -284,9 +291,22 @@ def _trna(rng: np.random.Generator) -> Draft:
     acceptor, d_arm, anticodon, t_arm = stem(7), stem(3), stem(5), stem(4)
     loop = np.concatenate((as_indices("CT"), stem(3), as_indices("AA")))
     parts = [
-        acceptor, as_indices("TGG"), d_arm, as_indices("CAGTGGTAGA"), turn(d_arm, -1), as_indices("A"),
-        anticodon, loop, turn(anticodon, -1), stem(4), as_indices("G"), t_arm, as_indices("GGTTCGAATCC"),
-        turn(t_arm, -1), turn(acceptor, -1), stem(1),
-    ]  # fmt: skip
+        acceptor,
+        as_indices("TGG"),
+        d_arm,
+        as_indices("CAGTGGTAGA"),
+        turn(d_arm, -1),
+        as_indices("A"),
+        anticodon,
+        loop,
+        turn(anticodon, -1),
+        stem(4),
+        as_indices("G"),
+        t_arm,
+        as_indices("GGTTCGAATCC"),
+        turn(t_arm, -1),
+        turn(acceptor, -1),
+        stem(1),
+    ]
     bases = np.concatenate(parts)
     return Draft("tRNA", "tRNA", bases, (((0, len(bases)),),), ((),))

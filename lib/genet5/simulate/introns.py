@@ -1,13 +1,16 @@
-"""Introns of artificial genes: where they lie in a coding sequence, how long they are, and their signals.
+"""Introns of artificial genes: positions in the coding sequence, lengths, and signals.
 
-Places follow the shares of the three phases and prefer (C or A)AG|G, as real introns do; lengths are log-normal above a
-least one. An intron's own signals are the donor (GTRAGT, one in eighty GCAAGT), a branch point (CTRAY), a tract of
-pyrimidines without AG, and the acceptor (YAG).
+Positions follow the shares of the three phases and prefer (C or A)AG|G, as real introns do; lengths
+are log-normal above a minimum. An intron's own signals are the donor (GTRAGT, one in eighty
+GCAAGT), a branch point (CTRAY), a tract of pyrimidines without AG, and the acceptor (YAG).
 
 Example:
-    places = choose_places(coding, 3, rng)
-    intron = background(np.array([80]), 0.4, rng)[0]
-    write_signals(intron, rng)
+    >>> from genet5.simulate.dna import as_letters
+    >>> intron = np.zeros(80, dtype=np.int8)
+    >>> write_signals(intron, np.random.default_rng(1))
+    >>> letters = as_letters(intron).tobytes()
+    >>> letters[:2], letters[-2:]
+    (b'GT', b'AG')
 """
 
 from __future__ import annotations
@@ -22,12 +25,13 @@ MIN_INTRON_BP = 50
 MIN_EXON_BP = 24
 
 _PHASE_SHARES = np.array([0.48, 0.29, 0.23])  # Long et al. 1995, doi:10.1073/pnas.92.26.12495
-_SEARCH_BP = 18  # how far a place may move to fit its neighbours
+_SEARCH_BP = 18  # how far a position may move to fit its neighbours
 _EXON_SPREAD = 0.55  # sigma of the logarithm of exon lengths
 _INTRON_SPREAD = 0.8
 _A, _C, _G, _T = range(4)
 
-# Weights of A, C, G, T beside an intron: the exon's last two bases and its first one (MAG|intron|G).
+# Weights of A, C, G, T next to an intron: the last two bases of the exon before it and the first
+# one of the exon after it (MAG|intron|G).
 _EXON_SIDE = np.array([[4.0, 1.0, 1.0, 1.0], [1.0, 0.5, 8.0, 1.0], [1.2, 1.0, 3.0, 0.8]])
 _GC_DONOR = 0.012
 _DONOR = np.array(  # bases 3 to 6 of the intron
@@ -56,12 +60,12 @@ def choose_places(coding: Indices, count: int, rng: np.random.Generator) -> list
     """Choose where introns interrupt a sequence.
 
     Args:
-        coding: (n,) bases in reading direction, in frame from the first one on.
-        count: Wanted introns; fewer where the sequence is too short for exons of MIN_EXON_BP.
+        coding: (n,) bases from 5' to 3', in frame from the first one on.
+        count: Wanted introns; fewer if the sequence is too short for exons of MIN_EXON_BP.
         rng: The generator.
 
     Returns:
-        Places p, ascending: an intron lies between base p - 1 and base p.
+        Positions p, ascending: an intron lies between base p - 1 and base p.
     """
     count = min(count, len(coding) // (2 * MIN_EXON_BP) - 1)
     if count < 1:
@@ -88,7 +92,10 @@ def intron_lengths(count: int, mean_bp: float, rng: np.random.Generator) -> list
 
 
 def write_signals(intron: Indices, rng: np.random.Generator) -> None:
-    """Write donor, branch point, pyrimidine tract and acceptor into an intron of at least MIN_INTRON_BP, in place."""
+    """Write donor, branch point, pyrimidine tract and acceptor into an intron, in place.
+
+    It must have at least MIN_INTRON_BP bases.
+    """
     intron[:2] = _G, _T
     intron[2:6] = _draw(_DONOR, rng)
     if rng.random() < _GC_DONOR:
@@ -104,7 +111,7 @@ def write_signals(intron: Indices, rng: np.random.Generator) -> None:
 
 
 def _draw(weights: Floats, rng: np.random.Generator) -> NDArray[np.int8]:
-    """One base of each row of weights (n, 4) that sum to 1."""
+    """Draw one base for each row of weights (n, 4) that sum to 1."""
     chance = weights.cumsum(axis=1)[:, :3]
     drawn: NDArray[np.int8] = (rng.random(len(weights))[:, None] > chance).sum(
         axis=1, dtype=np.int8

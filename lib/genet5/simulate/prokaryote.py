@@ -1,12 +1,15 @@
 """Make an artificial bacterial genome together with its true genes.
 
-What gene finders look at is modelled: codon usage that follows GC content and varies between and along genes, start and
-stop codons in their natural shares, ribosome binding sites of varying strength, gene lengths, operons with short gaps
-and overlaps, both strands, and AT-richer DNA between genes. Nothing is copied from a real genome. The work is done on
-whole arrays (about 0.15 s for 1 Mbp); only what joins two genes is a loop over genes.
+The signals that gene finders use are modelled: codon usage that follows GC content and varies
+between and along genes, start and stop codons in their natural shares, ribosome binding sites of
+varying strength, gene lengths, operons with short gaps and overlaps, both strands, and AT-richer
+DNA between genes. Nothing is copied from a real genome. The work is done on whole arrays (about
+0.15 s for 1 Mbp), except for what joins two genes.
 
 Example:
-    contigs, genes = simulate_bacterium(200_000, seed=1)
+    >>> contigs, genes = simulate_bacterium(20_000, seed=1)
+    >>> len(contigs[0].bases), genes[0].id
+    (20000, 'sim_00001')
 """
 
 from __future__ import annotations
@@ -44,18 +47,18 @@ _SHORT_GAP, _MEAN_SHORT_GAP_BP = 0.5, 15  # share among neighbours of one strand
 _GAP_SHAPE = 1.6
 _DIVERGENT_MIN_BP = 45  # room for two ribosome binding sites
 
-# Overlaps happen where the codons at hand allow them, so that the shares of starts and stops stay as drawn.
+# Genes overlap where their codons allow it, so that the shares of starts and stops stay as drawn.
 _OVERLAP_4, _OVERLAP_1, _OVERLAP_CONVERGENT = 0.5, 0.12, 0.15  # ATGA, TAATG, TTAA
 
 _RBS_SHARE = 0.75
-_RBS = "TAAGGAGGTGA"  # what 16S rRNA's 3' end pairs with; a site is a piece of it round GGAG
+_RBS = "TAAGGAGGTGA"  # pairs with the 3' end of 16S rRNA; a site is a part of it around GGAG
 _RBS_LENGTHS, _RBS_LENGTH_SHARES = (4, 5, 6, 7), (0.25, 0.35, 0.28, 0.12)
 _SPACERS, _SPACER_SHARES = (5, 6, 7, 8, 9), (0.15, 0.20, 0.30, 0.20, 0.15)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layout:
-    """Where the genes of one contig lie; arrays over genes from left to right."""
+    """Positions of the genes of one contig; arrays over genes from left to right."""
 
     start: NDArray[np.int64]
     length: NDArray[np.int64]
@@ -86,7 +89,7 @@ def simulate_bacterium(
 
     Args:
         length_bp: Bases in all contigs together.
-        seed: Of the one random generator.
+        seed: Of the random generator.
         gc: GC content of the genome, 0.25 to 0.75.
         code: NCBI number of the genetic code.
         num_contigs: Contigs of about equal length; no gene is cut by a contig's end.
@@ -118,7 +121,7 @@ def simulate_bacterium(
 def _lay_out(
     size: int, code: GeneticCode, gc: float, density: float, rng: np.random.Generator
 ) -> _Layout:
-    """Draw more genes than fit, put them one behind the other, and keep those that fit."""
+    """Draw more genes than fit, place them one after the other, and keep those that fit."""
     count = size // 400 + 10
     scale = (_MEAN_GENE_BP - _MIN_GENE_BP) / _GENE_SHAPE
     num_codons = ((_MIN_GENE_BP + rng.gamma(_GENE_SHAPE, scale, count)) / 3).round()
@@ -143,11 +146,11 @@ def _gaps(
     density: float,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Draw the gap behind each gene but the last; a negative gap is an overlap."""
+    """Draw the gap after each gene but the last; a negative gap is an overlap."""
     left, right = strand[:-1], strand[1:]
     same = left == right
     convergent, divergent = (left > right), (left < right)
-    # The upstream gene's stop and the downstream gene's start, in reading direction.
+    # The stop of the upstream gene and the start of the downstream gene.
     stop = np.where(left > 0, stop_codon[:-1], stop_codon[1:])
     atg = np.where(left > 0, start_codon[1:], start_codon[:-1]) == 0
     taa, tga = STOPS.index("TAA"), STOPS.index("TGA")
@@ -173,13 +176,13 @@ def _gaps(
 
 
 def _between_genes(size: int, layout: _Layout, gc: float, rng: np.random.Generator) -> Indices:
-    """Fill the contig's gaps; genes stay 0."""
+    """Fill the gaps between genes; genes stay 0."""
     starts = np.concatenate(([0], layout.end))
     ends = np.concatenate((layout.start, [size]))
-    pieces = background(np.maximum(ends - starts, 0), gc, rng)
+    gaps = background(np.maximum(ends - starts, 0), gc, rng)
     bases = np.zeros(size, dtype=np.int8)
-    for start, piece in zip(starts.tolist(), pieces, strict=True):
-        bases[start : start + len(piece)] = piece
+    for start, gap in zip(starts.tolist(), gaps, strict=True):
+        bases[start : start + len(gap)] = gap
     return bases
 
 
@@ -198,13 +201,13 @@ def _write_genes(
         start, end = int(layout.start[index]), int(layout.end[index])
         bases[start:end] = turn(sequence, int(layout.strand[index]))
     for site in filter(None, sites):
-        start, piece = site
-        bases[start : start + len(piece)] = piece
+        start, motif = site
+        bases[start : start + len(motif)] = motif
     return bases
 
 
 def _fit_overlaps(coding: list[Indices], layout: _Layout, rng: np.random.Generator) -> None:
-    """Change the codons beside an overlap so that both genes read it: ATGA, TAATG or TTAA."""
+    """Change the codons next to an overlap so that both genes have it: ATGA, TAATG or TTAA."""
     gap = layout.start[1:] - layout.end[:-1]
     for index in np.flatnonzero(gap < 0).tolist():
         left, right = coding[index], coding[index + 1]
@@ -227,15 +230,15 @@ def _binding_site(
     """Draw a gene's ribosome binding site.
 
     Returns:
-        Where to write which bases (forward strand) when it lies between genes. None when the gene has none, or when
-        the site lies in the gene upstream, which is changed here if its reading frame allows.
+        Position and bases (forward strand) to write if it lies between genes. None if the gene
+        has none, or if it lies in the gene upstream, which is changed here if its frame allows.
     """
     if rng.random() >= _RBS_SHARE:
         return None
     length = int(rng.choice(_RBS_LENGTHS, p=_RBS_LENGTH_SHARES))
     core = _RBS.index("GGAG")
     begin = int(rng.integers(max(core + 4 - length, 0), min(core, len(_RBS) - length) + 1))
-    piece = as_indices(_RBS[begin : begin + length])
+    motif = as_indices(_RBS[begin : begin + length])
     spacer = int(rng.choice(_SPACERS, p=_SPACER_SHARES))
     strand = int(layout.strand[index])
     upstream = index - strand
@@ -247,19 +250,22 @@ def _binding_site(
         room = int(layout.start[upstream] - layout.end[index]) if inside else spacer + length
         start = int(layout.end[index]) + spacer
     if room >= spacer + length:
-        return start, turn(piece, strand)
+        return start, turn(motif, strand)
     if inside and layout.strand[upstream] == strand:
-        _put_into_gene(coding[upstream], piece, len(coding[upstream]) + room - spacer, code)
+        _put_into_gene(coding[upstream], motif, len(coding[upstream]) + room - spacer, code)
     return None
 
 
-def _put_into_gene(gene: Indices, piece: Indices, end: int, code: GeneticCode) -> None:
-    """Write `piece` so that it ends before base `end` of the gene, unless that touches its last codons or makes a stop."""
-    start = end - len(piece)
+def _put_into_gene(gene: Indices, motif: Indices, end: int, code: GeneticCode) -> None:
+    """Write a motif that ends before base `end` of a gene.
+
+    Not if it would touch the gene's first or last codons, or make a stop.
+    """
+    start = end - len(motif)
     if end > len(gene) - 6 or start < 6:
         return
     changed = gene.copy()
-    changed[start:end] = piece
+    changed[start:end] = motif
     if "*" not in code.translate(as_letters(changed[:-3])):
         gene[:] = changed
 
@@ -273,7 +279,11 @@ def _as_genes(layout: _Layout, contig: str, code: int, first: int) -> list[Gene]
         )
         genes.append(
             Gene(
-                id=f"sim_{number:05d}", contig=contig, strand=strand, transcripts=(transcript,), genetic_code=code
+                id=f"sim_{number:05d}",
+                contig=contig,
+                strand=strand,
+                transcripts=(transcript,),
+                genetic_code=code,
             )
-        )  # fmt: skip
+        )
     return genes

@@ -1,7 +1,13 @@
-"""Repeats of artificial genomes: families of diverged copies and simple repeats, soft-masked, and runs of N.
+"""Repeats of artificial genomes, soft-masked, and runs of N.
+
+Repeats are diverged copies of a few families, and simple repeats.
 
 Example:
-    letters = add_repeats(bases, free, 0.2, dna.take, rng)
+    >>> bases, free = np.zeros(3_000, dtype=np.int8), np.full(3_000, 2, dtype=np.int8)
+    >>> rng = np.random.default_rng(1)
+    >>> letters = add_repeats(bases, free, 0.2, lambda length: np.zeros(length, np.int8), rng)
+    >>> 400 < int((letters > ord("Z")).sum()) < 800
+    True
 """
 
 from __future__ import annotations
@@ -32,13 +38,13 @@ def add_repeats(
     take: Callable[[int], Indices],
     rng: np.random.Generator,
 ) -> Bases:
-    """Write repeats and runs of N over free bases; return the contig's letters, repeats in lower case.
+    """Write repeats and runs of N over free bases; return letters, repeats in lower case.
 
     Args:
         bases: (L,) the contig; changed in place.
         free: (L,) what each base may become: 0 nothing, 1 a repeat, 2 a repeat or N.
-        share: Of the bases that are free for both, how many repeats shall cover.
-        take: Gives so many bases of DNA, for the families.
+        share: Part of the bases that are free for both to cover by repeats.
+        take: Returns a given number of bases, for the families.
         rng: The generator.
     """
     families = [take(length) for length in _FAMILY_BP]
@@ -54,7 +60,7 @@ def add_repeats(
         start = _cover(masked, allowed, len(copy), rng)
         if start is not None:
             bases[start : start + len(copy)] = copy
-        wanted -= len(copy)  # counts where no room was found, too: a full contig ends the loop
+        wanted -= len(copy)  # also without room: a full contig ends the loop
     letters = as_letters(bases)
     letters[masked] |= _LOWER_CASE
     letters[unknown] = _N
@@ -64,7 +70,11 @@ def add_repeats(
 def _cover(
     covered: NDArray[np.bool_], allowed: NDArray[np.bool_], length: int, rng: np.random.Generator
 ) -> int | None:
-    """Cover a stretch of allowed bases, which are then no longer allowed; return its start, None without room."""
+    """Cover an interval of allowed bases and withdraw the permission.
+
+    Returns:
+        Its start; None if no room was found.
+    """
     if length > len(allowed):
         return None
     for start in rng.integers(0, len(allowed) - length + 1, _TRIES).tolist():
@@ -76,7 +86,7 @@ def _cover(
 
 
 def _copy(families: list[Indices], rng: np.random.Generator) -> Indices:
-    """A copy of a family: its 3' end (as retrotransposons lose their 5' end), mutated, on either strand."""
+    """Return a family's 3' end (retrotransposons lose their 5' end), mutated, on either strand."""
     family = families[int(rng.integers(len(families)))]
     length = int(rng.integers(min(_MIN_COPY_BP, len(family)), len(family) + 1))
     copy = family[len(family) - length :].copy()

@@ -16,7 +16,8 @@ from genet5.score.busco import BuscoReport, Match, Result
 def files(tmp_path: Path) -> list[str]:
     (tmp_path / "g.fa").write_text(">c1\nATGAAATGGTAACC\n")
     (tmp_path / "p.gff3").write_text(
-        "##gff-version 3\nc1\tx\tgene\t1\t12\t.\t+\t.\tID=g\nc1\tx\tCDS\t1\t12\t.\t+\t0\tID=c;Parent=g\n"
+        "##gff-version 3\nc1\tx\tgene\t1\t12\t.\t+\t.\tID=g\n"
+        "c1\tx\tCDS\t1\t12\t.\t+\t0\tID=c;Parent=g\n"
     )
     lineage = tmp_path / "toy_odb10"
     (lineage / "hmms").mkdir(parents=True)
@@ -59,7 +60,7 @@ def test_predictions_without_proteins_are_an_error(files, tmp_path, capsys) -> N
     assert "no coding gene" in capsys.readouterr().err
 
 
-def test_without_any_scorer_it_says_what_to_install(files, monkeypatch, tmp_path, capsys) -> None:
+def test_without_any_scorer_the_error_names_what_to_install(files, monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main([*files, "--scorer", "busco"]) == 1
     message = capsys.readouterr().err

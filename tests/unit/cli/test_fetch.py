@@ -42,7 +42,7 @@ def test_one_that_fails_does_not_stop_the_others(
     printed = capsys.readouterr()
     assert printed.out == "raw/prokaryotes/NC_000913.3\n"
     assert "GCF_000000002.1: NCBI knows no assembly" in printed.err
-    assert "genet5 fetch: 1 of 2 not fetched: GCF_000000002.1" in printed.err
+    assert "genet5 fetch: 1 of 2 not downloaded: GCF_000000002.1" in printed.err
 
 
 def test_a_server_that_is_down_stops_all(
@@ -69,7 +69,7 @@ def test_one_that_fails_is_one_line(genomes: list[str], capsys: pytest.CaptureFi
         ["NC_000913.3", "nonsense"],
         ["NC_000913.3", "--tries", "0"],
         ["NC_000913.3", "--genomes_url", "ftp://ftp.ncbi.nlm.nih.gov"],
-        ["NC_000913.3", "--taxon", "viruses"],
+        ["NC_000913.3", "--clade", "viruses"],
     ],
 )
 def test_wrong_usage_asks_nobody(genomes: list[str], words: list[str]) -> None:

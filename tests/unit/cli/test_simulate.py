@@ -34,7 +34,9 @@ def test_a_eukaryote_is_written_as_it_was_made_and_read_as_it_was_written(tmp_pa
     assert all((a.bases == b.bases).all() for a, b in zip(read, contigs, strict=True))
     found = read_gff3(tmp_path / "annotation.gff3").genes
     shown = [(g.id, g.type, g.strand, [(t.exons, t.cds) for t in g.transcripts]) for g in genes]
-    assert [(g.id, g.type, g.strand, [(t.exons, t.cds) for t in g.transcripts]) for g in found] == shown  # fmt: skip
+    assert [
+        (g.id, g.type, g.strand, [(t.exons, t.cds) for t in g.transcripts]) for g in found
+    ] == shown
     assert all(gene.genetic_code in (1, None) for gene in found)
     assert main([*words, *options]) == 2, "an earlier genome is not overwritten"
 

@@ -156,7 +156,8 @@ class FakeNcbi:
         if not hits:
             return XML.format(
                 ESUMMARY,
-                f"<eSummaryResult>\n\t<ERROR>Invalid uid {name} at position= 0</ERROR>\n</eSummaryResult>",
+                f"<eSummaryResult>\n\t<ERROR>Invalid uid {name} at position= 0</ERROR>\n"
+                "</eSummaryResult>",
             ).encode()
         accession = hits[-1]
         known = self.records[accession]
@@ -182,7 +183,8 @@ class FakeNcbi:
             return XML.format(TAXA_SET, "<TaxaSet></TaxaSet>").encode()
         name, group, code = self.taxa[taxid]
         steps = "".join(
-            f"<Taxon><TaxId>{i}</TaxId><ScientificName>{n}</ScientificName><Rank>no rank</Rank></Taxon>"
+            f"<Taxon><TaxId>{i}</TaxId><ScientificName>{n}</ScientificName>"
+            "<Rank>no rank</Rank></Taxon>"
             for i, n in LINEAGES[group]
         )
         return XML.format(

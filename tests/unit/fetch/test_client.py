@@ -42,7 +42,7 @@ def test_a_file_comes_whole(client: Client, url: str, tmp_path: Path) -> None:
     assert steps.seen[-1] == (len(BODY), len(BODY))
 
 
-def test_a_broken_download_goes_on(ncbi: Any, client: Client, url: str, tmp_path: Path) -> None:
+def test_a_broken_download_resumes(ncbi: Any, client: Client, url: str, tmp_path: Path) -> None:
     ncbi.fail("/data", break_after=1000)
     ncbi.fail("/data", break_after=5000)
     client.download(url, tmp_path / "x.part", NoMeter())
@@ -164,7 +164,7 @@ def test_unsafe_addresses_are_not_opened(client: Client, address: str) -> None:
         client.read(address, len)
 
 
-def test_a_full_disk_is_told_before_the_download(
+def test_a_full_disk_is_reported_before_the_download(
     client: Client, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
@@ -174,7 +174,7 @@ def test_a_full_disk_is_told_before_the_download(
     assert not (tmp_path / "x.part").exists()
 
 
-def test_a_disk_that_fills_up_is_told(
+def test_a_disk_that_fills_up_is_reported(
     client: Client, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full(Steps):
@@ -186,7 +186,7 @@ def test_a_disk_that_fills_up_is_told(
     assert (tmp_path / "x.part").stat().st_size > 0  # kept for the next run
 
 
-def test_a_folder_that_cannot_be_written_is_told(client: Client, url: str, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(client: Client, url: str, tmp_path: Path) -> None:
     (tmp_path / "x.part").mkdir()
     with pytest.raises(DataError, match="cannot be written"):
         client.download(url, tmp_path / "x.part", NoMeter(), restart=False)

@@ -1,4 +1,4 @@
-"""The whole command against the small NCBI: a simulated bacterium is fetched, baked and read for annotation."""
+"""The command against a small NCBI: a simulated bacterium is downloaded, baked and annotated."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_bake_takes_the_folder(folder: Path, tmp_path: Path) -> None:
     assert (baked / "training.packed").stat().st_size > 0
 
 
-def test_bake_says_what_it_finds(folder: Path, tmp_path: Path) -> None:
+def test_bake_reports_what_it_finds(folder: Path, tmp_path: Path) -> None:
     from genet5.config.bake import BakeConfig
 
     settings = BakeConfig(
@@ -89,7 +89,7 @@ def test_annotate_reads_the_genome(
     assert "1 contigs, 20,000 bp" in capfd.readouterr().err
 
 
-def test_a_killed_command_goes_on(
+def test_a_killed_command_resumes(
     ncbi: Any, words: list[str], root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     release = threading.Event()

@@ -64,7 +64,7 @@ def test_an_assembly_is_laid_out_for_bake(setup: Any) -> None:
     assert read_annotation(folder / "annotation.gff3.gz").genes[0].id == "g"
 
 
-def test_the_provenance_says_where_it_comes_from(ncbi: Any, setup: Any, assembly: str) -> None:
+def test_the_provenance_records_the_origin(ncbi: Any, setup: Any, assembly: str) -> None:
     folder = setup.fetcher(email="me@example.org").fetch("gcf_000005845")
     found = facts(folder)
     assert found["complete"] is True
@@ -104,7 +104,7 @@ def test_a_damaged_file_is_fetched_again_and_only_it(ncbi: Any, setup: Any) -> N
 
 
 @pytest.mark.usefixtures("assembly")
-def test_a_killed_run_goes_on(ncbi: Any, setup: Any) -> None:
+def test_a_killed_run_resumes(ncbi: Any, setup: Any) -> None:
     folder = setup.out_dir / FOLDER
     body = gzip.compress(FASTA, mtime=0)
     folder.mkdir(parents=True)
@@ -130,13 +130,13 @@ def test_what_an_older_version_left_is_thrown_away(setup: Any) -> None:
 
 
 @pytest.mark.usefixtures("assembly")
-def test_a_wrong_checksum_is_repaired_or_told(ncbi: Any, setup: Any) -> None:
+def test_a_wrong_checksum_is_repaired_or_reported(ncbi: Any, setup: Any) -> None:
     ncbi.fail("_genomic.fna.gz", body=b"altered on the way")
     folder = setup.fetcher().fetch(ASSEMBLY)
     assert "c1" in read_genome(folder / "genome.fa.gz")
     (folder / "genome.fa.gz").unlink()
     ncbi.fail("_genomic.fna.gz", 2, body=b"altered on the way")
-    with pytest.raises(DataError, match=r"_genomic\.fna\.gz: MD5 \w+; expected \w+, as md5check"):
+    with pytest.raises(DataError, match=r"_genomic\.fna\.gz: MD5 \w+; expected \w+, as in md5check"):
         setup.fetcher().fetch(ASSEMBLY)
     assert not (folder / "genome.fa.gz").exists()
 
@@ -155,7 +155,7 @@ def test_an_interrupted_genome_is_not_whole(ncbi: Any, setup: Any) -> None:
     assert not [path for path in ncbi.paths() if path.endswith("fna.gz")]
 
 
-def test_no_annotation_is_told_with_a_remedy(ncbi: Any, setup: Any) -> None:
+def test_no_annotation_is_reported_with_a_remedy(ncbi: Any, setup: Any) -> None:
     ncbi.add_assembly("GCA_000005845.2", "ASM584v2", FASTA, None, twin=ASSEMBLY)
     with pytest.raises(DataError, match=r"no annotation.*--fasta_only.*GCF_000005845\.2"):
         setup.fetcher().fetch("GCA_000005845.2")
@@ -190,16 +190,16 @@ def test_folders_of_the_user_are_left_alone(setup: Any, assembly: str) -> None:
 
 
 @pytest.mark.parametrize("group", ["plants", "vertebrates", "invertebrates", "unicellular"])
-def test_the_taxonomy_decides_about_the_taxon(ncbi: Any, setup: Any, group: str) -> None:
+def test_the_taxonomy_decides_about_the_clade(ncbi: Any, setup: Any, group: str) -> None:
     ncbi.add_taxon(77, "Altera altera", group, code=1)
     ncbi.add_assembly("GCF_000000077.1", "A1", FASTA, GFF, taxid=77)
     assert setup.fetcher().fetch("GCF_000000077.1").parent.name == group
 
 
-def test_the_user_may_decide_about_the_taxon(ncbi: Any, setup: Any) -> None:
+def test_the_user_may_decide_about_the_clade(ncbi: Any, setup: Any) -> None:
     ncbi.add_taxon(88, "Some virus", "virus", code=1)
     ncbi.add_assembly("GCF_000000088.1", "V1", FASTA, GFF, taxid=88)
-    with pytest.raises(DataError, match="--taxon"):
+    with pytest.raises(DataError, match="--clade"):
         setup.fetcher().fetch("GCF_000000088.1")
     folder = setup.fetcher(clade="vertebrates").fetch("GCF_000000088.1")
     assert folder.parent.name == "vertebrates"
@@ -227,7 +227,7 @@ def test_two_runs_do_not_meet_in_a_folder(setup: Any) -> None:
     handle = os.open(folder, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     try:
-        with pytest.raises(DataError, match="another run is fetching this genome"):
+        with pytest.raises(DataError, match="another run is downloading this genome"):
             setup.fetcher().fetch(ASSEMBLY)
     finally:
         os.close(handle)
@@ -265,7 +265,7 @@ def test_the_key_is_in_no_file(ncbi: Any, setup: Any, monkeypatch: pytest.Monkey
     )
 
 
-def test_a_torn_record_is_fetched_again(ncbi: Any, setup: Any) -> None:
+def test_a_truncated_record_is_downloaded_again(ncbi: Any, setup: Any) -> None:
     ncbi.add_record("NC_000913.3", RECORD, 60)
     ncbi.fail("nuccore&id=NC_000913.3&rettype", body=RECORD[:-3])
     folder = setup.fetcher().fetch("NC_000913.3")
@@ -277,13 +277,21 @@ def test_a_torn_record_is_fetched_again(ncbi: Any, setup: Any) -> None:
     [
         (RECORD[:-3], 60, "ends without //"),
         (RECORD, 61, r"came with 60 bases; expected 61"),
-        (RECORD.replace(b"000913.3", b"000914.1"), 60, r"NCBI gives NC_000914\.1; expected NC_000913\.3"),
+        (
+            RECORD.replace(b"000913.3", b"000914.1"),
+            60,
+            r"NCBI gives NC_000914\.1; expected NC_000913\.3",
+        ),
         (b"Error: try later\n", 60, "expected LOCUS"),
         (b"\n", 60, "NCBI gives nothing"),
-        (RECORD.replace(b"     CDS", b"     xyz").replace(b"     gene", b"     xyzz"), 60, r"has no genes. --fasta_only"),
+        (
+            RECORD.replace(b"     CDS", b"     xyz").replace(b"     gene", b"     xyzz"),
+            60,
+            r"has no genes. --fasta_only",
+        ),
     ],
-)  # fmt: skip
-def test_a_wrong_record_is_told(
+)
+def test_a_wrong_record_is_reported(
     ncbi: Any, setup: Any, flat: bytes, length: int, found: str
 ) -> None:
     ncbi.add_record("NC_000913.3", flat, length)

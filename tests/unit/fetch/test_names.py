@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from genet5.cli.fetch import FetchConfig
 from genet5.config.clades import CLADES, Clade
 from genet5.errors import ConfigError, DataError
-from genet5.fetch.names import parse_accession, safe_name, taxon_of
+from genet5.fetch.names import clade_of, parse_accession, safe_name
 from genet5.fetch.urls import is_safe_url
 
 
@@ -26,7 +26,7 @@ from genet5.fetch.urls import is_safe_url
         (" CAJNNU010000001.1 ", "nucleotide"),
     ],
 )
-def test_accessions_of_genomes_are_told_apart(text: str, kind: str) -> None:
+def test_accessions_of_genomes_are_distinguished(text: str, kind: str) -> None:
     assert parse_accession(text).kind == kind
 
 
@@ -80,7 +80,7 @@ def test_any_name_is_one_plain_path_component(first: str, second: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lineage", "taxon"),
+    ("lineage", "clade"),
     [
         ({131567, 2, 1224}, "prokaryotes"),
         ({2157}, "prokaryotes"),
@@ -91,13 +91,13 @@ def test_any_name_is_one_plain_path_component(first: str, second: str) -> None:
         ({2759, 5794}, "unicellular"),
     ],
 )
-def test_the_lineage_decides_about_the_taxon(lineage: set[int], taxon: str) -> None:
-    assert taxon_of(lineage, "Testus") == taxon
+def test_the_lineage_decides_about_the_clade(lineage: set[int], clade: str) -> None:
+    assert clade_of(lineage, "Testus") == clade
 
 
-def test_a_virus_needs_a_taxon() -> None:
-    with pytest.raises(DataError, match="--taxon"):
-        taxon_of({10239}, "Tobacco mosaic virus")
+def test_a_virus_needs_a_clade() -> None:
+    with pytest.raises(DataError, match="--clade"):
+        clade_of({10239}, "Tobacco mosaic virus")
 
 
 def test_clades_are_those_of_the_table() -> None:

@@ -64,7 +64,9 @@ def test_of_fragments_the_best_counts() -> None:
 
 def test_the_summary_rounds_as_busco_does() -> None:
     cutoffs = {str(n): Cutoff(1.0, 1.0, 10.0) for n in range(3)}
-    results = classify([Match("0", "p", 9, 10), Match("1", "q", 9, 10), Match("1", "r", 9, 10)], cutoffs)  # fmt: skip
+    results = classify(
+        [Match("0", "p", 9, 10), Match("1", "q", 9, 10), Match("1", "r", 9, 10)], cutoffs
+    )
     assert summary(results) == "C:66.6%[S:33.3%,D:33.3%],F:0.0%,M:33.4%,n:3"
 
 
@@ -134,7 +136,9 @@ grep -q '^>p0' proteins.faa || exit 3
 echo "INFO: [hmmsearch]	2 of 4 task(s) completed"
 mkdir -p run/run_toy
 printf '# Busco id\\tStatus\\tSequence\\tScore\\tLength\\n' > run/run_toy/full_table.tsv
-printf 'f1\\tComplete\\tp1\\t99.5\\t148\\nf2\\tFragmented\\tp0\\t60.0\\t80\\nf3\\tMissing\\nf4\\tMissing\\n' >> run/run_toy/full_table.tsv
+printf 'f1\\tComplete\\tp1\\t99.5\\t148\\n' >> run/run_toy/full_table.tsv
+printf 'f2\\tFragmented\\tp0\\t60.0\\t80\\n' >> run/run_toy/full_table.tsv
+printf 'f3\\tMissing\\nf4\\tMissing\\n' >> run/run_toy/full_table.tsv
 """
 
 
@@ -209,7 +213,7 @@ def test_a_wrong_lineage_names_the_file(lineage: Lineage, tmp_path: Path) -> Non
         Lineage.read(tmp_path)
     (tmp_path / "scores_cutoff").write_text("f1\t50\n")
     (tmp_path / "lengths_cutoff").write_text("f2\t0\t0\t9\n")
-    with pytest.raises(FormatError, match=r'lengths_cutoff: no group "f1"; expected .* Fetch'):
+    with pytest.raises(FormatError, match=r'lengths_cutoff: no group "f1"; expected .* Download'):
         Lineage.read(tmp_path)
     (tmp_path / "lengths_cutoff").write_text("f1\t0\t0\t9\n")
     with pytest.raises(FormatError, match=r"f1\.hmm"):

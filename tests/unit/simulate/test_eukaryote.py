@@ -157,7 +157,11 @@ def test_genes_have_exons_introns_and_phases_in_natural_shares(large: Genome) ->
     total = phases.total()
     assert 0.4 < phases[0] / total < 0.6  # phase 2 of GFF3 is an intron behind a codon's first base
     assert phases[2] > phases[1] > 0.1 * total
-    donors = Counter(decode_bases(i[:2]).upper() for g in chosen for i in intron_bases(bases[g.contig], g, g.canonical))  # fmt: skip
+    donors = Counter(
+        decode_bases(i[:2]).upper()
+        for g in chosen
+        for i in intron_bases(bases[g.contig], g, g.canonical)
+    )
     assert 0 < donors["GC"] / donors.total() < 0.03
     assert 0.4 < np.mean([gene.strand > 0 for gene in genes]) < 0.6
 
@@ -214,7 +218,9 @@ def test_composition_and_gene_density_are_as_asked() -> None:
     for gc, density in ((0.33, 0.6), (0.55, 0.25)):
         bases, genes = genome(600_000, 3, gc=gc, gene_density=density, masked=0.0)
         letters = bases["simulated_1"]
-        assert np.isin(letters, np.frombuffer(b"GC", np.uint8)).mean() == pytest.approx(gc, abs=0.02)  # fmt: skip
+        assert np.isin(letters, np.frombuffer(b"GC", np.uint8)).mean() == pytest.approx(
+            gc, abs=0.02
+        )
         covered = sum(gene.end - gene.start for gene in genes) / len(letters)
         assert covered == pytest.approx(density, rel=0.2)
         assert (letters < ord("a")).all()

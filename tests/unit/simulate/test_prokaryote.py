@@ -82,10 +82,14 @@ def test_neighbours_overlap_as_in_operons_and_both_strands_carry_genes(bacterium
     bases, genes = bacterium
     pairs = list(itertools.pairwise(genes))
     shared = Counter(
-        decode_bases(bases[right.start : left.end] if left.strand > 0 else reverse_complement(bases[right.start : left.end]))
+        decode_bases(
+            bases[right.start : left.end]
+            if left.strand > 0
+            else reverse_complement(bases[right.start : left.end])
+        )
         for left, right in pairs
         if right.start < left.end
-    )  # fmt: skip
+    )
     assert set(shared) <= {"ATGA", "A", "TTAA"}
     assert shared["ATGA"] > 10
     assert shared["A"] > 10
@@ -140,8 +144,9 @@ def test_codon_usage_has_the_gc_content_asked_for(gc: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"gc": 0.9}, {"num_contigs": 0}, {"num_contigs": 11}, {"coding_density": 1.0}, {"code": 7}]
-)  # fmt: skip
+    "wrong",
+    [{"gc": 0.9}, {"num_contigs": 0}, {"num_contigs": 11}, {"coding_density": 1.0}, {"code": 7}],
+)
 def test_arguments_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         simulate_bacterium(20_000, seed=1, **wrong)

@@ -1,11 +1,16 @@
 """Read and write FASTA.
 
-The reader streams blocks of 1 MiB and works on whole blocks (no loop over lines), so that a contig costs one byte of
-memory per base, and reading runs at several hundred Mbp/s from a plain file. Case is kept (it is the soft mask).
+The reader streams blocks of 1 MiB and works on whole blocks (no loop over lines): a contig costs
+one byte of memory per base, and a plain file is read at several hundred Mbp/s. Case is kept (it is
+the soft mask).
 
 Example:
-    for contig in read_fasta(Path("genome.fa.gz")):
-        print(contig.name, len(contig.bases))
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "genome.fa.gz")
+    >>> write_fasta(path, [("chr1 a description", "ACGTacgtNN")])
+    >>> for contig in read_fasta(path):
+    ...     print(contig.name, len(contig.bases), contig.description)
+    chr1 10 a description
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ class Contig:
     name: str
     """The header up to the first blank."""
     bases: Bases
-    """(L,) ASCII bytes as in the file, white space taken out; read-only."""
+    """(L,) ASCII bytes as in the file, without white space; read-only."""
     description: str = ""
     """The rest of the header."""
 
@@ -45,7 +50,8 @@ def read_fasta(path: Path) -> Iterator[Contig]:
     IUPAC letters, X and lower case are kept; an empty contig is yielded as such.
 
     Raises:
-        DataError: No FASTA, a letter that is no DNA, a name that is missing or occurs twice, or a damaged file.
+        DataError: The file is no FASTA or damaged, a letter is no DNA, or a name is missing or
+            occurs twice.
     """
     parser = _Parser(path)
     with damage_as_data_error(path), open_binary(path) as source:
@@ -78,14 +84,14 @@ def write_fasta(
 
 @dataclass
 class _Parser:
-    """Holds the contig that is being read, across blocks."""
+    """Keeps the current contig across blocks."""
 
     path: Path
     header: str | None = None
-    pieces: list[bytes] = field(default_factory=list)
+    parts: list[bytes] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     lines: int = 0
-    """Lines before the piece at hand."""
+    """Lines before the current part of the block."""
 
     def feed(self, block: bytes) -> Iterator[Contig]:
         """Take a block of whole lines; yield the contigs that it completes."""
@@ -107,8 +113,11 @@ class _Parser:
         """Yield the last contig."""
         if self.header is None:
             raise DataError(
-                "no sequence in the file", expected="FASTA", path=self.path, remedy="Is it the right file?"
-            )  # fmt: skip
+                "no sequence in the file",
+                expected="FASTA",
+                path=self.path,
+                remedy="Is it the right file?",
+            )
         yield from self._complete()
 
     def _begin(self, header: bytes) -> None:
@@ -143,17 +152,19 @@ class _Parser:
             letter = strange[:1]
             line = 1 + body[: body.index(letter)].count(b"\n")
             raise self._error(
-                f"letter {letter.decode('latin-1')!r} in a sequence", "DNA letters (IUPAC codes, X)",
-                line, "Is this a DNA file? Take out gaps and stop signs",
-            )  # fmt: skip
-        self.pieces.append(body.translate(None, _SPACE))
+                f"letter {letter.decode('latin-1')!r} in a sequence",
+                "DNA letters (IUPAC codes, X)",
+                line,
+                "Is this a DNA file? Take out gaps and stop signs",
+            )
+        self.parts.append(body.translate(None, _SPACE))
         self.lines += body.count(b"\n")
 
     def _complete(self) -> Iterator[Contig]:
         if self.header is not None:
-            bases = np.frombuffer(b"".join(self.pieces), dtype=np.uint8)
+            bases = np.frombuffer(b"".join(self.parts), dtype=np.uint8)
             name, *description = self.header.split(maxsplit=1)
-            self.pieces.clear()
+            self.parts.clear()
             yield Contig(name, bases, "".join(description))
 
     def _error(self, found: str, expected: str, offset: int, remedy: str = "") -> DataError:

@@ -45,7 +45,7 @@ def write_annotation(
         genes: In any order.
         contig_lengths: Name -> bases, in the order of the file (GFF3 and GTF).
         contigs: The genome, which GenBank files hold; read one by one.
-        default_code: NCBI number of the genetic code of genes that do not state their own (GenBank).
+        default_code: NCBI number of the genetic code of genes that state none (GenBank).
         circular: Contigs to mark as circular; those with a gene over the origin are marked anyway.
         prokaryote: Write coding genes of one exon without UTR as gene > CDS (GFF3).
     """

@@ -26,7 +26,7 @@ from genet5.genome.io.files import (
 
 
 @pytest.mark.parametrize("name", ["plain.gff3", "misleading.txt"])
-def test_gzip_is_told_by_its_first_bytes(tmp_path: Path, name: str) -> None:
+def test_gzip_is_recognised_by_its_first_bytes(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(b"one\ntwo\n"))
     with open_text(path) as lines:
@@ -79,7 +79,9 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         assert open_text(Path("-")).read() == "x\n"
 
 
-PIECES = st.sampled_from([b"a\tb", b"\n", b"\r\n", b"\r", b"\xc3\xa9", b"\xc3", b"\xff", b"\xef\xbb\xbf", b"x" * 200_000])  # fmt: skip
+PIECES = st.sampled_from(
+    [b"a\tb", b"\n", b"\r\n", b"\r", b"\xc3\xa9", b"\xc3", b"\xff", b"\xef\xbb\xbf", b"x" * 200_000]
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
