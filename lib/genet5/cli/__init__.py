@@ -43,7 +43,7 @@ SUMMARIES: dict[str, str] = {
     "busco": "score the proteins of predicted genes with BUSCO",
     "simulate": "write an artificial genome with its annotation",
     "convert": "rewrite an annotation as GFF3, GTF or GenBank",
-    "fetch": "bring genomes with their annotation from NCBI",
+    "fetch": "download genomes with their annotation from NCBI",
     "subset_packed": "take a random share of a packed file",
     "init_tokens": "write a tokenizer with the gene types of annotations",
     "append_tokens": "append gene types to a tokenizer",

@@ -42,6 +42,8 @@ class EvalConfig:
     """Draw levels and error causes: a page for a name in .html, a picture for .svg or -."""
     kind: Literal["auto", "prokaryote", "eukaryote"] = "auto"
     """Prokaryotes get levels stop and exact, without spliced references; auto: by the reference."""
+    stop_codon_outside: Literal["predictions", "reference", "both"] | None = None
+    """File whose CDS leave the stop codon out, without stop_codon lines: it is added."""
     skip_bad: bool = False
     """Drop and count records that break the format, instead of stopping at the first."""
 
@@ -87,8 +89,17 @@ def _score(config: EvalConfig) -> Scores:
     with ExitStack() as stack:
         stack.enter_context(without_garbage_collection())
         predictions, reference = (
-            stack.enter_context(open_annotation(path, skip_bad=config.skip_bad))
-            for path in (config.predictions, config.reference)
+            stack.enter_context(
+                open_annotation(
+                    path,
+                    skip_bad=config.skip_bad,
+                    stop_codon_outside=config.stop_codon_outside in (side, "both"),
+                )
+            )
+            for side, path in (
+                ("predictions", config.predictions),
+                ("reference", config.reference),
+            )
         )
         left = sum(map(reference.most_genes, reference.contigs))
         skipped = Counter(predictions.skipped), Counter(reference.skipped)

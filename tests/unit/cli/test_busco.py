@@ -60,7 +60,9 @@ def test_predictions_without_proteins_are_an_error(files, tmp_path, capsys) -> N
     assert "no coding gene" in capsys.readouterr().err
 
 
-def test_without_any_scorer_the_error_names_what_to_install(files, monkeypatch, tmp_path, capsys) -> None:
+def test_without_any_scorer_the_error_names_what_to_install(
+    files, monkeypatch, tmp_path, capsys
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main([*files, "--scorer", "busco"]) == 1
     message = capsys.readouterr().err

@@ -186,7 +186,9 @@ def test_a_disk_that_fills_up_is_reported(
     assert (tmp_path / "x.part").stat().st_size > 0  # kept for the next run
 
 
-def test_a_folder_that_cannot_be_written_is_reported(client: Client, url: str, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(
+    client: Client, url: str, tmp_path: Path
+) -> None:
     (tmp_path / "x.part").mkdir()
     with pytest.raises(DataError, match="cannot be written"):
         client.download(url, tmp_path / "x.part", NoMeter(), restart=False)

@@ -136,7 +136,9 @@ def test_a_wrong_checksum_is_repaired_or_reported(ncbi: Any, setup: Any) -> None
     assert "c1" in read_genome(folder / "genome.fa.gz")
     (folder / "genome.fa.gz").unlink()
     ncbi.fail("_genomic.fna.gz", 2, body=b"altered on the way")
-    with pytest.raises(DataError, match=r"_genomic\.fna\.gz: MD5 \w+; expected \w+, as in md5check"):
+    with pytest.raises(
+        DataError, match=r"_genomic\.fna\.gz: MD5 \w+; expected \w+, as in md5check"
+    ):
         setup.fetcher().fetch(ASSEMBLY)
     assert not (folder / "genome.fa.gz").exists()
 
