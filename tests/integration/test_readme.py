@@ -75,7 +75,7 @@ def test_prose_wraps_at_100(page: str) -> None:
 
 @pytest.mark.slow
 def test_tutorials_run_from_a_genome_to_the_genes_of_a_trained_model(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     smaller = {"300000": "30000", "400000": "80000", "20": "2"}  # --length_bp, --max_steps
     monkeypatch.chdir(tmp_path)
@@ -85,6 +85,11 @@ def test_tutorials_run_from_a_genome_to_the_genes_of_a_trained_model(
             assert main([smaller.get(word, word) for word in words[1:]]) == 0, words
     for name in ("genes.gff3", "proteins.faa", "run/model.safetensors", "genes_of_run.gff3"):
         assert (tmp_path / "toy" / name).is_file(), name
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    capsys.readouterr()
+    exec(compile(example, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("simulated_1 ")
 
 
 def test_readmes_commands_are_those_of_the_tutorial() -> None:
