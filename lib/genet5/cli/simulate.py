@@ -31,19 +31,19 @@ class SimulateConfig:
     length_bp: int = 200_000
     """Bases of the genome, all contigs together; at least 2000 per contig, 5000 of a eukaryote."""
     seed: int = 1
-    """Of the random generator; the same seed and settings give the same genome."""
+    """Seed of the random generator; the same seed and settings give the same genome."""
     gc: float | None = None
-    """GC content of the genome, 0.25 to 0.75; None is 0.5, or 0.42 for a eukaryote."""
+    """GC content of the genome, 0.25 to 0.75; by default 0.5, or 0.42 for a eukaryote."""
     genetic_code: int | None = None
-    """NCBI number of the genetic code (4 reads TGA as Trp); None is 11, or 1 for a eukaryote."""
+    """NCBI number of the genetic code (in code 4 TGA is Trp); by default 11, or 1 for a eukaryote."""
     contigs: int = 1
     """Number of contigs, of about equal length."""
     coding_density: float | None = None
     """Share of bases in genes, introns included; by default 0.88, or 0.5 for a eukaryote."""
     introns: float | None = None
-    """Mean number of introns in the coding sequence of a gene; None is 3. For a eukaryote only."""
+    """Mean number of introns in a coding sequence; by default 3. For a eukaryote only."""
     intron_bp: float | None = None
-    """Mean length of an intron in bases, at least 60; None is 150. For a eukaryote only."""
+    """Mean length of an intron in bases, at least 60; by default 150. For a eukaryote only."""
     isoforms: float | None = None
     """Share of spliced genes with several transcripts; by default 0.2. For a eukaryote only."""
     overwrite: bool = False
