@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from builders import tiny_config
 from genet5.annotate import engine as engine_module
 from genet5.annotate import run as driver
 from genet5.annotate.annotator import Annotator
@@ -17,7 +18,6 @@ from genet5.annotate.calling_config import CallingConfig, save_calling_config
 from genet5.annotate.engine import Engine, WindowPass
 from genet5.annotate.plan import GenomePlan, Machine
 from genet5.cli.annotate import main
-from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.decode.evidence import Evidence
 from genet5.decode.greedy import DecodedWindow
 from genet5.genome.codes import genetic_code
@@ -41,22 +41,7 @@ def save_model(folder: Path, settings: CallingConfig | None = None) -> Path:
     from genet5.tokens.tokenizer_file import Tokenizer, save_tokenizer
 
     tokenizer = Tokenizer(KmerTokenizer(4))
-    config = ModelConfig(
-        preset="tiny",
-        width=32,
-        sequence_vocab=tokenizer.sequence.vocab_size,
-        structure_vocab=len(StructureVocabulary()),
-        bp_per_token=4.0,
-        base_channels=16,
-        pointer_width=16,
-        encoder=EncoderConfig(layers=1, heads=2, ff_dim=32, window_tokens=64, positions="rope"),
-        compressor=CompressorConfig(
-            num_latents=128, bin_bp=16, layers=1, heads=2, kv_heads=1, ff_dim=32, window_bp=128
-        ),
-        decoder=DecoderConfig(
-            layers=1, heads=2, kv_heads=1, cross_kv_heads=1, ff_dim=32, num_experts=0, moe_top_k=1
-        ),
-    )
+    config = tiny_config(encoder={"norm_first": False}, compressor={"num_latents": 128})
     model = GeneT5(config)
     model.init_weights(1)
     with torch.no_grad():

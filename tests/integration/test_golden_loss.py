@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
+from builders import tiny_config
 from genet5.dataset.collate import collate
 from genet5.dataset.windows import Window
 from genet5.model.network import GeneT5
@@ -44,22 +44,13 @@ def toy_windows(vocabulary, tokenizer):
 
 
 def toy_model(tokenizer, vocabulary):
-    dense = {"layers": 1, "heads": 2, "kv_heads": 1, "ff_dim": 32}
     model = GeneT5(
-        ModelConfig(
-            width=32,
+        tiny_config(
             sequence_vocab=tokenizer.vocab_size,
             structure_vocab=len(vocabulary),
             bp_per_token=tokenizer.bp_per_token,
-            base_channels=16,
-            pointer_width=16,
-            encoder=EncoderConfig(
-                layers=1, heads=2, ff_dim=32, window_tokens=64, positions="rope", norm_first=True
-            ),
-            compressor=CompressorConfig(num_latents=64, bin_bp=32, window_bp=128, **dense),
-            decoder=DecoderConfig(
-                cross_kv_heads=2, num_experts=2, moe_top_k=1, dropout=0.0, **dense
-            ),
+            compressor={"bin_bp": 32},
+            decoder={"cross_kv_heads": 2, "num_experts": 2},
         )
     )
     model.init_weights(0)

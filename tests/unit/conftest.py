@@ -4,39 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
+import builders
+from genet5.config.model import ModelConfig
 
 
 @pytest.fixture(scope="session")
 def tiny_config() -> ModelConfig:
-    from genet5.tokens.sequence import KmerTokenizer
-    from genet5.tokens.vocabulary import StructureVocabulary
-
-    return ModelConfig(
-        preset="tiny",
-        width=32,
-        sequence_vocab=KmerTokenizer(4).vocab_size,
-        structure_vocab=len(StructureVocabulary()),
-        bp_per_token=4.0,
-        base_channels=16,
-        pointer_width=16,
-        encoder=EncoderConfig(
-            layers=1, heads=2, ff_dim=32, window_tokens=64, positions="rope", norm_first=True
-        ),
-        compressor=CompressorConfig(
-            num_latents=64, bin_bp=16, layers=1, heads=2, kv_heads=1, ff_dim=32, window_bp=128
-        ),
-        decoder=DecoderConfig(
-            layers=1,
-            heads=2,
-            kv_heads=1,
-            cross_kv_heads=1,
-            ff_dim=32,
-            num_experts=0,
-            moe_top_k=1,
-            dropout=0.0,
-        ),
-    )
+    return builders.tiny_config()
 
 
 @pytest.fixture(scope="session")

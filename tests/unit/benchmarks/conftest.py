@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from genet5.genome.gene import Cds, Exon, Gene, Transcript
+import builders
+from genet5.genome.gene import Gene
 
 SPLITS = """\
 clade	genome	contigs	split
@@ -30,14 +32,5 @@ def splits(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_gene() -> Callable[..., Gene]:
-    """Make a gene from (start, end) pieces of its CDS, 0-based half-open."""
-
-    def make(*pieces: tuple[int, int], strand: int = 1, contig: str = "c1", **more: object) -> Gene:
-        transcript = Transcript(
-            id="t",
-            exons=tuple(Exon(*piece) for piece in pieces),
-            cds=tuple(Cds(*piece, 0) for piece in pieces),
-        )
-        return Gene(id="g", contig=contig, strand=strand, transcripts=(transcript,), **more)
-
-    return make
+    """Make a gene of contig c1 from (start, end) pieces of its CDS, 0-based half-open."""
+    return partial(builders.make_gene, contig="c1")

@@ -12,7 +12,7 @@ from bench_loading import BenchConfig as LoadingConfig
 from gene_batches import gene_windows, micro_batches
 from peer_loader import FastaBatches, place_of
 
-from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
+from builders import tiny_config
 from genet5.dataset.bake import bake
 from genet5.dataset.collate import collate
 from genet5.dataset.packed import PackedReader
@@ -68,16 +68,12 @@ def test_each_preset_gets_windows_that_it_reads(baked, tmp_path: Path) -> None:
 
 
 def test_steps_train_on_what_they_are_given_after_the_lead() -> None:
-    dense = {"layers": 1, "heads": 2, "kv_heads": 1, "ff_dim": 32}
     model = GeneT5(
-        ModelConfig(
-            width=32,
+        tiny_config(
             sequence_vocab=4100,
-            base_channels=16,
-            pointer_width=16,
-            encoder=EncoderConfig(layers=1, heads=2, ff_dim=32, window_tokens=64),
-            compressor=CompressorConfig(num_latents=64, bin_bp=32, window_bp=128, **dense),
-            decoder=DecoderConfig(**dense, cross_kv_heads=2, num_experts=0, moe_top_k=1),
+            encoder={"positions": "alibi", "norm_first": False},
+            compressor={"bin_bp": 32},
+            decoder={"cross_kv_heads": 2},
         )
     )
     model.init_weights()

@@ -5,17 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from builders import make_gene
 from genet5.dataset.difficulty import choose, contig_points, gene_points
-from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.sequence import encode_bases
-
-
-def gene(strand: int, *pieces: tuple[int, int]) -> Gene:
-    exons = tuple(Exon(*piece) for piece in pieces)
-    cds = tuple(Cds(*piece, 0) for piece in pieces)
-    return Gene(
-        id="g", contig="c", strand=strand, transcripts=(Transcript(id="t", exons=exons, cds=cds),)
-    )
 
 
 def sequence(length: int, **words: str) -> np.ndarray:
@@ -40,18 +32,18 @@ def test_long_plain_genes_are_easy_and_every_trait_adds_its_points() -> None:
 
 
 def test_splice_sites_and_starts_are_read_on_both_strands() -> None:
-    forward = gene(1, (0, 300), (400, 700))
+    forward = make_gene((0, 300), (400, 700))
     usual = sequence(1000, at_0="ATG", at_300="GT", at_398="ag")
     assert contig_points([forward], usual) == [1.0]
     assert contig_points([forward], sequence(1000, at_0="GTG", at_300="GC", at_398="AG")) == [4.0]
-    reverse = gene(-1, (0, 300), (400, 700))
+    reverse = make_gene((0, 300), (400, 700), strand=-1)
     usual = sequence(1000, at_697="CAT", at_300="CT", at_398="AC")
     assert contig_points([reverse], usual) == [1.0]
     assert contig_points([reverse], sequence(1000, at_697="CAT", at_300="GT", at_398="AG")) == [3.0]
 
 
 def test_neighbours_that_share_bases_are_harder() -> None:
-    genes = [gene(1, (0, 600)), gene(-1, (599, 1200)), gene(1, (1200, 1800))]
+    genes = [make_gene((0, 600)), make_gene((599, 1200), strand=-1), make_gene((1200, 1800))]
     bases = sequence(1800, at_0="ATG", at_1197="CAT", at_1200="ATG")
     assert contig_points(genes, bases) == [1.0, 1.0, 0.0]
     assert contig_points([], bases) == []

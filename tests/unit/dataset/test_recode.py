@@ -5,17 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from builders import make_gene
 from genet5.dataset.recode import recode_contig
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
-from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from genet5.genome.gene import Gene
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
 from genet5.simulate.prokaryote import simulate_bacterium
-
-
-def gene(start: int, end: int, strand: int = 1) -> Gene:
-    whole = Transcript(id="t", exons=(Exon(start, end),), cds=(Cds(start, end, 0),))
-    return Gene(id=f"g{start}", contig="c", strand=strand, transcripts=(whole,))
 
 
 def recode(text: str, *genes: Gene, share: float = 1.0, coding: tuple[Gene, ...] = ()):
@@ -24,7 +20,7 @@ def recode(text: str, *genes: Gene, share: float = 1.0, coding: tuple[Gene, ...]
 
 
 def test_tryptophan_and_stop_change_and_case_stays() -> None:
-    recoded = recode("ccATGTGGtggTGAtgg", gene(2, 14))
+    recoded = recode("ccATGTGGtggTGAtgg", make_gene((2, 14)))
     assert decode_bases(recoded.bases) == "ccATGTGAtgaTAAtgg"
     assert recoded.spoiled == []
     assert recoded.changed_codons == 3
@@ -33,32 +29,33 @@ def test_tryptophan_and_stop_change_and_case_stays() -> None:
 def test_the_reverse_strand_changes_alike() -> None:
     forward = encode_bases("ccATGTGGtggTGAtg")
     turned = reverse_complement(forward)
-    recoded = recode(decode_bases(turned), gene(2, 14, -1))
+    recoded = recode(decode_bases(turned), make_gene((2, 14), strand=-1))
     assert decode_bases(reverse_complement(recoded.bases)) == "ccATGTGAtgaTAAtg"
 
 
 def test_codons_that_another_gene_overlaps_keep_their_letters() -> None:
-    pseudo = gene(5, 8)
+    pseudo = make_gene((5, 8))
     assert (
-        decode_bases(recode("ATGTGGTGGTAA", gene(0, 12), coding=(pseudo,)).bases) == "ATGTGGTGGTAA"
+        decode_bases(recode("ATGTGGTGGTAA", make_gene((0, 12)), coding=(pseudo,)).bases)
+        == "ATGTGGTGGTAA"
     )
-    assert decode_bases(recode("ATGTGGTGGTAA", gene(0, 12)).bases) == "ATGTGATGATAA"
+    assert decode_bases(recode("ATGTGGTGGTAA", make_gene((0, 12))).bases) == "ATGTGATGATAA"
 
 
 def test_a_stop_in_the_next_start_spoils() -> None:
-    recoded = recode("ATGAAATGACCTAA", gene(0, 9), gene(5, 14))
+    recoded = recode("ATGAAATGACCTAA", make_gene((0, 9)), make_gene((5, 14)))
     assert decode_bases(recoded.bases) == "ATGAAATGACCTAA"
     assert recoded.spoiled == [(6, 9)]
 
 
 def test_a_stop_inside_another_gene_changes_if_that_gene_stays_legal() -> None:
-    recoded = recode("ATGTTATGACAT", gene(0, 9), gene(3, 12, -1))
+    recoded = recode("ATGTTATGACAT", make_gene((0, 9)), make_gene((3, 12), strand=-1))
     assert decode_bases(recoded.bases) == "ATGTTATAACAT"
     assert recoded.spoiled == []
 
 
 def test_genes_over_the_origin_are_spoiled() -> None:
-    recoded = recode("TGGTGACCCATG", gene(9, 18), gene(-3, 6))
+    recoded = recode("TGGTGACCCATG", make_gene((9, 18)), make_gene((-3, 6)))
     assert decode_bases(recoded.bases) == "TGGTGACCCATG"
     assert recoded.spoiled == [(0, 6), (9, 18)]
 

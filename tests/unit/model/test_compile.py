@@ -11,9 +11,9 @@ from torch._dynamo.exc import FailOnRecompileLimitHit
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
 
+from builders import tiny_config
 from genet5.blocks import compiled
 from genet5.blocks.windowed import see
-from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.dataset.collate import collate
 from genet5.dataset.windows import Window
 from genet5.model.network import GeneT5
@@ -42,23 +42,13 @@ SHAPES += [(4, 222), (8, 64), (5, 500), (3, 200), (2, 97), (6, 181), (3, 30), (4
 
 def make_config(experts=0):
     """A dense encoder of two layers; with experts, the decoder's layer has them."""
-    dense = {"heads": 2, "kv_heads": 1, "ff_dim": 32}
-    return ModelConfig(
-        width=32,
+    return tiny_config(
         sequence_vocab=KmerTokenizer(3).vocab_size,
-        structure_vocab=len(StructureVocabulary()),
         bp_per_token=3.0,
-        base_channels=16,
-        pointer_width=16,
-        encoder=EncoderConfig(
-            layers=2, heads=2, ff_dim=32, window_tokens=16, positions="rope", norm_first=True
-        ),
-        compressor=CompressorConfig(num_latents=64, bin_bp=8, layers=1, window_bp=24, **dense),
-        decoder=DecoderConfig(
-            layers=1, cross_kv_heads=2, dropout=0.0, num_experts=experts,
-            moe_top_k=1 + bool(experts), **dense,
-        ),
-    )  # fmt: skip
+        encoder={"layers": 2, "window_tokens": 16},
+        compressor={"bin_bp": 8, "window_bp": 24},
+        decoder={"cross_kv_heads": 2, "num_experts": experts, "moe_top_k": 1 + bool(experts)},
+    )
 
 
 def make_model(experts=0):

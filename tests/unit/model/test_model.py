@@ -8,12 +8,10 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import builders
 from genet5.blocks import anchored
 from genet5.config.model import (
-    CompressorConfig,
     DecoderConfig,
-    EncoderConfig,
-    ModelConfig,
     preset,
 )
 from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
@@ -27,39 +25,30 @@ TOLERANCE = 2e-5  # fp32, a few layers, sums in another order
 
 
 def tiny_config(num_experts=0, norm_first=True, encoder_experts=0, balance="loss"):
-    return ModelConfig(
+    experts = {"num_experts": num_experts, "moe_top_k": 2} if num_experts else {}
+    return builders.tiny_config(
         preset="nano",
-        width=32,
         sequence_vocab=70,
-        structure_vocab=65,
         bp_per_token=3.0,
-        base_channels=16,
-        pointer_width=16,
-        encoder=EncoderConfig(
-            layers=2,
-            heads=4,
-            ff_dim=32,
-            window_tokens=8,
-            positions="rope" if norm_first else "alibi",
-            norm_first=norm_first,
-            num_experts=encoder_experts,
-            moe_every=2,
-            moe_balance=balance,
-        ),
-        compressor=CompressorConfig(
-            num_latents=16, bin_bp=8, layers=1, heads=4, kv_heads=2, ff_dim=32, window_bp=24
-        ),
-        decoder=DecoderConfig(
-            layers=2,
-            heads=4,
-            kv_heads=2,
-            cross_kv_heads=4,
-            ff_dim=32,
-            num_experts=num_experts,
-            moe_top_k=1 if num_experts == 0 else 2,
-            dropout=0.0,
-            moe_balance=balance,
-        ),
+        encoder={
+            "layers": 2,
+            "heads": 4,
+            "window_tokens": 8,
+            "positions": "rope" if norm_first else "alibi",
+            "norm_first": norm_first,
+            "num_experts": encoder_experts,
+            "moe_every": 2,
+            "moe_balance": balance,
+        },
+        compressor={"num_latents": 16, "bin_bp": 8, "heads": 4, "kv_heads": 2, "window_bp": 24},
+        decoder={
+            "layers": 2,
+            "heads": 4,
+            "kv_heads": 2,
+            "cross_kv_heads": 4,
+            "moe_balance": balance,
+            **experts,
+        },
     )
 
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from builders import tiny_config
 from genet5.annotate.calling_config import CallingConfig, save_calling_config
 from genet5.cli.resize_model import main
-from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
+from genet5.config.model import ModelConfig
 from genet5.dataset.collate import make_inputs
 from genet5.decode.greedy import decode_windows
 from genet5.errors import CheckpointError, ConfigError, DataError
@@ -30,27 +31,15 @@ OLD_TOKENIZER = Tokenizer(KmerTokenizer(4))
 LARGER = Tokenizer(KmerTokenizer(4), V.appended(NEW))
 
 
-def tiny_config(*, tied: bool) -> ModelConfig:
-    return ModelConfig(
-        preset="tiny", width=32, sequence_vocab=260, structure_vocab=len(V), bp_per_token=4.0,
-        base_channels=16, pointer_width=16, tie_weights=tied,
-        encoder=EncoderConfig(
-            layers=1, heads=2, ff_dim=32, window_tokens=64, positions="rope", norm_first=True
-        ),
-        compressor=CompressorConfig(
-            num_latents=64, bin_bp=16, layers=1, heads=2, kv_heads=1, ff_dim=32, window_bp=128
-        ),
-        decoder=DecoderConfig(
-            layers=1, heads=2, kv_heads=1, cross_kv_heads=1, ff_dim=32, num_experts=0, moe_top_k=1, dropout=0.0,
-        ),
-    )  # fmt: skip
+def shape_of(*, tied: bool) -> ModelConfig:
+    return tiny_config(sequence_vocab=260, structure_vocab=len(V), tie_weights=tied)
 
 
 def save_model(
     folder: Path, *, tied: bool = True, dtype: torch.dtype | None = None, seed: int = 3
 ) -> Path:
     """A random model whose choices differ from window to window."""
-    model = GeneT5(tiny_config(tied=tied))
+    model = GeneT5(shape_of(tied=tied))
     model.init_weights(seed)
     with torch.no_grad():
         for weight in model.parameters():
@@ -138,7 +127,7 @@ def test_config_tokenizer_and_settings_of_annotation_go_along(tmp_path) -> None:
     }  # fmt: skip
     assert load_tokenizer(tmp_path / "new").to_dict() == LARGER.to_dict()
     config = GeneT5.from_pretrained(tmp_path / "new").config
-    assert config == replace(tiny_config(tied=True), structure_vocab=len(V) + 3)
+    assert config == replace(shape_of(tied=True), structure_vocab=len(V) + 3)
     assert (tmp_path / "new/annotate.json").read_bytes() == (folder / "annotate.json").read_bytes()
     require_fit(tmp_path / "new")
     modes = {

@@ -8,21 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from builders import make_gene
+from genet5.genome.gene import Gene
 from genet5.score.genes import score_genes
 from genet5.score.levels import Scores
 
 Pieces = Sequence[tuple[int, int]]
-
-
-def isoform(*pieces: tuple[int, int]) -> Transcript:
-    exons = tuple(Exon(*piece) for piece in pieces)
-    return Transcript(id="t", exons=exons, cds=tuple(Cds(*piece, 0) for piece in pieces))
-
-
-def gene(*pieces: tuple[int, int], strand: int = 1, others: Sequence[Pieces] = ()) -> Gene:
-    transcripts = (isoform(*pieces), *(isoform(*other) for other in others))
-    return Gene(id="g", contig="c", strand=strand, transcripts=transcripts)
 
 
 def wrong(scores: Scores) -> dict[str, tuple[int, int]]:
@@ -31,44 +22,52 @@ def wrong(scores: Scores) -> dict[str, tuple[int, int]]:
     return {name: pair for name, pair in counts.items() if name != "right" and any(pair)}
 
 
-SPLICED = gene((0, 300), (600, 800), (1000, 1200))
-FAR = gene((5000, 5600))
+SPLICED = make_gene((0, 300), (600, 800), (1000, 1200))
+FAR = make_gene((5000, 5600))
 
 CASES: dict[str, tuple[list[Gene], list[Gene], dict[str, tuple[int, int]]]] = {
     "nothing": ([SPLICED], [SPLICED], {}),
     "missed": ([], [SPLICED], {"missed": (1, 0)}),
     "extra": ([SPLICED, FAR], [SPLICED], {"extra": (0, 1)}),
     "a duplicate is extra": ([SPLICED, SPLICED], [SPLICED], {"extra": (0, 1)}),
-    "wrong strand": ([gene((5000, 5600), strand=-1)], [FAR], {"wrong_strand": (1, 1)}),
-    "split": ([gene((0, 300)), gene((600, 800), (1000, 1200))], [SPLICED], {"split": (1, 2)}),
+    "wrong strand": ([make_gene((5000, 5600), strand=-1)], [FAR], {"wrong_strand": (1, 1)}),
+    "split": (
+        [make_gene((0, 300)), make_gene((600, 800), (1000, 1200))],
+        [SPLICED],
+        {"split": (1, 2)},
+    ),
     "merged": (
-        [gene((0, 300), (600, 800), (1000, 1200), (5000, 5600))],
+        [make_gene((0, 300), (600, 800), (1000, 1200), (5000, 5600))],
         [SPLICED, FAR],
         {"merged": (2, 1)},
     ),
-    "start": ([gene((30, 300), (600, 800), (1000, 1200))], [SPLICED], {"wrong_start": (1, 1)}),
-    "start in another exon": ([gene((630, 800), (1000, 1200))], [SPLICED], {"wrong_start": (1, 1)}),
-    "stop": ([gene((0, 300), (600, 800), (1000, 1230))], [SPLICED], {"wrong_stop": (1, 1)}),
+    "start": ([make_gene((30, 300), (600, 800), (1000, 1200))], [SPLICED], {"wrong_start": (1, 1)}),
+    "start in another exon": (
+        [make_gene((630, 800), (1000, 1200))],
+        [SPLICED],
+        {"wrong_start": (1, 1)},
+    ),
+    "stop": ([make_gene((0, 300), (600, 800), (1000, 1230))], [SPLICED], {"wrong_stop": (1, 1)}),
     "start on the other strand": (
-        [gene((5000, 5660), strand=-1)],
-        [gene((5000, 5600), strand=-1)],
+        [make_gene((5000, 5660), strand=-1)],
+        [make_gene((5000, 5600), strand=-1)],
         {"wrong_start": (1, 1)},
     ),
     "splice site": (
-        [gene((0, 303), (600, 800), (1000, 1200))],
+        [make_gene((0, 303), (600, 800), (1000, 1200))],
         [SPLICED],
         {"wrong_splice_site": (1, 1)},
     ),
-    "skipped exon": ([gene((0, 300), (1000, 1200))], [SPLICED], {"wrong_splice_site": (1, 1)}),
-    "several": ([gene((30, 303), (600, 800), (1000, 1200))], [SPLICED], {"several": (1, 1)}),
+    "skipped exon": ([make_gene((0, 300), (1000, 1200))], [SPLICED], {"wrong_splice_site": (1, 1)}),
+    "several": ([make_gene((30, 303), (600, 800), (1000, 1200))], [SPLICED], {"several": (1, 1)}),
     "nearest isoform": (
-        [gene((30, 300), (1000, 1200))],
-        [gene((0, 300), (600, 800), (1000, 1200), others=[[(0, 300), (1000, 1200)]])],
+        [make_gene((30, 300), (1000, 1200))],
+        [make_gene((0, 300), (600, 800), (1000, 1200), others=[[(0, 300), (1000, 1200)]])],
         {"wrong_start": (1, 1)},
     ),
     "neighbours that overlap by some bases": (
-        [gene((4997, 5600))],
-        [FAR, gene((5596, 5900))],
+        [make_gene((4997, 5600))],
+        [FAR, make_gene((5596, 5900))],
         {"wrong_start": (1, 1), "missed": (1, 0)},
     ),
 }
@@ -81,15 +80,17 @@ def test_cause(name: str) -> None:
 
 
 def test_a_gene_within_the_intron_of_another_is_no_merger() -> None:
-    nested = gene((320, 560))
-    scores = score_genes([gene((0, 306), (600, 800), (1000, 1200))], [SPLICED, nested])
+    nested = make_gene((320, 560))
+    scores = score_genes([make_gene((0, 306), (600, 800), (1000, 1200))], [SPLICED, nested])
     assert wrong(scores) == {"wrong_splice_site": (1, 1), "missed": (1, 0)}
 
 
 def test_a_shifted_gene_over_the_origin_is_found() -> None:
-    scores = score_genes([gene((930, 1200))], [gene((900, 1200))], {"c": 1000}, prokaryote=True)
+    scores = score_genes(
+        [make_gene((930, 1200))], [make_gene((900, 1200))], {"c": 1000}, prokaryote=True
+    )
     assert wrong(scores) == {"wrong_start": (1, 1)}
-    over_and_within = score_genes([gene((0, 200))], [gene((900, 1200))], {"c": 1000})
+    over_and_within = score_genes([make_gene((0, 200))], [make_gene((900, 1200))], {"c": 1000})
     assert wrong(over_and_within) == {"several": (1, 1)}
 
 
@@ -97,7 +98,9 @@ def test_a_shifted_gene_over_the_origin_is_found() -> None:
 def genes(draw: st.DrawFn) -> Gene:
     edges = sorted(draw(st.sets(st.integers(0, 120), min_size=2, max_size=8)))
     edges = edges[: len(edges) // 2 * 2]
-    return gene(*zip(edges[::2], edges[1::2], strict=True), strand=draw(st.sampled_from((1, -1))))
+    return make_gene(
+        *zip(edges[::2], edges[1::2], strict=True), strand=draw(st.sampled_from((1, -1)))
+    )
 
 
 @given(st.lists(genes(), max_size=6), st.lists(genes(), min_size=1, max_size=6))
@@ -113,7 +116,7 @@ def test_every_gene_has_one_cause(predicted: list[Gene], reference: list[Gene]) 
 
 
 def test_the_table_and_the_json_tell_the_causes() -> None:
-    scores = score_genes([gene((0, 300), (600, 800), (1000, 1230))], [SPLICED, FAR])
+    scores = score_genes([make_gene((0, 300), (600, 800), (1000, 1230))], [SPLICED, FAR])
     lines = scores.causes_table().splitlines()
     assert [line.split() for line in lines[1:4]] == [
         ["right", "0", "0"],

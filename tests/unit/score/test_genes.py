@@ -9,22 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders import make_gene, make_transcript
 from genet5.errors import DataError
-from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from genet5.genome.gene import Exon, Gene, Transcript
 from genet5.score.genes import score_genes
 from genet5.score.levels import StopOffsets
 
 Pieces = Sequence[tuple[int, int]]
 
 
-def isoform(*pieces: tuple[int, int], **fields) -> Transcript:
-    exons = tuple(Exon(*piece) for piece in pieces)
-    return Transcript(id="t", exons=exons, cds=tuple(Cds(*piece, 0) for piece in pieces), **fields)
-
-
 def gene(*isoforms: Transcript | tuple[int, int], strand: int = 1, contig="c", **fields) -> Gene:
-    transcripts = isoforms if isinstance(isoforms[0], Transcript) else (isoform(*isoforms),)
-    return Gene(id="g", contig=contig, strand=strand, transcripts=transcripts, **fields)
+    if not isinstance(isoforms[0], Transcript):
+        return make_gene(*isoforms, strand=strand, contig=contig, **fields)
+    return Gene(id="g", contig=contig, strand=strand, transcripts=isoforms, **fields)
 
 
 def f1(scores) -> dict[str, float]:
@@ -59,7 +56,7 @@ def test_strands_are_scored_apart() -> None:
 
 
 def test_a_gene_is_right_if_any_isoform_is() -> None:
-    other = isoform((0, 30), (150, 200))
+    other = make_transcript((0, 30), (150, 200))
     reference = [gene(SPLICED.transcripts[0], other)]
     scores = score_genes([gene(other)], reference)
     assert scores.levels["gene"].f1 == 1.0
@@ -97,9 +94,9 @@ def test_references_with_one_stop_count_once_and_either_start_is_exact() -> None
 
 IRREGULAR = [
     ("pseudo", gene((1000, 1300), pseudo=True)),
-    ("partial", gene(isoform((1000, 1300), partial_5=True))),
-    ("partial", gene(isoform((1000, 1300), partial_3=True))),
-    ("exception", gene(isoform((1000, 1300), exceptions=("ribosomal_slippage",)))),
+    ("partial", gene(make_transcript((1000, 1300), partial_5=True))),
+    ("partial", gene(make_transcript((1000, 1300), partial_3=True))),
+    ("exception", gene(make_transcript((1000, 1300), exceptions=("ribosomal_slippage",)))),
     ("spliced", gene((1000, 1100), (1160, 1300))),
 ]
 
@@ -146,7 +143,7 @@ def test_bases_of_ignored_references_are_neither_right_nor_wrong() -> None:
 
 
 def test_a_partial_isoform_of_a_counted_gene_is_neither_right_nor_wrong() -> None:
-    partial = isoform((40, 60), (80, 100), partial_5=True)
+    partial = make_transcript((40, 60), (80, 100), partial_5=True)
     reference = [gene(SPLICED.transcripts[0], partial)]
     guess = gene(SPLICED.transcripts[0], partial)
     scores = score_genes([guess], reference, prokaryote=False)

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from builders import make_gene
 from genet5.score.causes import CAUSES
 from genet5.score.genes import score_genes
 from genet5.score.levels import Scores
@@ -15,14 +15,12 @@ from genet5.score.plot import plot_html, plot_svg
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def gene(start: int, end: int) -> Gene:
-    transcript = Transcript(id="t", exons=(Exon(start, end),), cds=(Cds(start, end, 0),))
-    return Gene(id="g", contig="c", strand=1, transcripts=(transcript,))
-
-
 @pytest.fixture
 def scores() -> Scores:
-    return score_genes([gene(0, 300), gene(1030, 1600)], [gene(0, 300), gene(1000, 1600)])
+    return score_genes(
+        [make_gene((0, 300)), make_gene((1030, 1600))],
+        [make_gene((0, 300)), make_gene((1000, 1600))],
+    )
 
 
 def test_every_level_and_cause_has_two_bars_with_numbers(scores: Scores) -> None:
@@ -45,7 +43,7 @@ def test_bars_and_numbers_stay_in_the_picture(scores: Scores) -> None:
 
 
 def test_no_predictions_can_be_drawn() -> None:
-    assert "missed" in plot_svg(score_genes([], [gene(0, 300)]))
+    assert "missed" in plot_svg(score_genes([], [make_gene((0, 300))]))
 
 
 def test_the_page_holds_tables_protocol_and_escaped_names(scores: Scores) -> None:

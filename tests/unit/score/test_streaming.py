@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders import make_gene
 from genet5.cli.eval import main
 from genet5.errors import DataError
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
@@ -129,17 +130,10 @@ def test_files_with_contigs_in_other_orders_score_as_genes_in_memory(sides, orde
     assert {key: found[key] for key in wanted} == wanted
 
 
-def _coding(contig: str, *pieces: tuple[int, int]) -> Gene:
-    exons, cds = tuple(Exon(*p) for p in pieces), tuple(Cds(*p, 0) for p in pieces)
-    return Gene(
-        id="g", contig=contig, strand=1, transcripts=(Transcript(id="t", exons=exons, cds=cds),)
-    )
-
-
 @pytest.mark.parametrize("spliced_first", [True, False])
 def test_the_last_contig_may_decide_about_prokaryotes(spliced_first: bool) -> None:
-    plain = [_coding("plain", (at, at + 300)) for at in range(0, 200_000, 1000)]
-    spliced = [_coding("spliced", (0, 30), (60, 90))]
+    plain = [make_gene((at, at + 300), contig="plain") for at in range(0, 200_000, 1000)]
+    spliced = [make_gene((0, 30), (60, 90), contig="spliced")]
     parts = [("spliced", spliced), ("plain", plain)]
     for name_and_genes in (parts if spliced_first else parts[::-1],):
         scorer, left = GeneScorer(batch_genes=1), 201

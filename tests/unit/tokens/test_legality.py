@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from builders import make_gene
+from genet5.genome.gene import Gene
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
 from genet5.tokens.cut import GeneIndex, wrapped_genes
 from genet5.tokens.legality import violations
@@ -21,13 +22,6 @@ from replay import automaton_accepts, first_illegal, view_violations
 
 V = StructureVocabulary()
 EUKARYOTE, PROKARYOTE = GrammarOptions(min_intron=6), prokaryote_options()
-
-
-def make_gene(*blocks: tuple[int, int], strand: int = 1) -> Gene:
-    cds = tuple(Cds(start, end, 0) for start, end in blocks)
-    exons = tuple(Exon(start, end) for start, end in blocks)
-    transcript = Transcript(id="t", exons=exons, cds=cds)
-    return Gene(id="g", contig="c", strand=strand, transcripts=(transcript,))
 
 
 def violated(gene: Gene, bases, code, options):
