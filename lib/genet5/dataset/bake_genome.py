@@ -27,6 +27,7 @@ from genet5.dataset.sources import Split
 from genet5.dataset.spills import load_finished, save_finished, spill_path
 from genet5.dataset.targets import ContigGenes, GrammarCheck, sort_genes
 from genet5.dataset.windows import Window, reverse_stretches
+from genet5.genome.frames import strand_sign
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import read_fasta
 from genet5.genome.io.formats import read_annotation
@@ -220,8 +221,7 @@ def grammar_options(
 
 def _gene_name(gene: Gene) -> str:
     """A gene as the report names it, 1-based as in GFF3."""
-    strand = "+" if gene.strand > 0 else "-"
-    return f"{gene.id} {gene.contig}:{gene.start + 1}-{gene.end}({strand})"
+    return f"{gene.id} {gene.contig}:{gene.start + 1}-{gene.end}({strand_sign(gene.strand)})"
 
 
 def _hash_file(path: Path) -> str:

@@ -28,6 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.dataset.batch import IGNORE
+from genet5.genome.frames import (
+    five_three,
+    frame_to_right,
+    frames_to_right,
+    leftmost_frame,
+    strand_index,
+)
 from genet5.tokens.window import Part, WindowGene, WindowTranscript
 
 INTERGENIC = 0
@@ -39,8 +46,10 @@ START, STOP, DONOR, ACCEPTOR = range(4)
 NUM_BOUNDARIES = 8
 
 _LONGEST = 1 << 16  # codon patterns this long are kept ready; windows are shorter
-_FORWARD = np.resize(np.array([1, 2, 3], dtype=np.int8), _LONGEST + 3)
-_REVERSE = np.resize(np.array([3, 2, 1], dtype=np.int8), _LONGEST + 3)
+_PATTERNS = tuple(
+    (FIRST_CODING + frames_to_right(leftmost_frame(strand), _LONGEST + 3, strand)).astype(np.int8)
+    for strand in (1, -1)
+)
 
 
 def base_targets(
@@ -62,10 +71,10 @@ def base_targets(
     by_length = sorted(genes, key=lambda gene: _shown_bp(gene.transcripts[0], length_bp))
     for paint in (_paint_introns, _paint_other, _paint_coding):
         for gene in by_length:
-            paint(states[int(gene.strand < 0)], gene.transcripts[0], gene.strand)
+            paint(states[strand_index(gene.strand)], gene.transcripts[0], gene.strand)
     for gene in genes:
         for transcript in gene.transcripts:
-            _mark(boundaries[int(gene.strand < 0) :: 2], transcript, gene.strand)
+            _mark(boundaries[strand_index(gene.strand) :: 2], transcript, gene.strand)
     for start, end in ignore:
         stretch = states[:, max(start, 0) : end]
         stretch[stretch == INTERGENIC] = IGNORE
@@ -90,7 +99,7 @@ def _leftmost_codon_position(transcript: WindowTranscript, strand: int) -> int:
     """Position within its codon of the leftmost coding base at or right of the window's left edge."""
     if transcript.cut_left and transcript.frame is not None:
         return transcript.frame
-    return 0 if strand > 0 else 2
+    return leftmost_frame(strand)
 
 
 def _paint_coding(row: NDArray[np.int8], transcript: WindowTranscript, strand: int) -> None:
@@ -99,11 +108,9 @@ def _paint_coding(row: NDArray[np.int8], transcript: WindowTranscript, strand: i
         if part.kind != "cds":
             continue
         length = part.last - part.first + 1
-        if strand > 0:
-            row[part.first : part.last + 1] = _FORWARD[position : position + length]
-        else:
-            row[part.first : part.last + 1] = _REVERSE[2 - position : 2 - position + length]
-        position = (position + strand * length) % 3
+        begin = position if strand > 0 else 2 - position
+        row[part.first : part.last + 1] = _PATTERNS[strand_index(strand)][begin : begin + length]
+        position = frame_to_right(position, length, strand)
 
 
 def _paint_other(row: NDArray[np.int8], transcript: WindowTranscript, strand: int) -> None:
@@ -115,13 +122,13 @@ def _paint_other(row: NDArray[np.int8], transcript: WindowTranscript, strand: in
 def _paint_introns(row: NDArray[np.int8], transcript: WindowTranscript, strand: int) -> None:
     """Introns between parts, and those that a cut edge lies in."""
     position = _leftmost_codon_position(transcript, strand)
-    after = 0 if strand > 0 else 1  # on -, the base read next is the one left of the intron
+    after = strand_index(strand)  # on -, the base read next is the one left of the intron
     parts, begin = transcript.parts, 0
     for part in parts:
         if part.first > begin and (begin > 0 or transcript.cut_left):
             row[begin : part.first] = FIRST_INTRON + (position + after) % 3
         if part.kind == "cds":
-            position = (position + strand * (part.last - part.first + 1)) % 3
+            position = frame_to_right(position, part.last - part.first + 1, strand)
         begin = part.last + 1
     if transcript.cut_right and begin < len(row):
         row[begin:] = FIRST_INTRON + (position + after) % 3
@@ -130,13 +137,13 @@ def _paint_introns(row: NDArray[np.int8], transcript: WindowTranscript, strand: 
 def _mark(rows: NDArray[np.bool_], transcript: WindowTranscript, strand: int) -> None:
     """Set the boundaries of one transcript in the four rows of its strand."""
     parts = transcript.parts
-    left_kind, right_kind = (START, STOP) if strand > 0 else (STOP, START)
+    left_kind, right_kind = five_three(START, STOP, strand)
     coding = [index for index, part in enumerate(parts) if part.kind == "cds"]
     if coding and (coding[0] > 0 or not transcript.cut_left):
         rows[left_kind, parts[coding[0]].first] = True
     if coding and (coding[-1] < len(parts) - 1 or not transcript.cut_right):
         rows[right_kind, parts[coding[-1]].last] = True
-    ends_kind, begins_kind = (DONOR, ACCEPTOR) if strand > 0 else (ACCEPTOR, DONOR)
+    ends_kind, begins_kind = five_three(DONOR, ACCEPTOR, strand)
     for last, first in _introns(parts, transcript, rows.shape[1]):
         if last is not None:
             rows[ends_kind, last] = True

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.genome.codes import genetic_code
+from genet5.genome.frames import in_reading_order
 from genet5.genome.gene import Gene, Transcript
 from genet5.genome.sequence import BASE_INDEX, Bases
 
@@ -108,7 +109,7 @@ def recode_contig(
 
 def _coding(transcript: Transcript, strand: int) -> _Coding:
     positions = np.concatenate([np.arange(piece.start, piece.end) for piece in transcript.cds])
-    positions = positions if strand > 0 else positions[::-1]
+    positions = in_reading_order(positions, strand)
     return _Coding(positions[: len(positions) // 3 * 3].reshape(-1, 3), strand)
 
 

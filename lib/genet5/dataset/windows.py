@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.errors import ConfigError
+from genet5.genome.frames import strand_sign
 from genet5.genome.sequence import Bases
 
 NO_STRETCHES: NDArray[np.int32] = np.zeros((0, 2), dtype=np.int32)
@@ -59,10 +60,11 @@ class Window:
     @property
     def id(self) -> str:
         """Where the window comes from: "genome/contig:start-end(strand)", 0-based half-open."""
-        strand = "+" if self.strand > 0 else "-"
         recoded = f"[code {self.genetic_code}]" if self.recoded else ""
         end = self.start + len(self.bases)
-        return f"{self.genome}/{self.contig}:{self.start}-{end}({strand}){recoded}"
+        return (
+            f"{self.genome}/{self.contig}:{self.start}-{end}({strand_sign(self.strand)}){recoded}"
+        )
 
     def digest(self) -> bytes:
         """16 bytes that change with any content of the window."""

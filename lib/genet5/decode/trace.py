@@ -18,6 +18,13 @@ from torch import Tensor
 
 from genet5.dataset.per_base import ACCEPTOR, DONOR, START, STOP
 from genet5.decode.evidence import NAN, Evidence
+from genet5.genome.frames import (
+    five_prime,
+    five_three,
+    frames_to_right,
+    leftmost_frame,
+    strand_index,
+)
 from genet5.tokens.signals import Signals
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.tokens.window import WindowGene, WindowTranscript
@@ -82,17 +89,17 @@ def tracks_evidence(
     gene: WindowGene, tracks: Tracks, row: int, length_bp: int, core: tuple[int, int]
 ) -> Evidence:
     """What the per-base heads alone say of a gene's first transcript; where the window cuts it, of its share in `core`."""
-    transcript, side = gene.transcripts[0], int(gene.strand < 0)
+    transcript, side = gene.transcripts[0], strand_index(gene.strand)
     low, high = _share(transcript, length_bp, core)
     edges = tracks.boundaries[row, side::2]
-    before, behind = (DONOR, ACCEPTOR) if gene.strand > 0 else (ACCEPTOR, DONOR)
+    left_site, right_site = five_three(DONOR, ACCEPTOR, gene.strand)
     lasts, firsts = _splice_sites(transcript, length_bp, low, high)
-    spliced = [*edges[before, lasts].tolist(), *edges[behind, firsts].tolist()]
+    spliced = [*edges[left_site, lasts].tolist(), *edges[right_site, firsts].tolist()]
     state, coding = _codon_odds(transcript, gene.strand, tracks.codons[row, side], low, high)
     parts = transcript.parts
     left = NAN if transcript.cut_left or not parts else parts[0].first
     right = NAN if transcript.cut_right or not parts else parts[-1].last
-    start, stop = (left, right) if gene.strand > 0 else (right, left)
+    start, stop = five_three(left, right, gene.strand)
     return Evidence(
         type_logp=NAN,
         splice_logp=NAN,
@@ -133,8 +140,7 @@ def _codon_odds(
         return 0.0, 0
     bases = np.concatenate(parts)
     frame = transcript.frame if transcript.cut_left else None
-    first = (0 if strand > 0 else 2) if frame is None else frame
-    codon = (first + strand * np.arange(len(bases))) % 3
+    codon = frames_to_right(leftmost_frame(strand) if frame is None else frame, len(bases), strand)
     inside = (bases >= low) & (bases < high)
     total = odds[codon[inside], bases[inside]].sum(dtype=np.float64)
     return float(total), int(inside.sum())
@@ -162,7 +168,7 @@ class GeneReader:
         self, gene: WindowGene, span: tuple[int, int]
     ) -> tuple[Evidence, tuple[tuple[int, float], ...]]:
         """Return a gene's evidence (its first transcript's) and its possible 5' ends."""
-        transcript, forward = gene.transcripts[0], gene.strand > 0
+        transcript = gene.transcripts[0]
         begin = span[0]
         labels, logp = self.trace.labels[self.row], self.trace.logp[self.row]
         count = 2 * len(transcript.parts)
@@ -170,7 +176,7 @@ class GeneReader:
         length = int(self.signals.lengths[self.row])
         left = None if transcript.cut_left or not count else int(written[0])
         right = None if transcript.cut_right or not count else int(written[-1])
-        five, three = (left, right) if forward else (right, left)
+        five, three = five_three(left, right, gene.strand)
         lasts, firsts = _splice_sites(transcript, length, *_share(transcript, length, self.core))
         bases = -1 - labels[written]
         inner = np.zeros(count, dtype=bool)
@@ -193,7 +199,7 @@ class GeneReader:
             return ()
         bases = self.trace.other_bases[self.row, five].astype(np.int64)
         logp = self.trace.other_logp[self.row, five].astype(np.float64)
-        part = transcript.parts[0] if strand > 0 else transcript.parts[-1]
+        part = five_prime(transcript.parts, strand)
         known = np.isfinite(logp)
         if strand > 0:
             same = (bases - part.first) % 3 == 0

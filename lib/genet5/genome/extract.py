@@ -27,8 +27,9 @@ from Bio.Data import CodonTable
 
 from genet5.errors import DataError
 from genet5.genome.codes import GeneticCode, genetic_code
+from genet5.genome.frames import five_prime, strand_sign
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.genome.sequence import Bases, decode_bases, reverse_complement
+from genet5.genome.sequence import Bases, decode_bases, on_strand
 
 _COMMON_STARTS = frozenset({"ATG", "GTG", "TTG", "CTG"})
 
@@ -51,7 +52,7 @@ def span_bases(contig_bases: Bases, start: int, end: int, strand: int = 1) -> Ba
         found = contig_bases[start - length : end - length]
     else:
         found = np.concatenate((contig_bases[start:], contig_bases[: end - length]))
-    return found if strand > 0 else reverse_complement(found)
+    return on_strand(found, strand)
 
 
 def cds_bases(contig_bases: Bases, gene: Gene, transcript: Transcript) -> Bases:
@@ -79,7 +80,7 @@ def coding_phase(gene: Gene, transcript: Transcript) -> int:
     """How many bases at the 5' end of the CDS belong to a codon that began outside (partial genes)."""
     if not transcript.cds:
         return 0
-    return (transcript.cds[0] if gene.strand > 0 else transcript.cds[-1]).phase
+    return five_prime(transcript.cds, gene.strand).phase
 
 
 def protein(
@@ -144,7 +145,7 @@ def _joined(contig_bases: Bases, pieces: tuple[Exon | Cds, ...], strand: int) ->
     if not found:
         return np.zeros(0, dtype=np.uint8)
     joined = found[0] if len(found) == 1 else np.concatenate(found)
-    return joined if strand > 0 else reverse_complement(joined)
+    return on_strand(joined, strand)
 
 
 @functools.cache
@@ -166,5 +167,5 @@ def _header(gene: Gene, transcript: Transcript) -> str:
     ]
     partial = {0: "none", 1: "".join(ends), 2: "both"}[len(ends)]
     start, end = transcript.cds[0].start, transcript.cds[-1].end
-    place = f"{gene.contig}:{start}-{end}({'+' if gene.strand > 0 else '-'})"
+    place = f"{gene.contig}:{start}-{end}({strand_sign(gene.strand)})"
     return f"{'_'.join(transcript.id.split())} {place} gene={'_'.join(gene.id.split())} partial={partial}"

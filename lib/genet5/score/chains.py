@@ -22,6 +22,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from genet5.genome.frames import three_prime_base
 from genet5.genome.gene import Gene, Transcript
 from genet5.score.intervals import Spans, union
 
@@ -138,7 +139,7 @@ def gaps_of(chain: Chain) -> set[tuple[int, int]]:
 def stop_of(chain: Chain, lengths_bp: Mapping[str, int]) -> Stop:
     """Return the 3' end of a chain."""
     contig, strand, edges = chain
-    stop = edges[-1] - 1 if strand > 0 else edges[0]
+    stop = three_prime_base(edges[0], edges[-1], strand)
     length = lengths_bp.get(contig, 0)
     return contig, strand, stop % length if length else stop
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from genet5.errors import ConfigError
 from genet5.genome.codes import GeneticCode, genetic_code
+from genet5.genome.frames import five_three, in_reading_order, mirrored, mirrored_intervals, phases
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.io.fasta import Contig
 from genet5.simulate.codon_usage import codon_usage
@@ -144,14 +145,12 @@ def _place(
         strand = 1 if rng.random() < 0.5 else -1
         bases[start:end] = turn(draft.bases, strand)
         if draft.cds[0] and rng.random() < _TATA:
-            at = start - 32 if strand > 0 else end + 26
+            at = five_three(start - 32, end + 26, strand)[0]
             bases[at : at + 6] = turn(as_indices("TATAAA"), strand)
         free[start - _KEEP_CLEAR_BP : end + _KEEP_CLEAR_BP] = 0
         for first, last in _gaps(draft):
-            inside = (
-                (first, last) if strand > 0 else (len(draft.bases) - last, len(draft.bases) - first)
-            )
-            free[start + inside[0] + _KEEP_CLEAR_BP : start + inside[1] - _KEEP_CLEAR_BP] = 1
+            inner = (first, last) if strand > 0 else mirrored(first, last, len(draft.bases))
+            free[start + inner[0] + _KEEP_CLEAR_BP : start + inner[1] - _KEEP_CLEAR_BP] = 1
         placed.append((draft, start, strand))
 
 
@@ -165,19 +164,18 @@ def _as_gene(draft: Draft, start: int, strand: int, contig: str, code: int, numb
     length = len(draft.bases)
 
     def forward(spans: Sequence[Span]) -> list[Span]:
-        turned = spans if strand > 0 else [(length - e, length - s) for s, e in reversed(spans)]
+        turned = spans if strand > 0 else mirrored_intervals(spans, length)
         return [(start + first, start + last) for first, last in turned]
 
     transcripts = []
     for index, (exons, cds) in enumerate(zip(draft.exons, draft.cds, strict=True), start=1):
-        before = np.cumsum([0, *(last - first for first, last in cds)])[:-1]
-        phases = (-before % 3).tolist()[::strand]
+        in_order = in_reading_order(phases([last - first for first, last in cds]), strand)
         transcripts.append(
             Transcript(
                 id=f"sim_{number:05d}.{index}",
                 type=draft.transcript_type,
                 exons=tuple(Exon(*span) for span in forward(exons)),
-                cds=tuple(Cds(*s, phase) for s, phase in zip(forward(cds), phases, strict=True)),
+                cds=tuple(Cds(*s, phase) for s, phase in zip(forward(cds), in_order, strict=True)),
             )
         )
     return Gene(

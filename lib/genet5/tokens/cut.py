@@ -25,6 +25,7 @@ from itertools import accumulate, pairwise
 from typing import Literal, cast
 
 from genet5.errors import ConfigError, DataError
+from genet5.genome.frames import five_prime, five_three, frame_of
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.sequence import Bases
 from genet5.tokens.legality import VIOLATIONS, Violation, violations
@@ -68,8 +69,8 @@ class _Chain:
                 right += max(0, end - max(first, start))
         if not right:
             return None
-        bases_before = left if self.strand > 0 else right - 1
-        return cast(Frame, (bases_before - self.phase) % 3)
+        before, _ = five_three(left, right - 1, self.strand)
+        return cast(Frame, frame_of(before, self.phase))
 
     def cut(self, start: int, end: int) -> WindowTranscript | None:
         """What the window [start, end) shows; None when the transcript lies outside."""
@@ -292,7 +293,7 @@ def _chain(transcript: Transcript, strand: int, coding: bool, utr: bool) -> _Cha
     starts, ends, kinds = zip(*parts, strict=True)
     phase = 0
     if coding:
-        phase = (transcript.cds[0] if strand > 0 else transcript.cds[-1]).phase
+        phase = five_prime(transcript.cds, strand).phase
     return _Chain(kinds, starts, ends, strand, phase)
 
 

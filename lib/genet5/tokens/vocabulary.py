@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from genet5.config.clades import CLADES
 from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import known_codes
+from genet5.genome.frames import strand_index
 
 DEFAULT_GENE_TYPES = ("protein_coding", "tRNA", "rRNA", "ncRNA", "pseudogene")
 
@@ -78,7 +79,7 @@ class StructureVocabulary:
 
     def strand(self, strand: int) -> int:
         """Id of a strand, +1 or -1."""
-        return self.plus if strand > 0 else self.minus
+        return (self.plus, self.minus)[strand_index(strand)]
 
     def frame(self, frame: int | None) -> int:
         """Id of a frame: 0, 1, 2 or None for "not coding"."""
