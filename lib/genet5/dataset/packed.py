@@ -158,17 +158,6 @@ class PackedWriter:
             self._rows, self._pending = [], 0
 
 
-def write_packed(path: Path, rows: Sequence[Sequence[Window]], header: Header) -> Header:
-    """Write rows that are all in memory; return the header with counts and checksum filled in."""
-    digests = (window.digest() for row in rows for window in row)
-    values = asdict(header) | {"counts": count_content(rows), "checksum": combine_digests(digests)}
-    full = config_from_dict(Header, values, path)
-    with PackedWriter(path, full) as writer:
-        for row in rows:
-            writer.write_row(row)
-    return full
-
-
 def _column(name: str, rows: Sequence[Sequence[Window]]) -> pa.ListArray:
     pieces = [_row_values(name, row) for row in rows]
     offsets = np.zeros(len(rows) + 1, dtype=np.int32)

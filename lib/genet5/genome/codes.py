@@ -51,11 +51,6 @@ class GeneticCode:
         return table[codons].tobytes().decode()
 
 
-def codon_table(codons: tuple[str, ...]) -> NDArray[np.bool_]:
-    """(64,) bool in the order of CODONS: which of them are in `codons`."""
-    return np.array([c in codons for c in CODONS])
-
-
 def known_codes() -> tuple[int, ...]:
     """NCBI numbers of all genetic codes."""
     return tuple(sorted(CodonTable.unambiguous_dna_by_id))

@@ -60,20 +60,9 @@ def cds_bases(contig_bases: Bases, gene: Gene, transcript: Transcript) -> Bases:
     return _joined(contig_bases, transcript.cds, gene.strand)
 
 
-def exon_bases(contig_bases: Bases, gene: Gene, transcript: Transcript) -> Bases:
-    """The spliced transcript in reading direction."""
-    return _joined(contig_bases, transcript.exons, gene.strand)
-
-
 def introns(transcript: Transcript) -> tuple[tuple[int, int], ...]:
     """(start, end) of the gaps between exons, ascending; 0-based half-open."""
     return tuple((a.end, b.start) for a, b in pairwise(transcript.exons))
-
-
-def intron_bases(contig_bases: Bases, gene: Gene, transcript: Transcript) -> tuple[Bases, ...]:
-    """The introns' bases, each in reading direction, the first intron of the transcript first."""
-    found = [span_bases(contig_bases, *gap, gene.strand) for gap in introns(transcript)]
-    return tuple(found if gene.strand > 0 else found[::-1])
 
 
 def coding_phase(gene: Gene, transcript: Transcript) -> int:

@@ -1,17 +1,18 @@
 """Genes of a contig as a window [start, end) shows them.
 
-A gene that runs over an edge is cut there: a part at the edge ends at it, and FRAME says how the reading frame enters
+A gene that runs over an edge is cut there: a part at the edge ends at it, and FRAME gives how the reading frame enters
 from the left (`tokens.window`). Frames come from the joined CDS, counted from its 5' end, so that they hold whatever
 lies beyond the window. A window's reverse complement is cut from the mirrored gene, for the same reason.
 
-`cut_genes` looks for the genes of one window; for many windows build a `GeneIndex` once: a window then costs two
-binary searches and the genes it shows. Genes over the origin of a circular contig have ends beyond its length: the
-window at the contig's end cuts them by its edge, and `wrapped_genes` adds their copies at the contig's start.
+A `GeneIndex` is built once per contig; a window then costs two binary searches and the genes it shows. Genes over the
+origin of a circular contig have ends beyond its length: the window at the contig's end cuts them by its edge, and
+`wrapped_genes` adds their copies at the contig's start.
 
 Example:
     >>> gene = Gene(id="g", contig="c", strand=1, transcripts=(
     ...     Transcript(id="t", exons=(Exon(5, 11), Exon(20, 26)), cds=(Cds(5, 11, 0), Cds(20, 26, 0))),))
-    >>> cut_gene(gene, 10, 22).transcripts[0]  # doctest: +NORMALIZE_WHITESPACE
+    >>> (shown,) = GeneIndex([gene]).cut(10, 22)
+    >>> shown.transcripts[0]  # doctest: +NORMALIZE_WHITESPACE
     WindowTranscript(parts=(Part(kind='cds', first=0, last=0), Part(kind='cds', first=10, last=11)),
                      cut_left=True, cut_right=True, frame=2)
 """
@@ -24,7 +25,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Literal, cast
 
-from genet5.errors import ConfigError, DataError
+from genet5.errors import ConfigError
 from genet5.genome.frames import five_prime, five_three, frame_of
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.sequence import Bases
@@ -194,44 +195,6 @@ class GeneIndex:
 def target_type(gene: Gene) -> str:
     """The type under which a gene is written: its own, but "pseudogene" for a pseudogene of another type."""
     return "pseudogene" if gene.pseudo and "pseudogene" not in gene.type else gene.type
-
-
-def cut_gene(
-    gene: Gene,
-    start: int,
-    end: int,
-    *,
-    utr: bool = False,
-    isoforms: int = 1,
-    noncoding: bool = False,
-) -> WindowGene | None:
-    """Return the gene as the window [start, end) of its contig shows it (see `GeneIndex` for the options).
-
-    Returns:
-        None when the window shows nothing of it, or it is non-coding while `noncoding` is off.
-
-    Raises:
-        DataError: Parts of the gene overlap: the language cannot write it.
-    """
-    entry = _entry(gene, utr, isoforms, noncoding)
-    if entry == "overlapping_parts":
-        raise DataError(
-            f'gene "{gene.id}" has overlapping parts', expected="parts that follow one another"
-        )
-    return entry.cut(start, end) if isinstance(entry, _Entry) else None
-
-
-def cut_genes(
-    genes: Iterable[Gene],
-    start: int,
-    end: int,
-    *,
-    utr: bool = False,
-    isoforms: int = 1,
-    noncoding: bool = False,
-) -> tuple[WindowGene, ...]:
-    """Cut the genes of one contig to one window; for many windows build a `GeneIndex` once."""
-    return GeneIndex(genes, utr=utr, isoforms=isoforms, noncoding=noncoding).cut(start, end)
 
 
 def shift_gene(gene: Gene, offset_bp: int) -> Gene:

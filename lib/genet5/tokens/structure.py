@@ -21,7 +21,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from typing import NoReturn
 
 import numpy as np
@@ -71,12 +71,6 @@ def begin_key(gene: WindowGene) -> tuple[object, ...]:
     transcript = gene.transcripts[0]
     first = transcript.parts[0].first if transcript.parts else -1
     return first, gene.strand, gene.type, transcript.cut_left, transcript.frame
-
-
-def in_order(genes: Iterable[WindowGene]) -> tuple[WindowGene, ...]:
-    """Sort genes into the language's order."""
-    found = tuple(genes)
-    return tuple(sorted(found, key=order_key)) if len(found) > 1 else found
 
 
 def transcript_fault(transcript: WindowTranscript) -> str:

@@ -14,7 +14,8 @@ from genet5.annotate.stitch import Candidate, Joiner, restitch
 from genet5.annotate.windows import Axis, plan_axis
 from genet5.decode.evidence import Evidence
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.tokens.cut import GeneIndex, cut_genes
+from genet5.tokens.cut import GeneIndex
+from views import cut_genes
 
 
 def make_gene(number: int, strand: int, blocks: list[tuple[int, int]]) -> Gene:

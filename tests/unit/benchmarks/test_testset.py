@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from testset import cut_genes, find_entries, load_case
 
+from bakes import read_genome
 from genet5.errors import DataError
-from genet5.genome.io.fasta import read_genome
 
 
 def make_genome(data: Path) -> None:

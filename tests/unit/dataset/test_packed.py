@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from bakes import write_packed
 from genet5.dataset import packed
-from genet5.dataset.packed import Header, PackedReader, PackedWriter, count_content, write_packed
+from genet5.dataset.packed import Header, PackedReader, PackedWriter, count_content
 from genet5.dataset.windows import Window
 from genet5.errors import FormatError
 

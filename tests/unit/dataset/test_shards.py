@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bakes import write_packed
 from genet5.cli.bake import main
 from genet5.config.batches import BatchLimits
 from genet5.dataset.loader import Loader
-from genet5.dataset.packed import Header, PackedReader, combine_digests, write_packed
+from genet5.dataset.packed import Header, PackedReader, combine_digests
 from genet5.dataset.shards import index_name, shard_name, write_index
 from genet5.errors import FormatError
 

@@ -15,12 +15,11 @@ from genet5.genome.codes import CODONS, genetic_code
 from genet5.genome.frames import mirrored_intervals
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
-from genet5.tokens.cut import cut_gene
 from genet5.tokens.grammar import GrammarOptions
 from genet5.tokens.signals import build_signals
 from genet5.tokens.window import Part, WindowGene, WindowTranscript
-from mirrors import reverse_gene
 from replay import view_violations
+from views import cut_gene, reverse_gene
 
 OPTIONS = GrammarOptions(min_intron=20)
 SENSE = [codon for codon in CODONS if not genetic_code(1).is_stop(codon)]

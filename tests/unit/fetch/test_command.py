@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from bakes import read_genome
 from genet5.cli.fetch import main
 from genet5.dataset.sources import find_sources
-from genet5.genome.io.fasta import read_genome
 from genet5.genome.io.gff3 import read_gff3
 
 ACCESSION = "GCF_000027325.1"

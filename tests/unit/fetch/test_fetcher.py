@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from bakes import read_genome
 from genet5.errors import DataError, ServerError
 from genet5.fetch.folder import GenomeFolder, md5_of
-from genet5.genome.io.fasta import read_genome
 from genet5.genome.io.formats import read_annotation
 from genet5.genome.sequence import decode_bases
 

@@ -13,8 +13,6 @@ from genet5.genome.extract import (
     cds_bases,
     cds_records,
     coding_phase,
-    exon_bases,
-    intron_bases,
     introns,
     protein,
     protein_records,
@@ -44,19 +42,9 @@ def test_split_codon_on_both_strands() -> None:
     for bases, gene in ((FORWARD, GENE), (reverse_complement(FORWARD), minus)):
         transcript = gene.transcripts[0]
         assert decode_bases(cds_bases(bases, gene, transcript)) == "ATGGTTTAA"
-        assert decode_bases(exon_bases(bases, gene, transcript)) == "ccATGGTTTAAccc"
-        assert [decode_bases(i) for i in intron_bases(bases, gene, transcript)] == ["gtaagtag"]
         assert protein(bases, gene, transcript, CODE) == "MV"
     assert introns(SPLICED) == ((6, 14),)
     assert introns(back) == ((10, 18),)
-
-
-def test_introns_come_in_reading_direction() -> None:
-    bases = encode_bases("AAgtAAccAA")
-    transcript = Transcript(id="t", exons=(Exon(0, 2), Exon(4, 6), Exon(8, 10)))
-    for strand, expected in ((1, ["gt", "cc"]), (-1, ["gg", "ac"])):
-        gene = Gene(id="g", contig="c", strand=strand, transcripts=(transcript,))
-        assert [decode_bases(i) for i in intron_bases(bases, gene, transcript)] == expected
 
 
 def test_partial_gene_is_read_from_its_phase_on() -> None:
@@ -106,8 +94,7 @@ def test_rotating_a_circular_contig_changes_no_sequence(shift: int, strand: int)
         exons=tuple(Exon(e.start + shift, e.end + shift) for e in exons),
         cds=tuple(Cds(e.start + shift, e.end + shift, 0) for e in exons),
     )
-    for extract in (cds_bases, exon_bases):
-        assert (extract(rotated, gene, moved) == extract(bases, gene, transcript)).all()
+    assert (cds_bases(rotated, gene, moved) == cds_bases(bases, gene, transcript)).all()
 
 
 def test_span_beyond_the_contig_is_an_error() -> None:

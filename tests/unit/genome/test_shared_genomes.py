@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from bakes import read_genome
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import cds_bases, protein
 from genet5.genome.gene import Gene, Transcript
-from genet5.genome.io.fasta import read_genome, write_fasta
+from genet5.genome.io.fasta import write_fasta
 from genet5.genome.io.formats import read_annotation
 from genet5.genome.io.genbank_write import write_genbank
 from genet5.genome.io.gff3 import read_gff3, write_gff3

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from genet5.errors import ConfigError
 from genet5.genome.codes import genetic_code
-from genet5.genome.extract import cds_bases, intron_bases, introns, protein
+from genet5.genome.extract import cds_bases, introns, protein, span_bases
 from genet5.genome.gene import Gene, Transcript
 from genet5.genome.io.fasta import Contig
 from genet5.genome.io.gff3 import parse_gff3, write_gff3
@@ -36,6 +36,11 @@ OPTIONS = {
     "UTR": GrammarOptions(utr=True),
     "all": GrammarOptions(utr=True, isoforms=3, gene_types=TYPES),
 }
+
+
+def intron_bases(bases: Bases, gene: Gene, transcript: Transcript) -> list[Bases]:
+    """The introns' bases, each in reading direction."""
+    return [span_bases(bases, *gap, gene.strand) for gap in introns(transcript)]
 
 
 def genome(length_bp: int, seed: int, **settings: float) -> Genome:

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import pytest
 
-from genet5.genome.io.fasta import read_genome
+from bakes import read_genome
 from genet5.genome.io.gff3 import read_gff3
 from genet5.tokens.cut import GeneIndex
 from genet5.tokens.grammar import GrammarOptions, prokaryote_options

@@ -17,8 +17,8 @@ from genet5.tokens.rules import GrammarOptions, prokaryote_options
 from genet5.tokens.structure import encode_window
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.tokens.window import WindowStructure
-from mirrors import reverse_gene
 from replay import automaton_accepts, first_illegal, view_violations
+from views import reverse_gene
 
 V = StructureVocabulary()
 EUKARYOTE, PROKARYOTE = GrammarOptions(min_intron=6), prokaryote_options()

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from genet5.config.clades import CLADES
 from genet5.errors import ConfigError, DataError, FormatError
 from genet5.genome.codes import known_codes
-from genet5.tokens.structure import decode_window, encode_window, in_order
+from genet5.tokens.structure import decode_window, encode_window
 from genet5.tokens.vocabulary import StructureVocabulary, encode_position
 from genet5.tokens.window import Part, WindowGene, WindowStructure, WindowTranscript
+from views import in_order
 
 VOCABULARY = StructureVocabulary()
 LENGTH = 400

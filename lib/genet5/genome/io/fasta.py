@@ -63,11 +63,6 @@ def read_fasta(path: Path) -> Iterator[Contig]:
     yield from parser.finish()
 
 
-def read_genome(path: Path) -> dict[str, Contig]:
-    """Read a whole FASTA file into memory: name -> contig, in the file's order."""
-    return {contig.name: contig for contig in read_fasta(path)}
-
-
 def write_fasta(
     out: Path | TextIO, records: Iterable[tuple[str, str]], width: int | None = 60
 ) -> None:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakes import read_genome
 from genet5.errors import DataError
 from genet5.genome.io import fasta
-from genet5.genome.io.fasta import read_fasta, read_genome, write_fasta
+from genet5.genome.io.fasta import read_fasta, write_fasta
 from genet5.genome.sequence import decode_bases
 
 

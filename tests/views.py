@@ -1,15 +1,34 @@
-"""Genes and windows of genes as the reverse complement shows them, made from the genes alone."""
+"""Views of genes for tests: one gene in one window, and genes on the reverse complement."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from genet5.genome.frames import frame_to_right, leftmost_frame, mirrored, mirrored_base
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.tokens.structure import in_order
+from genet5.tokens.cut import GeneIndex
+from genet5.tokens.structure import order_key
 from genet5.tokens.window import Frame, Part, WindowGene, WindowTranscript
+
+
+def in_order(genes: Iterable[WindowGene]) -> tuple[WindowGene, ...]:
+    """Sort genes into the language's order."""
+    return tuple(sorted(genes, key=order_key))
+
+
+def cut_gene(gene: Gene, start: int, end: int, **options: Any) -> WindowGene | None:
+    """The gene as the window [start, end) shows it; None when the window shows nothing of it."""
+    shown = cut_genes([gene], start, end, **options)
+    return shown[0] if shown else None
+
+
+def cut_genes(
+    genes: Iterable[Gene], start: int, end: int, **options: Any
+) -> tuple[WindowGene, ...]:
+    """The genes that one window shows."""
+    return GeneIndex(genes, **options).cut(start, end)
 
 
 def reverse_gene(gene: Gene, contig_length: int) -> Gene:
