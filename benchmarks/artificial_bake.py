@@ -1,4 +1,4 @@
-"""Data for benchmarks that need a packed file of five taxa and have none.
+"""Data for benchmarks that need a packed file of five clades and have none.
 
 Artificial genomes, baked gene-centric.
 
@@ -37,7 +37,7 @@ _INTRONS = {"unicellular": 0.3, "invertebrates": 3.0, "vertebrates": 8.0, "plant
 
 
 def write_genomes(raw: Path, *, mbp: float, seed: int) -> Path:
-    """Write RAW/TAXON/artificial_TAXON/ for five taxa; return RAW.
+    """Write RAW/CLADE/artificial_CLADE/ for five clades; return RAW.
 
     Args:
         raw: Folder to make.
@@ -46,10 +46,10 @@ def write_genomes(raw: Path, *, mbp: float, seed: int) -> Path:
     """
     length = int(mbp * 1e6)
     genomes = {"prokaryotes": simulate_bacterium(length, seed)}
-    for number, (taxon, introns) in enumerate(_INTRONS.items(), seed + 1):
-        genomes[taxon] = simulate_eukaryote(length, number, introns=introns)
-    for taxon, (contigs, genes) in genomes.items():
-        folder = raw / taxon / f"artificial_{taxon}"
+    for number, (clade, introns) in enumerate(_INTRONS.items(), seed + 1):
+        genomes[clade] = simulate_eukaryote(length, number, introns=introns)
+    for clade, (contigs, genes) in genomes.items():
+        folder = raw / clade / f"artificial_{clade}"
         folder.mkdir(parents=True)
         write_fasta(folder / "genome.fa", [(c.name, decode_bases(c.bases)) for c in contigs])
         with (folder / "annotation.gff3").open("w", encoding="utf-8") as out:
@@ -64,7 +64,7 @@ def bake_settings(
 
     Args:
         preset: Decides window sizes, and the tokenizer where none is given.
-        raw: RAW/TAXON/GENOME folders.
+        raw: RAW/CLADE/GENOME folders.
         out: Folder for the packed files.
         tokenizer: A tokenizer.json.
     """

@@ -3,9 +3,9 @@
 
 Million bases per core second, tiled and gene-centric, and reading what was baked.
 
-Artificial genomes (bacteria, spliced genes) are made from a seed; real ones of five taxa are taken
-from --data where they lie there. Each bake is a process of its own with one worker: processor time
-is all of it, memory its peak resident size; "without start-up" is bake's own figure, without
+Artificial genomes (bacteria, spliced genes) are made from a seed; real ones of five clades are
+taken from --data where they lie there. Each bake is a process of its own with one worker: processor
+time is all of it, memory its peak resident size; "without start-up" is bake's own figure, without
 imports and the first look at contigs and genes. "Written" counts the bases of all windows, "genome"
 each base once. Modes take turns in every round; figures are medians. At last the shards of one bake
 are read to the end, for speed and for the memory that the reader keeps (anonymous, so without the
@@ -62,7 +62,7 @@ class BenchConfig:
     repeats: int = 3
     """Runs of each bake; the table has their median."""
     data: Path = ROOT.parent / "shared" / "data"
-    """Folder with raw/TAXON/GENOME/; real genomes are left out where it is not there."""
+    """Folder with raw/CLADE/GENOME/; real genomes are left out where it is not there."""
     out: Path | None = None
     """JSON file to write; by default benchmarks/results/DATE_cpu_bake.json (none below 4 Mbp)."""
 
@@ -141,17 +141,17 @@ def _artificial(settings: BenchConfig, folder: Path) -> list[Load]:
     from genet5.simulate.prokaryote import simulate_bacterium
 
     loads = []
-    for taxon, simulate in (("prokaryotes", simulate_bacterium), ("plants", simulate_eukaryote)):
+    for clade, simulate in (("prokaryotes", simulate_bacterium), ("plants", simulate_eukaryote)):
         for number in range(GENOMES):
             length = int(settings.mbp * 1e6 / GENOMES)
             contigs, genes = simulate(length, settings.seed + number, num_contigs=2)
-            path = folder / "raw" / taxon / f"artificial_{number}"
+            path = folder / "raw" / clade / f"artificial_{number}"
             path.mkdir(parents=True)
             write_fasta(path / "genome.fa", ((c.name, decode_bases(c.bases)) for c in contigs))
             with (path / "annotation.gff3").open("w", encoding="utf-8") as out:
                 write_gff3(out, genes, {c.name: len(c.bases) for c in contigs})
-        flags = ("--raw_dir", str(folder / "raw"), "--taxa", taxon)
-        loads.append(Load(f"artificial {taxon}", flags))
+        flags = ("--raw_dir", str(folder / "raw"), "--clades", clade)
+        loads.append(Load(f"artificial {clade}", flags))
     return loads
 
 
@@ -160,15 +160,15 @@ def _real(data: Path) -> list[Load]:
         return []
     raw = ("--raw_dir", str(data / "raw"))
     return [
-        Load(f"real {taxon}", (*raw, "--taxa", taxon, "--species", *names))
-        for taxon, names in REAL.items()
+        Load(f"real {clade}", (*raw, "--clades", clade, "--species", *names))
+        for clade, names in REAL.items()
     ]
 
 
 def _bake(load: Load, mode: str, folder: Path, genes: int, *more: str) -> dict[str, Any]:
     out = folder / "baked"
     if mode == "gene_centric":
-        more = ("--taxon_genes", *(f"{taxon}={genes}" for taxon in REAL), *more)
+        more = ("--clade_genes", *(f"{clade}={genes}" for clade in REAL), *more)
     command = [
         sys.executable,
         ROOT / "bin" / "bake",

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time the loader: hidden by training or not, alone, beside a peer, and where its time goes.
 
-Data: five taxa, gene-centric (artificial genomes unless --raw_dir). Three questions:
+Data: five clades, gene-centric (artificial genomes unless --raw_dir). Three questions:
 
 1. Padding: share of the encoder tokens of an epoch's plan that are padding, with the token budget
    of base.
@@ -88,7 +88,7 @@ class BenchConfig(measure.RunConfig):
     mbp: float = 1.0
     """Million bases of each of five artificial genomes."""
     raw_dir: Path | None = None
-    """Folder of TAXON/GENOME with FASTA and GFF3 files in place of the artificial genomes."""
+    """Folder of CLADE/GENOME with FASTA and GFF3 files in place of the artificial genomes."""
     tokenizer: Path | None = None
     """A tokenizer.json for base and the loader alone; None = 5-mers. nano and small have 6-mers."""
     out: Path | None = None

@@ -31,11 +31,11 @@ from genet5.tokens.tokenizer_file import Tokenizer
 from genet5.tokens.window import WindowStructure
 
 Place = tuple[str, str, int, int, int, int, str]
-"""Genome, contig, start, bases, strand, genetic code, taxon of a window."""
+"""Genome, contig, start, bases, strand, genetic code, clade of a window."""
 
 
 def place_of(window: Window) -> Place:
-    """Return where a window lies; names of genomes differ in all taxa."""
+    """Return where a window lies; names of genomes differ in all clades."""
     return (
         window.genome,
         window.contig,
@@ -89,7 +89,7 @@ class FastaBatches(Dataset[Batch]):
         return collate(windows, self._tokenizer.structure)
 
     def _window(self, place: Place) -> Window:
-        genome, contig, start, size, strand, code, taxon = place
+        genome, contig, start, size, strand, code, clade = place
         bases = encode_bases(self._fasta(genome)[contig][start : start + size].seq)
         bases = bases if strand > 0 else reverse_complement(bases)
         ids, starts = self._tokenizer.sequence.encode(bases)
@@ -103,7 +103,7 @@ class FastaBatches(Dataset[Batch]):
             labels=labels,
             label_weights=np.ones(len(labels), dtype=np.float32),
             genetic_code=code,
-            clade=taxon,
+            clade=clade,
             genome=genome,
             contig=contig,
             start=start,

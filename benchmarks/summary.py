@@ -207,7 +207,7 @@ def loading_rows(record: Record) -> list[Row]:
     share, worker = alone["padding_share"], alone["one_worker"]
     rows = [
         Row(
-            "padding of encoder tokens, five taxa",
+            "padding of encoder tokens, five clades",
             f"{share:.1%}",
             target=f"< {PADDING_TARGET:.0%}",
             met=verdict([share < PADDING_TARGET]),

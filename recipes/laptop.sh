@@ -62,7 +62,7 @@ if [ -z "$dry_run" ]; then
 fi
 [ -e "$base/config.json" ] || run "$python" bin/init "$base" --preset nano
 [ -e "$baked/training.packed" ] ||
-    run "$python" bin/bake --raw_dir "$raw" --taxa prokaryotes --splits "$baked/splits.tsv" --output_dir "$baked" \
+    run "$python" bin/bake --raw_dir "$raw" --clades prokaryotes --splits "$baked/splits.tsv" --output_dir "$baked" \
         --tokenizer "$base" --seed 1 "${bake[@]}"
 
 echo "== 3. Train" >&2

@@ -49,6 +49,6 @@ done <"$splits"
 run "$python" bin/calibrate "$out" --genomes "${genomes[@]}" --references "${references[@]}" --work "$logs/calibration" --max_bp 700000
 
 # Scores beside pyrodigal and Augustus, where they are installed, on the split `test`.
-run "$python" benchmarks/accuracy/bench_peers.py --taxa prokaryotes --model "prokaryotes=$out" --data "$data" \
+run "$python" benchmarks/accuracy/bench_peers.py --clades prokaryotes --model "prokaryotes=$out" --data "$data" \
     --work "$logs/peers" --out "$logs/peers.json"
 echo "The model is in $out, the comparison in $logs." >&2

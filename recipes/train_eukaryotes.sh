@@ -31,10 +31,10 @@ from genet5.genome.sequence import decode_bases
 data, out = map(pathlib.Path, sys.argv[1:])
 out.mkdir(parents=True, exist_ok=True)
 table = data / "splits.tsv"
-for entry in find_entries(table, "valid", taxa=["unicellular", "invertebrates", "plants", "vertebrates"]):
-    genome = data / "raw" / entry.taxon / entry.genome / "genome.fa.gz"
+for entry in find_entries(table, "valid", clades=["unicellular", "invertebrates", "plants", "vertebrates"]):
+    genome = data / "raw" / entry.clade / entry.genome / "genome.fa.gz"
     contigs = contigs_of(entry, table, genome, "valid")
-    write_fasta(out / f"{entry.taxon}.{entry.genome}.fa", ((c.name, decode_bases(c.bases)) for c in contigs))
+    write_fasta(out / f"{entry.clade}.{entry.genome}.fa", ((c.name, decode_bases(c.bases)) for c in contigs))
 PY
 genomes=() references=()
 for fasta in "$work"/valid/*.fa; do

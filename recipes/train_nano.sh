@@ -30,12 +30,12 @@ GeneT5.from_pretrained(work / "run").save_pretrained(work / "nano", dtype=torch.
 shutil.copy(work / "run" / "tokenizer.json", work / "nano")
 PY
 genomes=() references=()
-while IFS=$'\t' read -r taxon genome _ split; do
-    if [[ $taxon == prokaryotes && $split == valid ]]; then
-        genomes+=("$data/raw/$taxon/$genome/genome.fa.gz")
-        references+=("$data/raw/$taxon/$genome/annotation.gff3.gz")
+while IFS=$'\t' read -r clade genome _ split; do
+    if [[ $clade == prokaryotes && $split == valid ]]; then
+        genomes+=("$data/raw/$clade/$genome/genome.fa.gz")
+        references+=("$data/raw/$clade/$genome/annotation.gff3.gz")
     fi
 done < "$data/splits.tsv"
 "$python" bin/calibrate "$work/nano" --genomes "${genomes[@]}" --references "${references[@]}" --work "$work/fit" \
     --window_bp 6144 --overlap_bp 3072 --max_bp 700000 --overlooked yes
-echo "the model is in $work/nano; compare it: benchmarks/accuracy/bench_peers.py --taxa prokaryotes --model prokaryotes=$work/nano"
+echo "the model is in $work/nano; compare it: benchmarks/accuracy/bench_peers.py --clades prokaryotes --model prokaryotes=$work/nano"

@@ -10,7 +10,7 @@ python=${PYTHON:-python3}
 genome=Schizosaccharomyces_pombe_ASM294v2
 
 "$python" bin/init "$work/base" --preset nano --seed 1
-"$python" bin/bake --raw_dir "$data/raw" --taxa unicellular --species "$genome" --splits "$data/splits.tsv" \
+"$python" bin/bake --raw_dir "$data/raw" --clades unicellular --species "$genome" --splits "$data/splits.tsv" \
     --output_dir "$work/baked" --tokenizer "$work/base" --window_size 6144 --target 4096 --hard_limit 4400 --passes 19 \
     --n_workers 2 --seed 1
 # The schedule follows the steps: 2,100 were 36 minutes on two cores; --max_minutes ends a slower run.

@@ -50,7 +50,7 @@ class TableConfig:
     check: bool = False
     """Write nothing; exit with 1 if the stored figures or tables are not what is measured."""
     data: Path = ROOT.parent / "shared" / "data"
-    """Folder with raw/TAXON/GENOME."""
+    """Folder with raw/CLADE/GENOME."""
     out: Path = ROOT / "studies" / "results" / "language.json"
     """JSON file with all figures."""
     docs: Path = ROOT / "docs" / "explanation" / "grammar.md"
@@ -70,11 +70,13 @@ def summed(rows: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     return {"genome": name, "bp": sum(r["bp"] for r in rows), "genes": genes, "windows": windows}
 
 
-def by_taxon(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    taxa: dict[str, list[dict[str, Any]]] = defaultdict(list)
+def by_clade(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    clades: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        taxa[row["taxon"]].append(row)
-    return dict(sorted(taxa.items(), key=lambda item: sum(r["bp"] for r in item[1]), reverse=True))
+        clades[row["taxon"]].append(row)
+    return dict(
+        sorted(clades.items(), key=lambda item: sum(r["bp"] for r in item[1]), reverse=True)
+    )
 
 
 def legality_table(rows: Sequence[dict[str, Any]]) -> str:
@@ -83,9 +85,9 @@ def legality_table(rows: Sequence[dict[str, Any]]) -> str:
         "| genome | Mbp | coding genes | legal | illegal, by cause |",
         "|---|---:|---:|---:|---|",
     ]
-    for taxon, some in by_taxon(rows).items():
-        total = summed(some, f"**{taxon}** ({len(some)} genomes)")
-        shown = [row for row in some if taxon != "prokaryotes" or _share_legal(row) < 0.95]
+    for clade, some in by_clade(rows).items():
+        total = summed(some, f"**{clade}** ({len(some)} genomes)")
+        shown = [row for row in some if clade != "prokaryotes" or _share_legal(row) < 0.95]
         lines += [_legality_line(row) for row in (total, *sorted(shown, key=_share_legal))]
     return "\n".join([*lines, _legality_line(summed(rows, f"**all** ({len(rows)} genomes)"))])
 
@@ -108,11 +110,11 @@ def window_table(rows: Sequence[dict[str, Any]]) -> str:
     heads = ("clade", "window kb", "legal genes that fit", "whole in a window", "re-stitched")
     heads += ("lost", "annotate loses", "genes with isoforms, several cut in one window")
     lines = [f"| {' | '.join(heads)} |", "|---|---:|" + "---:|" * (len(heads) - 2)]
-    for taxon, some in by_taxon(rows).items():
-        windows = summed(some, taxon)["windows"]
+    for clade, some in by_clade(rows).items():
+        windows = summed(some, clade)["windows"]
         for size_bp in SIZES_BP:
             pair = [windows[f"{size_bp} bp, {overlap} % overlap"] for overlap in (0, 50)]
-            lines.append(f"| {taxon} | {size_bp // 1000} | {' | '.join(_window_cells(pair))} |")
+            lines.append(f"| {clade} | {size_bp // 1000} | {' | '.join(_window_cells(pair))} |")
     return "\n".join(lines)
 
 

@@ -262,7 +262,7 @@ def make_data(settings: StudyConfig, folder: Path) -> tuple[Path, Path]:
         raw, splits = settings.data / "raw", settings.data / "splits.tsv"
         names = settings.train_genomes + settings.valid_genomes
     flags = ["--window_size", "6144", "--target", "4096", "--hard_limit", "4400"]
-    flags += ["--taxa", "prokaryotes", "--species", *names, "--seed", str(settings.seed)]
+    flags += ["--clades", "prokaryotes", "--species", *names, "--seed", str(settings.seed)]
     where = ["--raw_dir", str(raw), "--splits", str(splits), "--output_dir", str(folder)]
     call(bake.main, [*where, "--tokenizer", str(folder / "tokenizer.json"), *flags])
     return folder / "training.packed", folder / "validation.packed"

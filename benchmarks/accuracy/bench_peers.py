@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare GeneT5 with pyrodigal (prokaryotes) and Augustus (eukaryotes) on the test genomes.
+r"""Compare GeneT5 with pyrodigal (prokaryotes) and Augustus (eukaryotes) on the test genomes.
 
 Same sequences, one scorer, one command after the other on the same machine. Prints Markdown tables,
 one for held-out species and one for held-out chromosomes, and writes JSON with the tables beside
@@ -7,8 +7,8 @@ it. Tools that are not installed, and genomes for which we have no model, are na
 
 Example:
     python benchmarks/accuracy/bench_peers.py --genomes Mycoplasmoides Chlamydia --max_bp 300000
-    python benchmarks/accuracy/bench_peers.py --taxa unicellular --model
-    Schizosaccharomyces=runs/pombe
+    python benchmarks/accuracy/bench_peers.py --clades unicellular \
+        --model Schizosaccharomyces=runs/pombe
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+import tyro
 from bootstrap import count_by_block
 from machine import ROOT, environment, result_path
 from peers import Models, Tool, augustus_version, make_job, run_job, why_not
@@ -47,8 +48,8 @@ log = logging.getLogger("genet5.bench_peers")
 class BenchConfig:
     """What to run on which genomes."""
 
-    taxa: tuple[str, ...] = ()
-    """Taxa of the split table; by default all."""
+    clades: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--taxa"])] = ()
+    """Clades of the split table; by default all."""
     genomes: tuple[str, ...] = ()
     """Names of test genomes, or beginnings of names; by default all."""
     tools: tuple[Tool, ...] = ("pyrodigal", "augustus", "genet5")
@@ -56,19 +57,19 @@ class BenchConfig:
     model: tuple[str, ...] = ()
     """Our models as KEY=MODEL.
 
-    KEY is a taxon or the beginning of a genome's name, MODEL a shipped model or a model directory.
+    KEY is a clade or the beginning of a genome's name, MODEL a shipped model or a model directory.
     Prokaryotes have the shipped one by default."""
     annotate_flags: str = ""
     """More flags for our annotate, as one string.
 
-    --annotate_flags="--both_strands"; {taxon} is replaced.
+    --annotate_flags="--both_strands"; {clade} is replaced.
     """
     split: Split = "test"
     """Which genomes of the split table; valid is for choosing models, test for figures only."""
     max_bp: int | None = None
     """Take the first N bp of each genome only (a quick look)."""
     data: Path = ROOT.parent / "shared" / "data"
-    """Folder with splits.tsv and raw/TAXON/GENOME."""
+    """Folder with splits.tsv and raw/CLADE/GENOME."""
     out: Path | None = None
     """JSON file to write, tables beside it as .md.
 
@@ -91,7 +92,7 @@ class BenchConfig:
     @property
     def is_whole(self) -> bool:
         """Whether the run covers the whole test split."""
-        return self.split == "test" and not (self.taxa or self.genomes or self.max_bp)
+        return self.split == "test" and not (self.clades or self.genomes or self.max_bp)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,7 +106,9 @@ def _bench(settings: BenchConfig) -> int:
     if not table.is_file():
         raise DataError("no split table", path=table, remedy="Name the data folder with --data")
     plan, notes = plan_runs(
-        find_entries(table, settings.split, settings.taxa, settings.genomes), settings.tools, models
+        find_entries(table, settings.split, settings.clades, settings.genomes),
+        settings.tools,
+        models,
     )
     for note in notes:
         log.warning("%s", note)
@@ -207,7 +210,7 @@ def report(
 ) -> dict[str, object]:
     """Return what goes into the JSON file."""
     asked = config_to_dict(settings)
-    kept = ("taxa", "genomes", "tools", "annotate_flags", "split", "max_bp", "reuse")
+    kept = ("clades", "genomes", "tools", "annotate_flags", "split", "max_bp", "reuse")
     return {
         "what": f"genes of the {settings.split} split, beside peers",
         **where,

@@ -49,7 +49,7 @@ class Models:
     by_key: Mapping[str, str]
     """Taxon, or beginning of a genome's name -> name of a shipped model or model directory."""
     flags: str = ""
-    """More flags for annotate; {taxon} stands for the genome's taxon."""
+    """More flags for annotate; {clade} stands for the genome's clade."""
 
     @classmethod
     def parse(cls, words: Iterable[str], flags: str = "") -> Models:
@@ -58,14 +58,14 @@ class Models:
         for word in words:
             key, equals, model = word.partition("=")
             if not (key and equals and model):
-                raise ConfigError("model", word, "must be TAXON=MODEL or GENOME=MODEL")
+                raise ConfigError("model", word, "must be CLADE=MODEL or GENOME=MODEL")
             by_key[key] = model
         return cls(by_key, flags)
 
     def find(self, entry: Entry) -> str | None:
-        """The model for a genome: that of the longest beginning of its name, else its taxon's."""
+        """The model for a genome: that of the longest beginning of its name, else its clade's."""
         keys = [key for key in self.by_key if entry.genome.startswith(key)]
-        return self.by_key.get(max(keys, key=len) if keys else entry.taxon)
+        return self.by_key.get(max(keys, key=len) if keys else entry.clade)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ def why_not(tool: Tool, entry: Entry, models: Models) -> str:
     Empty when it can, "-" where it is not meant for the genome.
     """
     if tool == OURS:
-        return "" if models.find(entry) else f"no model: name one with --model {entry.taxon}=MODEL"
-    if (tool == "pyrodigal") != (entry.taxon == "prokaryotes"):
+        return "" if models.find(entry) else f"no model: name one with --model {entry.clade}=MODEL"
+    if (tool == "pyrodigal") != (entry.clade == "prokaryotes"):
         return "-"
     if tool == "pyrodigal":
         missing = importlib.util.find_spec("pyrodigal") is None
@@ -156,7 +156,7 @@ def _genet5(case: Case, models: Models, output: Path) -> Job:
         str(case.fasta),
         *("-o", str(output), "--model", name, "--restart"),
         *("--genetic_code", str(case.genetic_code)),
-        *models.flags.format(taxon=case.entry.taxon).split(),
+        *models.flags.format(clade=case.entry.clade).split(),
     )
     folder = model_folder(name)
     identity = digest_text([_digest_files(_model_files(folder)), _digest_library()])

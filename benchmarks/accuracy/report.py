@@ -308,7 +308,7 @@ def _differences(table: Table, peer: str) -> list[tuple[str, str, Difference | N
 def _result_dict(result: Result) -> dict[str, Any]:
     scores = {key: value for key, value in result.scores.to_dict().items() if key != "protocol"}
     return {
-        "taxon": result.entry.taxon,
+        "taxon": result.entry.clade,
         "genome": result.entry.genome,
         "contigs": list(result.entry.contigs),
         "tool": result.tool,

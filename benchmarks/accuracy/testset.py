@@ -37,7 +37,7 @@ Regime = Literal["species", "chromosome"]
 class Entry:
     """A genome of the split table that has contigs in the wanted split."""
 
-    taxon: str
+    clade: str
     genome: str
     contigs: tuple[str, ...]
     """As the table names them; "*" stands for the rest of the genome."""
@@ -76,7 +76,7 @@ class Case:
     @property
     def prokaryote(self) -> bool:
         """Whether stop and exact levels are scored."""
-        return self.entry.taxon == "prokaryotes"
+        return self.entry.clade == "prokaryotes"
 
 
 def species_of(genome: str) -> str:
@@ -85,14 +85,14 @@ def species_of(genome: str) -> str:
 
 
 def find_entries(
-    table_path: Path, split: Split, taxa: Sequence[str] = (), genomes: Sequence[str] = ()
+    table_path: Path, split: Split, clades: Sequence[str] = (), genomes: Sequence[str] = ()
 ) -> list[Entry]:
     """List the genomes that have contigs in a split, in the table's order.
 
     Args:
         table_path: The split table.
         split: Which rows.
-        taxa: Take these taxa only.
+        clades: Take these clades only.
         genomes: Take genomes with these names only, or beginnings of names.
 
     Raises:
@@ -103,13 +103,13 @@ def find_entries(
     chosen = [
         entry
         for entry in entries
-        if (not taxa or entry.taxon in taxa)
+        if (not clades or entry.clade in clades)
         and (not genomes or entry.genome.startswith(tuple(genomes)))
     ]
     if not chosen:
         known = ", ".join(entry.genome for entry in entries)
         raise DataError(
-            f"no {split} genome for taxa {list(taxa)}, genomes {list(genomes)}",
+            f"no {split} genome for clades {list(clades)}, genomes {list(genomes)}",
             expected=f"some of {known}",
             path=table_path,
         )
@@ -121,11 +121,11 @@ def _entries(table: SplitTable, split: Split) -> list[Entry]:
         species_of(genome) for (_, genome), row in table.rows.items() if "train" in row.values()
     }
     entries = []
-    for (taxon, genome), row in table.rows.items():
+    for (clade, genome), row in table.rows.items():
         contigs = tuple(contig for contig, word in row.items() if word == split)
         if contigs:
             regime: Regime = "chromosome" if species_of(genome) in trained else "species"
-            entries.append(Entry(taxon, genome, contigs, regime))
+            entries.append(Entry(clade, genome, contigs, regime))
     return entries
 
 
@@ -139,7 +139,7 @@ def contigs_of(entry: Entry, table_path: Path, fasta: Path, split: Split) -> lis
     found = [
         contig
         for contig in read_fasta(fasta)
-        if table.split_of(entry.taxon, entry.genome, contig.name) == split
+        if table.split_of(entry.clade, entry.genome, contig.name) == split
     ]
     if not found:
         raise DataError(f"no contig {', '.join(entry.contigs)}", path=fasta)
@@ -152,11 +152,14 @@ def load_case(
     """Write the contigs of a test genome to a FASTA file in `folder`; read the true genes on them.
 
     Args:
-        entry: The genome. data: Folder with splits.tsv and raw/TAXON/GENOME. split: Which contigs.
-        folder: Where the FASTA file goes. max_bp: Keep the first bases only; genes that run over
-        the cut become partial, and so are ignored.
+        entry: The genome.
+        data: Folder with splits.tsv and raw/CLADE/GENOME.
+        split: Which contigs.
+        folder: Where the FASTA file goes.
+        max_bp: Keep the first bases only; genes that run over the cut become partial, and so are
+            ignored.
     """
-    source = data / "raw" / entry.taxon / entry.genome
+    source = data / "raw" / entry.clade / entry.genome
     contigs = contigs_of(entry, data / "splits.tsv", source / "genome.fa.gz", split)
     whole = {contig.name: len(contig.bases) for contig in contigs}
     sizes = whole if max_bp is None else cut_sizes(whole, max_bp)
@@ -167,7 +170,7 @@ def load_case(
     # Lengths mark genes over the origin of a circle; a cut contig is no circle.
     lengths = {name: size for name, size in sizes.items() if size == whole[name]}
     annotation = replace(annotation, genes=genes, contig_lengths=lengths)
-    code = genetic_code_of(genes, entry.taxon)
+    code = genetic_code_of(genes, entry.clade)
     return Case(entry, fasta, annotation, sizes, code)
 
 
@@ -180,10 +183,10 @@ def _letters(contig: Contig) -> str:
     return letters.upper() if not np.any((contig.bases & 0x20) == 0) else letters
 
 
-def genetic_code_of(genes: Sequence[Gene], taxon: str) -> int:
+def genetic_code_of(genes: Sequence[Gene], clade: str) -> int:
     """The code that most genes state, else 11 for prokaryotes and 1 for others."""
     codes = Counter(gene.genetic_code for gene in genes if gene.genetic_code)
-    return codes.most_common(1)[0][0] if codes else 11 if taxon == "prokaryotes" else 1
+    return codes.most_common(1)[0][0] if codes else 11 if clade == "prokaryotes" else 1
 
 
 def cut_sizes(sizes: Mapping[str, int], max_bp: int) -> dict[str, int]:
@@ -202,9 +205,10 @@ def cut_genes(
     """Keep the genes of the contigs that are left.
 
     Args:
-        genes: Genes of the whole genome. sizes: Bases that are left of each contig; genes beyond
-        are dropped, those over the cut become partial. whole: The contigs' lengths; in a contig
-        that is not cut genes may run over the origin.
+        genes: Genes of the whole genome.
+        sizes: Bases that are left of each contig; genes beyond are dropped, those over the cut
+            become partial.
+        whole: The contigs' lengths; in a contig that is not cut genes may run over the origin.
     """
     kept: list[Gene] = []
     for gene in genes:

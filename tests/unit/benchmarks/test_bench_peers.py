@@ -98,7 +98,7 @@ def test_json_holds_scores_costs_and_differences(make_result) -> None:
     assert "stop codon included" in values["protocols"]["prokaryote"]
 
 
-def test_the_model_of_a_genome_beats_that_of_its_taxon() -> None:
+def test_the_model_of_a_genome_beats_that_of_its_clade() -> None:
     models = Models.parse(
         ["unicellular=a", "Schizosaccharomyces=b", "Schizosaccharomyces_japonicus=c"]
     )

@@ -33,7 +33,7 @@ def test_a_genome_is_of_a_held_out_species_unless_the_species_is_in_training(spl
     assert found[1].title == "Arabidopsis thaliana TAIR10 Chr5"
 
 
-def test_genomes_are_chosen_by_split_taxon_and_beginning_of_the_name(splits) -> None:
+def test_genomes_are_chosen_by_split_clade_and_beginning_of_the_name(splits) -> None:
     assert [e.genome for e in find_entries(splits, "valid", clades=["prokaryotes"])] == [
         "Wolbachia_sp_wRi"
     ]
