@@ -35,7 +35,7 @@ class SimulateConfig:
     gc: float | None = None
     """GC content of the genome, 0.25 to 0.75; by default 0.5, or 0.42 for a eukaryote."""
     genetic_code: int | None = None
-    """NCBI number of the genetic code (in code 4 TGA is Trp); by default 11, or 1 for a eukaryote."""
+    """NCBI number of the genetic code (4: TGA is Trp); by default 11, or 1 for a eukaryote."""
     contigs: int = 1
     """Number of contigs, of about equal length."""
     coding_density: float | None = None
