@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from genet5.cli.parse import run
 from genet5.config.calibrate import CalibrateConfig
+from genet5.genome.io.files import check_inputs
+from genet5.outputs import check_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,6 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _calibrate(config: CalibrateConfig) -> int:
+    for path in config.genomes:
+        check_inputs({"genomes": path}, once=False)
+    for path in config.references:
+        check_inputs({"references": path}, once=False)
+    check_folder("work", config.work)
     from genet5.annotate.calibrate import fit_model
 
     fit_model(config)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from genet5.cli.parse import run
 from genet5.config.train import RARE_FIELDS, TrainConfig
+from genet5.outputs import check_folder
 
 DESCRIPTION = (
     "Train the model BASE on TRAIN, validate it on VAL, and write the trained model to OUT. Ctrl-C "
@@ -32,6 +33,7 @@ def _finet(config: TrainConfig) -> int:
 
         sys.stdout.write(describe(config))
         return 0
+    check_folder("OUT", config.out)
     from genet5.api import train
 
     return 130 if train(config).is_interrupted else 0

@@ -125,6 +125,8 @@ def test_annotate_checks_its_files_before_it_works(
 def test_folders_of_outputs_are_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "OUT_DIR = 'g.fa': must be a folder" in refusal(capsys, "simulate", "g.fa")
     assert "cannot be written" in refusal(capsys, "simulate", "g.fa/sub")
+    line = refusal(capsys, "finet", "t.packed", "v.packed", "g.fa", "base")
+    assert "OUT = 'g.fa': must be a folder" in line
     line = refusal(capsys, "fetch", "GCF_000005845.2", "-o", "g.fa/raw")
     assert "out_dir = 'g.fa/raw': cannot be written" in line
 
@@ -145,6 +147,17 @@ def test_bake_refuses_what_can_be_read_only_once(
     assert "fasta = 'fifo': is a pipe or device, but is read more than once" in line
     line = refusal(capsys, "bake", "--check", "fifo", code=1)
     assert "fifo: a pipe or device; expected a packed file" in line
+
+
+def test_calibrate_checks_its_files_before_it_works(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo("fifo")
+    words = ("calibrate", "model", "--references", "in.gff3", "--work")
+    line = refusal(capsys, *words, "work", "--genomes", "fifo")
+    assert "genomes = 'fifo': is a pipe or device" in line
+    line = refusal(capsys, *words, "g.fa", "--genomes", "g.fa")
+    assert "work = 'g.fa': must be a folder" in line
 
 
 def test_a_tokenizer_goes_to_stdout(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
