@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bandwidth between the processes of a run.
+r"""Bandwidth between the processes of a run.
 
 Sums of one tensor over all ranks (all-reduce), as training does with gradients.
 
@@ -10,8 +10,8 @@ doc/PERFORMANCE.md). A 200 Gbit/s link carries 25 GB/s at most. The time of a ro
 slowest rank.
 
 Example:
-    bin/distributed.sh --script benchmarks/bench_allreduce.py --nnodes 2 --node-rank 0 --master
-    192.168.100.10
+    bin/distributed.sh --script benchmarks/bench_allreduce.py --nnodes 2 --node-rank 0 \
+        --master 192.168.100.10
 """
 
 from __future__ import annotations

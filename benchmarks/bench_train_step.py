@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time a training step of GeneT5 beside T5 and BART of transformers, equal in size and tokens.
+r"""Time a training step of GeneT5 beside T5 and BART of transformers, equal in size and tokens.
 
 A step is the loop's own: the micro-batch moves to the device, forward, loss, backward, clipping,
 AdamW, the check for finite numbers. Micro-batches of artificial gene windows are made once and take
@@ -16,8 +16,8 @@ are small, and the processor time counts. --sweep measures small shapes instead:
 memory against window length, latents and experts (docs/explanation/scaling.md).
 
 Example:
-    python benchmarks/bench_train_step.py --device cuda --compile --presets nano small dense300m
-    base --rounds 10
+    python benchmarks/bench_train_step.py --device cuda --compile --rounds 10 \
+        --presets nano small dense300m base
 """
 
 from __future__ import annotations

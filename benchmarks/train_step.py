@@ -79,7 +79,7 @@ class BenchConfig(measure.RunConfig):
     gradient_checkpointing: bool = False
     """Recompute our layers' activations in the backward pass."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """bf16 = autocast with fp32 weights; auto = bf16 where the device multiplies it fast, else fp32."""
+    """bf16 = autocast with fp32 weights; auto = bf16 where the device multiplies it, else fp32."""
     limit_s: float | None = None
     """Begin no further model after this many seconds; the table lists those left out."""
     sweep: bool = False

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""How much the state head should weigh in the best path.
+r"""How much the state head should weigh in the best path.
 
 Whole genes that the path finds in validation windows, by weight.
 
 Example:
-    python studies/study_path.py WORK/pombe --genome GENOME.fa.gz --reference ANNOTATION.gff3.gz
-    --contig II
+    python studies/study_path.py WORK/pombe --genome GENOME.fa.gz --contig II \
+        --reference ANNOTATION.gff3.gz
 """
 
 from __future__ import annotations
