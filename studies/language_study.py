@@ -14,17 +14,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from restitch import restitch
+
 from genet5.annotate.merge import Merger
-from genet5.annotate.pieces import piece_of
-from genet5.annotate.stitch import Joiner, restitch
-from genet5.annotate.windows import Axis, Window, is_blank, plan_axis
-from genet5.dataset.windows import tile
+from genet5.annotate.stitch import Joiner
+from genet5.decode.fragment import GeneFragment
 from genet5.errors import DataError
 from genet5.genome.extract import cds_bases, span_bases
 from genet5.genome.gene import Gene, Transcript
 from genet5.genome.io.fasta import Contig, read_fasta
 from genet5.genome.io.gff3 import read_gff3
 from genet5.genome.sequence import Bases, decode_bases
+from genet5.genome.tiling import ContigTiling, is_blank
 from genet5.tokens.cut import GeneIndex, shift_gene, wrapped_genes
 from genet5.tokens.grammar import Grammar, GrammarOptions, prokaryote_options
 from genet5.tokens.legality import Violation, violations
@@ -167,12 +168,12 @@ class ContigStudy:
 
     def windows(self, size_bp: int, overlap: int) -> Counter[str]:
         """Cut the contig into windows; count what comes of the genes."""
-        axis = lay_windows(len(self.contig.bases), size_bp, overlap, circular=self.circular)
-        shown = [self.index.cut(window.start, window.end) for window in axis.windows]
+        tiling = lay_windows(len(self.contig.bases), size_bp, overlap, circular=self.circular)
+        shown = [self.index.cut(window.start, window.end) for window in tiling.tiles]
         counts = self._read_back(shown)
         counts["windows"] = len(shown)
-        found = {shape_of(gene): gene.chained for gene in restitch(axis, shown)}
-        joined = annotate_joins(axis, shown, self.contig)
+        found = {shape_of(gene): gene.is_joined for gene in restitch(tiling, shown)}
+        joined = annotate_joins(tiling, shown, self.contig)
         counts["not a gene"] = len(found.keys() - {checked.shape for checked in self.written})
         for checked in self.written:
             kind = "legal" if checked.is_legal else "illegal"
@@ -184,9 +185,9 @@ class ContigStudy:
                 counts[f"{kind}: " + ("joined" if found[checked.shape] else "whole")] += 1
             if checked.shape not in joined:
                 counts[f"{kind}: annotate loses, {why_annotate_loses(checked, joined)}"] += 1
-        counts += self._isoforms(axis)
+        counts += self._isoforms(tiling)
         if not overlap:
-            counts += self._check_windows(axis)
+            counts += self._check_windows(tiling)
         return +counts
 
     def _read_back(self, shown: Sequence[tuple[WindowGene, ...]]) -> Counter[str]:
@@ -198,30 +199,30 @@ class ContigStudy:
             changed += decode_window(labels, self.vocabulary) != structure
         return Counter({"windows changed by reading back": changed})
 
-    def _check_windows(self, axis: Axis) -> Counter[str]:
+    def _check_windows(self, tiling: ContigTiling) -> Counter[str]:
         """Legal genes must be legal in every window that cuts them."""
         counts: Counter[str] = Counter()
-        for window in axis.windows:
+        for window in tiling.tiles:
             shown = self.legal.cut(window.start, window.end)
             if not shown:
                 continue
             first_of = {begin_key(gene): gene for gene in reversed(shown)}
             distinct = [gene for gene in shown if first_of[begin_key(gene)] is gene]
-            bases = axis.bases(self.contig.bases, window)
+            bases = tiling.bases(self.contig.bases, window)
             if not self._accepts(distinct, bases):
                 counts["refused"] += sum(not self._accepts([gene], bases) for gene in distinct)
             counts["shown"] += len(shown)
             counts["begins like another gene"] += len(shown) - len(distinct)
         return counts
 
-    def _isoforms(self, axis: Axis) -> Counter[str]:
+    def _isoforms(self, tiling: ContigTiling) -> Counter[str]:
         """Genes with several coding transcripts: does any window cut several of them at once?"""
         counts: Counter[str] = Counter()
-        starts = [window.start for window in axis.windows]
-        ends = [window.end for window in axis.windows]
+        starts = [window.start for window in tiling.tiles]
+        ends = [window.end for window in tiling.tiles]
         for gene in (j.gene for j in self.written if len(coding_shapes(j.gene)) > 1):
             index = GeneIndex([gene], isoforms=1_000)
-            near = axis.windows[bisect_right(ends, gene.start) : bisect_left(starts, gene.end)]
+            near = tiling.tiles[bisect_right(ends, gene.start) : bisect_left(starts, gene.end)]
             views = [shown[0].transcripts for w in near if (shown := index.cut(w.start, w.end))]
             most = max(sum(t.cut_left or t.cut_right for t in view) for view in views)
             counts[
@@ -253,34 +254,32 @@ def span_bp(shape: Shape) -> int:
     return shape[2][-1][1] - shape[2][0][0]
 
 
-def lay_windows(contig_bp: int, size_bp: int, overlap: int, *, circular: bool) -> Axis:
+def lay_windows(contig_bp: int, size_bp: int, overlap: int, *, circular: bool) -> ContigTiling:
     """Lay windows over a contig: as `annotate` does, or side by side without any overlap."""
     if overlap:
-        return plan_axis(contig_bp, size_bp, size_bp * overlap // 100, circular=circular)
+        return ContigTiling.even(contig_bp, size_bp, size_bp * overlap // 100, circular=circular)
     length_bp = contig_bp + min(contig_bp, size_bp) if circular else contig_bp
-    intervals = tile(length_bp, size_bp)
-    windows = tuple(Window(i, start, end, start, end) for i, (start, end) in enumerate(intervals))
-    return Axis(contig_bp, length_bp, circular, windows)
+    tiling = ContigTiling.stepped(length_bp, size_bp)
+    return replace(tiling, contig_bp=contig_bp, circular=circular)
 
 
 def shape_of(gene: Any) -> Shape:
-    """Shape of a candidate or a call."""
+    """Shape of a candidate."""
     return gene.type, gene.strand, tuple((part.start, part.end) for part in gene.parts)
 
 
-def annotate_joins(axis: Axis, shown: Sequence[Sequence[WindowGene]], contig: Contig) -> set[Shape]:
-    """What `annotate` makes of these windows.
-
-    Its joiner forgives decoders, and its merger lets windows vote.
-    """
-    joiner, merger = Joiner(axis), Merger(axis)
-    for window, genes in zip(axis.windows, shown, strict=True):
-        if is_blank(axis.bases(contig.bases, window)):
+def annotate_joins(
+    tiling: ContigTiling, shown: Sequence[Sequence[WindowGene]], contig: Contig
+) -> set[Shape]:
+    """What `annotate` makes of these windows: its joiner forgives decoders, and its merger lets windows vote."""
+    joiner, merger = Joiner(tiling), Merger(tiling)
+    for tile, genes in zip(tiling.tiles, shown, strict=True):
+        if is_blank(tiling.bases(contig.bases, tile)):
             continue
-        pieces = [piece_of(gene, window) for gene in genes]
-        merger.add_sightings(window, pieces)
-        merger.add_candidates(joiner.add(window, pieces))
-    return {shape_of(call) for call in merger.calls()}
+        fragments = [GeneFragment.of(gene).placed(tile.start, tile.end) for gene in genes]
+        merger.add_window(tile, fragments)
+        merger.add_candidates(joiner.add(tile, fragments))
+    return {shape_of(candidate) for candidate in merger.merged()}
 
 
 def why_lost(checked: CheckedGene, others: Sequence[CheckedGene]) -> str:

@@ -19,6 +19,7 @@ from genet5.annotate.engine import Engine, WindowPass
 from genet5.annotate.plan import GenomePlan, Machine
 from genet5.cli.annotate import main
 from genet5.decode.evidence import Evidence
+from genet5.decode.fragment import GeneFragment
 from genet5.decode.greedy import DecodedWindow
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
@@ -227,17 +228,16 @@ def oracle(truth: dict[str, Sequence[Gene]]) -> Callable[[GenomePlan, Machine], 
     class Oracle(Engine):
         def decode(self, batch: Sequence[WindowPass]) -> None:
             for task in batch:
-                index, window, axis = indices[task.work.contig.name], task.window, task.work.axis
+                index, tile, tiling = indices[task.work.contig.name], task.tile, task.work.tiling
                 reverse = bool(task.strand_pass)
-                genes = list(index.cut(window.start, window.end, reverse=reverse))
-                if axis.circular and window.end > axis.contig_bp:
-                    low = window.start - axis.contig_bp
-                    again = index.cut(low, window.end - axis.contig_bp, reverse=reverse)
+                genes = list(index.cut(tile.start, tile.end, reverse=reverse))
+                if tiling.circular and tile.end > tiling.contig_bp:
+                    low = tile.start - tiling.contig_bp
+                    again = index.cut(low, tile.end - tiling.contig_bp, reverse=reverse)
                     genes += [gene for gene in again if gene not in genes]
                 evidence = Evidence(-0.01, -0.01, -0.01, 0.0, 0, 800.0, 100, 3.0, 3.0)
-                count = len(genes)
-                found = DecodedWindow(tuple(genes), (evidence,) * count, ((),) * count, ())
-                task.work.put((task.strand_pass, window.index), task.pieces(found))
+                found = [GeneFragment.of(gene, evidence) for gene in genes]
+                task.work.put((task.strand_pass, tile.index), task.placed(found))
 
     def load(plan: GenomePlan, machine: Machine) -> Annotator:
         engine = Oracle(

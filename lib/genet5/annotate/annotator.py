@@ -15,10 +15,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from genet5.annotate.contig import ContigWork, Selection, gene_of, legal_calls, select_calls
+from genet5.annotate.contig import ContigWork
 from genet5.annotate.engine import Engine, ignore, load_engine
 from genet5.annotate.journal import Journal
 from genet5.annotate.plan import ModelPlan, choose_machine, is_circular, plan_model, settle_code
+from genet5.annotate.select import (
+    SelectionRules,
+    gene_of,
+    legal_candidates,
+    select_candidates,
+)
 from genet5.config.annotate import (
     DEFAULT_MODEL,
     AnnotatorConfig,
@@ -193,22 +199,24 @@ class Annotator:
         """
         calling = self._plan.calling
         code = settle_code(genetic_code, calling)
-        how = Selection(calling=calling, code=code, keep_partial=self._plan.keep_partial)
+        rules = SelectionRules(calling=calling, code=code, keep_partial=self._plan.keep_partial)
         finished = self._engine.run(
             contigs, code=code, is_circular=is_circular, journal=journal, on_bases=on_bases
         )
-        return _numbered(finished, how)
+        return _numbered(finished, rules)
 
 
 def _numbered(
-    finished: Iterable[ContigWork], how: Selection
+    finished: Iterable[ContigWork], rules: SelectionRules
 ) -> Iterator[tuple[Contig, list[Gene]]]:
     number = 0
     for work in finished:
         genes = []
-        for call, score in select_calls(legal_calls(work, how), how, work.axis):
+        legal = legal_candidates(work, rules)
+        for candidate, score in select_candidates(legal, rules, len(work.contig.bases)):
             number += 1
-            genes.append(gene_of(call, work.contig.name, f"gene_{number:06d}", score, how.code))
+            name = f"gene_{number:06d}"
+            genes.append(gene_of(candidate, work.contig.name, name, score, rules.code))
         yield work.contig, genes
 
 

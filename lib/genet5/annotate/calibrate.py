@@ -25,12 +25,18 @@ from genet5.annotate.calling_config import (
     load_calling_config,
     save_calling_config,
 )
-from genet5.annotate.contig import ContigWork, Selection, gene_of, legal_calls, select_calls
+from genet5.annotate.candidate import GeneCandidate
+from genet5.annotate.contig import ContigWork
 from genet5.annotate.engine import load_engine
 from genet5.annotate.gene_score import FEATURES, feature_table, fit_scoring
-from genet5.annotate.merge import Call
 from genet5.annotate.plan import choose_machine, plan_genome
 from genet5.annotate.run import open_journal
+from genet5.annotate.select import (
+    SelectionRules,
+    gene_of,
+    legal_candidates,
+    select_candidates,
+)
 from genet5.config.annotate import AnnotateConfig, AnnotatorConfig
 from genet5.config.calibrate import CalibrateConfig
 from genet5.errors import ConfigError, DataError
@@ -55,7 +61,7 @@ class Sample:
 
     genome: int
     work: ContigWork
-    calls: list[Call]
+    candidates: list[GeneCandidate]
     features: NDArray[np.float64]
     right: NDArray[np.bool_]
     counts: NDArray[np.bool_]
@@ -132,7 +138,7 @@ def annotate_and_label(settings: CalibrateConfig, index: int) -> tuple[list[Samp
         )  # fmt: skip
     plan, machine = replace(plan, lengths=lengths), choose_machine(config.annotator)
     calling = replace(plan.model.calling, min_score=0.0)
-    how = Selection(calling=calling, code=plan.code)
+    rules = SelectionRules(calling=calling, code=plan.code)
     journal = open_journal(config, plan, machine)
     samples = []
     try:
@@ -140,13 +146,13 @@ def annotate_and_label(settings: CalibrateConfig, index: int) -> tuple[list[Samp
             engine = load_engine(plan.model, machine)
             done = engine.run(contigs, code=plan.code, journal=journal, on_bases=progress.add)
             for work in done:
-                calls = legal_calls(work, how)
-                labels = label(calls, work, genes, whole=calling.grammar.introns)
-                samples.append(Sample(index, work, calls, feature_table(calls), *labels))
+                candidates = legal_candidates(work, rules)
+                labels = label(candidates, work, genes, whole=calling.grammar.introns)
+                samples.append(Sample(index, work, candidates, feature_table(candidates), *labels))
     finally:
         if journal is not None:
             journal.close(remove=False)
-    count = sum(len(s.calls) for s in samples)
+    count = sum(len(s.candidates) for s in samples)
     log.info("%s: %d candidates, %.0f s", config.genome, count, progress.elapsed_s)
     return samples, Truth(genes, lengths, plan.code)
 
@@ -177,12 +183,12 @@ def _stem(genome: Path) -> str:
 
 
 def label(
-    calls: Sequence[Call], work: ContigWork, genes: Sequence[Gene], *, whole: bool
+    candidates: Sequence[GeneCandidate], work: ContigWork, genes: Sequence[Gene], *, whole: bool
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which calls are right, and which count, (number of calls,) each.
+    """Return which candidates are right, and which count, (number of candidates,) each.
 
     Args:
-        calls: All of one contig.
+        candidates: All of one contig.
         work: The contig.
         genes: The reference, of any contig.
         whole: The whole CDS must agree; otherwise the 3' end.
@@ -194,22 +200,24 @@ def label(
         for t in g.transcripts
         if g.is_regular and t.cds
     }
-    left_out = {strand: np.zeros(2 * work.axis.contig_bp, dtype=bool) for strand in (1, -1)}
+    left_out = {strand: np.zeros(2 * len(work.contig.bases), dtype=bool) for strand in (1, -1)}
     for gene in here:
         if not gene.is_regular and (gene.is_coding or gene.pseudo):
             left_out[gene.strand][gene.start : gene.end] = True
-    right = np.array([_identity(c.strand, _blocks(c), whole) in truth for c in calls], dtype=bool)
-    share = np.array([left_out[c.strand][c.start : c.end].mean() for c in calls])
-    partial = np.array([c.partial_left or c.partial_right for c in calls], dtype=bool)
+    right = np.array(
+        [_identity(c.strand, _blocks(c), whole) in truth for c in candidates], dtype=bool
+    )
+    share = np.array([left_out[c.strand][c.start : c.end].mean() for c in candidates])
+    partial = np.array([c.partial_left or c.partial_right for c in candidates], dtype=bool)
     return right, (right | (share < 0.5)) & ~partial
 
 
-def _blocks(call: Call) -> Blocks:
-    return tuple((p.start, p.end) for p in call.parts if p.kind == "cds")
+def _blocks(candidate: GeneCandidate) -> Blocks:
+    return tuple((p.start, p.end) for p in candidate.parts if p.kind == "cds")
 
 
 def _identity(strand: int, blocks: Blocks, whole: bool) -> tuple[int, object]:
-    """What must agree for a call to be right."""
+    """What must agree for a candidate to be right."""
     if whole or not blocks:
         return strand, blocks
     return strand, blocks[-1][1] if strand > 0 else blocks[0][0]
@@ -246,12 +254,14 @@ def _evaluate(
     known: Truth,
 ) -> Scores:
     """Score the genes of one genome that a threshold leaves."""
-    how = Selection(calling=replace(settings, min_score=threshold), code=known.code)
+    rules = SelectionRules(calling=replace(settings, min_score=threshold), code=known.code)
     found: list[Gene] = []
     for sample in samples:
         if sample.genome == index:
-            for call, score in select_calls(sample.calls, how, sample.work.axis):
+            for candidate, score in select_candidates(
+                sample.candidates, rules, len(sample.work.contig.bases)
+            ):
                 name = f"g{len(found)}"
-                found.append(gene_of(call, sample.work.contig.name, name, score, known.code))
+                found.append(gene_of(candidate, sample.work.contig.name, name, score, known.code))
     bare = not settings.grammar.introns
     return score_genes(found, known.genes, known.lengths, prokaryote=bare)

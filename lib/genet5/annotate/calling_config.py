@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from genet5.annotate.gene_score import ScoringConfig
-from genet5.annotate.select import OverlapConfig
+from genet5.annotate.overlaps import OverlapConfig
 from genet5.config.json_files import config_from_dict, config_to_dict, load_json, save_json
 from genet5.errors import FormatError
 from genet5.tokens.grammar import GrammarOptions, prokaryote_options

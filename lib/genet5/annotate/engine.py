@@ -1,13 +1,13 @@
 """The engine: contigs in, gene candidates out.
 
 Windows of many contigs are pooled, sorted by length and decoded in batches; results go back to their contigs, which are
-finished in the order they came. Memory holds the contigs of one pool and the pieces found on them; nothing grows with the
+finished in the order they came. Memory holds the contigs of one pool and the fragments found on them; nothing grows with the
 length of a genome. The result does not depend on the batch size, up to the rounding of matrix products.
 
 Example:
     engine = load_engine(plan_model(config), choose_machine(config))
     for work in engine.run(contigs, code=11):
-        print(work.contig.name, len(work.calls()))
+        print(work.contig.name, len(work.candidates()))
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import torch
 from genet5.annotate.calling_config import CallingConfig
 from genet5.annotate.contig import ContigWork
 from genet5.annotate.journal import Journal
-from genet5.annotate.pieces import Piece, mirror, piece_of
 from genet5.annotate.plan import Machine, ModelPlan
-from genet5.annotate.windows import Window, plan_axis
-from genet5.decode.greedy import DecodedWindow, decode_windows
+from genet5.decode.fragment import GeneFragment
+from genet5.decode.greedy import decode_windows
 from genet5.genome.io.fasta import Contig
 from genet5.genome.sequence import Bases, reverse_complement
+from genet5.genome.tiling import ContigTiling, Tile
 from genet5.model.network import GeneT5
 from genet5.model.resize import require_fit
 from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer
@@ -45,42 +45,33 @@ class WindowPass:
     work: ContigWork
     strand_pass: int
     """0 forward, 1 reverse complement."""
-    window: Window
+    tile: Tile
 
     @property
     def length_bp(self) -> int:
         """Length of the window."""
-        return self.window.end - self.window.start
+        return self.tile.end - self.tile.start
 
     def bases(self) -> Bases:
         """Bases as the model gets them."""
-        bases = self.work.bases(self.window)
+        bases = self.work.bases(self.tile)
         return reverse_complement(bases) if self.strand_pass else bases
 
     def core(self) -> tuple[int, int]:
         """The window's core, in the coordinates of the pass."""
-        low = self.window.core_start - self.window.start
-        high = self.window.core_end - self.window.start
+        low = self.tile.core_start - self.tile.start
+        high = self.tile.core_end - self.tile.start
         return (self.length_bp - high, self.length_bp - low) if self.strand_pass else (low, high)
 
-    def pieces(self, found: DecodedWindow) -> list[Piece]:
-        """Put the decoded genes on the contig."""
-        pieces = [
-            piece_of(gene, self.window, evidence, starts)
-            for gene, evidence, starts in zip(
-                found.genes, found.evidence, found.starts, strict=True
-            )
-        ]
-        pieces += [
-            piece_of(gene, self.window, evidence, decoded=False)
-            for gene, evidence in found.overlooked
-        ]
-        return [mirror(piece, self.window) for piece in pieces] if self.strand_pass else pieces
+    def placed(self, found: Sequence[GeneFragment]) -> list[GeneFragment]:
+        """Return the window's fragments in coordinates of the contig."""
+        start, end, reverse = self.tile.start, self.tile.end, bool(self.strand_pass)
+        return [fragment.placed(start, end, reverse=reverse) for fragment in found]
 
     def new_bp(self) -> int:
         """Bases of the contig that this pass finishes: its core's, each base counted once."""
-        window, limit = self.window, self.work.axis.contig_bp
-        share = min(window.core_end, limit) - min(window.core_start, limit)
+        tile, limit = self.tile, self.work.tiling.contig_bp
+        share = min(tile.core_end, limit) - min(tile.core_start, limit)
         return share if self.strand_pass == self.work.strand_passes - 1 else 0
 
 
@@ -135,29 +126,29 @@ class Engine:
     def _start(self, index: int, contig: Contig, code: int, circular: bool) -> ContigWork:
         """Lay windows over a contig."""
         size = self.calling.window_bp, self.calling.overlap_bp
-        axis = plan_axis(len(contig.bases), *size, circular=circular)
+        tiling = ContigTiling.even(len(contig.bases), *size, circular=circular)
         spliced = self.calling.grammar.introns
-        return ContigWork(index, contig, axis, code, self.strand_passes, spliced)
+        return ContigWork(index, contig, tiling, code, self.strand_passes, spliced)
 
     def _drain(
         self, pool: list[WindowPass], journal: Journal | None, on_bases: Callable[[int], None]
     ) -> None:
         """Decode the whole pool, longest windows first."""
-        pool.sort(key=lambda p: (-p.length_bp, p.work.index, p.window.index, p.strand_pass))
+        pool.sort(key=lambda p: (-p.length_bp, p.work.index, p.tile.index, p.strand_pass))
         for batch in plan_batches(pool, self.machine.batch_size, self.calling.window_bp):
             self.decode(batch)
             for window_pass in batch:
                 if journal is not None:
-                    place = (window_pass.strand_pass, window_pass.window.index)
-                    pieces = window_pass.work.pieces_of(place)
-                    journal.add((window_pass.work.index, *place), pieces)
+                    place = (window_pass.strand_pass, window_pass.tile.index)
+                    fragments = window_pass.work.fragments(place)
+                    journal.add((window_pass.work.index, *place), fragments)
                 on_bases(window_pass.new_bp())
             if journal is not None:
                 journal.flush()
         pool.clear()
 
     def decode(self, batch: Sequence[WindowPass]) -> None:
-        """Decode some windows in one batch and give the pieces to their contigs."""
+        """Decode some windows in one batch and give the fragments to their contigs."""
         with _threads(self.machine.threads):
             decoded = decode_windows(
                 self.model,
@@ -171,8 +162,8 @@ class Engine:
                 use_bf16=self.machine.use_bf16,
             )
         for window_pass, found in zip(batch, decoded, strict=True):
-            place = (window_pass.strand_pass, window_pass.window.index)
-            window_pass.work.put(place, window_pass.pieces(found))
+            place = (window_pass.strand_pass, window_pass.tile.index)
+            window_pass.work.put(place, window_pass.placed(found.fragments))
 
 
 def load_engine(plan: ModelPlan, machine: Machine) -> Engine:
@@ -208,12 +199,12 @@ def plan_batches(
 
 
 def _recalled(work: ContigWork, journal: Journal | None) -> list[WindowPass]:
-    """Give a contig what a former run found; return the passes that are left."""
+    """Give a contig what an earlier run found; return the passes that are left."""
     passes = []
     for strand_pass, index in work.places:
-        known = None if journal is None else journal.pieces((work.index, strand_pass, index))
+        known = None if journal is None else journal.fragments((work.index, strand_pass, index))
         if known is None:
-            passes.append(WindowPass(work, strand_pass, work.axis.windows[index]))
+            passes.append(WindowPass(work, strand_pass, work.tiling.tiles[index]))
         else:
             work.put((strand_pass, index), known)
     return passes

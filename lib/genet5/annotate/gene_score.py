@@ -7,7 +7,7 @@ or the defaults below; `fit_scoring` fits them by Newton's method.
 
 Example:
     scoring = ScoringConfig()
-    odds = gene_log_odds(scoring, feature_table(calls))
+    odds = gene_log_odds(scoring, feature_table(candidates))
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from genet5.annotate.merge import Call
+from genet5.annotate.candidate import GeneCandidate
 from genet5.errors import ConfigError, DataError
 
 FEATURES = (
@@ -106,18 +106,18 @@ class ScoringConfig:
                 )
 
 
-def feature_table(calls: Sequence[Call]) -> NDArray[np.float64]:
-    """Return the features of each call, (number of calls, len(FEATURES)); NaN = not known."""
-    rows = [_features(call) for call in calls]
-    table = np.array(rows, dtype=np.float64).reshape(len(calls), len(FEATURES))
+def feature_table(candidates: Sequence[GeneCandidate]) -> NDArray[np.float64]:
+    """Return the features of each candidate, (number of candidates, len(FEATURES)); NaN = not known."""
+    rows = [_features(candidate) for candidate in candidates]
+    table = np.array(rows, dtype=np.float64).reshape(len(candidates), len(FEATURES))
     for name, (low, high) in _LIMITS.items():
         column = FEATURES.index(name)
         table[:, column] = np.clip(table[:, column], low, high)
     return table
 
 
-def _features(call: Call) -> list[float]:
-    evidence = call.evidence
+def _features(candidate: GeneCandidate) -> list[float]:
+    evidence = candidate.evidence
     return [
         evidence.type_logp,
         evidence.stop_logp,
@@ -126,14 +126,14 @@ def _features(call: Call) -> list[float]:
         evidence.state / evidence.coding if evidence.coding else math.nan,
         evidence.start_boundary,
         evidence.stop_boundary,
-        math.log10(max(sum(p.end - p.start for p in call.parts), 1)),
-        call.support,
-        call.structure_share,
-        float(call.support > 0),
+        math.log10(max(sum(p.end - p.start for p in candidate.parts), 1)),
+        candidate.support,
+        candidate.structure_share,
+        float(candidate.support > 0),
         evidence.splice_boundary / evidence.splices if evidence.splices else math.nan,
-        call.path_share,
-        math.log10(len(call.parts)) if call.parts else math.nan,
-        call.margin,
+        candidate.path_share,
+        math.log10(len(candidate.parts)) if candidate.parts else math.nan,
+        candidate.margin,
     ]
 
 

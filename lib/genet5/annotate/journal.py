@@ -1,4 +1,4 @@
-"""The journal of a run: what each decoded window said, so that a killed run goes on where it was.
+"""The journal of a run: what was found in each decoded window, so that a killed run resumes where it was.
 
 JSON lines beside the output file: a header that names genome, model and settings by a hash, then one line per window as it
 was decoded. All that follows decoding is cheap and deterministic, so nothing else is kept. A torn last line is ignored.
@@ -13,18 +13,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from genet5.annotate.pieces import Piece, piece_from_json, piece_to_json
+from genet5.decode.fragment import GeneFragment
 
 log = logging.getLogger(__name__)
 
 WindowKey = tuple[int, int, int]
-"""Index of the contig, reading (0 forward, 1 reverse complement), index of the window."""
+"""Index of the contig, strand pass (0 forward, 1 reverse complement), index of the window."""
 
+FORMAT = 2
+"""Version of the lines; a journal of another version belongs to another run."""
 _SAMPLE_BYTES = 1 << 20
 
 
 class Journal:
-    """Windows of former runs, and the file that gets those of this one."""
+    """Windows of earlier runs, and the file that gets those of this one."""
 
     def __init__(self, path: Path, run_key: str, *, restart: bool = False) -> None:
         self._path, self._key = path, run_key
@@ -35,14 +37,14 @@ class Journal:
         if not self.known:
             self._write({"run": run_key})
 
-    def pieces(self, key: WindowKey) -> list[Piece] | None:
-        """Return what a former run found in a window; None if it did not get there."""
+    def fragments(self, key: WindowKey) -> list[GeneFragment] | None:
+        """Return what an earlier run found in a window; None if it did not get there."""
         values = self.known.get(key)
-        return None if values is None else [piece_from_json(key[2], v) for v in values]
+        return None if values is None else [GeneFragment.from_json(v) for v in values]
 
-    def add(self, key: WindowKey, pieces: Sequence[Piece]) -> None:
-        """Note a window."""
-        self._write([*key, [piece_to_json(piece) for piece in pieces]])
+    def add(self, key: WindowKey, fragments: Sequence[GeneFragment]) -> None:
+        """Keep a window."""
+        self._write([*key, [fragment.to_json() for fragment in fragments]])
 
     def flush(self) -> None:
         """Hand all to the operating system."""
@@ -64,17 +66,17 @@ class Journal:
             return {}
         rows = [json.loads(line) for line in lines if line.endswith("\n")]
         if not rows or rows[0] != {"run": self._key}:
-            log.info("%s is of another run: starting anew", self._path)
+            log.info("%s belongs to another run: starting anew", self._path)
             return {}
         if len(rows) < len(lines):
             self._path.write_text("".join(lines[:-1]), encoding="utf-8")
         if len(rows) > 1:
-            log.info("going on with %d windows of a former run (%s)", len(rows) - 1, self._path)
+            log.info("resuming: %d windows are decoded already (%s)", len(rows) - 1, self._path)
         return {(row[0], row[1], row[2]): row[3] for row in rows[1:]}
 
 
 def run_key(**facts: object) -> str:
-    """Hash of everything that decides what windows say."""
+    """Hash of everything that decides what is found in windows."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genet5.annotate.calling_config import CallingConfig, load_calling_config
-from genet5.annotate.windows import plan_axis
 from genet5.config.annotate import AnnotateConfig, AnnotatorConfig
 from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.io.fasta import Contig, read_fasta
+from genet5.genome.tiling import ContigTiling
 from genet5.model.folders import load_config, model_folder
 
 ALL, AUTO, NONE = "all", "auto", "none"
@@ -144,7 +144,7 @@ def plan_genome(config: AnnotateConfig) -> GenomePlan:
     if not sum(lengths.values()):
         raise DataError("no bases in any contig", expected="DNA", path=config.genome)
     size = model.calling.window_bp, model.calling.overlap_bp
-    windows = sum(len(plan_axis(length, *size).windows) for length in lengths.values())
+    windows = sum(len(ContigTiling.even(length, *size).tiles) for length in lengths.values())
     return GenomePlan(model=model, lengths=lengths, num_windows=windows, code=code)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genet5.annotate.journal import Journal, file_stamp, run_key
+from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
 from genet5.annotate.plan import GenomePlan, Machine, choose_machine, is_circular, plan_genome
 from genet5.config.annotate import AnnotateConfig
 from genet5.config.json_files import config_to_dict
@@ -142,6 +142,7 @@ def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> 
     config.output.parent.mkdir(parents=True, exist_ok=True)
     calling = plan.model.calling
     key = run_key(
+        journal=FORMAT,
         genome=file_stamp(config.genome),
         contigs=plan.lengths,
         circular=sorted(config.circular),

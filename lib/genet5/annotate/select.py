@@ -1,111 +1,164 @@
-"""Choose the best set of genes among calls that may contradict each other.
+"""From candidates to genes: those that are legal, probable enough, and compatible with each other.
 
-Every call has a worth (how far its log-odds lie above the threshold); the set of compatible calls with the largest sum
-is found exactly by dynamic programming along the contig: a state is the set of chosen calls that still reach the point
-at hand, of which there are few. Genes may overlap a little: in prokaryotes neighbours often share a few bases (ATGA).
-With introns, a gene may lie in an intron of another.
+Example:
+    rules = SelectionRules(calling=config, code=11)
+    for candidate, score in select_candidates(legal_candidates(work, rules), rules, contig_bp):
+        gene = gene_of(candidate, "chr1", "gene_000001", score, code=11)
 """
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from genet5.annotate.merge import Call
+from genet5.annotate.calling_config import CallingConfig
+from genet5.annotate.candidate import GeneCandidate
+from genet5.annotate.contig import ContigWork
+from genet5.annotate.gene_score import feature_table, gene_log_odds, probability
+from genet5.annotate.overlaps import are_compatible, choose_compatible
+from genet5.decode.fragment import merge_touching
+from genet5.genome.frames import (
+    five_three,
+    in_reading_order,
+    leftmost_frame,
+    phase_from_left,
+    phases,
+)
+from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from genet5.genome.sequence import Bases
+from genet5.tokens.grammar import GrammarOptions
+from genet5.tokens.legality import Violation, violations
 
-_MAX_STATES = 256
-_Trail: TypeAlias = "tuple[int, _Trail] | None"
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionRules:
+    """How candidates become genes."""
+
+    calling: CallingConfig
+    code: int
+    """NCBI number of the genetic code."""
+    keep_partial: bool = True
+    """Whether genes that run over the end of a contig are kept."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OverlapConfig:
-    """How much two genes may share."""
+def legal_candidates(work: ContigWork, rules: SelectionRules) -> list[GeneCandidate]:
+    """Return the contig's candidates that keep all rules, whatever their score."""
+    least, bases = rules.calling.min_coding_bp, work.contig.bases
+    return [
+        candidate
+        for candidate in work.candidates()
+        if (rules.keep_partial or not candidate.is_partial)
+        and (candidate.coding_bp == 0 or candidate.coding_bp >= least)
+        and candidate.end - candidate.start <= len(bases)
+        and not candidate_violations(candidate, bases, rules.code, rules.calling.grammar)
+    ]
 
-    same_strand_bp: int = 60
-    """Coding bases that genes of one strand may share."""
-    opposite_strand_bp: int = 200
-    """Coding bases that genes of opposite strands may share."""
-    fraction: float = 0.5
-    """Share of the shorter gene's coding bases that may lie in the other."""
+
+def candidate_violations(
+    candidate: GeneCandidate, contig_bases: Bases, code: int, options: GrammarOptions
+) -> tuple[Violation, ...]:
+    """Return what a candidate violates: one joined from several windows could, where each fragment is legal."""
+    return violations(
+        candidate.parts,
+        candidate.strand,
+        contig_bases,
+        code,
+        options,
+        open_left=candidate.partial_left,
+        open_right=candidate.partial_right,
+        frame=candidate.frame,
+    )
 
 
-def choose_calls(calls: Sequence[Call], worths: Sequence[float], rule: OverlapConfig) -> list[int]:
-    """Return the indices of the chosen calls, ascending; calls without positive worth are never chosen.
+def select_candidates(
+    candidates: Sequence[GeneCandidate], rules: SelectionRules, contig_bp: int
+) -> list[tuple[GeneCandidate, float]]:
+    """Return the best compatible set of candidates with their probabilities.
 
     Args:
-        calls: Sorted by start.
-        worths: What each call adds to the sum.
-        rule: Which calls exclude each other.
+        candidates: Of one contig, sorted by start.
+        rules: Scores, threshold and overlaps.
+        contig_bp: Length of the contig.
     """
-    states: dict[tuple[int, ...], tuple[float, _Trail]] = {(): (0.0, None)}
-    for i, call in enumerate(calls):
-        if worths[i] <= 0:
-            continue
-        former: dict[tuple[int, ...], tuple[float, _Trail]] = {}
-        for active, value in states.items():
-            _keep_best(former, tuple(j for j in active if calls[j].end > call.start), value)
-        states = dict(former)
-        for active, (worth, trail) in former.items():
-            if all(are_compatible(calls[j], call, rule) for j in active):
-                _keep_best(states, (*active, i), (worth + worths[i], (i, trail)))
-        states = _pruned(states)
-    _, last = max(states.values(), key=lambda state: state[0])
-    return _unrolled(last)
+    odds = gene_log_odds(rules.calling.scoring, feature_table(candidates))
+    scores = (odds - _logit(rules.calling.min_score)).tolist()
+    chosen = choose_compatible(candidates, scores, rules.calling.overlaps)
+    kept = _without_rivals_over_origin(candidates, scores, chosen, rules, contig_bp)
+    return [(candidates[i], float(probability(odds[i]))) for i in kept]
 
 
-def _unrolled(trail: _Trail) -> list[int]:
-    chosen = []
-    while trail is not None:
-        index, trail = trail
-        chosen.append(index)
-    return chosen[::-1]
+def _without_rivals_over_origin(
+    candidates: Sequence[GeneCandidate],
+    scores: Sequence[float],
+    chosen: list[int],
+    rules: SelectionRules,
+    contig_bp: int,
+) -> list[int]:
+    """Drop, of genes over a circular contig's origin and genes at its start that contradict each other, the worse."""
+    dropped: set[int] = set()
+    for i in (i for i in chosen if candidates[i].end > contig_bp):
+        over = candidates[i].moved(-contig_bp)
+        for j in (j for j in chosen if j != i and candidates[j].start < over.end):
+            first, second = sorted((over, candidates[j]), key=lambda c: c.start)
+            if not are_compatible(first, second, rules.calling.overlaps):
+                dropped.add(i if scores[i] < scores[j] else j)
+    return [i for i in chosen if i not in dropped]
 
 
-def _keep_best(
-    states: dict[tuple[int, ...], tuple[float, _Trail]],
-    active: tuple[int, ...],
-    value: tuple[float, _Trail],
-) -> None:
-    if active not in states or value[0] > states[active][0]:
-        states[active] = value
+def gene_of(candidate: GeneCandidate, contig: str, name: str, score: float, code: int) -> Gene:
+    """Make a gene of a candidate.
 
-
-def _pruned(
-    states: dict[tuple[int, ...], tuple[float, _Trail]],
-) -> dict[tuple[int, ...], tuple[float, _Trail]]:
-    if len(states) <= _MAX_STATES:
-        return states
-    ranked = sorted(states.items(), key=lambda item: (-item[1][0], item[0]))
-    return dict(ranked[:_MAX_STATES])
-
-
-def are_compatible(first: Call, second: Call, rule: OverlapConfig) -> bool:
-    """Whether both may stand; `first` does not start behind `second`."""
-    if first.end <= second.start:
-        return True
-    same = first.strand == second.strand
-    limit = rule.same_strand_bp if same else rule.opposite_strand_bp
-    shorter = min(first.coding_bp, second.coding_bp)
-    shared = shared_bases(first, second)
-    if shared > min(limit, rule.fraction * shorter):
-        return False
-    span = min(first.end, second.end) - second.start
-    return not same or span <= limit or _lies_in_gap(second, first)
-
-
-def shared_bases(first: Call, second: Call) -> int:
-    """Count bases that belong to parts of both."""
-    return sum(
-        max(0, min(a.end, b.end) - max(a.start, b.start))
-        for a, b in itertools.product(first.parts, second.parts)
+    Args:
+        candidate: The gene's structure.
+        contig: Name of its contig.
+        name: The gene's ID.
+        score: Its probability.
+        code: NCBI number of its genetic code.
+    """
+    partial_5, partial_3 = five_three(
+        candidate.partial_left, candidate.partial_right, candidate.strand
+    )
+    is_coding = candidate.coding_bp > 0
+    transcript = Transcript(
+        id=f"{name}.1",
+        exons=_exons(candidate),
+        cds=_cds(candidate),
+        type="mRNA" if is_coding else candidate.type,
+        partial_5=partial_5,
+        partial_3=partial_3,
+    )
+    return Gene(
+        id=name,
+        contig=contig,
+        strand=candidate.strand,
+        transcripts=(transcript,),
+        type=candidate.type,
+        pseudo=candidate.type == "pseudogene",
+        genetic_code=code if is_coding else None,
+        score=round(score, 4),
     )
 
 
-def _lies_in_gap(inner: Call, outer: Call) -> bool:
-    """Whether `inner` lies in one intron of `outer`."""
-    return any(
-        left.end <= inner.start and inner.end <= right.start
-        for left, right in itertools.pairwise(outer.parts)
-    )
+def _exons(candidate: GeneCandidate) -> tuple[Exon, ...]:
+    """Parts that touch, of whatever kind, are one exon."""
+    same_kind = [part._replace(kind="exon") for part in candidate.parts]
+    return tuple(Exon(part.start, part.end) for part in merge_touching(same_kind))
+
+
+def _cds(candidate: GeneCandidate) -> tuple[Cds, ...]:
+    """Coding intervals with GFF3 phases."""
+    strand = candidate.strand
+    blocks = [part for part in candidate.parts if part.kind == "cds"]
+    partial_5, _ = five_three(candidate.partial_left, candidate.partial_right, strand)
+    frame = candidate.frame if candidate.partial_left else leftmost_frame(strand)
+    phase = phase_from_left(frame, candidate.coding_bp, strand) if partial_5 and blocks else 0
+    ordered = in_reading_order(blocks, strand)
+    found = phases([block.end - block.start for block in ordered], phase)
+    pieces = [Cds(b.start, b.end, p) for b, p in zip(ordered, found, strict=True)]
+    return tuple(in_reading_order(pieces, strand))
+
+
+def _logit(probability: float) -> float:
+    p = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(p / (1 - p))

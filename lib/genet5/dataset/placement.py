@@ -24,8 +24,8 @@ import numpy as np
 from genet5.dataset.genome_task import SPLITS, GenomeResult, GenomeTask
 from genet5.dataset.sources import Split
 from genet5.dataset.targets import ContigGenes, written_span
-from genet5.dataset.windows import tile
 from genet5.genome.gene import Gene
+from genet5.genome.tiling import ContigTiling
 
 _SHORTEST_GAP = 4  # a gap between genes is a gene-free window if it holds a fourth of one
 
@@ -157,14 +157,14 @@ class _Planner:
         spans = []
         for number in range(self._passes(split)):
             phase = int(step * (number + rng.random()) / self._passes(split)) if number else 0
-            stretches = tile(
+            tiling = ContigTiling.stepped(
                 self.task.lengths[contig],
                 self.window_bp,
                 overlap_bp=self.settings.window_overlap,
                 phase_bp=phase,
             )
-            for start, end in stretches:
-                spans += self._stranded(start, end, split, rng)
+            for tile in tiling.tiles:
+                spans += self._stranded(tile.start, tile.end, split, rng)
         return spans
 
     def round_genes(self, quota: int, chosen: Sequence[Gene]) -> Spans:

@@ -1,13 +1,7 @@
-"""Windows: how a contig is tiled, and the record that is baked of each window.
+"""Windows: the record that is baked of each stretch of a contig.
 
 Windows are 0-based half-open stretches of a contig; `strand` -1 means that the window holds the reverse complement of
 its stretch, and everything in it (bases, tokens, labels, ignored stretches) counts from that strand's first base.
-
-Example:
-    >>> tile(10, 4, overlap_bp=1)
-    [(0, 4), (3, 7), (6, 10)]
-    >>> tile(10, 4, phase_bp=2)
-    [(0, 2), (2, 6), (6, 10)]
 """
 
 from __future__ import annotations
@@ -18,7 +12,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.errors import ConfigError
 from genet5.genome.frames import strand_sign
 from genet5.genome.sequence import Bases
 
@@ -83,36 +76,6 @@ class Window:
         ):
             digest.update(np.ascontiguousarray(array, dtype=kind).data)
         return digest.digest()
-
-
-def tile(
-    length_bp: int, window_bp: int, *, overlap_bp: int = 0, phase_bp: int = 0
-) -> list[tuple[int, int]]:
-    """Cover a contig with windows; the first and the last may be shorter.
-
-    Args:
-        length_bp: Bases of the contig.
-        window_bp: Bases of a whole window.
-        overlap_bp: Bases that neighbouring windows share.
-        phase_bp: Where the first whole window starts; a shorter window covers what lies before it.
-
-    Returns:
-        Half-open stretches, ascending; none contains another.
-
-    Raises:
-        ConfigError: The overlap is not smaller than the window.
-    """
-    if not 0 <= overlap_bp < window_bp:
-        raise ConfigError("window_overlap", overlap_bp, f"must be in 0..{window_bp - 1}")
-    step = window_bp - overlap_bp
-    start = phase_bp % step - step if phase_bp % step else 0
-    stretches = []
-    while length_bp:
-        stretches.append((max(start, 0), min(start + window_bp, length_bp)))
-        if start + window_bp >= length_bp:
-            break
-        start += step
-    return stretches
 
 
 def reverse_stretches(stretches: NDArray[np.int32], length_bp: int) -> NDArray[np.int32]:

@@ -21,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genet5.dataset.batch import Inputs
 from genet5.dataset.collate import make_inputs
 from genet5.decode.best_path import best_paths
-from genet5.decode.evidence import Evidence
+from genet5.decode.fragment import GeneFragment
 from genet5.decode.head_only import find_head_only
-from genet5.decode.trace import GeneReader, Trace, Tracks, read_tracks, tracks_evidence
+from genet5.decode.trace import Trace, TraceReader, Tracks, read_tracks, tracks_evidence
 from genet5.genome.sequence import Bases
 from genet5.model.network import Encoded, GeneT5
 from genet5.model.precision import has_fast_bf16
@@ -43,17 +44,13 @@ _COMPACT_SHARE = 0.75
 
 @dataclass(frozen=True, slots=True)
 class DecodedWindow:
-    """What the model writes about one window; the tuples run in parallel."""
+    """What was found in one window."""
 
-    genes: tuple[WindowGene, ...]
-    evidence: tuple[Evidence, ...]
-    starts: tuple[tuple[tuple[int, float], ...], ...]
-    """Bases that may be each gene's 5' end instead, with probabilities; empty where the window does not show it."""
     labels: tuple[int, ...]
     """The row of labels, <bos> to <eos>."""
-    overlooked: tuple[tuple[WindowGene, Evidence], ...] = ()
-    """Genes that the per-base heads see, if asked for: without introns those that the decoder left out, with introns all
-    that lie on the best path."""
+    fragments: tuple[GeneFragment, ...]
+    """The genes that the labels stand for, in their order; then, if asked for, head-only ones: without introns those
+    that the decoder left out, with introns all that lie on the best path."""
 
 
 @torch.inference_mode()
@@ -82,43 +79,49 @@ def decode_windows(
         head_only: Look for genes that only the per-base heads support, too.
         use_bf16: Encode in bfloat16; None = where the device multiplies it fast.
     """
-    device = next(model.parameters()).device
-    inputs = make_inputs(windows, genetic_codes, tokenizer.sequence).to(device)
-    if use_bf16 is None:
-        use_bf16 = has_fast_bf16(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
-        encoded = model.encode(inputs)
-    encoded = _in_fp32(encoded)
+    encoded = _encode(model, make_inputs(windows, genetic_codes, tokenizer.sequence), use_bf16)
     clades = [clade] * len(windows)
     grammar = Grammar(windows, genetic_codes, options, tokenizer.structure, clades=clades)
     tracks = read_tracks(encoded.state_logits, encoded.boundary_logits)
-    signals = grammar.signals
-    trace = _write(model, encoded, grammar)
-    found = []
-    for row, bases in enumerate(windows):
-        core = (0, len(bases)) if cores is None else cores[row]
-        reader = GeneReader(trace, tracks, signals, row, core, tokenizer.structure)
-        found.append(_read_window(trace, reader, row, tokenizer))
-    if not head_only:
-        return found
-    if options.introns:
+    signals, trace = grammar.signals, _write(model, encoded, grammar)
+    cores = [(0, len(bases)) for bases in windows] if cores is None else cores
+    genes, fragments = [], []
+    for row, core in enumerate(cores):
+        reader = TraceReader(trace, tracks, signals, row, core, tokenizer.structure)
+        genes.append(decode_window(trace.row(row), tokenizer.structure).genes)
+        fragments.append(reader.fragments(genes[row]))
+    if head_only and options.introns:
         more = _on_paths(signals, options, encoded, tracks, cores)
+    elif head_only:
+        more = _in_open_frames(signals, options, tracks, genes)
     else:
-        more = _in_open_frames(signals, options, tracks, found)
-    return [replace(window, overlooked=genes) for window, genes in zip(found, more, strict=True)]
+        more = iter([()] * len(windows))
+    return [
+        DecodedWindow(tuple(trace.row(row).tolist()), (*fragments[row], *others))
+        for row, others in enumerate(more)
+    ]
+
+
+def _encode(model: GeneT5, inputs: Inputs, use_bf16: bool | None) -> Encoded:
+    """Run the encoder; what it returns is in fp32."""
+    device = next(model.parameters()).device
+    if use_bf16 is None:
+        use_bf16 = has_fast_bf16(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
+        return _in_fp32(model.encode(inputs.to(device)))
 
 
 def _in_open_frames(
     signals: Signals,
     options: GrammarOptions,
     tracks: Tracks,
-    decoded: Sequence[DecodedWindow],
-) -> Iterator[tuple[tuple[WindowGene, Evidence], ...]]:
+    written: Sequence[tuple[WindowGene, ...]],
+) -> Iterator[tuple[GeneFragment, ...]]:
     """Open reading frames that look coding where the decoder wrote nothing."""
     for row, length in enumerate(signals.lengths.tolist()):
         codons, edges = tracks.codons[row][..., :length], tracks.boundaries[row][..., :length]
-        genes = decoded[row].genes
-        yield tuple(find_head_only(signals, row, options, codons, edges, genes))
+        found = find_head_only(signals, row, options, codons, edges, written[row])
+        yield tuple(GeneFragment.of(gene, evidence, head_only=True) for gene, evidence in found)
 
 
 def _on_paths(
@@ -126,23 +129,16 @@ def _on_paths(
     options: GrammarOptions,
     encoded: Encoded,
     tracks: Tracks,
-    cores: Sequence[tuple[int, int]] | None,
-) -> Iterator[tuple[tuple[WindowGene, Evidence], ...]]:
+    cores: Sequence[tuple[int, int]],
+) -> Iterator[tuple[GeneFragment, ...]]:
     """Spliced genes on the best path of the per-base heads, whether or not the decoder wrote them, too."""
     states, edges = encoded.state_logits.cpu().numpy(), encoded.boundary_logits.cpu().numpy()
     for row, genes in enumerate(best_paths(signals, options, states, edges)):
-        size = int(signals.lengths[row])
-        core = (0, size) if cores is None else cores[row]
-        yield tuple((gene, tracks_evidence(gene, tracks, row, size, core)) for gene in genes)
-
-
-def _read_window(trace: Trace, reader: GeneReader, row: int, tokenizer: Tokenizer) -> DecodedWindow:
-    labels = trace.labels[row, : trace.lengths[row]]
-    genes = decode_window(labels, tokenizer.structure).genes
-    read = [reader.read(gene, span) for gene, span in zip(genes, reader.spans(), strict=True)]
-    return DecodedWindow(
-        genes, tuple(e for e, _ in read), tuple(s for _, s in read), tuple(labels.tolist())
-    )
+        size, core = int(signals.lengths[row]), cores[row]
+        yield tuple(
+            GeneFragment.of(gene, tracks_evidence(gene, tracks, row, size, core), head_only=True)
+            for gene in genes
+        )
 
 
 def _write(model: GeneT5, encoded: Encoded, grammar: Grammar) -> Trace:

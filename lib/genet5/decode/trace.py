@@ -18,6 +18,7 @@ from torch import Tensor
 
 from genet5.dataset.per_base import ACCEPTOR, DONOR, START, STOP
 from genet5.decode.evidence import NAN, Evidence
+from genet5.decode.fragment import GeneFragment, Starts
 from genet5.genome.frames import (
     five_prime,
     five_three,
@@ -38,7 +39,7 @@ class Trace:
     """What the decoder wrote, one row per window."""
 
     labels: NDArray[np.int64]
-    """(N, T) labels; <pad> behind <eos>."""
+    """(N, T) labels; <pad> after <eos>."""
     logp: NDArray[np.float32]
     """(N, T) log-probability of each label; 0 in the prompt."""
     other_bases: NDArray[np.int32]
@@ -47,6 +48,11 @@ class Trace:
     """(N, T, K) their log-probabilities; -inf where there is none."""
     lengths: NDArray[np.int64]
     """(N,) labels of each row."""
+
+    def row(self, index: int) -> NDArray[np.int64]:
+        """Return one window's labels, <bos> to <eos>."""
+        labels: NDArray[np.int64] = self.labels[index, : self.lengths[index]]
+        return labels
 
     @classmethod
     def begin(
@@ -147,8 +153,8 @@ def _codon_odds(
 
 
 @dataclass
-class GeneReader:
-    """Reads the genes of one window."""
+class TraceReader:
+    """Turns one window's trace into fragments: the genes that it wrote, with the evidence for them."""
 
     trace: Trace
     tracks: Tracks
@@ -158,15 +164,20 @@ class GeneReader:
     """Sums over bases of a cut gene stop here, where the neighbouring window takes over."""
     vocabulary: StructureVocabulary
 
-    def spans(self) -> list[tuple[int, int]]:
+    def fragments(self, genes: Sequence[WindowGene]) -> tuple[GeneFragment, ...]:
+        """Return the fragments of all genes that the window's labels stand for."""
+        return tuple(
+            GeneFragment.of(gene, *self._read(gene, span))
+            for gene, span in zip(genes, self._spans(), strict=True)
+        )
+
+    def _spans(self) -> list[tuple[int, int]]:
         """First and one past the last label of each gene."""
-        labels = self.trace.labels[self.row, : self.trace.lengths[self.row]]
+        labels = self.trace.row(self.row)
         begins = np.flatnonzero(labels >= self.vocabulary.first_type).tolist()
         return list(pairwise([*begins, len(labels) - 1]))
 
-    def read(
-        self, gene: WindowGene, span: tuple[int, int]
-    ) -> tuple[Evidence, tuple[tuple[int, float], ...]]:
+    def _read(self, gene: WindowGene, span: tuple[int, int]) -> tuple[Evidence, Starts]:
         """Return a gene's evidence (its first transcript's) and its possible 5' ends."""
         transcript = gene.transcripts[0]
         begin = span[0]
@@ -191,9 +202,7 @@ class GeneReader:
         )
         return evidence, self._starts(transcript, gene.strand, five)
 
-    def _starts(
-        self, transcript: WindowTranscript, strand: int, five: int | None
-    ) -> tuple[tuple[int, float], ...]:
+    def _starts(self, transcript: WindowTranscript, strand: int, five: int | None) -> Starts:
         """Bases that may be the 5' end of the same reading frame, with their probabilities; the chosen one first."""
         if five is None or self.signals.free or any(p.kind != "cds" for p in transcript.parts):
             return ()

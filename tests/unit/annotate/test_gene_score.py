@@ -10,6 +10,7 @@ from genet5.annotate.calling_config import (
     load_calling_config,
     save_calling_config,
 )
+from genet5.annotate.candidate import GeneCandidate
 from genet5.annotate.gene_score import (
     FEATURES,
     ScoringConfig,
@@ -18,15 +19,16 @@ from genet5.annotate.gene_score import (
     gene_log_odds,
     probability,
 )
-from genet5.annotate.merge import Call
-from genet5.annotate.pieces import Stretch
 from genet5.decode.evidence import Evidence
+from genet5.decode.fragment import Interval
 from genet5.errors import DataError, FormatError
 
 
-def call(evidence: Evidence, support: float = 1.0, length: int = 900) -> Call:
-    parts = (Stretch("cds", 0, length),)
-    return Call("protein_coding", 1, parts, 0, False, False, evidence, support, 1.0)
+def candidate(evidence: Evidence, support: float = 1.0, length: int = 900) -> GeneCandidate:
+    parts = (Interval("cds", 0, length),)
+    return GeneCandidate(
+        "protein_coding", 1, parts, 0, evidence=evidence, support=support, structure_share=1.0
+    )
 
 
 GOOD = Evidence(-0.1, -0.3, -0.1, 0.0, 0, 900 * 4.0, 900, 2.0, 3.0)
@@ -34,14 +36,14 @@ BAD = Evidence(-3.0, -3.0, -2.0, 0.0, 0, 90 * -3.0, 90, -4.0, -4.0)
 
 
 def test_default_scores_tell_good_from_bad() -> None:
-    table = feature_table([call(GOOD), call(BAD, support=0.2, length=90)])
+    table = feature_table([candidate(GOOD), candidate(BAD, support=0.2, length=90)])
     good, bad = probability(gene_log_odds(ScoringConfig(), table))
     assert good > 0.9
     assert bad < 0.1
 
 
 def test_unknown_ends_count_as_average() -> None:
-    table = feature_table([call(Evidence(coding=0))])
+    table = feature_table([candidate(Evidence(coding=0))])
     assert np.isnan(table[0, FEATURES.index("stop_logp")])
     assert np.isfinite(probability(gene_log_odds(ScoringConfig(), table))).all()
 

@@ -1,74 +1,101 @@
-"""The best compatible set of genes."""
+"""Joined genes keep the rules of the grammar."""
 
 from __future__ import annotations
 
-import itertools
+from dataclasses import replace
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
-from genet5.annotate.merge import Call
-from genet5.annotate.pieces import Stretch
-from genet5.annotate.select import OverlapConfig, are_compatible, choose_calls
-from genet5.decode.evidence import Evidence
+from genet5.annotate.candidate import GeneCandidate
+from genet5.annotate.select import candidate_violations, gene_of
+from genet5.decode.fragment import Interval
+from genet5.genome.codes import genetic_code
+from genet5.genome.extract import protein
+from genet5.genome.sequence import Bases, encode_bases, reverse_complement
+from genet5.tokens.grammar import GrammarOptions, prokaryote_options
 
-RULE = OverlapConfig()
-
-
-def call(strand: int, *blocks: tuple[int, int]) -> Call:
-    parts = tuple(Stretch("cds", *block) for block in blocks)
-    return Call("protein_coding", strand, parts, 0, False, False, Evidence(), 1.0, 1.0)
+SPLICED = GrammarOptions(min_intron=6)
+UNSPLICED = prokaryote_options()
 
 
-def test_small_overlaps_are_tolerated_by_strand() -> None:
-    first = call(1, (0, 900))
-    assert are_compatible(first, call(1, (860, 1500)), RULE)
-    assert not are_compatible(first, call(1, (800, 1500)), RULE)
-    assert are_compatible(first, call(-1, (800, 1500)), RULE)
-    assert not are_compatible(first, call(-1, (600, 1500)), RULE)
+def candidate(strand: int, *blocks: tuple[int, int], **changes) -> GeneCandidate:
+    parts = tuple(Interval("cds", *block) for block in blocks)
+    whole = GeneCandidate("protein_coding", strand, parts, 0 if strand > 0 else 2)
+    return replace(whole, **changes)
 
 
-def test_a_short_gene_may_not_lie_in_another() -> None:
-    assert not are_compatible(call(1, (0, 900)), call(-1, (300, 420)), RULE)
+def both(text: str, *blocks: tuple[int, int]) -> list[tuple[Bases, GeneCandidate]]:
+    """A gene on the forward strand and its mirror image."""
+    bases = encode_bases(text)
+    turned = [(len(bases) - b, len(bases) - a) for a, b in reversed(blocks)]
+    return [(bases, candidate(1, *blocks)), (reverse_complement(bases), candidate(-1, *turned))]
 
 
-def test_a_gene_may_lie_in_an_intron() -> None:
-    host = call(1, (0, 90), (2000, 2090))
-    assert are_compatible(host, call(1, (500, 800)), RULE)
-    assert are_compatible(host, call(-1, (500, 600), (700, 800)), RULE)
-    assert not are_compatible(host, call(1, (500, 800), (2500, 2600)), RULE)
-
-
-def test_the_heavier_of_two_rivals_wins() -> None:
-    calls = [call(1, (0, 900)), call(-1, (300, 1200)), call(1, (1100, 2000))]
-    assert choose_calls(calls, [1.0, 3.0, 1.0], RULE) == [1, 2]
-    assert choose_calls(calls, [2.0, 1.5, 1.0], RULE) == [0, 2]
-
-
-def test_worthless_calls_are_left_out() -> None:
-    assert choose_calls([call(1, (0, 90)), call(1, (200, 290))], [0.0, -1.0], RULE) == []
-    assert choose_calls([], [], RULE) == []
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([1, -1]), st.integers(0, 40), st.integers(1, 30), st.integers(-2, 9)
-        ),
-        max_size=9,
-    )
+@pytest.mark.parametrize(
+    ("text", "legal"),
+    [
+        ("ccATGAAATAAcc", True),
+        ("ccgtgaaatgacc", True),
+        ("ccCTGAAATAAcc", False),
+        ("ccATGTAATAAcc", False),
+        ("ccATGAAAAAAcc", False),
+        ("ccATGNNNTAAcc", True),
+        ("ccNTGAAATAAcc", False),
+    ],
 )
-def test_the_chosen_set_is_the_best_of_all(rows: list[tuple[int, int, int, int]]) -> None:
-    rows.sort(key=lambda row: row[1])
-    calls = [call(strand, (start, start + 3 * size)) for strand, start, size, _ in rows]
-    worths = [float(worth) for *_, worth in rows]
-    rule = OverlapConfig(same_strand_bp=4, opposite_strand_bp=9)
-    chosen = choose_calls(calls, worths, rule)
-    best = 0.0
-    for size in range(len(calls) + 1):
-        for subset in itertools.combinations(range(len(calls)), size):
-            pairs = itertools.combinations(subset, 2)
-            if all(are_compatible(calls[a], calls[b], rule) for a, b in pairs):
-                best = max(best, sum(worths[i] for i in subset))
-    assert sum(worths[i] for i in chosen) == best
+def test_a_gene_reads_from_start_to_first_stop(text: str, legal: bool) -> None:
+    for bases, gene in both(text, (2, 11)):
+        assert (not candidate_violations(gene, bases, 11, UNSPLICED)) == legal
+        assert not candidate_violations(gene, bases, 11, GrammarOptions(level="off"))
+
+
+def test_the_genetic_code_counts() -> None:
+    for bases, gene in both("ccATGTGATAAcc", (2, 11)):
+        assert not candidate_violations(gene, bases, 4, UNSPLICED)
+        assert candidate_violations(gene, bases, 11, UNSPLICED)
+
+
+@pytest.mark.parametrize(
+    ("intron", "legal"),
+    [("GTccAG", True), ("gcccag", True), ("ATccAC", False), ("GTAG", False), ("GTccAC", False)],
+)
+def test_introns_have_splice_sites_and_a_length(intron: str, legal: bool) -> None:
+    text = f"ATGA{intron}AATAA"
+    blocks = ((0, 4), (4 + len(intron), len(text)))
+    for bases, gene in both(text, *blocks):
+        assert (not candidate_violations(gene, bases, 11, SPLICED)) == legal
+        assert candidate_violations(gene, bases, 11, UNSPLICED)
+
+
+def test_a_stop_codon_split_by_an_intron_is_found() -> None:
+    text = "ATGT" + "GTccAG" + "AAAAATAA"
+    for bases, gene in both(text, (0, 4), (10, 18)):
+        assert candidate_violations(gene, bases, 11, SPLICED)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2])
+def test_partial_genes_are_read_in_their_frame(cut: int) -> None:
+    whole = "ATGTCTGATAAACCCGGGTAA"  # other frames hold stops
+    for strand in (1, -1):
+        bases = encode_bases(whole[cut:])
+        end = len(bases)
+        gene = candidate(1, (0, end), frame=cut, partial_left=True)
+        if strand < 0:
+            bases = reverse_complement(bases)
+            gene = candidate(-1, (0, end), partial_right=True)
+        made = gene_of(gene, "c", "g", 0.5, 11)
+        assert made.canonical.partial_5
+        assert made.canonical.cds[0].phase == (-cut) % 3
+        text = protein(bases, made, made.canonical, genetic_code(11))
+        assert text == ("MSDKPG" if cut == 0 else "SDKPG")
+        assert not candidate_violations(gene, bases, 11, UNSPLICED)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2])
+def test_genes_without_their_3_end(cut: int) -> None:
+    bases = encode_bases("ATGTCTGATAAACCC"[: 15 - cut])
+    gene = candidate(1, (0, len(bases)), partial_right=True)
+    assert not candidate_violations(gene, bases, 11, UNSPLICED)
+    turned = candidate(-1, (0, len(bases)), partial_left=True, frame=(2 - cut) % 3)
+    assert not candidate_violations(turned, reverse_complement(bases), 11, UNSPLICED)
+    assert gene_of(turned, "c", "g", 0.5, 11).canonical.partial_3

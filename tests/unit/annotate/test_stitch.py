@@ -1,4 +1,4 @@
-"""Pieces of windows become the genes they were cut from."""
+"""Fragments of windows become the genes they were cut from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from restitch import restitch
 
-from genet5.annotate.merge import Call, Merger
-from genet5.annotate.pieces import Piece, Stretch, mirror, piece_from_json, piece_of, piece_to_json
-from genet5.annotate.stitch import Candidate, Joiner, restitch
-from genet5.annotate.windows import Axis, plan_axis
+from genet5.annotate.candidate import GeneCandidate
+from genet5.annotate.merge import Merger
+from genet5.annotate.stitch import Joiner
 from genet5.decode.evidence import Evidence
+from genet5.decode.fragment import GeneFragment, Interval
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from genet5.genome.tiling import ContigTiling
 from genet5.tokens.cut import GeneIndex
 from views import cut_genes
 
@@ -58,14 +60,17 @@ def genomes(draw: st.DrawFn) -> tuple[int, list[Gene]]:
     return end + draw(st.integers(0, 50)), sorted(genes, key=lambda gene: gene.start)
 
 
-def stitch(genes: list[Gene], axis: Axis) -> list[Call]:
-    joiner, merger = Joiner(axis), Merger(axis)
-    for window in axis.windows:
+def stitch(genes: list[Gene], tiling: ContigTiling) -> list[GeneCandidate]:
+    joiner, merger = Joiner(tiling), Merger(tiling)
+    for window in tiling.tiles:
         shown = cut_genes(genes, window.start, window.end)
-        pieces = [piece_of(gene, window, Evidence(coding=1)) for gene in shown]
-        merger.add_sightings(window, pieces)
-        merger.add_candidates(joiner.add(window, pieces))
-    return merger.calls()
+        fragments = [
+            GeneFragment.of(gene, Evidence(coding=1)).placed(window.start, window.end)
+            for gene in shown
+        ]
+        merger.add_window(window, fragments)
+        merger.add_candidates(joiner.add(window, fragments))
+    return merger.merged()
 
 
 def as_tuples(genes: list[Gene]) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
@@ -74,21 +79,23 @@ def as_tuples(genes: list[Gene]) -> list[tuple[int, tuple[tuple[int, int], ...]]
 
 @settings(max_examples=300, deadline=None)
 @given(genomes(), st.integers(20, 400), st.floats(0, 0.95))
-def test_exact_pieces_restitch_to_the_genes(
+def test_exact_fragments_stitch_to_the_genes(
     genome: tuple[int, list[Gene]], window_bp: int, overlap: float
 ) -> None:
     length_bp, genes = genome
-    axis = plan_axis(length_bp, window_bp, int(overlap * window_bp))
-    calls = stitch(genes, axis)
+    tiling = ContigTiling.even(length_bp, window_bp, int(overlap * window_bp))
+    calls = stitch(genes, tiling)
     found = sorted((c.strand, tuple((p.start, p.end) for p in c.parts)) for c in calls)
     assert found == sorted(as_tuples(genes))
     assert all(call.support == pytest.approx(1.0) for call in calls)
     assert not any(call.partial_left or call.partial_right for call in calls)
 
 
-def restitched(genes: list[Gene], axis: Axis) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
+def restitched(
+    genes: list[Gene], tiling: ContigTiling
+) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
     index = GeneIndex(genes)
-    found = restitch(axis, [index.cut(window.start, window.end) for window in axis.windows])
+    found = restitch(tiling, [index.cut(window.start, window.end) for window in tiling.tiles])
     return [(c.strand, tuple((p.start, p.end) for p in c.parts)) for c in found]
 
 
@@ -98,8 +105,8 @@ def test_windows_restitch_to_exactly_the_genes_they_were_cut_from(
     genome: tuple[int, list[Gene]], window_bp: int, overlap: float
 ) -> None:
     length_bp, genes = genome
-    axis = plan_axis(length_bp, window_bp, int(overlap * window_bp))
-    assert sorted(restitched(genes, axis)) == sorted(as_tuples(genes))
+    tiling = ContigTiling.even(length_bp, window_bp, int(overlap * window_bp))
+    assert sorted(restitched(genes, tiling)) == sorted(as_tuples(genes))
 
 
 @pytest.mark.parametrize("strand", [1, -1])
@@ -110,63 +117,64 @@ def test_a_gene_in_an_intron_of_another_in_its_frame_restitches(
     """In the windows between 200 and 800 both genes lie in introns: what is open last closes first."""
     outer = make_gene(0, strand, [(30, 60), (930, 960)])
     inner = make_gene(1, strand, [(130, 160), (830, 860)])
-    axis = plan_axis(1000, 100, overlap_bp)
-    assert restitched([outer, inner], axis) == as_tuples([outer, inner])
+    tiling = ContigTiling.even(1000, 100, overlap_bp)
+    assert restitched([outer, inner], tiling) == as_tuples([outer, inner])
 
 
 def test_genes_with_one_stop_restitch_apart() -> None:
     genes = [make_gene(0, 1, [(30, 60), (100, 160)]), make_gene(1, 1, [(85, 91), (100, 160)])]
     for window_bp in (40, 70, 200):
         for overlap_bp in (0, window_bp // 2):
-            axis = plan_axis(400, window_bp, overlap_bp)
-            assert restitched(genes, axis) == as_tuples(genes)
+            tiling = ContigTiling.even(400, window_bp, overlap_bp)
+            assert restitched(genes, tiling) == as_tuples(genes)
 
 
 def test_a_gene_over_the_origin_restitches_once() -> None:
     genes = [make_gene(0, 1, [(100, 190)]), make_gene(1, -1, [(940, 1060)])]
     copies = [make_gene(2, -1, [(-60, 60)]), make_gene(3, 1, [(1100, 1190)])]
     for window_bp in (50, 200, 700):
-        axis = plan_axis(1000, window_bp, window_bp // 2, circular=True)
+        tiling = ContigTiling.even(1000, window_bp, window_bp // 2, circular=True)
         shown = sorted([*genes, *copies], key=lambda gene: gene.start)
         expected = as_tuples(genes) if window_bp > 60 else as_tuples(genes[:1])
-        assert restitched(shown, axis) == expected
+        assert restitched(shown, tiling) == expected
 
 
 @settings(max_examples=100, deadline=None)
 @given(genomes(), st.integers(20, 400), st.data())
-def test_a_piece_mirrored_twice_is_itself(
+def test_a_fragment_mirrored_twice_is_itself(
     genome: tuple[int, list[Gene]], window_bp: int, data: st.DataObject
 ) -> None:
     length_bp, genes = genome
-    axis = plan_axis(length_bp, window_bp, window_bp // 2)
-    window = data.draw(st.sampled_from(axis.windows))
+    tiling = ContigTiling.even(length_bp, window_bp, window_bp // 2)
+    window = data.draw(st.sampled_from(tiling.tiles))
     for gene in cut_genes(genes, window.start, window.end):
-        piece = piece_of(gene, window, starts=[(3, 0.5)])
-        assert mirror(mirror(piece, window), window) == piece
+        fragment = GeneFragment.of(gene, starts=((3, 0.5),))
+        size = window.end - window.start
+        assert fragment.mirrored(size).mirrored(size) == fragment
 
 
 @settings(max_examples=100, deadline=None)
 @given(genomes(), st.integers(20, 400))
-def test_windows_read_on_the_other_strand_restitch(
-    genome: tuple[int, list[Gene]], window_bp: int
-) -> None:
+def test_windows_of_the_other_strand_stitch(genome: tuple[int, list[Gene]], window_bp: int) -> None:
     length_bp, genes = genome
-    axis = plan_axis(length_bp, window_bp, window_bp // 3)
-    joiner, merger = Joiner(axis), Merger(axis)
+    tiling = ContigTiling.even(length_bp, window_bp, window_bp // 3)
+    joiner, merger = Joiner(tiling), Merger(tiling)
     index = GeneIndex(genes)
-    for window in axis.windows:
+    for window in tiling.tiles:
         shown = index.cut(window.start, window.end, reverse=True)
-        pieces = [mirror(piece_of(gene, window), window) for gene in shown]
-        merger.add_sightings(window, pieces, reading=1)
-        merger.add_candidates(joiner.add(window, pieces))
-    found = sorted((c.strand, tuple((p.start, p.end) for p in c.parts)) for c in merger.calls())
+        fragments = [
+            GeneFragment.of(gene).placed(window.start, window.end, reverse=True) for gene in shown
+        ]
+        merger.add_window(window, fragments, strand_pass=1)
+        merger.add_candidates(joiner.add(window, fragments))
+    found = sorted((c.strand, tuple((p.start, p.end) for p in c.parts)) for c in merger.merged())
     assert found == sorted(as_tuples(genes))
 
 
 def test_a_gene_over_the_contigs_ends_is_partial() -> None:
-    axis = plan_axis(300, 100, 50)
+    tiling = ContigTiling.even(300, 100, 50)
     genes = [make_gene(0, 1, [(-30, 60)]), make_gene(1, -1, [(200, 330)])]
-    first, last = stitch(genes, axis)
+    first, last = stitch(genes, tiling)
     assert (first.start, first.end, first.partial_left, first.partial_right) == (0, 60, True, False)
     assert (last.start, last.end, last.partial_left, last.partial_right) == (200, 300, False, True)
     assert first.frame == 0
@@ -174,83 +182,85 @@ def test_a_gene_over_the_contigs_ends_is_partial() -> None:
 
 
 def test_a_gene_over_the_origin_of_a_circular_contig() -> None:
-    axis = plan_axis(1000, 200, 100, circular=True)
+    tiling = ContigTiling.even(1000, 200, 100, circular=True)
     genes = [make_gene(0, 1, [(100, 190)]), make_gene(1, -1, [(940, 1060)])]
     copies = [make_gene(2, -1, [(-60, 60)]), make_gene(3, 1, [(1100, 1190)])]
-    calls = stitch([*genes, *copies], axis)
+    calls = stitch([*genes, *copies], tiling)
     assert [(c.start, c.end, c.strand) for c in calls] == [(100, 190, 1), (940, 1060, -1)]
     assert all(call.support == pytest.approx(1.0) for call in calls)
 
 
-def test_pieces_that_disagree_in_frame_do_not_join() -> None:
-    axis = plan_axis(150, 100, 50)
-    left = Piece(0, "protein_coding", 1, (Stretch("cds", 40, 100),), cut_right=True)
-    right = Piece(1, "protein_coding", 1, (Stretch("cds", 50, 121),), cut_left=True, frame=1)
-    assert join(axis, left, replace(right, frame=0)) == []
-    assert [c.parts for c in join(axis, left, right)] == [(Stretch("cds", 40, 121),)]
+def test_fragments_that_disagree_in_frame_do_not_join() -> None:
+    tiling = ContigTiling.even(150, 100, 50)
+    left = GeneFragment("protein_coding", 1, (Interval("cds", 40, 100),), cut_right=True)
+    right = GeneFragment("protein_coding", 1, (Interval("cds", 50, 121),), cut_left=True, frame=1)
+    assert join(tiling, left, replace(right, frame=0)) == []
+    assert [c.parts for c in join(tiling, left, right)] == [(Interval("cds", 40, 121),)]
 
 
-def test_pieces_that_disagree_near_the_edge_only_still_join() -> None:
-    axis = plan_axis(150, 100, 50)
-    left = Piece(
-        0, "protein_coding", 1, (Stretch("cds", 40, 90), Stretch("cds", 96, 100)), cut_right=True
+def test_fragments_that_disagree_near_the_edge_only_still_join() -> None:
+    tiling = ContigTiling.even(150, 100, 50)
+    left = GeneFragment(
+        "protein_coding", 1, (Interval("cds", 40, 90), Interval("cds", 96, 100)), cut_right=True
     )
-    right = Piece(1, "protein_coding", 1, (Stretch("cds", 50, 121),), cut_left=True, frame=1)
-    assert [c.parts for c in join(axis, left, right)] == [(Stretch("cds", 40, 121),)]
+    right = GeneFragment("protein_coding", 1, (Interval("cds", 50, 121),), cut_left=True, frame=1)
+    assert [c.parts for c in join(tiling, left, right)] == [(Interval("cds", 40, 121),)]
 
 
 def test_a_false_start_in_a_later_window_does_not_end_a_chain() -> None:
-    axis = plan_axis(150, 100, 50)
-    left = Piece(0, "protein_coding", 1, (Stretch("cds", 40, 100),), cut_right=True)
-    right = Piece(1, "protein_coding", 1, (Stretch("cds", 61, 121),))
-    found = [c.parts for c in join(axis, left, right)]
-    assert sorted(found) == [(Stretch("cds", 40, 121),), (Stretch("cds", 61, 121),)]
-    left = Piece(0, "protein_coding", -1, (Stretch("cds", 30, 90),))
-    right = Piece(1, "protein_coding", -1, (Stretch("cds", 50, 120),), cut_left=True, frame=0)
-    found = [c.parts for c in join(axis, left, right)]
-    assert sorted(found) == [(Stretch("cds", 30, 90),), (Stretch("cds", 30, 120),)]
+    tiling = ContigTiling.even(150, 100, 50)
+    left = GeneFragment("protein_coding", 1, (Interval("cds", 40, 100),), cut_right=True)
+    right = GeneFragment("protein_coding", 1, (Interval("cds", 61, 121),))
+    found = [c.parts for c in join(tiling, left, right)]
+    assert sorted(found) == [(Interval("cds", 40, 121),), (Interval("cds", 61, 121),)]
+    left = GeneFragment("protein_coding", -1, (Interval("cds", 30, 90),))
+    right = GeneFragment("protein_coding", -1, (Interval("cds", 50, 120),), cut_left=True, frame=0)
+    found = [c.parts for c in join(tiling, left, right)]
+    assert sorted(found) == [(Interval("cds", 30, 90),), (Interval("cds", 30, 120),)]
 
 
-def join(axis: Axis, left: Piece, right: Piece) -> list[Candidate]:
-    joiner = Joiner(axis)
-    return joiner.add(axis.windows[0], [left]) + joiner.add(axis.windows[1], [right])
+def join(tiling: ContigTiling, left: GeneFragment, right: GeneFragment) -> list[GeneCandidate]:
+    joiner = Joiner(tiling)
+    return joiner.add(tiling.tiles[0], [left]) + joiner.add(tiling.tiles[1], [right])
 
 
 def test_a_blank_window_ends_a_chain_in_a_part() -> None:
-    axis = plan_axis(200, 100, 50)
-    left = Piece(0, "protein_coding", 1, (Stretch("cds", 40, 100),), cut_right=True)
-    right = Piece(2, "protein_coding", 1, (Stretch("cds", 100, 160),), cut_left=True, frame=0)
-    joiner = Joiner(axis)
-    assert joiner.add(axis.windows[0], [left]) == []
-    assert joiner.add(axis.windows[2], [right]) == []
+    tiling = ContigTiling.even(200, 100, 50)
+    left = GeneFragment("protein_coding", 1, (Interval("cds", 40, 100),), cut_right=True)
+    right = GeneFragment("protein_coding", 1, (Interval("cds", 100, 160),), cut_left=True, frame=0)
+    joiner = Joiner(tiling)
+    assert joiner.add(tiling.tiles[0], [left]) == []
+    assert joiner.add(tiling.tiles[2], [right]) == []
 
 
 @pytest.mark.parametrize(("frame", "joins"), [(2, True), (1, False)])
-def test_an_intron_goes_on_behind_a_blank_window(frame: int, joins: bool) -> None:
-    axis = plan_axis(200, 100, 50)
-    left = Piece(0, "protein_coding", 1, (Stretch("cds", 40, 60),), cut_right=True)
-    right = Piece(2, "protein_coding", 1, (Stretch("cds", 150, 160),), cut_left=True, frame=frame)
-    joiner = Joiner(axis)
-    assert joiner.add(axis.windows[0], [left]) == []
-    found = [c.parts for c in joiner.add(axis.windows[2], [right])]
+def test_an_intron_continues_after_a_blank_window(frame: int, joins: bool) -> None:
+    tiling = ContigTiling.even(200, 100, 50)
+    left = GeneFragment("protein_coding", 1, (Interval("cds", 40, 60),), cut_right=True)
+    right = GeneFragment(
+        "protein_coding", 1, (Interval("cds", 150, 160),), cut_left=True, frame=frame
+    )
+    joiner = Joiner(tiling)
+    assert joiner.add(tiling.tiles[0], [left]) == []
+    found = [c.parts for c in joiner.add(tiling.tiles[2], [right])]
     assert found == ([(*left.parts, *right.parts)] if joins else [])
 
 
 def test_the_structure_with_most_votes_wins_and_is_reported_once() -> None:
-    axis = plan_axis(4000, 2000, 1500)
-    merger = Merger(axis)
-    short, long = Stretch("cds", 1560, 1800), Stretch("cds", 1500, 1800)
-    pieces = [
-        Piece(0, "protein_coding", 1, (long,), starts=((1500, 0.6), (1560, 0.4))),
-        Piece(1, "protein_coding", 1, (short,), starts=((1560, 0.9), (1500, 0.1))),
-        Piece(2, "protein_coding", 1, (short,), starts=((1560, 0.9), (1500, 0.1))),
+    tiling = ContigTiling.even(4000, 2000, 1500)
+    merger = Merger(tiling)
+    short, long = Interval("cds", 1560, 1800), Interval("cds", 1500, 1800)
+    fragments = [
+        GeneFragment("protein_coding", 1, (long,), starts=((1500, 0.6), (1560, 0.4))),
+        GeneFragment("protein_coding", 1, (short,), starts=((1560, 0.9), (1500, 0.1))),
+        GeneFragment("protein_coding", 1, (short,), starts=((1560, 0.9), (1500, 0.1))),
     ]
-    joiner = Joiner(axis)
-    for window in axis.windows:
-        shown = [piece for piece in pieces if piece.window == window.index]
-        merger.add_sightings(window, shown)
+    joiner = Joiner(tiling)
+    for window in tiling.tiles:
+        shown = fragments[window.index : window.index + 1]
+        merger.add_window(window, shown)
         merger.add_candidates(joiner.add(window, shown))
-    (call,) = merger.calls()
+    (call,) = merger.merged()
     assert call.parts == (short,)
     assert 0.7 < call.structure_share < 0.9
     assert 0.5 < call.support < 1.0
@@ -258,9 +268,10 @@ def test_the_structure_with_most_votes_wins_and_is_reported_once() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(genomes(), st.integers(20, 400))
-def test_pieces_survive_json(genome: tuple[int, list[Gene]], window_bp: int) -> None:
+def test_fragments_survive_json(genome: tuple[int, list[Gene]], window_bp: int) -> None:
     length_bp, genes = genome
-    for window in plan_axis(length_bp, window_bp, 5).windows:
+    for window in ContigTiling.even(length_bp, window_bp, 5).tiles:
         for gene in cut_genes(genes, window.start, window.end):
-            piece = piece_of(gene, window, Evidence(0.1, -2.5, 0.0, stop_boundary=1.5), [(3, 0.5)])
-            assert repr(piece_from_json(window.index, piece_to_json(piece))) == repr(piece)
+            evidence = Evidence(0.1, -2.5, 0.0, stop_boundary=1.5)
+            fragment = GeneFragment.of(gene, evidence, ((3, 0.5),))
+            assert repr(GeneFragment.from_json(fragment.to_json())) == repr(fragment)

@@ -3,39 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from genet5.dataset.windows import Window, reverse_stretches, tile
-from genet5.errors import ConfigError
+from genet5.dataset.windows import Window, reverse_stretches
 from genet5.genome.sequence import encode_bases
-
-
-@given(st.integers(0, 300), st.integers(1, 60), st.data())
-def test_tiles_cover_the_contig_with_the_overlap_and_none_holds_another(
-    length, window, data
-) -> None:
-    overlap = data.draw(st.integers(0, window - 1))
-    phase = data.draw(st.integers(0, 100))
-    stretches = tile(length, window, overlap_bp=overlap, phase_bp=phase)
-    assert bool(stretches) == (length > 0)
-    if length:
-        assert stretches[0][0] == 0
-        assert stretches[-1][1] == length
-    assert all(0 < end - start <= window for start, end in stretches)
-    for (start, end), (next_start, next_end) in pairwise(stretches):
-        assert start < next_start
-        assert end < next_end
-        assert end - next_start == overlap
-
-
-def test_an_overlap_as_long_as_the_window_is_refused() -> None:
-    with pytest.raises(ConfigError, match="window_overlap"):
-        tile(100, 10, overlap_bp=10)
 
 
 def test_reversed_stretches_count_from_the_other_end() -> None:

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from language_study import ContigStudy, measure
 
-from genet5.annotate.pieces import mirror, piece_of
-from genet5.annotate.windows import plan_axis
+from genet5.decode.fragment import GeneFragment
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import read_fasta
 from genet5.genome.io.gff3 import read_gff3
+from genet5.genome.tiling import ContigTiling
 from genet5.tokens.cut import GeneIndex
 from genet5.tokens.grammar import Grammar
 from genet5.tokens.structure import encode_window
@@ -94,7 +94,7 @@ def test_the_decoders_automaton_takes_the_legal_genes(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", GENOMES, ids=lambda folder: folder.name)
-def test_windows_read_on_the_other_strand_show_the_same_pieces(folder: Path) -> None:
+def test_windows_of_the_other_strand_show_the_same_fragments(folder: Path) -> None:
     by_contig: dict[str, list[Gene]] = defaultdict(list)
     for gene in read_gff3(folder / "annotation.gff3.gz").genes:
         if gene.is_regular and gene.canonical.cds_length % 3 == 0:
@@ -102,11 +102,12 @@ def test_windows_read_on_the_other_strand_show_the_same_pieces(folder: Path) -> 
     shown = 0
     for genes in by_contig.values():
         index = GeneIndex(genes)
-        for window in plan_axis(max(gene.end for gene in genes), 8_000, 4_000).windows:
+        for window in ContigTiling.even(max(gene.end for gene in genes), 8_000, 4_000).tiles:
             there = index.cut(window.start, window.end)
             back = index.cut(window.start, window.end, reverse=True)
-            pieces = [repr(piece_of(gene, window)) for gene in there]
-            mirrored = [repr(mirror(piece_of(gene, window), window)) for gene in back]
-            assert sorted(mirrored) == sorted(pieces)
-            shown += len(pieces)
+            size = window.end - window.start
+            fragments = [repr(GeneFragment.of(gene)) for gene in there]
+            mirrored = [repr(GeneFragment.of(gene).mirrored(size)) for gene in back]
+            assert sorted(mirrored) == sorted(fragments)
+            shown += len(fragments)
     assert shown > 0
