@@ -161,6 +161,28 @@ def test_stdout_and_dry_run(model: Path, genome: Path, tmp_path: Path, capsys) -
     assert not list(tmp_path.iterdir())
 
 
+def test_a_region_gives_the_genes_of_its_bases_where_they_lie(
+    model: Path, genome: Path, tmp_path: Path
+) -> None:
+    (contig, *_) = read_fasta(genome)
+    start, end = 1_000, 4_500
+    alone = write_genome(tmp_path / "part.fa", [Contig(contig.name, contig.bases[start:end])])
+    found = {}
+    for name, path, flags in (
+        ("part", alone, []),
+        ("region", genome, ["--region", f"{contig.name}:{start + 1}-{end}"]),
+    ):
+        out, faa = tmp_path / f"{name}.gff3", tmp_path / f"{name}.faa"
+        words = [str(path), "-o", str(out), "--proteins", str(faa), "--model", str(model)]
+        assert main([*words, *flags]) == 0
+        found[name] = read_gff3(out), [x for x in faa.read_text().split() if x.isalpha()]
+    part, region = found["part"], found["region"]
+    assert as_tuples(region[0].genes) == as_tuples([shift_gene(g, start) for g in part[0].genes])
+    assert region[0].contig_lengths == {contig.name: len(contig.bases)}
+    assert region[1] == part[1]
+    assert part[0].genes
+
+
 def test_wrong_input_is_one_line(model: Path, genome: Path, tmp_path: Path, capsys) -> None:
     def failed(*arguments: str) -> str:
         assert main([*arguments, "-o", str(tmp_path / "o.gff3")]) in (1, 2)
@@ -181,6 +203,10 @@ def test_wrong_input_is_one_line(model: Path, genome: Path, tmp_path: Path, caps
     assert "circular" in failed(str(genome), *flags, "--circular", "nowhere")
     assert "window_overlap" in failed(str(genome), *flags, "--window_overlap", "1024")
     assert "genetic_code" in failed(str(genome), *flags, "--genetic_code", "99")
+    assert "region" in failed(str(genome), *flags, "--region", "nowhere:1-9")
+    assert "no effect on regions" in failed(
+        str(genome), *flags, "--region", "one", "--circular", "all"
+    )
     assert main([str(genome), "-o", "-", *flags, "--start_codons", "XYZ"]) == 2
     assert "must be codons" in capsys.readouterr().err
 

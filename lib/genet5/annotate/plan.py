@@ -11,7 +11,7 @@ Example:
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from genet5.config.annotate import AnnotateConfig, AnnotatorConfig
 from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.io.fasta import Contig, read_fasta
+from genet5.genome.io.regions import IndexedFasta, Region
 from genet5.genome.tiling import ContigTiling
 from genet5.model.folders import load_config, model_folder
 
@@ -49,20 +50,23 @@ class GenomePlan:
 
     model: ModelPlan
     lengths: dict[str, int]
-    """Length of each contig, in the file's order."""
+    """Length of each contig, in the file's order; with regions, of the contigs that they lie on."""
+    regions: tuple[Region, ...]
+    """What of the genome is annotated, in the file's order; none = all of it."""
     num_windows: int
     code: int
 
     @property
     def num_bases(self) -> int:
-        """Bases of all contigs."""
-        return sum(self.lengths.values())
+        """Bases that are annotated."""
+        return sum(_sizes(self.lengths, self.regions))
 
     def __str__(self) -> str:
         calling = self.model.calling
         introns = "yes" if calling.grammar.introns else "no"
+        parts = f"{len(self.regions)} regions of " if self.regions else ""
         return (
-            f"{len(self.lengths)} contigs, {self.num_bases:,} bp; {self.num_windows:,} windows of"
+            f"{parts}{len(self.lengths)} contigs, {self.num_bases:,} bp; {self.num_windows:,} windows of"
             f" {calling.window_bp:,} bp, overlap {calling.overlap_bp:,} bp,"
             f" {self.model.strand_passes} strand pass{'es' if self.model.strand_passes > 1 else ''};"
             f" model {self.model.folder}; genetic code {self.code};"
@@ -139,13 +143,34 @@ def plan_genome(config: AnnotateConfig) -> GenomePlan:
     """
     model = plan_model(config.annotator)
     code = settle_code(config.genetic_code, model.calling)
+    lengths, regions = _locate(config) if config.region else (_measure(config), ())
+    size = model.calling.window_bp, model.calling.overlap_bp
+    windows = sum(len(ContigTiling.even(n, *size).tiles) for n in _sizes(lengths, regions))
+    return GenomePlan(model=model, lengths=lengths, regions=regions, num_windows=windows, code=code)
+
+
+def _measure(config: AnnotateConfig) -> dict[str, int]:
+    """Read the genome; return the lengths of its contigs."""
     lengths = {contig.name: len(contig.bases) for contig in read_fasta(config.genome)}
     check_circular(config.circular, lengths)
     if not sum(lengths.values()):
         raise DataError("no bases in any contig", expected="DNA", path=config.genome)
-    size = model.calling.window_bp, model.calling.overlap_bp
-    windows = sum(len(ContigTiling.even(length, *size).tiles) for length in lengths.values())
-    return GenomePlan(model=model, lengths=lengths, num_windows=windows, code=code)
+    return lengths
+
+
+def _locate(config: AnnotateConfig) -> tuple[dict[str, int], tuple[Region, ...]]:
+    """Find the regions that were asked for; return the lengths of their contigs, and the regions."""
+    if not set(config.circular) <= {AUTO, NONE}:
+        raise ConfigError("circular", config.circular, "has no effect on regions: leave it out")
+    with IndexedFasta(config.genome) as fasta:
+        regions, lengths = fasta.locate(config.region), fasta.lengths
+    wanted = {region.contig for region in regions}
+    return {name: length for name, length in lengths.items() if name in wanted}, regions
+
+
+def _sizes(lengths: dict[str, int], regions: Sequence[Region]) -> list[int]:
+    """Lengths of what is annotated: regions, or whole contigs."""
+    return [region.end - region.start for region in regions] or list(lengths.values())
 
 
 def settle_code(wanted: int | None, calling: CallingConfig) -> int:

@@ -10,11 +10,13 @@ Example:
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
 from genet5.annotate.plan import GenomePlan, Machine, choose_machine, is_circular, plan_genome
@@ -24,10 +26,12 @@ from genet5.genome.extract import cds_records, protein_records
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import Contig, read_fasta, write_fasta
 from genet5.genome.io.formats import format_of_name
+from genet5.genome.io.regions import IndexedFasta
 from genet5.genome.io.write import write_annotation
 from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE
 from genet5.outputs import atomic_writer, is_stream
 from genet5.progress import BaseProgress
+from genet5.tokens.cut import shift_gene
 
 if TYPE_CHECKING:
     from genet5.annotate.annotator import Annotator
@@ -77,13 +81,13 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
     try:
         with BaseProgress(plan.num_bases) as progress:
             found = annotator.annotate_contigs(
-                read_fasta(config.genome),
+                _contigs(config, plan),
                 genetic_code=plan.code,
-                is_circular=lambda contig: is_circular(contig, config.circular),
+                is_circular=lambda contig: _is_circular(contig, config),
                 journal=journal,
                 on_bases=progress.add,
             )
-            num_genes = _write_all(config, plan, found)
+            num_genes = _write_all(config, plan, _on_contigs(found, plan))
         finished = True
     finally:
         if journal is not None:
@@ -105,6 +109,34 @@ def load_annotator(plan: GenomePlan, machine: Machine) -> Annotator:
     return Annotator(load_engine(plan.model, machine), plan.model)
 
 
+def _contigs(config: AnnotateConfig, plan: GenomePlan) -> Iterator[Contig]:
+    """Read what is annotated: whole contigs, or regions as contigs of their own."""
+    if not plan.regions:
+        yield from read_fasta(config.genome)
+        return
+    with IndexedFasta(config.genome) as fasta:
+        for region in plan.regions:
+            yield Contig(region.contig, fasta.bases(region))
+
+
+def _on_contigs(
+    found: Iterable[tuple[Contig, list[Gene]]], plan: GenomePlan
+) -> Iterator[tuple[Contig, list[Gene]]]:
+    """Put the genes of regions where they lie on their contigs; bases outside the region are not known."""
+    if not plan.regions:
+        yield from found
+        return
+    for region, (part, genes) in zip(plan.regions, found, strict=True):
+        bases = np.zeros(plan.lengths[region.contig], dtype=np.uint8)
+        bases[region.start : region.end] = part.bases
+        yield Contig(region.contig, bases), [shift_gene(gene, region.start) for gene in genes]
+
+
+def _is_circular(contig: Contig, config: AnnotateConfig) -> bool:
+    """Whether genes may lie over the origin; the ends of a region are no origin."""
+    return not config.region and is_circular(contig, config.circular)
+
+
 def _write_all(
     config: AnnotateConfig, plan: GenomePlan, found: Iterable[tuple[Contig, list[Gene]]]
 ) -> int:
@@ -121,13 +153,13 @@ def _write_all(
             if coding is not None:
                 write_fasta(coding, cds_records(contig.bases, some))
             genes += some
-            circular += [contig.name] if is_circular(contig, config.circular) else []
+            circular += [contig.name] if _is_circular(contig, config) else []
         write_annotation(
             out,
             format_of_name(config.output) or "gff3",
             genes,
             plan.lengths,
-            read_fasta(config.genome),
+            (contig for contig in read_fasta(config.genome) if contig.name in plan.lengths),
             default_code=plan.code,
             prokaryote=not plan.model.calling.grammar.introns,
             circular=circular,
@@ -145,6 +177,7 @@ def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> 
         journal=FORMAT,
         genome=file_stamp(config.genome),
         contigs=plan.lengths,
+        regions=[str(region) for region in plan.regions],
         circular=sorted(config.circular),
         weights=file_stamp(plan.model.folder / WEIGHTS_FILE),
         shape=file_stamp(plan.model.folder / CONFIG_FILE),

@@ -82,6 +82,8 @@ class AnnotateConfig:
     """NCBI number of the genetic code of all contigs; by default the model's (11 for prokaryotes)."""
     circular: tuple[str, ...] = ("auto",)
     """Contigs that are circular, so that genes may lie over their origin: names, "all", "none", or "auto" = those whose FASTA header has circular=true or topology=circular."""
+    region: tuple[str, ...] = ()
+    """Regions to annotate instead of the whole genome: CONTIG:START-END (1-based, as in samtools) or CONTIG. Needs a plain or bgzip file."""
     restart: bool = False
     """Start anew instead of resuming an unfinished run of the same genome, model and settings."""
     dry_run: bool = False
