@@ -103,7 +103,8 @@ class GeneEvaluator:
         decoded = decode_windows(
             model, self._tokenizer, self._bases[part], self._codes[part], self._grammar
         )
-        predicted, references = [window.genes for window in decoded], self._references[part]
+        predicted = [decode_window(w.labels, self._tokenizer.structure).genes for w in decoded]
+        references = self._references[part]
         counts = (
             *count_equal(predicted, references, lambda gene: gene),
             *count_equal(predicted, references, three_prime_end),
