@@ -27,10 +27,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 from genet5.errors import ConfigError
-from genet5.train.distributed.liveness import run_store, watch_ranks
+from genet5.train.distributed.liveness import watch_ranks
+from genet5.train.distributed.rendezvous import run_store
 
-TIMEOUT = timedelta(hours=2)
-"""Rank 0 decodes validation windows while the others wait."""
+TIMEOUT = timedelta(minutes=30)
+"""Longest wait in a collective: a rank may compile, or write the best model, while others wait."""
 _QUIET_SLICES = 8
 
 

@@ -19,8 +19,9 @@ import pytest
 import torch.distributed as dist
 
 from genet5.errors import CheckpointError, ConfigError, RankError
-from genet5.train.distributed import liveness
-from genet5.train.distributed.liveness import Stillness, run_store, watch_ranks
+from genet5.train.distributed.liveness import Looks, watch_ranks
+from genet5.train.distributed.peer_errors import may_come_from_a_peer, remedy
+from genet5.train.distributed.rendezvous import enter_attempt, open_attempt, run_store
 
 WORKER = Path(__file__).with_name("watch_worker.py")
 HOST = socket.gethostname()
@@ -128,7 +129,7 @@ def test_a_killed_rank_0_takes_the_store_along(
 def test_the_others_learn_why_a_rank_failed(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
     scene = Scene(nursery, "wrong_data", 2, tmp_path)
     assert scene.answer() == [1, 1]
-    assert f"rank 1 on host {HOST} failed: DataError: x.arrow: no genes; go on" in scene.log(0)
+    assert f"rank 1 on host {HOST} failed: DataError: x.arrow: no genes; continue" in scene.log(0)
     assert "RankError" not in scene.log(1)
 
 
@@ -139,7 +140,9 @@ def test_an_error_of_this_rank_passes_unchanged(
     assert scene.answer() == [1, 1]
     assert "\nRuntimeError: CUDA out of memory\n" in scene.log(0)
     assert "RankError" not in scene.log(0)
-    assert f"rank 0 on host {HOST} failed: RuntimeError: CUDA out of memory; go" in scene.log(1)
+    assert f"rank 0 on host {HOST} failed: RuntimeError: CUDA out of memory; continue" in scene.log(
+        1
+    )
 
 
 def test_a_broken_connection_between_living_ranks_is_named(
@@ -154,22 +157,22 @@ def test_a_broken_connection_between_living_ranks_is_named(
 def test_a_checkpoint_that_a_lost_connection_stopped_is_not_this_ranks_failure() -> None:
     cause = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
     error = CheckpointError("no checkpoint could be written")
-    assert not liveness._may_come_from_a_peer(error)
+    assert not may_come_from_a_peer(error)
     error.__cause__ = cause
-    assert liveness._may_come_from_a_peer(error)
+    assert may_come_from_a_peer(error)
 
 
 @pytest.mark.parametrize(
-    ("remote", "hosts", "remedy"),
+    ("remote", "hosts", "expected"),
     [("127.0.1.1", ["a", "b"], "--interface"), ("127.0.1.1", ["a", "a"], "--resume"), ("10.0.0.2", ["a", "b"], "--resume")],
 )  # fmt: skip
 def test_a_machine_that_gave_its_loopback_address_is_told_the_remedy(
-    remote: str, hosts: list[str], remedy: str
+    remote: str, hosts: list[str], expected: str
 ) -> None:
     error = RuntimeError(
         f"[gloo/pair.cc:1] connect [{hosts[0]}]:1, remote=[{remote}]:2: Connection refused"
     )
-    assert remedy in liveness._remedy(error, hosts)
+    assert expected in remedy(error, hosts)
 
 
 def test_ranks_may_end_at_different_times(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
@@ -200,10 +203,10 @@ def meet(root: dist.Store) -> list[str]:
     """Let two ranks meet, rank 1 first: it must wait for the new attempt rather than take the old one."""
     end = time.monotonic() + SOON_S
     entered: list[dist.Store] = []
-    late = threading.Thread(target=lambda: entered.append(liveness._enter(root, 1, end)))
+    late = threading.Thread(target=lambda: entered.append(enter_attempt(root, 1, end)))
     late.start()
     time.sleep(0.2)
-    opened = liveness._open_attempt(root, 2, end)
+    opened = open_attempt(root, 2, end)
     late.join()
     opened.set("name", os.urandom(8).hex())
     return [store.get("name").decode() for store in (opened, entered[0])]
@@ -211,10 +214,10 @@ def meet(root: dist.Store) -> list[str]:
 
 def test_a_rank_that_does_not_come_is_named() -> None:
     with pytest.raises(RankError, match=r"waited in vain for rank 1, 2 of 3") as caught:
-        liveness._open_attempt(dist.HashStore(), 3, 0.0)
+        open_attempt(dist.HashStore(), 3, 0.0)
     assert caught.value.rank == 1
     with pytest.raises(RankError, match="rank 0 did not admit it"):
-        liveness._enter(dist.HashStore(), 1, 0.0)
+        enter_attempt(dist.HashStore(), 1, 0.0)
 
 
 def test_a_missing_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,9 +233,10 @@ def test_a_single_rank_is_not_watched() -> None:
         assert threading.active_count() == threads
 
 
-def test_stillness_counts_only_while_someone_looks() -> None:
-    stillness = Stillness(2, longest_step_s=10)
-    assert stillness.look([5, 5], 100.0) == [0, 0]
-    assert stillness.look([5, 6], 104.0) == [4, 0]
-    assert stillness.look([5, 6], 1000.0) == [14, 10]  # the watcher was suspended
-    assert stillness.look([6, 6], 1001.0) == [0, 11]
+def test_missed_heartbeats_count_only_while_someone_looks() -> None:
+    looks = Looks(2, interval_s=10)
+    assert looks.look([5, 5], 100.0) == [0, 0]
+    assert looks.look([5, 6], 110.0) == [1, 0]
+    assert looks.look([5, 6], 111.0) == [1, 0]  # too soon to count
+    assert looks.look([5, 6], 9000.0) == [2, 1]  # the watcher was suspended
+    assert looks.look([6, 6], 9010.0) == [0, 2]

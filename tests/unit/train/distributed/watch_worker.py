@@ -21,7 +21,8 @@ import torch.distributed as dist
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from genet5.errors import DataError
-from genet5.train.distributed.liveness import run_store, watch_ranks
+from genet5.train.distributed.liveness import watch_ranks
+from genet5.train.distributed.rendezvous import run_store
 
 LIMIT_S, INTERVAL_S = 3.0, 0.2
 PATIENCE_S = 120.0
