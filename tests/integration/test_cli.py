@@ -96,6 +96,21 @@ def test_every_option_has_a_help_text_and_a_name_with_underscores(root: Path, na
         assert not re.search(r"--[a-z0-9_]+-", flags), option
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_states_defaults_in_words(root: Path, name: str) -> None:
+    text = help_of(root, name).stdout
+    assert "None" not in text
+    assert "(default: )" not in text
+
+
+def test_help_of_finet_lists_the_common_flags_alone(root: Path) -> None:
+    common = set(re.findall(r"^  (--\w+)", help_of(root, "finet").stdout, re.M))
+    every = set(re.findall(r"^  (--\w+)", call(root / "bin" / "finet", "--help_all").stdout, re.M))
+    assert len(common) <= 25
+    assert len(every) >= 50
+    assert common < every
+
+
 def test_an_unknown_command_is_wrong_usage_with_a_hint(root: Path) -> None:
     done = call("-m", "genet5", "anotate", PYTHONPATH=str(root / "lib"))
     assert done.returncode == 2

@@ -1,6 +1,7 @@
 """The command line: `genet5 COMMAND ...`; each command is one module, imported only when it runs.
 
-`bin/COMMAND` is the same `main`. Exit codes: 0 done, 1 wrong data or failed run, 2 wrong usage, 130 interrupted.
+`bin/COMMAND` is the same `main`. Exit codes: 0 done, 1 wrong data or failed run, 2 wrong usage, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SUMMARIES: dict[str, str] = {
     "init": "make a new model directory from a preset",
     "bake": "turn genomes and annotations into training files",
     "finet": "train a model on baked files",
-    "calibrate": "fit a trained model's gene scores on validation genomes",
+    "calibrate": "calibrate the gene scores of a model on validation genomes",
     "annotate": "find the genes of a genome",
     "eval": "score predicted genes against reference genes",
     "busco": "score the proteins of predicted genes with BUSCO",
@@ -59,7 +60,7 @@ def help_text() -> str:
         "usage: genet5 COMMAND ...\n\n"
         "Find genes in DNA with a decoder that points at bases.\n\n"
         f"commands:\n{''.join(lines)}\n"
-        "genet5 COMMAND --help tells a command's options; genet5 --version the version.\n"
+        "genet5 COMMAND --help lists the options of a command; genet5 --version prints the version.\n"
     )
 
 

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         AnnotateConfig,
         argv,
         name="annotate",
-        description="Find the genes of a genome and write them as GFF3.",
+        description="Predict the genes of a genome and write them as GFF3, GTF or GenBank.",
     )
 
 

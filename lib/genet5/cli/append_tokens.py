@@ -12,6 +12,7 @@ import tyro
 
 from genet5.cli.gene_types import GeneTypeConfig, appended, file_to_write, type_table
 from genet5.cli.parse import run, write_table
+from genet5.config.checks import by_default
 from genet5.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -19,20 +20,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppendTokensConfig:
-    """Which tokenizer to extend, and by what."""
+    """Which tokenizer to extend, and by which gene types."""
 
     tokenizer: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TOKENIZER_OR_MODEL")]
-    """A tokenizer.json, or a model's folder with one."""
-    out: Path | None = None
-    """File to write, or a folder for tokenizer.json; None changes TOKENIZER_OR_MODEL itself."""
-    types: Annotated[GeneTypeConfig, tyro.conf.arg(name="")] = field(default_factory=GeneTypeConfig)
+    """A tokenizer.json, or a model folder that contains one."""
+    out: Annotated[Path | None, by_default("change TOKENIZER_OR_MODEL")] = None
+    """File to write, or a folder for tokenizer.json."""
+    types: GeneTypeConfig = field(default_factory=GeneTypeConfig)
     dry_run: bool = False
-    """Print what would be appended, and stop."""
+    """Print what would be appended, and exit."""
 
     def __post_init__(self) -> None:
         if self.types.is_empty:
             raise ConfigError(
-                "gene_types", (), "must name types, or give --annotations or --raw_dir"
+                "gene_types", (), "must list types, unless --annotations or --raw_dir is given"
             )
 
 
@@ -44,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         name="append_tokens",
         description=(
-            "Append gene types to a tokenizer. Types that it has keep their ids, so that files baked before stay valid; "
-            "a model needs genet5 resize_model afterwards."
+            "Append gene types to a tokenizer. Its own types keep their ids, so that packed files "
+            "stay valid; a model needs genet5 resize_model afterwards."
         ),
     )
 
@@ -65,5 +66,6 @@ def _append_tokens(config: AppendTokensConfig) -> int:
     folder = out.parent
     save_tokenizer(new, out)
     if out.name == FILE_NAME and (folder / "model.safetensors").exists():
-        log.warning("the model in %s lacks these types; next: genet5 resize_model %s OUT", folder, folder)  # fmt: skip
+        next_step = f"genet5 resize_model {folder} OUT"
+        log.warning("the model in %s lacks these types; next: %s", folder, next_step)
     return 0

@@ -100,7 +100,8 @@ def _print_report(report: dict[str, Any]) -> None:
     for split, part in report["files"].items():
         shards = f" in {part['shards']} shards" if "shards" in part else ""
         _print(
-            f"{split}: {part['windows']:,} windows in {part['rows']:,} rows, {part['bases'] / 1e6:.2f} Mbp, "
+            f"{split}: {part['windows']:,} windows in {part['rows']:,} rows, "
+            f"{part['bases'] / 1e6:.2f} Mbp, "
             f"{part['bytes'] / 1e6:.1f} MB{shards}; rows {part['row_fill_share']:.1%} full, "
             f"padding at load {part['padding_share_at_load']:.2%}"
         )
@@ -156,7 +157,8 @@ def _line_writer() -> Callable[[Progress], None]:
     def show(event: Progress) -> None:
         share = 100 * event.done_bp / event.total_bp if event.total_bp else 0.0
         sys.stderr.write(
-            f"{event.stage} | {event.done_bp / 1e6:.1f}/{event.total_bp / 1e6:.1f} Mbp ({share:.1f}%) | "
+            f"{event.stage} | {event.done_bp / 1e6:.1f}/{event.total_bp / 1e6:.1f} Mbp "
+            f"({share:.1f}%) | "
             f"{time.perf_counter() - begin:.1f} s {event.detail}".rstrip()
             + "\n"
         )

@@ -1,4 +1,4 @@
-"""`genet5 busco`: completeness of predicted proteins, by BUSCO's groups of single-copy genes."""
+"""`genet5 busco`: completeness of predicted proteins by BUSCO's groups of single-copy genes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from genet5.cli.parse import run, write_table
+from genet5.config.checks import by_default
 from genet5.config.json_files import save_json
 from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import genetic_code
@@ -26,26 +27,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuscoConfig:
-    """Which proteins to look into, and for what."""
+    """Which proteins to score, and how."""
 
     predictions: Annotated[Path, tyro.conf.arg(metavar="P.gff3")]
     """Predicted genes: GFF3, GTF or GenBank, plain or compressed."""
     genome: Annotated[Path, tyro.conf.arg(metavar="G.fa")]
-    """Their genome, FASTA, plain or compressed."""
+    """FASTA file of their genome, plain or compressed."""
     lineage: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """BUSCO's data set of the lineage, unpacked: hmms/, scores_cutoff, lengths_cutoff."""
+    """Unpacked BUSCO lineage dataset: hmms/, scores_cutoff, lengths_cutoff."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
     """Write the counts and every group's result to this JSON file too; - is standard output."""
     all_isoforms: bool = False
-    """Score every isoform, which then count as duplicates; by default the longest of each gene."""
+    """Score all isoforms instead of the longest of each gene; isoforms count as duplicates."""
     genetic_code: int = 1
-    """NCBI number of the genetic code of genes that do not state their own."""
+    """NCBI genetic code of genes without one."""
     scorer: Literal["auto", "busco", "pyhmmer"] = "auto"
-    """Run the program busco, or apply its rules with pyhmmer; auto = busco if it is on PATH."""
-    threads: int | None = None
-    """CPU threads; by default all cores."""
+    """Run the program busco, or apply its rules with pyhmmer; auto is busco if it is on PATH."""
+    threads: Annotated[int | None, by_default("all cores")] = None
+    """Number of CPU threads."""
     skip_bad: bool = False
-    """Drop and count records that break the format, instead of stopping at the first."""
+    """Drop and count invalid annotation records instead of stopping at the first."""
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -59,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         BuscoConfig,
         argv,
         name="busco",
-        description="Score the proteins of predicted genes with BUSCO: complete, duplicated,"
-        " fragmented and missing groups.",
+        description="Score the proteins of predicted genes with BUSCO: complete, duplicated, "
+        "fragmented and missing groups.",
     )
 
 

@@ -1,4 +1,4 @@
-"""`genet5 calibrate`: how sure a model may be of its genes, learnt on validation genomes."""
+"""`genet5 calibrate`: fit the gene scores of a model on validation genomes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         CalibrateConfig,
         argv,
         name="calibrate",
-        description="Fit the gene scores and the threshold of a trained model on validation genomes; without this its "
-        "scores are guesses.",
+        description="Fit the gene scores and the score threshold of a trained model on validation "
+        "genomes; without it the scores are uncalibrated.",
     )
 
 

@@ -28,17 +28,19 @@ class ConvertConfig:
     """What to rewrite, and how."""
 
     annotation: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
-    """Annotation to read: GFF3, GTF or GenBank, told by its content; plain or compressed, - is standard input."""
+    """Annotation to read: GFF3, GTF or GenBank, recognised by content; plain or compressed; - is
+    standard input."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """File to write; .gz compresses it, - is standard output."""
+    """Output file; a name in .gz is compressed; - is standard output."""
     genome: Annotated[Path | None, tyro.conf.arg(metavar="FASTA")] = None
-    """The genome: checks that it fits the annotation, gives contigs their lengths; GenBank output needs it."""
+    """Genome to check the annotation against, and to take contig lengths from; GenBank output
+    requires it."""
     format: Literal["auto", "gff3", "gtf", "genbank"] = "auto"
-    """What to write; auto goes by OUT's name (.gff3, .gff, .gtf, .gb, .gbk, .gbff)."""
+    """Output format; auto is by the name of OUT (.gff3, .gff, .gtf, .gb, .gbk, .gbff)."""
     genetic_code: int = 1
-    """NCBI number for genes that do not state their own (GenBank output)."""
+    """NCBI genetic code of genes without one (GenBank output)."""
     skip_bad: bool = False
-    """Drop and count records that break the format, instead of stopping at the first."""
+    """Drop and count invalid annotation records instead of stopping at the first."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ConvertConfig,
         argv,
         name="convert",
-        description="Rewrite an annotation (GFF3, GTF or GenBank) as GFF3, GTF or GenBank.",
+        description="Convert an annotation between GFF3, GTF and GenBank.",
     )
 
 

@@ -36,7 +36,7 @@ class FetchConfig:
     """Assemblies (GCF_000005845.2) or records (NC_000913.3); without version the latest."""
     out_dir: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("raw")
     """Folder that gets the CLADE/SPECIES/ folders."""
-    clade: Annotated[Clade | None, tyro.conf.arg(aliases=["--taxon"])] = None
+    clade: Annotated[Clade | None, tyro.conf.arg(aliases=["--taxon"], metavar="CLADE")] = None
     """Clade of all genomes; by default by NCBI's taxonomy. Fungi and algae are unicellular here."""
     fasta_only: bool = False
     """Download the sequence alone, for genomes without annotation."""

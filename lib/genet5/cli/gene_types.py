@@ -1,11 +1,13 @@
-"""What `init_tokens` and `append_tokens` share: append gene types to a tokenizer, show them, and where to write it."""
+"""What `init_tokens` and `append_tokens` share: appending gene types to a tokenizer."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from genet5.outputs import check_outputs, is_stream
 
@@ -15,28 +17,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeneTypeConfig:
-    """Where gene types come from."""
+    """Where the gene types come from."""
 
-    gene_types: tuple[str, ...] = ()
-    """Types to append, in this order: Sequence Ontology names or biotypes as the annotations spell them."""
-    annotations: tuple[Path, ...] = ()
-    """Append the types of these GFF3, GTF or GenBank files too, the most frequent first."""
-    raw_dir: Path | None = None
-    """Append the types of all genomes in RAW/CLADE/SPECIES/ too, as bake reads them."""
+    gene_types: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TYPE ...")] = ()
+    """Gene types to append, in this order: Sequence Ontology terms or biotypes as spelled in the
+    annotations."""
+    annotations: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE ...")] = ()
+    """Also append the types in these GFF3, GTF or GenBank files, the most frequent first."""
+    raw_dir: Annotated[Path | None, tyro.conf.arg(metavar="RAW")] = None
+    """Also append the types of all genomes in RAW/CLADE/SPECIES/."""
     skip_bad: bool = False
-    """Drop and count records that break the format, instead of stopping at the first."""
+    """Drop and count invalid annotation records instead of stopping at the first."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether no type is named at all."""
+        """Whether no source of types is given."""
         return not (self.gene_types or self.annotations or self.raw_dir)
 
 
 def appended(tokenizer: Tokenizer, config: GeneTypeConfig) -> tuple[Tokenizer, Counter[str]]:
-    """Append the named types, then those met in annotations.
+    """Append the given types, then those found in annotations.
 
     Returns:
-        The tokenizer, and how many genes of each type the annotations hold.
+        The tokenizer, and the number of genes of each type in the annotations.
     """
     from genet5.dataset.gene_types import count_gene_types, find_annotations, new_types
 

@@ -2,7 +2,8 @@
 
 tyro keeps the line breaks of docstrings; here its sections are read back and wrapped anew: group
 headings, flags with their values, help texts. Left out are what a reader does not need
-(`(default: False)` of a switch) and, from `--help`, the fields that are rarely used.
+(the default of a switch, or that an optional value is none) and, from `--help`, the fields that
+are rarely used.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def _without_former_names(flags: str) -> str:
 
 
 def _shown(flags: str, words: str, width: int) -> str:
-    words = words.replace(" (default: False)", "")
+    words = re.sub(r" \(default: (False|none|)\)", "", words)
     flags = _without_former_names(flags)
     first, indent = f"  {flags}".ljust(_COLUMN), " " * _COLUMN
     if first.endswith("  "):

@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         InitConfig,
         argv,
         name="init",
-        description="Make a new model with seeded random weights, or with DNABERT-2's encoder: OUT/config.json, OUT/model.safetensors, OUT/tokenizer.json. Flags override the preset.",
+        description="Make a new model, with random weights or with the encoder of DNABERT-2: "
+        "OUT/config.json, OUT/model.safetensors and OUT/tokenizer.json. Flags override the preset.",
     )
 
 
@@ -75,7 +76,7 @@ def _init(config: InitConfig) -> int:
 
 
 def _print_table(model: GeneT5, origins: Mapping[str, str]) -> None:
-    """Parameters of each part, and where they come from if not all are drawn."""
+    """Print the parameters of each part, and their origin if not all are random."""
     from genet5.model.network import count_parameters
 
     shown = _ORIGINS if origins else ()
@@ -101,9 +102,7 @@ def _print_source(checkpoint: Dnabert2) -> None:
 
 def _refuse_to_overwrite(config: InitConfig) -> None:
     if (config.folder / "model.safetensors").exists() and not config.overwrite:
-        raise ConfigError(
-            "OUT", str(config.folder), "holds a model already; --overwrite replaces it"
-        )
+        raise ConfigError("OUT", str(config.folder), "contains a model; --overwrite replaces it")
 
 
 def _tokenizer_of(checkpoint: Dnabert2) -> Tokenizer:
@@ -111,7 +110,8 @@ def _tokenizer_of(checkpoint: Dnabert2) -> Tokenizer:
 
     if checkpoint.tokenizer_file is None:
         raise CheckpointError(
-            f"{checkpoint.weights_file.parent}: no tokenizer.json beside the weights. Put it there, or name it with --tokenizer"
+            f"{checkpoint.weights_file.parent}: no tokenizer.json beside the weights. Put it there, or "
+            "pass --tokenizer"
         )
     return make_tokenizer(str(checkpoint.tokenizer_file))
 
@@ -119,6 +119,6 @@ def _tokenizer_of(checkpoint: Dnabert2) -> Tokenizer:
 def _refuse_other_vocabulary(sequence: SequenceTokenizer, checkpoint: Dnabert2) -> None:
     if sequence.vocab_size != checkpoint.vocab_size:
         raise CheckpointError(
-            f"{checkpoint.weights_file}: embeds {checkpoint.vocab_size} tokens; the tokenizer has {sequence.vocab_size}."
-            f" Use the tokenizer.json that belongs to these weights"
+            f"{checkpoint.weights_file}: embeds {checkpoint.vocab_size} tokens; the tokenizer has "
+            f"{sequence.vocab_size}. Use the tokenizer.json that belongs to these weights"
         )

@@ -17,15 +17,16 @@ from genet5.outputs import is_stream
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InitTokensConfig:
-    """What tokenizer to write."""
+    """Which tokenizer to write."""
 
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """File to write, or a folder for tokenizer.json (made if the name has no .json)."""
+    """File to write (a name in .json), or a folder for tokenizer.json."""
     tokenizer: str = "kmer:6"
-    """Sequence tokenizer: kmer:K (K = 1..8, non-overlapping), nucleotide, or the path of a BPE tokenizer.json."""
-    types: Annotated[GeneTypeConfig, tyro.conf.arg(name="")] = field(default_factory=GeneTypeConfig)
+    """Sequence tokenizer: kmer:K (K = 1 to 8, non-overlapping), nucleotide, or the path of a BPE
+    tokenizer.json."""
+    types: GeneTypeConfig = field(default_factory=GeneTypeConfig)
     overwrite: bool = False
-    """Replace OUT if it is there."""
+    """Replace OUT if it exists."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,8 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         name="init_tokens",
         description=(
-            "Write a tokenizer.json: a sequence tokenizer, and the gene types that a decoder can name: "
-            "protein_coding, tRNA, rRNA, ncRNA, pseudogene, then those given or met in annotations."
+            "Write a tokenizer.json: a sequence tokenizer and the gene types that a decoder can "
+            "predict, which are protein_coding, tRNA, rRNA, ncRNA, pseudogene, and those given or "
+            "found in annotations."
         ),
     )
 
@@ -60,4 +62,4 @@ def _refuse_to_overwrite(out: Path, *, overwrite: bool) -> None:
         rule = "belongs to a model; genet5 append_tokens extends its tokenizer"
         raise ConfigError("OUT", str(out), rule)
     if out.exists() and not is_stream(out) and not overwrite:
-        raise ConfigError("OUT", str(out), "is there already; --overwrite replaces it")
+        raise ConfigError("OUT", str(out), "exists; --overwrite replaces it")

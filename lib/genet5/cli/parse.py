@@ -108,7 +108,7 @@ def write_table(text: str, outputs: Mapping[str, Path | None]) -> None:
 
 
 def _take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
-    """Return the arguments without the debug flag, and whether it was among them; "--" ends flags."""
+    """Return the arguments without the debug flag, and whether it was given; "--" ends flags."""
     end = argv.index("--") if "--" in argv else len(argv)
     kept = [word for word in argv[:end] if word != DEBUG_FLAG]
     return kept + list(argv[end:]), len(kept) < end

@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from genet5.cli.parse import run
+from genet5.config.checks import by_default
 from genet5.outputs import check_folder
 
 
@@ -19,13 +20,13 @@ class ResizeConfig:
     """Which model to resize, and where to."""
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """Folder of the model, which is left as it is."""
+    """Model folder; it is not changed."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder to write; made if it is not there."""
-    tokenizer: Path | None = None
-    """Tokenizer with appended gene types: a tokenizer.json or a folder with one; None = that of MODEL."""
+    """Model folder to write."""
+    tokenizer: Annotated[Path | None, by_default("that of MODEL")] = None
+    """Tokenizer with appended gene types: a tokenizer.json, or a folder that contains one."""
     overwrite: bool = False
-    """Replace a model that is already in OUT."""
+    """Replace a model in OUT."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,8 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         name="resize_model",
         description=(
-            "Write MODEL to OUT with rows for gene types that were appended to its tokenizer. Old rows stay bit for bit; "
-            "a new row is the mean of the rows of the gene types that the model knows."
+            "Write MODEL to OUT with embedding rows for gene types that were appended to its "
+            "tokenizer. Existing rows do not change; a new row is the mean of the rows of the "
+            "gene types that the model knows."
         ),
     )
 

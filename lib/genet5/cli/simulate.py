@@ -65,9 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         name="simulate",
         description=(
-            "Write an artificial genome, bacterial or with --eukaryote spliced, and its true"
-            " genes: "
-            "OUT_DIR/genome.fa and OUT_DIR/annotation.gff3."
+            "Simulate a bacterial genome, or with --eukaryote a eukaryotic one, and its true "
+            "genes: OUT_DIR/genome.fa and OUT_DIR/annotation.gff3."
         ),
     )
 
@@ -91,7 +90,7 @@ def _simulate(config: SimulateConfig) -> int:
 
 
 def _genome(config: SimulateConfig) -> tuple[list[Contig], tuple[Gene, ...]]:
-    """Contigs and genes; config that are None are left to the simulation."""
+    """Return contigs and genes; the simulation chooses what is None."""
     from genet5.simulate.eukaryote import simulate_eukaryote
     from genet5.simulate.prokaryote import simulate_bacterium
 

@@ -18,15 +18,15 @@ class SubsetConfig:
     """Which rows to take, and where to write them."""
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
-    """Packed file to take from."""
+    """Packed file, or index of shards, to sample from."""
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Packed file to write."""
     fraction: float
-    """Share of the rows to take, above 0 and at most 1."""
+    """Fraction of the rows, above 0 and at most 1."""
     seed: int = 0
-    """Of the random choice; with one seed a smaller share is a part of a larger one."""
+    """Seed of the sample; with the same seed a smaller sample is a subset of a larger one."""
     overwrite: bool = False
-    """Replace OUT if it is there."""
+    """Replace OUT if it exists."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SubsetConfig,
         argv,
         name="subset_packed",
-        description="Write a random share of a packed file's rows to a packed file of its own.",
+        description="Write a random sample of the rows of a packed file to another packed file.",
     )
 
 

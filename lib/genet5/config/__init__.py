@@ -1,1 +1,1 @@
-"""Settings a user can change: frozen dataclasses that are the documentation, the flags and the saved JSON at once."""
+"""Configuration: frozen dataclasses that are documentation, flags and saved JSON at once."""

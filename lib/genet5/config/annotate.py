@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from genet5.config.checks import require
+from genet5.config.checks import by_default, require
 
 DEFAULT_MODEL = "nano"
 """Name of the shipped model that annotates when none is named."""
@@ -23,31 +23,37 @@ class AnnotatorConfig:
     """How an annotator runs; what is left open is settled by the model or the machine."""
 
     model: str = DEFAULT_MODEL
-    """Name of a shipped model, a model folder, or the id of a model on the Hugging Face Hub (user/name)."""
-    min_score: float | None = None
-    """Drop genes with a lower probability (0 to 1); by default the model's own threshold."""
+    """Name of a shipped model, a model folder, or the id of a model on the Hugging Face Hub
+    (user/name)."""
+    min_score: Annotated[float | None, by_default("the model's threshold")] = None
+    """Drop genes with a lower probability, 0 to 1."""
     partial_genes: Literal["keep", "drop"] = "keep"
-    """Genes that run over the end of a contig."""
+    """Keep or drop genes that extend beyond the end of a contig."""
     introns: Literal["auto", "yes", "no"] = "auto"
-    """Whether genes may have introns; auto = as the model was trained."""
-    start_codons: tuple[str, ...] = ()
-    """Codons that may start a gene, such as ATG GTG TTG; by default the model's."""
-    grammar: GrammarLevel | None = None
-    """How strictly genes must follow the rules of coding sequence; by default the model's (strict)."""
-    clade: Annotated[str | None, tyro.conf.arg(aliases=["--taxon"])] = None
-    """Clade to name to a model that was trained with clades; by default the model's."""
-    window_overlap: int | None = None
-    """Bases that neighbouring windows share at least; more is slower and finds more. By default the model's."""
+    """Whether genes may have introns; auto is as the model was trained."""
+    start_codons: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="CODON ..."), by_default("the model's")
+    ] = ()
+    """Start codons, such as ATG GTG TTG."""
+    grammar: Annotated[GrammarLevel | None, by_default("the model's, strict")] = None
+    """Rules that coding sequences must obey: strict (start and stop codon, reading frame, splice
+    sites), splice_free (introns of any sequence), or off."""
+    clade: Annotated[
+        str | None, tyro.conf.arg(aliases=["--taxon"], metavar="CLADE"), by_default("the model's")
+    ] = None
+    """Clade of the genome, for models that were trained with clade tokens."""
+    window_overlap: Annotated[int | None, by_default("the model's")] = None
+    """Least overlap of neighbouring windows in bases; more is slower and finds more genes."""
     both_strands: bool = False
-    """Pass every window through the model on both strands: twice the time, somewhat better genes."""
+    """Run the model on both strands of every window: twice the time, slightly more accurate."""
     batch_size: Literal["auto"] | int = "auto"
-    """Windows decoded together; auto = by device and memory."""
+    """Windows per batch; auto depends on device and memory."""
     device: DeviceName = "auto"
-    """Where the model runs; auto = cuda if there is a GPU."""
+    """Where the model runs; auto is cuda if there is a GPU, else cpu."""
     precision: PrecisionName = "auto"
-    """Numbers that the encoder computes with; auto = bf16 where the device multiplies it fast, else fp32."""
-    threads: int | None = None
-    """CPU threads; by default all cores."""
+    """Precision of the encoder; auto is bf16 where the device multiplies it fast, else fp32."""
+    threads: Annotated[int | None, by_default("all cores")] = None
+    """Number of CPU threads."""
 
     def __post_init__(self) -> None:
         require(
@@ -73,19 +79,24 @@ class AnnotateConfig:
     genome: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GENOME")]
     """FASTA file, plain, gzip or bgzip; - is standard input."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
-    """File to write: GTF or GenBank by a name in .gtf or .gbk, else GFF3; - is standard output, a name in .gz is compressed."""
+    """Output file; its name decides the format (.gff3, .gtf, .gbk) and compression (.gz); - is
+    standard output, as GFF3."""
     proteins: Path | None = None
-    """FASTA file for the proteins of the genes found."""
+    """Write the predicted proteins to this FASTA file."""
     cds: Path | None = None
-    """FASTA file for the coding sequences of the genes found."""
-    genetic_code: int | None = None
-    """NCBI number of the genetic code of all contigs; by default the model's (11 for prokaryotes)."""
-    circular: tuple[str, ...] = ("auto",)
-    """Contigs that are circular, so that genes may lie over their origin: names, "all", "none", or "auto" = those whose FASTA header has circular=true or topology=circular."""
-    region: tuple[str, ...] = ()
-    """Regions to annotate instead of the whole genome: CONTIG:START-END (1-based, as in samtools) or CONTIG. Needs a plain or bgzip file."""
+    """Write the predicted coding sequences to this FASTA file."""
+    genetic_code: Annotated[int | None, by_default("the model's, 11 for prokaryotes")] = None
+    """NCBI genetic code of all contigs."""
+    circular: Annotated[tuple[str, ...], tyro.conf.arg(metavar="CONTIG ...")] = ("auto",)
+    """Circular contigs, whose genes may span the origin: their names, all, none, or auto, which
+    takes those whose FASTA header has circular=true or topology=circular."""
+    region: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="REGION ..."), by_default("the whole genome")
+    ] = ()
+    """Regions to annotate: CONTIG:START-END (1-based, as in samtools) or CONTIG. GENOME must be a
+    plain or bgzip file."""
     restart: bool = False
-    """Start anew instead of resuming an unfinished run of the same genome, model and settings."""
+    """Start over instead of resuming an unfinished run of the same genome, model and options."""
     dry_run: bool = False
-    """Print contigs, windows and model, and stop."""
+    """Print contigs, windows and model, and exit."""
     annotator: tyro.conf.OmitArgPrefixes[AnnotatorConfig] = field(default_factory=AnnotatorConfig)

@@ -43,7 +43,7 @@ class BakeConfig:
     gff: Annotated[Path | None, by_default("--raw_dir")] = None
     """Annotation of the --fasta genome: GFF3, GTF or GenBank; plain, gzip or bgzip."""
     clade: Annotated[Clade, tyro.conf.arg(aliases=["--taxon"], metavar="CLADE")] = "prokaryotes"
-    """Clade of the --fasta genome: prokaryotes, unicellular, invertebrates, vertebrates or plants."""
+    """Clade of the --fasta genome: prokaryotes, unicellular, invertebrates, vertebrates, plants."""
     output_dir: Annotated[Path | None, by_default("required unless --check")] = None
     """Folder for training.packed, validation.packed (or their shards) and bake_report.json."""
     tokenizer: Annotated[Path | None, by_default("required unless --check")] = None

@@ -1,4 +1,4 @@
-"""Settings of `calibrate`: the command's flags."""
+"""Configuration of `genet5 calibrate`."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Annotated, Literal
 
 import tyro
 
-from genet5.config.checks import require
+from genet5.config.checks import by_default, require
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrateConfig:
-    """Which model is fitted on which genomes."""
+    """Which model is calibrated, on which genomes."""
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """Model directory; its annotate.json is written."""
-    genomes: tuple[Path, ...]
-    """FASTA files of validation genomes: neither trained on, nor those that figures are given for."""
-    references: tuple[Path, ...]
+    """Model folder; its annotate.json is updated."""
+    genomes: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FASTA ...")]
+    """FASTA files of validation genomes, used neither for training nor for reported scores."""
+    references: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="GFF ...")]
     """Their annotations (GFF3, GTF or GenBank), in the same order."""
-    work: Path
-    """Folder for decoded windows; with it a second fit is quick."""
+    work: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Folder for decoded windows, which a second calibration reuses."""
     skip_bad: bool = False
-    """Leave bad records of the references out and count them, instead of stopping."""
-    contigs: tuple[str, ...] = ()
-    """Contigs to fit on; by default all."""
-    max_bp: int | None = None
-    """Take the first N bp of each contig only."""
-    window_bp: int | None = None
-    """Window length to annotate with, kept in annotate.json; by default what stands there."""
-    overlap_bp: int | None = None
-    """Overlap of windows, kept in annotate.json; by default what stands there."""
+    """Drop and count invalid annotation records instead of stopping at the first."""
+    contigs: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ..."), by_default("all")] = ()
+    """Contigs to use."""
+    max_bp: Annotated[int | None, by_default("whole contigs")] = None
+    """Use only the first bases of each contig, this many."""
+    window_bp: Annotated[int | None, by_default("unchanged")] = None
+    """Window length in bases, stored in annotate.json."""
+    overlap_bp: Annotated[int | None, by_default("unchanged")] = None
+    """Overlap of windows in bases, stored in annotate.json."""
     overlooked: Literal["auto", "yes", "no"] = "auto"
-    """Propose genes that the per-base heads see, too; auto = as annotate.json says."""
+    """Add candidates from the per-base heads alone; auto is as annotate.json has it."""
     both_strands: bool = False
-    """Read each window on both strands, as the flag of annotate does."""
+    """Run the model on both strands of every window, like the flag of annotate."""
     batch_size: int = 16
-    """Windows decoded together."""
+    """Windows per batch."""
 
     def __post_init__(self) -> None:
         require(bool(self.genomes), "genomes", self.genomes, "must name a genome")

@@ -6,7 +6,6 @@ of packed files, `annotate.json`, `provenance.json`, the split table, and the to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -20,7 +19,8 @@ class CladeTraits:
     """Defaults for genomes of one clade."""
 
     taxonomy_ids: tuple[int, ...]
-    """NCBI taxonomy identifiers of the groups that belong to it."""
+    """NCBI taxonomy identifiers of its groups, less those of the clades after it in the table:
+    fungi and algae that are no green plants count as unicellular."""
     genetic_code: int
     """NCBI number of the genetic code of genes that do not state their own."""
     introns: bool
@@ -41,7 +41,7 @@ def _eukaryotes(taxonomy_id: int, window_bp: int) -> CladeTraits:
     return CladeTraits((taxonomy_id,), 1, True, ("ATG",), window_bp, 15_000)
 
 
-CLADES: Mapping[str, CladeTraits] = {
+CLADES: dict[Clade, CladeTraits] = {
     "prokaryotes": CladeTraits(
         (_BACTERIA, _ARCHAEA), 11, False, ("ATG", "GTG", "TTG"), 9_000, 10_000
     ),
@@ -58,6 +58,7 @@ def traits_of(clade: str) -> CladeTraits:
     Raises:
         ConfigError: There is no such clade.
     """
-    if clade not in CLADES:
-        raise ConfigError("clade", clade, f"must be one of {', '.join(CLADES)}")
-    return CLADES[clade]
+    for name, traits in CLADES.items():
+        if name == clade:
+            return traits
+    raise ConfigError("clade", clade, f"must be one of {', '.join(CLADES)}")

@@ -1,4 +1,4 @@
-"""Settings of `genet5 init`: a preset, and what shall be otherwise; None = as the preset has it."""
+"""Configuration of `genet5 init`: a preset and the changes to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
-from genet5.config.checks import require
+from genet5.config.checks import by_default, require
 from genet5.config.model import DecoderConfig, ModelConfig, PresetName, WeightInitConfig, preset
 from genet5.errors import ConfigError
 
@@ -20,39 +20,39 @@ Part = TypeVar("Part", bound="DataclassInstance")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShapeConfig:
-    """Changes of the preset's shape."""
+    """Changes to the architecture of the preset."""
 
     tie_weights: bool = False
-    """Structural logits share the decoder's embedding, as in all presets."""
+    """Share the decoder's embedding with the structural logits, as all presets do."""
     untie_weights: bool = False
-    """Structural logits have weights of their own."""
+    """Give the structural logits weights of their own."""
     decoder_layers: int | None = None
-    """Layers of the decoder."""
+    """Decoder layers."""
     decoder_heads: int | None = None
     """Query heads of the decoder."""
     decoder_kv_heads: int | None = None
     """Key-value heads of the decoder's self-attention."""
     decoder_ff_dim: int | None = None
-    """Width of the decoder's gated feed-forward, or of each expert."""
+    """Width of the decoder's gated feed-forward layer, or of each expert."""
     decoder_dropout: float | None = None
-    """Dropout in the decoder while training."""
+    """Dropout of the decoder during training."""
     use_moe: bool = False
-    """Mix experts in every decoder layer: the preset's number, else 16, top 2."""
+    """Use a mixture of experts in every decoder layer: as in the preset, else 16 experts, top 2."""
     num_experts: int | None = None
-    """Experts of each decoder layer; 0 = dense feed-forward."""
+    """Experts per decoder layer; 0 is a dense feed-forward layer."""
     moe_top_k: int | None = None
-    """Experts that each label uses."""
+    """Experts per label."""
     encoder_window_size: int | None = None
-    """Attention window of the encoder in tokens, both sides together; 0 = the whole input."""
+    """Attention window of the encoder in tokens, both sides together; 0 is the whole input."""
     num_latents: int | None = None
-    """Most latents of a window; a latent stands for bin_bp bases (nano 16, others 32)."""
+    """Most latents per window; each stands for 16 bases (nano) or 32 (small, base)."""
 
     def __post_init__(self) -> None:
         require(
             not (self.tie_weights and self.untie_weights),
             "untie_weights",
             True,
-            "must not stand beside --tie_weights",
+            "cannot be combined with --tie_weights",
         )
         require(
             not (self.use_moe and self.num_experts == 0),
@@ -98,27 +98,27 @@ class ShapeConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InitStdConfig:
-    """Standard deviations of the normal laws that weights start from."""
+    """Standard deviations of the normal init distributions, instead of the preset's."""
 
     init_std: float | None = None
-    """Standard deviation of weights that no other law names."""
+    """Weights without a flag of their own."""
     init_embed_std: float | None = None
-    """Standard deviation of embeddings and latents."""
+    """Embeddings and latents."""
     init_ffn_std: float | None = None
-    """Standard deviation of feed-forwards and experts."""
+    """Feed-forward layers and experts."""
     init_attn_std: float | None = None
-    """Standard deviation of attention's projections."""
+    """Attention projections."""
     init_moe_router_std: float | None = None
-    """Standard deviation of the experts' routers."""
+    """Routers of the experts."""
 
-    def applied(self, laws: WeightInitConfig) -> WeightInitConfig:
-        """Return the laws with these changes.
+    def applied(self, init: WeightInitConfig) -> WeightInitConfig:
+        """Return the init distributions with these changes.
 
         Raises:
-            ConfigError: A law breaks a rule.
+            ConfigError: A standard deviation breaks a rule.
         """
         return _changed(
-            laws,
+            init,
             std=self.init_std,
             embed_std=self.init_embed_std,
             ffn_std=self.init_ffn_std,
@@ -129,31 +129,34 @@ class InitStdConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InitConfig:
-    """Make a new model: config.json, model.safetensors and tokenizer.json, with seeded random or imported weights."""
+    """A new model, with random or imported weights."""
 
-    out: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")] = None
-    """Folder to write; made if it is not there."""
-    save_dir: Path | None = None
-    """The same as OUT."""
+    out: Annotated[
+        Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="OUT"), by_default("--save_dir")
+    ] = None
+    """Model folder to write."""
+    save_dir: Annotated[Path | None, by_default("OUT")] = None
+    """Alternative to OUT."""
     preset: PresetName = "nano"
-    """Shape: nano (6 M parameters, two CPU cores), small (tens of M, one GPU), base (1.55 B)."""
-    dnabert_path: str | None = None
-    """Take the encoder (its width, layers, heads, weights) and the tokenizer from a DNABERT-2 checkpoint, and start the
-    decoder from copies of its layers: a folder, a weights file in it, or an id on the Hugging Face Hub such as
-    zhihan1996/DNABERT-2-117M."""
-    tokenizer: str | None = None
-    """Sequence tokenizer: kmer:K (K = 1..8, non-overlapping), nucleotide, or the path of a tokenizer.json: BPE, or
-    written by init_tokens (with its gene types). None = kmer:6, or what comes with DNABERT-2."""
-    gene_types: tuple[str, ...] = ()
-    """Gene types to append to the vocabulary's own (protein_coding, tRNA, rRNA, ncRNA, pseudogene)."""
+    """Size: nano (6 M parameters, for two CPU cores), small (tens of millions, for one GPU), base
+    (1.55 billion)."""
+    dnabert_path: Annotated[str | None, by_default("random weights")] = None
+    """Import the encoder (width, layers, heads, weights) and the tokenizer of a DNABERT-2
+    checkpoint, and start the decoder from copies of its layers: a folder, a weights file in it, or
+    an id on the Hugging Face Hub such as zhihan1996/DNABERT-2-117M."""
+    tokenizer: Annotated[str | None, by_default("kmer:6, or that of DNABERT-2")] = None
+    """Sequence tokenizer: kmer:K (K = 1 to 8, non-overlapping), nucleotide, or the path of a
+    tokenizer.json, from init_tokens or with BPE."""
+    gene_types: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TYPE ...")] = ()
+    """Gene types to add to protein_coding, tRNA, rRNA, ncRNA and pseudogene."""
     seed: int = 0
     """Seed of the random weights."""
     overwrite: bool = False
-    """Replace a model that is already in OUT."""
+    """Replace a model in OUT."""
     dry_run: bool = False
-    """Print the parameter table and stop."""
-    shape: Annotated[ShapeConfig, tyro.conf.arg(name="")] = field(default_factory=ShapeConfig)
-    laws: Annotated[InitStdConfig, tyro.conf.arg(name="")] = field(default_factory=InitStdConfig)
+    """Print the number of parameters of each part, and exit."""
+    shape: ShapeConfig = field(default_factory=ShapeConfig)
+    weights: InitStdConfig = field(default_factory=InitStdConfig)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -166,24 +169,26 @@ class InitConfig:
 
     @property
     def folder(self) -> Path:
-        """Where the model goes.
+        """Return the folder to write.
 
         Raises:
             ConfigError: Neither OUT nor --save_dir was given.
         """
         folder = self.out or self.save_dir
         if folder is None:
-            raise ConfigError("OUT", None, "must be given, as the first argument or by --save_dir")
+            raise ConfigError(
+                "OUT", None, "must be given, as the first argument or with --save_dir"
+            )
         return folder
 
     def model_config(self) -> ModelConfig:
-        """Return the preset's shape with the changes of the flags.
+        """Return the preset with the changes of the flags.
 
         Raises:
             ConfigError: A flag breaks a rule.
         """
         config = self.shape.applied(preset(self.preset))
-        return replace(config, init=self.laws.applied(config.init))
+        return replace(config, init=self.weights.applied(config.init))
 
 
 def _changed(part: Part, **changes: Any) -> Part:

@@ -1,4 +1,4 @@
-"""The model's shape: one frozen dataclass per part, and the preset table.
+"""The architecture of a model: one frozen dataclass per part, and the presets.
 
 Widths are numbers of channels; window lengths are in tokens or base pairs as their names say.
 """
@@ -13,11 +13,11 @@ from genet5.errors import ConfigError
 
 PresetName = Literal["nano", "small", "base"]
 AttentionName = Literal["auto", "flash", "flex", "sdpa"]
-"""What computes the encoder's windowed attention (`blocks.windowed`)."""
+"""Implementation of the encoder's windowed attention (`blocks.windowed`)."""
 KeepName = Literal["nothing", "products"]
-"""What a layer that is recomputed in the backward pass keeps of its forward pass (`blocks.recompute`)."""
+"""What a recomputed layer keeps of its forward pass (`blocks.recompute`)."""
 BalanceName = Literal["loss", "bias"]
-"""What keeps experts evenly used: an auxiliary loss, or a bias on the router's choice that follows their load."""
+"""How experts are kept evenly loaded: by an auxiliary loss, or by a bias on the router's choice."""
 FORMAT = 1
 
 
@@ -44,7 +44,7 @@ def _require_experts(part: EncoderConfig | DecoderConfig, where: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncoderConfig:
-    """Reads the sequence tokens of a window."""
+    """Encoder of the sequence tokens of a window."""
 
     layers: int = 12
     """Transformer layers."""
@@ -53,21 +53,21 @@ class EncoderConfig:
     ff_dim: int = 3072
     """Width of the gated feed-forward."""
     window_tokens: int = 512
-    """Attention window in tokens, both sides together; 0 = the whole input."""
+    """Attention window in tokens, both sides together; 0 is the whole input."""
     positions: Literal["alibi", "rope"] = "alibi"
-    """How attention knows distance: ALiBi by token index, or RoPE by base pairs."""
+    """Position encoding: ALiBi by token index, or RoPE by base pairs."""
     norm_first: bool = False
-    """Pre-norm layers; False = post-norm as in DNABERT-2."""
+    """Pre-norm layers; False is post-norm as in DNABERT-2."""
     dropout: float = 0.0
-    """Dropout in training."""
+    """Dropout during training."""
     num_experts: int = 0
-    """Experts of each layer that has any, `ff_dim` wide each; 0 = dense feed-forward."""
+    """Experts of each layer that has any, `ff_dim` wide each; 0 is a dense feed-forward layer."""
     moe_top_k: int = 2
-    """Experts that each token uses."""
+    """Experts per token."""
     moe_every: int = 1
-    """Every so many layers have experts, the last one among them; the others are dense."""
+    """Every N-th layer has experts, the last one among them; the others are dense."""
     moe_balance: BalanceName = "loss"
-    """What keeps experts evenly used."""
+    """How experts are kept evenly loaded."""
 
     def __post_init__(self) -> None:
         _require_positive(self, "encoder", "layers", "heads", "ff_dim")
@@ -83,10 +83,10 @@ class EncoderConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompressorConfig:
-    """Perceiver: anchored latents that read the encoder's states."""
+    """Perceiver: anchored latents that attend to the encoder's states."""
 
     num_latents: int = 1024
-    """Most latents of a window; num_latents * bin_bp is the longest window in bp."""
+    """Most latents per window; num_latents * bin_bp is the longest window in bp."""
     bin_bp: int = 32
     """Base pairs between neighbouring latents."""
     layers: int = 2
@@ -98,7 +98,7 @@ class CompressorConfig:
     ff_dim: int = 3072
     """Width of the gated feed-forward."""
     window_bp: int = 2048
-    """A latent reads tokens up to this many bp from its anchor."""
+    """A latent attends to tokens up to this many bp from its anchor."""
 
     def __post_init__(self) -> None:
         names = ("num_latents", "bin_bp", "layers", "heads", "kv_heads", "ff_dim", "window_bp")
@@ -107,7 +107,7 @@ class CompressorConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecoderConfig:
-    """Writes the gene-structure labels."""
+    """Decoder of the gene-structure labels."""
 
     layers: int = 12
     """Transformer layers."""
@@ -120,15 +120,15 @@ class DecoderConfig:
     ff_dim: int = 3072
     """Width of the gated feed-forward, or of each expert."""
     num_experts: int = 16
-    """Experts of each layer; 0 = dense feed-forward."""
+    """Experts of each layer; 0 is a dense feed-forward layer."""
     moe_top_k: int = 2
-    """Experts that each label uses."""
+    """Experts per label."""
     dropout: float = 0.1
-    """Dropout in training."""
+    """Dropout during training."""
     moe_every: int = 1
-    """Every so many layers have experts, the last one among them; the others are dense."""
+    """Every N-th layer has experts, the last one among them; the others are dense."""
     moe_balance: BalanceName = "loss"
-    """What keeps experts evenly used."""
+    """How experts are kept evenly loaded."""
 
     def __post_init__(self) -> None:
         _require_positive(
@@ -140,7 +140,7 @@ class DecoderConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeightInitConfig:
-    """Standard deviations of the normal laws that weights start from."""
+    """Standard deviations of the normal init distributions of the weights."""
 
     std: float = 0.02
     embed_std: float = 0.02
@@ -148,7 +148,7 @@ class WeightInitConfig:
     attn_std: float = 0.02
     moe_router_std: float = 0.006
     boundary_bias: float = -7.0
-    """Boundaries are rare: their logits start low."""
+    """Initial logit of a boundary; boundaries are rare."""
 
     def __post_init__(self) -> None:
         for name in ("std", "embed_std", "ffn_std", "attn_std", "moe_router_std"):
@@ -158,12 +158,12 @@ class WeightInitConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """Everything that decides the shapes of a GeneT5."""
+    """The architecture of a GeneT5."""
 
     format: int = FORMAT
     """Version of this file's format."""
     preset: str = "base"
-    """Name of the preset this shape began from."""
+    """Preset that this architecture is based on."""
     width: int = 768
     """Width of encoder, latents and decoder."""
     sequence_vocab: int = 4096
@@ -171,13 +171,13 @@ class ModelConfig:
     structure_vocab: int = 65
     """Gene-structure tokens of the tokenizer."""
     bp_per_token: float = 5.0
-    """Mean base pairs of a sequence token; scales RoPE."""
+    """Mean base pairs per sequence token; scales RoPE."""
     base_channels: int = 64
     """Channels at base resolution."""
     pointer_width: int = 64
-    """Width of the base pointer's fine score."""
+    """Width of the base-level score of the pointer."""
     tie_weights: bool = True
-    """Structural logits share the decoder's embedding."""
+    """Share the decoder's embedding with the structural logits."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     compressor: CompressorConfig = field(default_factory=CompressorConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
@@ -255,7 +255,7 @@ def _small() -> ModelConfig:
 
 
 def preset(name: PresetName) -> ModelConfig:
-    """Return the named shape: nano (6 M, two CPU cores), small (tens of M, one GPU), base (1.55 B)."""
+    """Return a preset: nano (6 M parameters), small (tens of millions) or base (1.55 billion)."""
     makers = {"nano": _nano, "small": _small, "base": ModelConfig}
     if name not in makers:
         raise ConfigError("preset", name, f"must be one of {', '.join(makers)}")

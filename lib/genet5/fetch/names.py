@@ -19,7 +19,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from genet5.config.clades import Clade
+from genet5.config.clades import CLADES, Clade
 from genet5.errors import ConfigError, DataError
 
 _ASSEMBLY = re.compile(r"GC[AF]_\d{9}(\.\d+)?")
@@ -40,20 +40,6 @@ _EXPECTED = (
     "an assembly (GCF_000005845.2, GCA_...) or a nucleotide record (NC_000913.3, CP009273.1)"
 )
 _LONGEST_NAME = 100
-
-_BACTERIA, _ARCHAEA, _EUKARYOTA = 2, 2157, 2759
-_VIRIDIPLANTAE, _VERTEBRATA, _METAZOA = 33090, 7742, 33208
-_GROUPS: tuple[tuple[int, Clade], ...] = (
-    (_BACTERIA, "prokaryotes"),
-    (_ARCHAEA, "prokaryotes"),
-    (_VIRIDIPLANTAE, "plants"),
-    (_VERTEBRATA, "vertebrates"),
-    (_METAZOA, "invertebrates"),
-    (_EUKARYOTA, "unicellular"),
-)
-"""NCBI's taxonomy identifiers, narrow groups before wide ones; fungi and algae count as
-unicellular.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +101,8 @@ def clade_of(lineage: Collection[int], organism: str) -> Clade:
     Raises:
         DataError: It is a virus, or no organism at all.
     """
-    for group, clade in _GROUPS:
-        if group in lineage:
+    for clade, traits in reversed(CLADES.items()):  # narrow groups before those they belong to
+        if not {*lineage}.isdisjoint(traits.taxonomy_ids):
             return clade
     raise DataError(
         f"{organism} is no cellular organism", expected="a bacterium, archaeon or eukaryote",

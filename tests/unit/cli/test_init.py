@@ -63,14 +63,14 @@ def test_flags_override_the_preset():
         encoder_window_size=64,
         num_latents=32,
     )
-    laws = InitStdConfig(
+    stds = InitStdConfig(
         init_std=0.1,
         init_embed_std=0.2,
         init_ffn_std=0.3,
         init_attn_std=0.4,
         init_moe_router_std=0.5,
     )
-    config = InitConfig(preset="nano", shape=shape, laws=laws).model_config()
+    config = InitConfig(preset="nano", shape=shape, weights=stds).model_config()
     decoder, init = config.decoder, config.init
     assert (decoder.layers, decoder.heads, decoder.kv_heads, decoder.cross_kv_heads) == (3, 8, 2, 8)
     assert (decoder.ff_dim, decoder.dropout, decoder.num_experts) == (64, 0.25, 6)
@@ -100,7 +100,7 @@ def test_experts_come_to_a_dense_preset_and_leave_base():
         (["--decoder_dropout", "1"], "must be at least 0 and below 1"),
         (["--init_std", "-1"], "init.std = -1.0: must not be negative"),
         (["--encoder_window_size", "7"], "encoder.window_tokens = 7: must be even"),
-        (["--tie_weights", "--untie_weights"], "must not stand beside --tie_weights"),
+        (["--tie_weights", "--untie_weights"], "cannot be combined with --tie_weights"),
         (["--save_dir", "elsewhere"], "must not differ from OUT"),
         (["--tokenizer", "kmer:9"], "must be a whole number from 1 to 8"),
     ],
@@ -114,7 +114,7 @@ def test_wrong_flags_name_the_rule(tmp_path, capsys, words, message):
 
 def test_a_place_is_needed_and_kept(tmp_path, capsys):
     assert main(["--preset", "nano"]) == 2
-    assert "must be given, as the first argument or by --save_dir" in capsys.readouterr().err
+    assert "must be given, as the first argument or with --save_dir" in capsys.readouterr().err
     (tmp_path / "model.safetensors").touch()
     assert main(["--save_dir", str(tmp_path)]) == 2
     assert "--overwrite replaces it" in capsys.readouterr().err
