@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.io.fasta import Contig, read_fasta, write_fasta
+from genet5.genome.io.formats import read_annotation
 from genet5.genome.io.gff3 import read_gff3
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
 from genet5.simulate.prokaryote import simulate_bacterium
@@ -181,6 +184,37 @@ def test_a_region_gives_the_genes_of_its_bases_where_they_lie(
     assert region[0].contig_lengths == {contig.name: len(contig.bases)}
     assert region[1] == part[1]
     assert part[0].genes
+
+
+def test_the_name_of_the_output_decides_the_format(
+    model: Path, genome: Path, tmp_path: Path
+) -> None:
+    found = []
+    for name in ("a.gff3", "a.gtf", "a.gbk.gz"):
+        assert main([str(genome), "-o", str(tmp_path / name), "--model", str(model)]) == 0
+        found.append(read_annotation(tmp_path / name).genes)
+    assert as_tuples(found[0]) == as_tuples(found[1]) == as_tuples(found[2])
+    assert (tmp_path / "a.gtf").read_text().startswith("#gtf-version 2.2\n")
+    assert gzip.decompress((tmp_path / "a.gbk.gz").read_bytes()).startswith(b"LOCUS ")
+
+
+def test_a_genome_from_a_fifo_gives_the_same_file_through_a_link(
+    model: Path, genome: Path, tmp_path: Path
+) -> None:
+    fifo, link = tmp_path / "fifo", tmp_path / "link.gff3"
+    os.mkfifo(fifo)
+    threading.Thread(target=fifo.write_bytes, args=(genome.read_bytes(),), daemon=True).start()
+    link.symlink_to("target.gff3")
+    assert main([str(fifo), "-o", str(link), "--model", str(model)]) == 0
+    assert main([str(genome), "-o", str(tmp_path / "b.gff3"), "--model", str(model)]) == 0
+    assert link.is_symlink()
+    assert link.read_bytes() == (tmp_path / "b.gff3").read_bytes()
+
+
+def test_devices_stay_and_get_no_journal(model: Path, genome: Path) -> None:
+    assert main([str(genome), "-o", "/dev/null", "--cds", "/dev/null", "--model", str(model)]) == 0
+    assert Path("/dev/null").is_char_device()
+    assert not list(Path("/dev").glob("null.*"))
 
 
 def test_wrong_input_is_one_line(model: Path, genome: Path, tmp_path: Path, capsys) -> None:
