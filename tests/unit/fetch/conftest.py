@@ -1,4 +1,4 @@
-"""A small NCBI on loopback: E-utilities' answers and the genomes server, with faults on demand."""
+"""A small NCBI on loopback: E-utilities' answers and the genomes server, with failures on demand."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ LINEAGES = {
 
 
 @dataclass
-class Fault:
-    """Something that goes wrong once: `part` is a piece of the request's path."""
+class Failure:
+    """A failure that occurs once, for requests whose path contains `part`."""
 
     part: str
     status: int | None = None
@@ -62,7 +62,7 @@ class FakeNcbi:
         self.assemblies: dict[str, dict[str, Any]] = {}
         self.records: dict[str, dict[str, Any]] = {}
         self.taxa: dict[int, tuple[str, str, int]] = {}
-        self.faults: list[Fault] = []
+        self.failures: list[Failure] = []
         self.requests: list[Request] = []
         self.ranges = True
         self.lock = threading.Lock()
@@ -113,14 +113,14 @@ class FakeNcbi:
         self.records[accession] = {"flat": flat, "length": length, "taxid": taxid}
 
     def fail(self, part: str, times: int = 1, **how: Any) -> None:
-        """Let requests for a path with this piece fail, as `Fault` says."""
-        self.faults += [Fault(part, **how) for _ in range(times)]
+        """Let requests whose path contains `part` fail once or more."""
+        self.failures += [Failure(part, **how) for _ in range(times)]
 
     def paths(self) -> list[str]:
         return [request.path for request in self.requests]
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, bytes]:
-        """The status and the body of a request without faults."""
+        """The status and the body of a request without failures."""
         tool = path.rpartition("/")[2]
         if tool == "esearch.fcgi":
             return 200, self._esearch(query["term"])
@@ -208,19 +208,19 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: words[0] for key, words in parse_qs(parts.query).items()}
         with self.ncbi.lock:
             self.ncbi.requests.append(Request(parts.path, query, dict(self.headers)))
-            fault = next((f for f in self.ncbi.faults if f.part in self.path), None)
-            if fault is not None:
-                self.ncbi.faults.remove(fault)
-        if fault is not None and fault.status is not None:
-            self._send(fault.status, fault.body or b"", fault.headers)
+            failure = next((f for f in self.ncbi.failures if f.part in self.path), None)
+            if failure is not None:
+                self.ncbi.failures.remove(failure)
+        if failure is not None and failure.status is not None:
+            self._send(failure.status, failure.body or b"", failure.headers)
             return
         status, body = self.ncbi.answer(parts.path, query)
-        if fault is not None and fault.body is not None:
-            body = fault.body
-        self._file(status, body, None if fault is None else fault.break_after)
-        if fault is not None and fault.hold is not None:
+        if failure is not None and failure.body is not None:
+            body = failure.body
+        self._file(status, body, None if failure is None else failure.break_after)
+        if failure is not None and failure.hold is not None:
             self.wfile.flush()
-            fault.hold.wait(60)
+            failure.hold.wait(60)
 
     def _file(self, status: int, body: bytes, break_after: int | None) -> None:
         headers: dict[str, str] = {}
@@ -246,7 +246,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hung up, as some tests make them."""
+        """Ignore clients that hung up, as some tests make them."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 

@@ -15,7 +15,7 @@ BODY = bytes(range(256)) * 1000
 
 
 class NoMeter:
-    """Tells nobody."""
+    """Shows nothing."""
 
     def at(self, done: int, total: int | None) -> None:
         """Do nothing."""

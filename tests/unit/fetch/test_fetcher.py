@@ -150,7 +150,7 @@ def test_an_interrupted_genome_is_not_whole(ncbi: Any, setup: Any) -> None:
         setup.fetcher().fetch(ASSEMBLY)
     folder = setup.out_dir / FOLDER
     assert facts(folder)["complete"] is False
-    ncbi.faults.clear()
+    ncbi.failures.clear()
     ncbi.requests.clear()
     setup.fetcher().fetch(ASSEMBLY)
     assert facts(folder)["complete"] is True

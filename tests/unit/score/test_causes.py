@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +10,6 @@ from builders import make_gene
 from genet5.genome.gene import Gene
 from genet5.score.genes import score_genes
 from genet5.score.levels import Scores
-
-Pieces = Sequence[tuple[int, int]]
 
 
 def wrong(scores: Scores) -> dict[str, tuple[int, int]]:

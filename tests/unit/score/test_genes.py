@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,8 +13,6 @@ from genet5.errors import DataError
 from genet5.genome.gene import Exon, Gene, Transcript
 from genet5.score.genes import score_genes
 from genet5.score.levels import StopOffsets
-
-Pieces = Sequence[tuple[int, int]]
 
 
 def gene(*isoforms: Transcript | tuple[int, int], strand: int = 1, contig="c", **fields) -> Gene:
@@ -71,7 +68,7 @@ def test_duplicates_are_wrong_at_gene_level() -> None:
     assert scores.levels["exon"].f1 == 1.0
 
 
-def test_cds_pieces_that_touch_are_one_exon() -> None:
+def test_cds_intervals_that_touch_are_one_exon() -> None:
     scores = score_genes([gene((300, 400), (400, 600))], [PLAIN])
     assert scores.levels["exon"].f1 == scores.levels["gene"].f1 == 1.0
     assert scores.levels["intron"].predicted == 0

@@ -160,7 +160,7 @@ def test_genes_have_exons_introns_and_phases_in_natural_shares(large: Genome) ->
         for piece in (gene.canonical.cds[1:] if gene.strand > 0 else gene.canonical.cds[:-1])
     )
     total = phases.total()
-    assert 0.4 < phases[0] / total < 0.6  # phase 2 of GFF3 is an intron behind a codon's first base
+    assert 0.4 < phases[0] / total < 0.6  # phase 2 of GFF3 is an intron after a codon's first base
     assert phases[2] > phases[1] > 0.1 * total
     donors = Counter(
         decode_bases(i[:2]).upper()
