@@ -1,7 +1,8 @@
-"""An oracle of the grammar: written genes checked one by one, base by base, against the arrays of `signals`.
+"""An oracle of the grammar: written genes checked one by one, base by base, against the arrays of
+`signals`.
 
-The rules of `automaton` once more, asked of one gene at a time instead of as masks. The limit on the number of labels is
-not checked.
+The rules of `automaton` once more, asked of one gene at a time instead of as masks. The limit on
+the number of labels is not checked.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from genet5.genome.sequence import Bases
 from genet5.tokens.automaton import Grammar
 from genet5.tokens.legality import Violation, violations
 from genet5.tokens.rules import (
+    AFTER,
     BEFORE,
-    BEHIND,
     CDS,
     EXON,
     INSIDE,
@@ -43,7 +44,7 @@ def legal_weights(
 ) -> NDArray[np.float32]:
     """Weights of a window's labels in a loss under the grammar's mask.
 
-    A refused gene leaves no trace: the genes behind it are checked as if it were not there.
+    A refused gene leaves no trace: the genes after it are checked as if it were not there.
 
     Returns:
         (T,) float32: 0 on all labels of a gene that the grammar refuses and on <pad>, else 1.
@@ -67,10 +68,11 @@ def first_illegal(
     options: GrammarOptions,
     vocabulary: StructureVocabulary,
 ) -> int | None:
-    """Index of the first label that the grammar would not have offered; None if the row is legal up to its end.
+    """Index of the first label that the grammar would not have offered; None if the row is legal up
+    to its end.
 
-    <pad> may follow <eos>; a row that ends before <eos> is illegal at its end. Legal rows are quick; for the others the
-    automaton is run to the spot.
+    <pad> may follow <eos>; a row that ends before <eos> is illegal at its end. Legal rows are
+    quick; for the others the automaton is run to the spot.
     """
     row = np.asarray(labels).tolist()
     if _is_legal(row, bases, genetic_code, options, vocabulary):
@@ -97,7 +99,7 @@ def first_illegal(
 def automaton_accepts(
     labels: ArrayLike, bases: Bases, genetic_code: int, options: GrammarOptions
 ) -> bool:
-    """Whether the automaton takes all labels behind the prompt, one after the other."""
+    """Whether the automaton takes all labels after the prompt, one after the other."""
     roomy = replace(options, max_labels=1 << 16)
     grammar = Grammar([bases], [genetic_code], roomy, StructureVocabulary())
     for label in np.asarray(labels).tolist()[len(grammar.prompt[0]) :]:
@@ -129,7 +131,7 @@ def view_violations(
 
 
 def _gene_spans(row: list[int], vocabulary: StructureVocabulary) -> list[tuple[int, int]]:
-    """Where each gene's labels lie: from its type to the next type, <eos>, <pad> or the row's end."""
+    """Where each gene's labels lie: from its type to the next type, <eos>, <pad> or the end."""
     marks = [
         index
         for index, label in enumerate(row)
@@ -226,7 +228,7 @@ class Replay:
         """Read a transcript from <tx> on.
 
         Returns:
-            The index behind it, -1 if it is illegal; its first position (-1: none) and slot.
+            The index after it, -1 if it is illegal; its first position (-1: none) and slot.
         """
         v = self.vocabulary
         refused = (-1, (-1, UNCUT))
@@ -242,7 +244,7 @@ class Replay:
             index += 2
         state = _Transcript(slot, first_of_gene)
         if self._coding and slot == NO_FRAME:
-            state.stage = BEHIND
+            state.stage = AFTER
         position = -1
         while padded[index] in self._kinds:
             first, last = -1 - padded[index + 1], -1 - padded[index + 2]
@@ -276,7 +278,7 @@ class Replay:
         """Move `state` over a part; False if the part is illegal."""
         if (kind == EXON) == self._coding or (kind == UTR and not self.options.utr):
             return False
-        begins = self._begins if state.last < 0 else self._goes_on
+        begins = self._begins if state.last < 0 else self._continues
         if not begins(state, kind, first):
             return False
         if kind == CDS:
@@ -300,19 +302,19 @@ class Replay:
                 state.codon = cut_codon(strand, slot, self.options.utr)
         return kind != CDS or bool(signals.part_starts(0, strand, state.codon, first, first + 1)[0])
 
-    def _goes_on(self, state: _Transcript, kind: int, first: int) -> bool:
+    def _continues(self, state: _Transcript, kind: int, first: int) -> bool:
         """A further part may start at `first`; sets stage and codon."""
         strand, signals = self._strand, self.signals
         adjacent = kind != state.kind
         if kind == CDS:
-            if state.stage == BEHIND:
+            if state.stage == AFTER:
                 return False
             if state.stage == BEFORE:
                 state.codon = OPENING
         elif kind == UTR and state.stage == INSIDE:
             if not state.complete:
                 return False
-            state.stage = BEHIND
+            state.stage = AFTER
         if first == state.last + 1 and adjacent:
             return kind != CDS or bool(signals.opens[0, strand, first])
         gap = first - state.last - 1
@@ -344,12 +346,12 @@ class Replay:
         state.codon = self._moved(codon, first, last, is_past=last >= reach.frame - 1)
         legal = last <= reach.limit and (state.complete or state.splice > 0)
         if must:
-            state.stage = BEHIND
+            state.stage = AFTER
             state.splice = state.splice if self.options.utr else 0
         return legal
 
     def _moved(self, codon: Codon, first: int, last: int, *, is_past: bool) -> Codon:
-        """The codon in progress behind the part."""
+        """The codon in progress after the part."""
         size = codon.count + last - first + 1
         tail = self.signals.symbols[0, max(first, last - 1) : last + 1].tolist()
         known = [codon.x, codon.y][: codon.count] + tail

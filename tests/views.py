@@ -56,9 +56,10 @@ def reverse_gene(gene: Gene, contig_length: int) -> Gene:
 def reverse_window(genes: Iterable[WindowGene], length_bp: int) -> tuple[WindowGene, ...]:
     """Return a window's genes as its reverse complement shows them, from the window alone.
 
-    Frames are carried through the coding bases shown. That is exact for genes whose ends, where shown, are a start and
-    a stop codon; of a window inside an intron it supposes that the intron lies between coding bases. Where the genes
-    themselves are at hand, `GeneIndex.cut(..., reverse=True)` needs neither.
+    Frames are carried through the coding bases shown. That is exact for genes whose ends, where
+    shown, are a start and a stop codon; of a window inside an intron it supposes that the intron
+    lies between coding bases. Where the genes themselves are at hand, `GeneIndex.cut(...,
+    reverse=True)` needs neither.
     """
     return in_order(
         WindowGene(
@@ -82,7 +83,7 @@ def _reverse_transcript(
 
 
 def _frame_at_right(transcript: WindowTranscript, strand: int) -> Frame | None:
-    """Frame of the rightmost coding base at or left of the window's right edge; None without such a base."""
+    """Frame of the rightmost coding base at or left of the right edge; None without one."""
     kinds = {part.kind for part in transcript.parts}
     num_coding = sum(p.last - p.first + 1 for p in transcript.parts if p.kind == "cds")
     at_left = transcript.frame if transcript.cut_left else leftmost_frame(strand)

@@ -1,8 +1,9 @@
-"""Baking one genome: GFF3 and FASTA to windows with their targets, spilled to a packed file of one window a row.
+"""Baking one genome: GFF3 and FASTA to windows with targets, spilled to one-window rows on disk.
 
-One task is one genome and runs in one process; what it does depends on the settings, the seed and the genome's name
-alone. First the windows of all contigs are placed from lengths and genes; then contigs stream by, and each window is
-cut, labelled, weighed by the grammar and tokenized. What an earlier run finished is taken from `dataset.spills`.
+One task is one genome and runs in one process; what it does depends on the settings, the seed and
+the genome's name alone. First the windows of all contigs are placed from lengths and genes; then
+contigs stream by, and each window is cut, labelled, checked against the grammar and tokenized. What
+an earlier run finished is taken from `dataset.spills`.
 """
 
 from __future__ import annotations
@@ -86,7 +87,10 @@ class _Baker:
                     self._bake_contig(contig.name, contig.bases, spans[contig.name])
 
     def _validation_genes(self) -> list[Gene]:
-        """Hard, normal and easy genes of the training contigs; reads the FASTA file once more, for splice sites."""
+        """Choose hard, normal and easy genes of the training contigs.
+
+        This reads the FASTA file once more, for splice sites.
+        """
         genes: list[Gene] = []
         points: list[float] = []
         with self.result.clock("choose validation genes"):

@@ -1,7 +1,9 @@
-"""Which genes of a genome a bake tells, which it neither tells nor denies, and which it leaves out, by contig.
+"""Sort a genome's genes by what baking does with them: write, ignore or leave out, by contig.
 
-A target is a regular gene of a type that the tokenizer knows. Pseudogenes, partial genes and genes with exceptions are
-ignored: no loss is taken from their stretches. Every gene is counted under one cause.
+A target is a regular gene of a type that the tokenizer knows; the labels write it. Pseudogenes,
+partial genes and genes with exceptions are ignored: no loss is taken from their bases. Every gene
+is counted under one cause. Targets that violate the grammar are written with weight 0
+(`GrammarCheck`).
 
 Example:
     annotation = read_annotation(task.source.gff)
@@ -42,11 +44,11 @@ class ContigGenes:
     length_bp: int
     genetic_code: int
     targets: tuple[Gene, ...]
-    """Genes that the labels tell, by start; those over the origin also as a copy before base 0."""
+    """Genes that the labels write, by start; those over the origin also as a copy before base 0."""
     coding: tuple[Gene, ...]
     """All genes with a CDS, pseudogenes too."""
     ignore: NDArray[np.int32]
-    """(n, 2) stretches of genes that are neither told nor denied."""
+    """(n, 2) intervals of genes that are neither written nor denied."""
     index: GeneIndex
 
     @property
@@ -55,7 +57,7 @@ class ContigGenes:
         return tuple(g for g in self.targets if g.start >= 0 and g.end <= self.length_bp)
 
     def has_gene(self, spans: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which stretches (n, 2) show a target."""
+        """Which intervals (n, 2) show a target."""
         starts = np.sort(np.array([gene.start for gene in self.targets], dtype=np.int64))
         ends = np.sort(np.array([gene.end for gene in self.targets], dtype=np.int64))
         begun = np.searchsorted(starts, spans[:, 1], side="left")
@@ -63,7 +65,7 @@ class ContigGenes:
         return np.asarray(begun > ended)
 
     def ignored_in(self, start: int, end: int) -> NDArray[np.int32]:
-        """Stretches of a window to ignore, in the window's coordinates."""
+        """Intervals of a window to ignore, in the window's coordinates."""
         if not len(self.ignore):
             return NO_STRETCHES
         near = self.ignore[(self.ignore[:, 0] < end) & (self.ignore[:, 1] > start)]
@@ -72,9 +74,10 @@ class ContigGenes:
 
 @dataclass
 class GrammarCheck:
-    """Which genes of a contig the grammar refuses: a gene with a violation anywhere, in all its windows.
+    """Which genes of a contig the grammar refuses.
 
-    A gene is checked when a window first shows it.
+    A gene with a violation anywhere is refused in all its windows, also where they do not show
+    it. A gene is checked when a window first shows it.
     """
 
     index: GeneIndex
@@ -122,7 +125,7 @@ class GrammarCheck:
 
 
 def count_targets(task: GenomeTask) -> int:
-    """Number of a genome's genes round which windows could be laid."""
+    """Number of a genome's genes around which windows could be laid."""
     annotation = read_annotation(task.source.gff, skip_bad=task.settings.skip_bad)
     genes = sort_genes(task, annotation, GenomeResult(task.source))
     return sum(len(contig.whole) for contig in genes.values())
@@ -148,7 +151,7 @@ def sort_genes(
 
 
 def written_span(gene: Gene, settings: BakeConfig) -> tuple[int, int]:
-    """First base and one past the last of what the labels can tell of a gene: its CDS, or with UTRs all of it."""
+    """Return the interval of a gene that labels can write: its CDS, or with UTRs all of it."""
     if settings.utr or not gene.is_coding:
         return gene.start, gene.end
     chosen = gene.transcripts if settings.isoforms > 1 else (gene.canonical,)
@@ -190,13 +193,13 @@ def _sorted(
     ignore += unwritable.values()
     over_origin = sum(gene.end > length_bp for gene in targets)
     result.count("genes over the origin", "shown cut at both ends of the contig", over_origin)
-    stretches = [(max(g.start, 0), g.end) for g in wrapped_genes(ignore, length_bp)]
+    intervals = [(max(g.start, 0), g.end) for g in wrapped_genes(ignore, length_bp)]
     return ContigGenes(
         length_bp=length_bp,
         genetic_code=_genetic_code(task, genes),
         targets=wrapped_genes(targets, length_bp),
         coding=tuple(gene for gene in genes if gene.canonical.cds),
-        ignore=np.array(sorted(stretches), dtype=np.int32).reshape(-1, 2),
+        ignore=np.array(sorted(intervals), dtype=np.int32).reshape(-1, 2),
         index=index,
     )
 

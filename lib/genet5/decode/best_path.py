@@ -1,14 +1,16 @@
-"""Spliced genes that the per-base heads see: the best path of each strand through the states of a gene.
+"""Spliced genes by the per-base heads: the best path of each strand through a gene's states.
 
-The decoder writes genes from left to right and cannot go back; the per-base heads see all of a window at once but know no
-rules. A path from base to base through the states "no gene", "codon position 0, 1, 2" and "intron after 0, 1, 2 bases of a
-codon" joins the two (Viterbi 1967; the states are those of HMM gene finders, such as Stanke & Waack 2003): it begins at
-start codons, ends at stop codons, splices where the grammar does and keeps the reading frame. Codons and splice sites are
-those of `tokens.signals`, so that level, genetic code and AT-AC introns hold here too. Introns that split a codon remember
-its T, TA or TG, so that splicing makes no stop codon, and their class (AT-AC introns have states of their own where
-they are legal). A path's score is the sum of the logarithms of the state head's probabilities and, where a gene
-begins, ends or splices, of the boundary head's logits. Both strands of all windows of a batch take a step together; cost:
-some 20 small NumPy operations per base and batch.
+The decoder writes genes from left to right and cannot go back; the per-base heads see all of a
+window at once but know no rules. A path from base to base through the states "no gene", "codon
+position 0, 1, 2" and "intron after 0, 1, 2 bases of a codon" joins the two (Viterbi 1967; the
+states are those of HMM gene finders, such as Stanke & Waack 2003): it begins at start codons, ends
+at stop codons, splices where the grammar does and keeps the reading frame. Codons and splice sites
+are those of `tokens.signals`, so that level, genetic code and AT-AC introns hold here too. Introns
+that split a codon remember its T, TA or TG, so that splicing makes no stop codon, and their class
+(AT-AC introns have states of their own where they are legal). A path's score is the sum of the
+logarithms of the state head's probabilities and, where a gene begins, ends or splices, of the
+boundary head's logits. Both strands of all windows of a batch take a step together; cost: some 20
+small NumPy operations per base and batch.
 
 Example:
     signals = build_signals(windows, codes, options)
@@ -34,8 +36,9 @@ Float = NDArray[np.float32]
 _OUT, _C0, _C1, _C2 = range(4)
 _FIRST_INTRON = 4
 _NUM_KINDS = 6
-"""Kinds of introns: after 0 bases of a codon; after 1, after a T; after 2, after TA, after TG. Intron states are in the
-order of kinds, those of one kind in the order of the splice classes that have states of their own."""
+"""Kinds of introns: after 0 bases of a codon; after 1, after a T; after 2, after TA, after TG.
+Intron states are in the order of kinds, those of one kind in the order of the splice classes that
+have states of their own."""
 _CODING_BEFORE = (_C2, _C0, _C0, _C1, _C1, _C1)
 """Coding state before each kind of intron."""
 _INTRON_COLUMNS = (4, 5, 5, 6, 6, 6)
@@ -50,19 +53,21 @@ class PathWeights:
     """How much each kind of evidence counts in a path's score."""
 
     state: float = 0.01
-    """Weight of the logarithms of the state head's probabilities: neighbouring bases say nearly the same, so that their sum
-    over a gene is far too sure (measured on validation genes: 1 finds 74 of 109, 0.1 81, 0.01 90)."""
+    """Weight of the logarithms of the state head's probabilities: neighbouring bases nearly
+    repeat each other, so that their sum over a gene is far too sure (measured on validation genes: 1 finds 74 of
+    109, 0.1 81, 0.01 90)."""
     boundary: float = 1.0
     """Weight of the boundary logits."""
     edge: float = -6.0
-    """What it costs to begin the window inside a gene."""
+    """Penalty for beginning the window inside a gene."""
 
 
 @dataclass(frozen=True)
 class _Strand:
-    """One strand of one window in reading direction: what a path may do at each base, as additions to its score.
+    """What a path may do at each base of one strand of one window, as additions to its score.
 
-    S states, I of them introns: each of the six kinds once for each splice class.
+    Bases are in reading direction. S states, I of them introns: each of the six kinds once for each
+    splice class.
     """
 
     states: Float
@@ -227,8 +232,9 @@ def _acceptors(
 ) -> Float:
     """(L, I) Acceptors by kind of intron.
 
-    None completes a stop codon begun before the intron. Nor may one lie within three bases that are a stop codon side by
-    side, whatever they are in the spliced gene (GT-AG introns never do, but for codes that stop at AGA or AGG).
+    None completes a stop codon begun before the intron. Nor may one lie within three bases that are
+    a stop codon side by side, whatever they are in the spliced gene (GT-AG introns never do, but
+    for codes that stop at AGA or AGG).
 
     Args:
         signals: Of a batch of windows.
@@ -264,7 +270,7 @@ def _by_class(sites: Byte, classes: Sequence[int], kinds: Sequence[Bool], logits
 
 
 def _origins(num_classes: int) -> tuple[tuple[int, ...], ...]:
-    """States from which "no gene" and the codon positions are reached, in the order of `_candidates`.
+    """States from which "no gene" and the codon positions are reached, as in `_candidates`.
 
     A start codon is one step, from "no gene" to its last base.
     """
@@ -368,7 +374,8 @@ class _Steps:
     ) -> tuple[int, int]:
         """Return the best last state of a row that ends at `p`, and where its last intron begins.
 
-        The latter is the base before an intron of which the window shows fewer bases than the shortest has, else -1.
+        The latter is the base before an intron of which the window shows fewer bases than the
+        shortest has, else -1.
         """
         best, cut_after = int(score[:, row].argmax()), -1
         most = float(score[best, row])
@@ -470,9 +477,9 @@ class _Turns:
         ]
 
     def latest(self, p: int, state: int) -> tuple[int, int]:
-        """Return the last turn at or before base `p` of a path that is in `state` there; base 0 if none.
+        """Return the last turn at or before base `p` of a path that is in `state` at `p`.
 
-        With it comes the state that the path is in there.
+        The turn is a base (0 if there is none) and the path's state there.
         """
         is_coding = _C0 <= state <= _C2
         frame = (p - (state - _C0)) % 3

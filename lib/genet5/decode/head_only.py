@@ -1,10 +1,11 @@
 """Head-only candidates: genes that the per-base heads see and the decoder did not write.
 
-The decoder writes genes from left to right and cannot go back: a gene that it passes over is lost to that window, even where
-the per-base heads are sure of it. So every open reading frame without introns is scored by the logits of its codon positions
-and of its start; those that look coding and do not lie on decoded genes become candidates too. Start and stop codons are
-those of `tokens.signals`. The candidates have no support from any window's decoder, which their score takes into
-account. Cost: some passes over the six reading frames.
+The decoder writes genes from left to right and cannot go back: a gene that it passes over is lost
+to that window, even where the per-base heads are sure of it. So every open reading frame without
+introns is scored by the logits of its codon positions and of its start; those that look coding and
+do not lie on decoded genes become candidates too. Start and stop codons are those of
+`tokens.signals`. The candidates have no support from any window's decoder, which their score takes
+into account. Cost: some passes over the six reading frames.
 """
 
 from __future__ import annotations
@@ -43,9 +44,10 @@ def find_head_only(
     boundaries: NDArray[np.float32],
     decoded: Sequence[WindowGene],
 ) -> list[tuple[WindowGene, Evidence]]:
-    """Return complete genes of one window that were not decoded, with the per-base evidence for them.
+    """Return complete genes of a window that were not decoded, with their per-base evidence.
 
-    At level "off", where any base may start or stop a gene, there are no open reading frames, and none is found.
+    At level "off", where any base may start or stop a gene, there are no open reading frames, and
+    none is found.
 
     Args:
         signals: Of a batch of windows.

@@ -1,13 +1,16 @@
 """The grammar: an automaton over a batch of windows that knows which label may come next.
 
-At each step every row of the batch wants a token or a base: `legal_tokens` and `legal_positions` are masks over them, and
-`advance` takes the chosen labels. Whatever is chosen among the legal, each complete coding gene reads from a start codon to
-its first in-frame stop through canonical introns, and a row always ends with <eos> within `max_labels`: a base is legal only
-if the gene can be completed from there, at least by a cut at the window's right edge. Genes come in the order of the first
-position written; two genes that begin at one base differ in strand, type or frame, so decoding always progresses.
+At each step every row of the batch wants a token or a base: `legal_tokens` and `legal_positions`
+are masks over them, and `advance` takes the chosen labels. Whatever is chosen among the legal, each
+complete coding gene reads from a start codon to its first in-frame stop through canonical introns,
+and a row always ends with <eos> within `max_labels`: a base is legal only if the gene can be
+completed from there, at least by a cut at the window's right edge. Genes come in the order of the
+first position written; two genes that begin at one base differ in strand, type or frame, so
+decoding always progresses.
 
-The state is one NumPy array per variable over the rows; what depends on the DNA comes from `signals`. Price: some tens of
-array operations per step for the whole batch, and a slice or two per row that wants a base.
+The state is one NumPy array per variable over the rows; what depends on the DNA comes from
+`signals`. Price: some tens of array operations per step for the whole batch, and a slice or two per
+row that wants a base.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ from genet5.errors import DataError
 from genet5.genome.sequence import Bases
 from genet5.tokens.grammar_state import Phase, State
 from genet5.tokens.rules import (
+    AFTER,
     BEFORE,
-    BEHIND,
     CDS,
     EXON,
     INSIDE,
@@ -48,7 +51,7 @@ _PART_LABELS = 5  # KIND POS POS <cut_right> <eos>
 
 
 class Grammar:
-    """Automaton over a batch of windows; its state begins behind the prompt.
+    """Automaton over a batch of windows; its state begins after the prompt.
 
     Args:
         windows: Bases of each window, at least one each.
@@ -96,7 +99,7 @@ class Grammar:
 
     @property
     def signals(self) -> Signals:
-        """What was read off the DNA, for all windows of the beginning (rows that were not kept included)."""
+        """What was read off the DNA, for all windows given at first (rows not kept included)."""
         return self._signals
 
     @property
@@ -113,7 +116,7 @@ class Grammar:
         return done
 
     def keep(self, rows: ArrayLike) -> None:
-        """Go on with these rows only, in this order; a row may be repeated (beams)."""
+        """Continue with these rows only, in this order; a row may be repeated (beams)."""
         self._state.keep(np.asarray(rows, dtype=np.int64))
         kept: list[int] = np.asarray(rows).tolist()
         self._prompt = [self._prompt[row] for row in kept]
@@ -128,7 +131,10 @@ class Grammar:
     # What is legal
 
     def legal_tokens(self) -> Bool:
-        """(B, V) bool: tokens that may come next; rows that want a base: none; finished rows: <pad>. Do not write to it."""
+        """(B, V) bool: tokens that may come next; not to be written to.
+
+        Rows that want a base have none, finished rows <pad>.
+        """
         if self._tokens is None:
             legal = np.zeros((len(self._state.phase), len(self.vocabulary)), dtype=bool)
             self._between_tokens(legal)
@@ -193,7 +199,10 @@ class Grammar:
             legal[rows, v.cut_right] = chosen[:, 3] & ~fresh
 
     def _legal_slots(self, rows: NDArray[np.int64]) -> Bool:
-        """(n, 4, 5 slots) With which kind of part (the fourth: no part at all) a transcript may begin in each slot."""
+        """(n, 4, 5 slots) Kinds of part with which a transcript may begin in each slot.
+
+        The fourth kind is no part at all.
+        """
         s = self._state
         window, strand, kind = s.window[rows], s.strand[rows], s.type[rows]
         coding = self._coding[kind][:, None]
@@ -224,7 +233,10 @@ class Grammar:
                 legal[row, token] = bool(self._later_starts(row, kind).any())
 
     def legal_positions(self) -> Bool:
-        """(B, Lmax) bool: bases that may come next, Lmax the longest window; rows that want a token: none. Do not write to it."""
+        """(B, Lmax) bool: bases that may come next, Lmax the longest window; not to be written to.
+
+        Rows that want a token have none.
+        """
         if self._positions is None:
             s = self._state
             legal = np.zeros((len(s.phase), int(self._signals.lengths.max())), dtype=bool)
@@ -262,7 +274,10 @@ class Grammar:
         return legal
 
     def _later_starts(self, row: int, kind: int) -> Bool:
-        """(length,) First base of a part of `kind` behind the last one: behind an intron, or next to a part of another kind."""
+        """(length,) First base of a part of `kind` after the last one.
+
+        It follows an intron, or is next to a part of another kind.
+        """
         found = self._later.get((row, kind))
         if found is None:
             found = self._find_later_starts(row, kind)
@@ -290,7 +305,10 @@ class Grammar:
         return legal
 
     def _follows(self, row: int, kind: int) -> tuple[Codon, bool] | None:
-        """The codon a part of `kind` behind the last part goes on with, and whether it may be adjacent; None: it may not follow."""
+        """The codon that a part of `kind` after the last part continues.
+
+        With it comes whether the part may be adjacent; None: it may not follow.
+        """
         s = self._state
         coding = bool(self._coding[s.type[row]])
         stage = int(s.stage[row])
@@ -325,7 +343,9 @@ class Grammar:
     # What is chosen
 
     def advance(self, labels: ArrayLike) -> None:
-        """Take the next label of each row: a token's id, or base p as -1 - p; finished rows ignore theirs.
+        """Take the next label of each row: a token's id, or base p as -1 - p.
+
+        Finished rows ignore theirs.
 
         Raises:
             DataError: A label is not legal; the state is unchanged.
@@ -411,7 +431,7 @@ class Grammar:
         frame = tokens[rows] - self.vocabulary.frame_0
         s.phase[rows] = Phase.FRAME
         s.slot[rows] = frame
-        s.stage[rows] = np.where(self._coding[s.type[rows]] & (frame == NO_FRAME), BEHIND, BEFORE)
+        s.stage[rows] = np.where(self._coding[s.type[rows]] & (frame == NO_FRAME), AFTER, BEFORE)
 
     def _take_kind(self, rows: NDArray[np.int64], kind: int) -> None:
         """Set stage and codon for a part of `kind`."""
@@ -420,7 +440,7 @@ class Grammar:
         s.phase[rows] = Phase.KIND
         if kind == UTR:
             inside = rows[s.stage[rows] == INSIDE]
-            s.stage[inside] = BEHIND
+            s.stage[inside] = AFTER
         if kind != CDS:
             return
         opening = rows[s.stage[rows] == BEFORE]
@@ -452,13 +472,13 @@ class Grammar:
         s.phase[rows] = Phase.PART
         s.splice[rows] = signals.ends[s.window[rows], s.strand[rows], last]
         kinds = s.kind[rows]
-        s.complete[rows] = (kinds == EXON) | (s.stage[rows] == BEHIND) | signals.free
+        s.complete[rows] = (kinds == EXON) | (s.stage[rows] == AFTER) | signals.free
         coding = rows[kinds == CDS]
         if len(coding) and not signals.free:
             self._take_coding(coding)
 
     def _take_coding(self, rows: NDArray[np.int64]) -> None:
-        """Move the codon over coding parts, and say which of them may close the CDS, and which must."""
+        """Move the codon over coding parts, and set which may and which must close the CDS."""
         s, signals = self._state, self._signals
         window, strand = s.window[rows], s.strand[rows].astype(np.int64)
         first, last = s.first[rows], s.last[rows]
@@ -474,7 +494,7 @@ class Grammar:
         closed |= at_first & closes
         must |= at_first & stops & (mode == 0)
         s.complete[rows] = closed
-        s.stage[rows] = np.where(must, BEHIND, INSIDE)
+        s.stage[rows] = np.where(must, AFTER, INSIDE)
         if not self.options.utr:
             s.splice[rows] = np.where(must, 0, s.splice[rows])
         size = count + last - first + 1
@@ -486,7 +506,7 @@ class Grammar:
         s.mode[rows] = np.where(last >= completed, 0, mode)
 
     def _first_triples(self, rows: NDArray[np.int64]) -> tuple[Bool, Bool]:
-        """Of the first triples completed by coding parts: whether they may close a CDS, and whether they surely stop one."""
+        """Whether the first triples that parts complete may close a CDS, and surely stop one."""
         s = self._state
         window, strand, count = s.window[rows], s.strand[rows], s.count[rows]
         near = self._signals.symbols[window[:, None], s.first[rows][:, None] + np.arange(3)]

@@ -1,16 +1,18 @@
 """Genes of a contig as a window [start, end) shows them.
 
-A gene that runs over an edge is cut there: a part at the edge ends at it, and FRAME gives how the reading frame enters
-from the left (`tokens.window`). Frames come from the joined CDS, counted from its 5' end, so that they hold whatever
-lies beyond the window. A window's reverse complement is cut from the mirrored gene, for the same reason.
+A gene that runs over an edge is cut there: a part at the edge ends at it, and FRAME gives how the
+reading frame enters from the left (`tokens.window`). Frames come from the joined CDS, counted from
+its 5' end, so that they hold whatever lies beyond the window. A window's reverse complement is cut
+from the mirrored gene, for the same reason.
 
-A `GeneIndex` is built once per contig; a window then costs two binary searches and the genes it shows. Genes over the
-origin of a circular contig have ends beyond its length: the window at the contig's end cuts them by its edge, and
-`wrapped_genes` adds their copies at the contig's start.
+A `GeneIndex` is built once per contig; a window then costs two binary searches and the genes it
+shows. Genes over the origin of a circular contig have ends beyond its length: the window at the
+contig's end cuts them by its edge, and `wrapped_genes` adds their copies at the contig's start.
 
 Example:
     >>> gene = Gene(id="g", contig="c", strand=1, transcripts=(
-    ...     Transcript(id="t", exons=(Exon(5, 11), Exon(20, 26)), cds=(Cds(5, 11, 0), Cds(20, 26, 0))),))
+    ...     Transcript(id="t", exons=(Exon(5, 11), Exon(20, 26)),
+    ...                cds=(Cds(5, 11, 0), Cds(20, 26, 0))),))
     >>> (shown,) = GeneIndex([gene]).cut(10, 22)
     >>> shown.transcripts[0]  # doctest: +NORMALIZE_WHITESPACE
     WindowTranscript(parts=(Part(kind='cds', first=0, last=0), Part(kind='cds', first=10, last=11)),
@@ -35,8 +37,8 @@ from genet5.tokens.structure import order_key
 from genet5.tokens.window import Frame, Kind, Part, WindowGene, WindowTranscript
 
 LeftOut = Literal["non_coding", "overlapping_parts"]
-"""Why a gene is not written: no CDS while `noncoding` is off, or parts of one transcript overlap (as in a programmed
-frameshift backwards)."""
+"""Why a gene is not written: no CDS while `noncoding` is off, or parts of one transcript overlap
+(as in a programmed frameshift backwards)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class _Chain:
     ends: tuple[int, ...]
     strand: int
     phase: int
-    """GFF3 phase of the CDS piece at the 5' end: how many bases complete the codon begun before it."""
+    """GFF3 phase at the CDS's 5' end: how many bases complete a codon begun before it."""
 
     @property
     def mirrored(self) -> _Chain:
@@ -62,7 +64,7 @@ class _Chain:
         )
 
     def frame_from(self, start: int) -> Frame | None:
-        """Position within its codon of the leftmost coding base at or right of `start`; None without such a base."""
+        """Frame of the leftmost coding base at or right of `start`; None without such a base."""
         left = right = 0
         for kind, first, end in zip(self.kinds, self.starts, self.ends, strict=True):
             if kind == "cds":
@@ -102,7 +104,10 @@ class _Entry:
     end: int
 
     def cut(self, start: int, end: int, *, reverse: bool = False) -> WindowGene | None:
-        """What the window (or its reverse complement) shows; transcripts that look alike there are written once."""
+        """What the window (or its reverse complement) shows.
+
+        Transcripts that look alike there are written once.
+        """
         if reverse:
             views = [chain.mirrored.cut(-end, -start) for chain in self.chains]
         else:
@@ -122,7 +127,8 @@ class GeneIndex:
         genes: Genes of one contig in any order.
         utr: Write the exons' non-coding parts as <utr>.
         isoforms: At most so many transcripts per gene, canonical first, then by CDS length.
-        noncoding: Write genes without CDS, and pseudogenes, as <exon> parts; else they are left out.
+        noncoding: Write genes without CDS, and pseudogenes, as <exon> parts; else they are left
+            out.
     """
 
     def __init__(
@@ -193,7 +199,7 @@ class GeneIndex:
 
 
 def target_type(gene: Gene) -> str:
-    """The type under which a gene is written: its own, but "pseudogene" for a pseudogene of another type."""
+    """Type under which a gene is written: "pseudogene" for one of another type, else its own."""
     return "pseudogene" if gene.pseudo and "pseudogene" not in gene.type else gene.type
 
 

@@ -55,7 +55,7 @@ class State:
     last: NDArray[np.int32]
     """Last base of the last part; -1 before the transcript's first part."""
     splice: NDArray[np.uint8]
-    """Splice classes with which the transcript may go on behind `last`; 0: it must end there."""
+    """Splice classes with which the transcript may continue after `last`; 0: it must end there."""
     complete: Bool
     """The transcript may end here."""
     mode: NDArray[np.int8]
@@ -66,7 +66,7 @@ class State:
 
     @classmethod
     def begin(cls, size: int, left: NDArray[np.int32], num_types: int) -> State:
-        """State of `size` windows behind their prompts."""
+        """State of `size` windows after their prompts."""
         arrays = {
             field.name: np.zeros(size, dtype=dtype)
             for field, dtype in zip(fields(cls), _DTYPES, strict=True)
@@ -78,7 +78,7 @@ class State:
         return cls(**arrays)
 
     def keep(self, rows: NDArray[np.int64]) -> None:
-        """Go on with these rows, in this order."""
+        """Continue with these rows, in this order."""
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name)[rows])
 

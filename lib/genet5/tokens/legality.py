@@ -1,10 +1,11 @@
 """Check one written gene against the grammar's rules, and report what it violates.
 
-`violations` takes a transcript's parts on a contig or window and returns the causes that reports count; none if and only
-if the grammar (`automaton`) accepts the gene. It joins the coding bases, so that codons split by introns are whole, and
-looks them up in the same tables of codons and splice sites as `signals` (`rules`), at the same level. An end that is
-*open* (cut by the edge of the window or contig) is legal if some continuation beyond the edge is. The price: some
-20 microseconds per gene, and its coding bases.
+`violations` takes a transcript's parts on a contig or window and returns the causes that reports
+count; none if and only if the grammar (`automaton`) accepts the gene. It joins the coding bases, so
+that codons split by introns are whole, and looks them up in the same tables of codons and splice
+sites as `signals` (`rules`), at the same level. An end that is *open* (cut by the edge of the
+window or contig) is legal if some continuation beyond the edge is. The price: some 20 microseconds
+per gene, and its coding bases.
 
 Example:
     >>> from genet5.genome.sequence import encode_bases
@@ -14,7 +15,8 @@ Example:
     ()
     >>> violations([("cds", 2, 11)], 1, encode_bases("CCACGTAATAGCC"), 11, options)
     ('internal stop', 'start codon')
-    >>> violations([("cds", 0, 7)], 1, encode_bases("GAAATAGCC"), 11, options, open_left=True, frame=2)
+    >>> bases = encode_bases("GAAATAGCC")
+    >>> violations([("cds", 0, 7)], 1, bases, 11, options, open_left=True, frame=2)
     ()
 """
 
@@ -54,7 +56,8 @@ Violation = Literal[
 ]
 """What a gene may violate.
 
-- frame shift: two parts share bases, which the language cannot write, or lie one or two bases apart, which is no intron
+- frame shift: two parts share bases, which the language cannot write, or lie one or two bases
+apart, which is no intron
 - length: the CDS is no multiple of three, or shorter than two codons
 - internal stop: an in-frame stop codon before the last codon
 - stop codon: the last codon is not a stop codon
@@ -73,7 +76,8 @@ PartSpan: TypeAlias = tuple[str, int, int]
 """A part of a transcript: kind ("cds", "utr" or "exon"), start and end, half-open."""
 
 _LEAST_GAP_BP = 3
-"""A shorter gap is a frame shift: the ribosome skips a base or two, and annotators mend sequence errors so too."""
+"""A shorter gap is a frame shift: the ribosome skips a base or two; annotators mend sequence errors
+so, too."""
 
 
 def violations(
@@ -90,7 +94,8 @@ def violations(
     """Return what one transcript violates, in the order of VIOLATIONS; empty when it is legal.
 
     Args:
-        parts: Left to right. None at all is a transcript with both ends open, around an intron. On a circular contig
+        parts: Left to right. None at all is a transcript with both ends open, around an intron. On
+            a circular contig
             ends may lie beyond its length.
         strand: +1 or -1.
         bases: (L,) the contig or window.
@@ -169,7 +174,7 @@ def _end_violations(
     open_left: bool,
     open_right: bool,
 ) -> set[Violation]:
-    """Violations of introns that the edges cut: where an open end's part does not reach its edge."""
+    """Violations of introns that the edges cut: those of open ends that do not reach their edge."""
     if not parts:
         return set() if options.introns else {"intron"}
     start, end, row = parts[0][1], parts[-1][2], strand_index(strand)

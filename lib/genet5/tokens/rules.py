@@ -1,9 +1,11 @@
-"""What the grammar is told: its options, and codon and splice-site tables that know about bases nobody sees.
+"""Rules of the grammar: its options, and the tables of codons and splice sites of all checks.
 
-A base is a *symbol*: 0..3 for A, C, G, T; AMBIGUOUS (N and the like) matches nothing; OUTSIDE (beyond the window's edge)
-may be any base. Three symbols, read left to right on the forward strand, make one *triple* 36 a + 6 b + c; on the reverse
-strand a triple is the codon's reverse complement. So both strands are scanned from left to right: a coding part opens with
-a start codon and closes with a stop codon on `+`, and the other way round on `-`.
+A base is a *symbol*: 0..3 for A, C, G, T; AMBIGUOUS (N and the like) matches nothing; OUTSIDE
+(beyond the window's edge) may be any base. Three symbols, read left to right on the forward strand,
+make one *triple* 36 a + 6 b + c; on the reverse strand a triple is the codon's reverse complement.
+So both strands are scanned from left to right: a coding part opens with a start codon and closes
+with a stop codon on `+`, and the other way around on `-`. `signals` (arrays over windows),
+`automaton` (decoding) and `legality` (one written gene) all look codons and splice sites up here.
 
 Example:
     >>> tables = codon_tables(11, ("ATG",))
@@ -35,8 +37,8 @@ AT_AC = 2
 """Splice class bit: introns AT-AC."""
 
 CDS, UTR, EXON = 0, 1, 2
-BEFORE, INSIDE, BEHIND = 0, 1, 2
-"""Stages of a coding transcript, left to right: before its CDS, in it, behind it."""
+BEFORE, INSIDE, AFTER = 0, 1, 2
+"""Stages of a coding transcript, left to right: before its CDS, in it, after it."""
 
 NO_FRAME = 3
 UNCUT = 4
@@ -44,7 +46,8 @@ UNCUT = 4
 
 NON_CODING_SLOTS = np.array([False, False, False, True, True])
 UTR_SLOTS = np.array([[True, False, False, True, True], [False, False, True, True, True]])
-"""(2 strands, 5 slots) Where a coding transcript may begin with <utr>: its whole CDS then lies behind, or none."""
+"""(2 strands, 5 slots) Where a coding transcript may begin with <utr>: its whole CDS then lies to
+the right, or none of it."""
 
 _LETTERS = "ACGT"
 _DONORS = {GT_AG: ("GT", "GC"), AT_AC: ("AT",)}
@@ -58,7 +61,8 @@ class GrammarOptions:
     """What counts as a gene; the defaults are a eukaryote's."""
 
     level: Literal["strict", "splice_free", "off"] = "strict"
-    """strict: all rules; splice_free: introns of any sequence; off: the language alone, whatever the DNA."""
+    """strict: all rules; splice_free: introns of any sequence; off: the language alone, whatever
+    the DNA."""
     start_codons: tuple[str, ...] = ("ATG",)
     """Codons that may begin a CDS."""
     introns: bool = True
@@ -111,7 +115,8 @@ def prokaryote_options(
 class CodonTables:
     """Which triples open, close or interrupt a CDS; each table is (2 strands, 216 triples) bool.
 
-    `opens` and `closes` answer "may be, whatever the bases outside are"; `stops` answers "is, for sure".
+    `opens` and `closes` answer "may be, whatever the bases outside are"; `stops` answers "is, for
+    sure".
     """
 
     opens: Bool
@@ -125,7 +130,7 @@ def triple_code(first: int, second: int, third: int) -> int:
 
 
 def _table(is_member: Callable[[str], bool]) -> tuple[Bool, Bool]:
-    """Tables (certain, possible), each (2, 216), of a set of codons given by a test on its letters."""
+    """Tables (certain, possible), each (2, 216), of the codons that pass a test."""
     known = np.zeros((2, 6, 6, 6), dtype=bool)
     for a, b, c in itertools.product(range(4), repeat=3):
         known[0, a, b, c] = is_member(_LETTERS[a] + _LETTERS[b] + _LETTERS[c])
@@ -156,8 +161,8 @@ def splice_tables(at_ac: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Splice class bits of the two bases right of a part's end, and left of a part's start.
 
     Returns:
-        Two (2 strands, 36 pairs) uint8 arrays, pair = 6 a + b, read left to right on the forward strand; at a window's
-        edge the symbol OUTSIDE matches any base.
+        Two (2 strands, 36 pairs) uint8 arrays, pair = 6 a + b, read left to right on the forward
+        strand; at a window's edge the symbol OUTSIDE matches any base.
     """
     after_end = np.zeros((2, 6, 6), dtype=np.uint8)
     before_start = np.zeros((2, 6, 6), dtype=np.uint8)
@@ -175,5 +180,5 @@ def splice_tables(at_ac: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def whole_slots(utr: bool) -> Bool:
-    """(2, 5 slots) In which slots a non-coding [0] and a coding [1] transcript may show no part at all."""
+    """(2, 5 slots) Slots in which a non-coding [0] or a coding [1] transcript may show no part."""
     return np.array([[False, False, False, True, False], [True, True, True, utr, False]])

@@ -1,11 +1,14 @@
 """Sequence tokenizers: DNA of a window -> token ids and the base at which each token starts.
 
-Token i covers the bases from its start to the next token's start, the last one to the window's end, so that no base is
-lost: a stretch with ambiguous letters (N, IUPAC) or a tail shorter than k becomes `<unk>` and keeps its length. Lower
-case is soft-mask and counts as upper case; U counts as T. No special tokens are put round the sequence.
+Token i covers the bases from its start to the next token's start, the last one to the window's end,
+so that no base is
+lost: a run with ambiguous letters (N, IUPAC) or a tail shorter than k becomes `<unk>` and keeps
+    its length. Lower case is soft-mask and counts as upper case; U counts as T. No special tokens
+    are put round the sequence.
 
-k-mers are read off by base-4 arithmetic over whole columns in NumPy (A, C, G, T = 0..3, first base most significant);
-their ids follow four special ones: `<pad>` 0, `<unk>` 1, two reserved. BPE runs in the `tokenizers` library.
+k-mers are read off by base-4 arithmetic over whole columns in NumPy (A, C, G, T = 0..3, first base
+most significant); their ids follow four special ones: `<pad>` 0, `<unk>` 1, two reserved. BPE runs
+in the `tokenizers` library.
 
 Example:
     >>> from genet5.genome.sequence import encode_bases
@@ -53,7 +56,7 @@ class SequenceTokenizer(Protocol):
 
     @property
     def pad_id(self) -> int:
-        """Id behind a window's last token."""
+        """Id after a window's last token."""
         ...
 
     @property
@@ -113,7 +116,7 @@ class KmerTokenizer:
 
 
 class OverlappingKmerTokenizer:
-    """The k-mer at every base (stride 1): L - k + 1 tokens; the last one reaches to the window's end.
+    """The k-mer at every base (stride 1): L - k + 1 tokens, the last one to the window's end.
 
     Args:
         k: Bases per token, 1 to 8; the vocabulary has 4 ** k + 4 ids.
@@ -133,7 +136,7 @@ class OverlappingKmerTokenizer:
         return NUM_SPECIAL + int(4**self.k)
 
     def encode(self, bases: Bases) -> Encoded:
-        """Tokenize one window; ambiguous k-mers, and a window shorter than k as a whole, are <unk>."""
+        """Tokenize one window; ambiguous k-mers and a window shorter than k are <unk>."""
         if 0 < len(bases) < self.k:
             return np.array([UNK_ID], dtype=np.int32), np.zeros(1, dtype=np.int32)
         length = max(0, len(bases) - self.k + 1)
@@ -159,8 +162,9 @@ class NucleotideTokenizer(KmerTokenizer):
 class BpeTokenizer:
     """Byte-pair encoding by a `tokenizer.json` of the `tokenizers` library, such as DNABERT-2's.
 
-    Letters that its vocabulary lacks become its unknown token: one each, or one per run where the file says so
-    (`fuse_unk`). The ids are the library's own, without the special tokens of its post-processor.
+    Letters that its vocabulary lacks become its unknown token: one each, or one per run where the
+    file says so (`fuse_unk`). The ids are the library's own, without the special tokens of its
+    post-processor.
 
     Args:
         json_text: Content of the file.
@@ -273,7 +277,7 @@ def _digit_tables(k: int) -> NDArray[np.int32]:
 def _sum_of_digits(
     columns: list[NDArray[np.uint8]], digits: NDArray[np.int32]
 ) -> NDArray[np.int32]:
-    """Numbers of the k-mers whose j-th bases are `columns[j]`; below 0 where a base is ambiguous."""
+    """Numbers of the k-mers with the j-th bases `columns[j]`; below 0 where one is ambiguous."""
     total: NDArray[np.int32] = digits[0][columns[0]]
     for table, column in zip(digits[1:], columns[1:], strict=True):
         total += table[column]

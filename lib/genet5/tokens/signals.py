@@ -1,9 +1,10 @@
 """What the grammar can read off the DNA, precomputed per window as arrays over its bases.
 
-Both strands are scanned left to right (see `rules`): next in-frame stop, closing codons, bases where a CDS may open, splice
-sites, and on the reverse strand whether an open CDS can still be completed. A coding part may always stop at the window's
-right edge, and with introns at any splice site (the gene may then be cut in the intron), so completability needs no search
-over introns. Building costs about 40 NumPy passes over the bases; every later question is a slice or a look-up.
+Both strands are scanned left to right (see `rules`): next in-frame stop, closing codons, bases
+where a CDS may open, splice sites, and on the reverse strand whether an open CDS can still be
+completed. A coding part may always stop at the window's right edge, and with introns at any splice
+site (the gene may then be cut in the intron), so completability needs no search over introns.
+Building costs about 40 NumPy passes over the bases; every later question is a slice or a look-up.
 
 Example:
     >>> from genet5.genome.sequence import encode_bases
@@ -48,8 +49,9 @@ Byte = NDArray[np.uint8]
 class Codon:
     """The codon in progress where a coding part begins.
 
-    `mode` is 0 inside a CDS, 1 in the codon that opens it, 2 where it may be either; `count` bases of the codon (read left to
-    right) lie in earlier parts, and `x`, `y` are their symbols (count 1: x; count 2: x, y).
+    `mode` is 0 inside a CDS, 1 in the codon that opens it, 2 where it may be either; `count` bases
+    of the codon (read left to right) lie in earlier parts, and `x`, `y` are their symbols (count 1:
+    x; count 2: x, y).
     """
 
     mode: int = 0
@@ -59,10 +61,10 @@ class Codon:
 
 
 class Reach(NamedTuple):
-    """Where a coding part may go from its first base."""
+    """How far a coding part may extend from its first base."""
 
     frame: int
-    """First base of the first codon that is read like any other: behind an opening or split one."""
+    """First base of the first codon that is read like any other: after an opening or split one."""
     limit: int
     """Last base the part may have."""
     closes: bool
@@ -86,25 +88,27 @@ def cut_codon(strand: int, slot: int, utr: bool) -> Codon:
 
 @dataclass(frozen=True)
 class Signals:
-    """Arrays of B windows padded to width W, a little more than the longest; strand index 0 is `+`, 1 is `-`.
+    """Arrays of B windows padded to width W, a little more than the longest.
 
-    `opens`, `ends`, `starts` and `closes` are false behind a window's end.
+    Strand index 0 is `+`, 1 is `-`.     `opens`, `ends`, `starts` and `closes` are false beyond a
+    window's end.
     """
 
     free: bool
-    """Level "off": the DNA is not looked at."""
+    """Level "off": whatever the DNA."""
     lengths: NDArray[np.int64]
     """(B,) bases."""
     symbols: Byte
-    """(B, W + 2) OUTSIDE behind the end."""
+    """(B, W + 2) OUTSIDE beyond the end."""
     triples: Byte
     """(B, W) triple that begins at each base."""
     next_stop: Int
-    """(B, 2, W) first base of the next stop triple in frame with this base, this base included; FAR if none."""
+    """(B, 2, W) first base of the next stop triple in frame with this base (this base included);
+    FAR if none."""
     next_start: Int
     """(B, W) the same for start codons on `-`."""
     next_end: Int
-    """(B, W) next base on `-` where a part may end without closing: a splice site or the right edge."""
+    """(B, W) next base on `-` where a part may end without closing: splice site or right edge."""
     opens: Bool
     """(B, 2, W) a CDS may open here, and can be completed."""
     closes: Bool
@@ -128,7 +132,10 @@ class Signals:
     def part_starts(
         self, row: int, strand: int, codon: Codon, start: int = 0, end: int | None = None
     ) -> Bool:
-        """Which bases of [start, end) may begin a coding part so that the gene can be completed; splice sites are not looked at."""
+        """Which bases of [start, end) may begin a coding part so that the gene can be completed.
+
+        Splice sites are not considered.
+        """
         end = int(self.lengths[row]) if end is None else end
         if self.free or (strand == 0 and codon.mode == 0):
             return np.ones(max(end - start, 0), dtype=bool)
@@ -142,7 +149,11 @@ class Signals:
         return self._split_starts(row, strand, codon, start, end)
 
     def _fits(self, row: int, start: int, end: int, shift: int) -> Bool:
-        """On `-`: can a part with a codon boundary `shift` bases after its start close, end at a splice site, or reach the edge?"""
+        """Which bases of [start, end) may begin a part on `-` that has an end.
+
+        The part has a codon boundary `shift` bases after its start; it can close, end at a splice
+        site, or reach the edge.
+        """
         framed = slice(start + shift, end + shift)
         close = np.minimum(self.next_start[row, framed] + 2, self.next_end[row, start:end])
         fits: Bool = close <= self.next_stop[row, 1, framed] + 1
@@ -220,7 +231,7 @@ class Signals:
         return legal
 
     def reach(self, row: int, strand: int, codon: Codon, first: int) -> Reach:
-        """How far the coding part that starts at `first` may go, and what its first codon does."""
+        """How far a coding part that starts at `first` may extend; what its first codon does."""
         whole = codon.count == 0 and codon.mode == 0
         frame = first if whole else first + 3 - codon.count
         block = int(self.next_stop[row, strand, frame])
@@ -237,7 +248,10 @@ class Signals:
     def _first_limit(
         self, row: int, strand: int, codon: Codon, first: int, triple: int, limit: int
     ) -> int:
-        """Last base the part may reach when its first codon is special (opening, or split by an intron or the edge)."""
+        """Last base the part may reach when its first codon is special.
+
+        That is an opening codon, or one split by an intron or the edge.
+        """
         tables = self.tables[row]
         completed = first + 2 - codon.count
         if codon.mode == 0 and tables.stops[strand, triple]:
@@ -254,7 +268,10 @@ class Signals:
 
 
 def _next_in_frame(found: Bool) -> Int:
-    """(B, W) Next true base in steps of three, the base itself included; FAR if none. W is a multiple of three."""
+    """(B, W) Next true base in steps of three, the base itself included; FAR if none.
+
+    W is a multiple of three.
+    """
     height, width = found.shape
     at = np.where(found, np.arange(width, dtype=np.int32), np.int32(FAR))
     back = at.reshape(height, width // 3, 3)[:, ::-1]
@@ -300,7 +317,7 @@ def _splice_sites(symbols: Byte, inside: Bool, options: GrammarOptions) -> tuple
 
 
 def _opens(signals: Signals, triples: Byte, inside: Bool, introns: bool) -> Bool:
-    """`opens` of `Signals`, written into its array: whole or cut opening codons, and those an intron splits."""
+    """Fill `opens` of `Signals`: whole or cut opening codons, and those that an intron splits."""
     tables, opens = signals.tables, signals.opens
     width = inside.shape[1]
     for strand in (0, 1):

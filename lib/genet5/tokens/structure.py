@@ -5,15 +5,16 @@
     transcript := <tx> [<cut_left> FRAME] part* [<cut_right>]
     part       := KIND POS POS
 
-A label >= 0 is a token's id, a label -1 - p is base p of the window. Genes stand in the order of the first position
-written; genes without any (the window lies inside an intron) stand first. Cost: linear in the number of labels.
+A label >= 0 is a token's id, a label -1 - p is base p of the window. Genes stand in the order of
+the first position written; genes without any (the window lies inside an intron) stand first. Cost:
+linear in the number of labels.
 
 Example:
     >>> vocabulary = StructureVocabulary()
     >>> transcript = WindowTranscript((Part("cds", 3, 11),))
     >>> structure = WindowStructure(11, None, (WindowGene("protein_coding", 1, (transcript,)),))
     >>> labels = encode_window(structure, vocabulary)
-    >>> [vocabulary.tokens[label] if label >= 0 else decode_position(label) for label in labels.tolist()]
+    >>> [vocabulary.tokens[i] if i >= 0 else decode_position(i) for i in labels.tolist()]
     ['<bos>', '<code_11>', 'protein_coding', '+', '<tx>', '<cds>', 3, 11, '<eos>']
     >>> decode_window(labels, vocabulary) == structure
     True
@@ -50,8 +51,9 @@ _FRAMES: tuple[Frame | None, ...] = (0, 1, 2, None)  # in the order of the token
 def order_key(gene: WindowGene) -> tuple[object, ...]:
     """Key that sorts a window's genes into the language's order.
 
-    The first position written decides (none at all: first), then the last one, then + before -, then the type; what
-    remains of the gene makes the order total, so that it never depends on the order of the source.
+    The first position written decides (none at all: first), then the last one, then + before -,
+    then the type; what remains of the gene makes the order total, so that it never depends on the
+    order of the source.
     """
     parts = [part for transcript in gene.transcripts for part in transcript.parts]
     first = parts[0].first if parts else -1
@@ -64,7 +66,7 @@ def order_key(gene: WindowGene) -> tuple[object, ...]:
 
 
 def begin_key(gene: WindowGene) -> tuple[object, ...]:
-    """What two genes of one window must differ in: first position, strand, type, and how the left edge cuts them.
+    """What two genes of one window must differ in: first position, strand, type, left cut.
 
     The grammar refuses a second gene of the same key, so that decoding always progresses.
     """
@@ -73,8 +75,8 @@ def begin_key(gene: WindowGene) -> tuple[object, ...]:
     return first, gene.strand, gene.type, transcript.cut_left, transcript.frame
 
 
-def transcript_fault(transcript: WindowTranscript) -> str:
-    """Say what the language cannot write about a transcript; empty when it can."""
+def language_violation(transcript: WindowTranscript) -> str:
+    """Return what the language cannot write about a transcript; empty when it can."""
     if not transcript.parts and not (transcript.cut_left and transcript.cut_right):
         return "a transcript without parts that is not cut at both edges"
     if transcript.frame is not None and not transcript.cut_left:
@@ -82,7 +84,7 @@ def transcript_fault(transcript: WindowTranscript) -> str:
     before = -1
     for part in transcript.parts:
         if not before < part.first <= part.last:
-            return f"part {part.first}..{part.last} behind base {before}"
+            return f"part {part.first}..{part.last} after base {before}"
         before = part.last
     return ""
 
@@ -112,9 +114,11 @@ def encode_window(structure: WindowStructure, vocabulary: StructureVocabulary) -
 def _write_transcript(
     labels: list[int], transcript: WindowTranscript, vocabulary: StructureVocabulary
 ) -> None:
-    fault = transcript_fault(transcript)
-    if fault:
-        raise DataError(fault, expected="a transcript that the gene-structure language can write")
+    violation = language_violation(transcript)
+    if violation:
+        raise DataError(
+            violation, expected="a transcript that the gene-structure language can write"
+        )
     labels.append(vocabulary.tx)
     if transcript.cut_left:
         labels += (vocabulary.cut_left, vocabulary.frame(transcript.frame))
@@ -129,10 +133,13 @@ def _write_transcript(
 
 
 def decode_window(labels: ArrayLike, vocabulary: StructureVocabulary) -> WindowStructure:
-    """Read a row of labels, <bos> to <eos>; <pad> may follow. The genes keep the order they are written in.
+    """Read a row of labels, <bos> to <eos>; <pad> may follow.
+
+    The genes keep the order they are written in.
 
     Raises:
-        FormatError: The row is no sentence of the language; the text names the index of the offending label.
+        FormatError: The row is no sentence of the language; the text names the index of the
+            offending label.
     """
     return _Reader(np.asarray(labels).tolist(), vocabulary).window()
 
@@ -162,7 +169,7 @@ class _Reader:
             genes.append(self.gene())
         self.take((vocabulary.eos,), "a gene or <eos>")
         while self.index < len(self.labels):
-            self.take((vocabulary.pad,), "nothing but <pad> behind <eos>")
+            self.take((vocabulary.pad,), "nothing but <pad> after <eos>")
         return WindowStructure(code, clade, tuple(genes))
 
     def gene(self) -> WindowGene:
@@ -189,9 +196,11 @@ class _Reader:
             parts.append(self.part(parts[-1].last if parts else -1))
         cut_right = self.accept(vocabulary.cut_right)
         transcript = WindowTranscript(tuple(parts), cut_left, cut_right, frame)
-        fault = transcript_fault(transcript)
-        if fault:
-            raise FormatError(f"label {begin}: {fault}", expected="a transcript of the language")
+        violation = language_violation(transcript)
+        if violation:
+            raise FormatError(
+                f"label {begin}: {violation}", expected="a transcript of the language"
+            )
         return transcript
 
     def part(self, before: int) -> Part:
@@ -202,12 +211,12 @@ class _Reader:
     def position(self, least: int) -> int:
         label = self.peek()
         if label >= 0 or decode_position(label) < least:
-            self.fail(f"base {least} of the window or one behind it")
+            self.fail(f"base {least} of the window or one to its right")
         self.index += 1
         return decode_position(label)
 
     def peek(self) -> int:
-        """The next label; <pad>, which no rule begins with, behind the end."""
+        """The next label; <pad>, which no rule begins with, beyond the end."""
         return self.labels[self.index] if self.index < len(self.labels) else self.vocabulary.pad
 
     def accept(self, token: int) -> bool:

@@ -1,4 +1,6 @@
-"""Which structural tokens may follow which, by syntax alone; label smoothing spreads over these and no others.
+"""Which structural tokens may follow which, by syntax alone.
+
+Label smoothing spreads over these and no others.
 
 Example:
     >>> from genet5.tokens.vocabulary import StructureVocabulary
@@ -24,11 +26,12 @@ def successors(num_tokens: int) -> NDArray[np.bool_]:
     """Tabulate the syntax of `tokens.structure`.
 
     Args:
-        num_tokens: Size of the vocabulary; all tokens behind the fixed ones are gene types.
+        num_tokens: Size of the vocabulary; all tokens after the fixed ones are gene types.
 
     Returns:
-        (num_tokens + 1, num_tokens) bool, not to be written to: row i holds the tokens that may follow token i, the last
-        row those that may follow the last base of a part. Rows of tokens that only a position or nothing follows are empty.
+        (num_tokens + 1, num_tokens) bool, not to be written to: row i holds the tokens that may
+        follow token i, the last row those that may follow the last base of a part. Rows of tokens
+        that only a position or nothing follows are empty.
     """
     v = StructureVocabulary
     codes = range(v.frame_none + 1, v.first_type - len(CLADES))
@@ -36,7 +39,7 @@ def successors(num_tokens: int) -> NDArray[np.bool_]:
     types = range(v.first_type, num_tokens)
     frames = range(v.frame_0, v.frame_none + 1)
     kinds = (v.cds, v.utr, v.exon)
-    behind_transcript = (v.tx, *types, v.eos)
+    after_transcript = (v.tx, *types, v.eos)
     rules: list[tuple[range | tuple[int, ...], tuple[int, ...]]] = [
         ((v.bos,), tuple(codes)),
         (codes, (*clades, *types, v.eos)),
@@ -46,8 +49,8 @@ def successors(num_tokens: int) -> NDArray[np.bool_]:
         ((v.tx,), (*kinds, v.cut_left)),
         ((v.cut_left,), tuple(frames)),
         (frames, (*kinds, v.cut_right)),
-        ((v.cut_right,), behind_transcript),
-        ((num_tokens,), (*kinds, v.cut_right, *behind_transcript)),
+        ((v.cut_right,), after_transcript),
+        ((num_tokens,), (*kinds, v.cut_right, *after_transcript)),
     ]
     table = np.zeros((num_tokens + 1, num_tokens), dtype=np.bool_)
     for tokens, followers in rules:

@@ -2,8 +2,8 @@
 
     {"format": 1, "sequence": {"kind": "kmer", "k": 6}, "gene_types": ["protein_coding", ...]}
 
-`sequence` is {"kind": "kmer" | "overlapping_kmer", "k": K}, {"kind": "nucleotide"}, or {"kind": "bpe", "tokenizer":
-{...}} with a whole file of the `tokenizers` library inside.
+`sequence` is {"kind": "kmer" | "overlapping_kmer", "k": K}, {"kind": "nucleotide"}, or {"kind":
+"bpe", "tokenizer": {...}} with a whole file of the `tokenizers` library inside.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def make_tokenizer(name: str) -> Tokenizer:
     """Make the tokenizer that a user names.
 
     Args:
-        name: kmer:K (K = 1..8), nucleotide, a tokenizer.json of ours or a folder that holds one, or the tokenizer.json
+        name: kmer:K (K = 1..8), nucleotide, a tokenizer.json of ours or a folder that holds one, or
+            the tokenizer.json
             of a BPE tokenizer (`tokenizers` library).
 
     Raises:
@@ -114,7 +115,9 @@ def _from_dict(values: dict[str, Any], path: Path) -> Tokenizer:
 def require_extension(
     old: Tokenizer, new: Tokenizer, *, known: int | None = None, path: Path | None = None
 ) -> tuple[str, ...]:
-    """Check that `new` is `old` with gene types appended, so that no id means something else; return the added types.
+    """Check that `new` is `old` with gene types appended; return the added types.
+
+    No id then means something else.
 
     Args:
         old: The tokenizer in use.
@@ -130,7 +133,8 @@ def require_extension(
             f"sequence tokenizer {_kind(new)}",
             expected=f"{_kind(old)} with the same content, as before",
             path=path,
-            remedy="Only gene types can be appended (genet5 append_tokens); for another sequence tokenizer make a new model (genet5 init)",
+            remedy="Only gene types can be appended (genet5 append_tokens); for another sequence "
+            "tokenizer make a new model (genet5 init)",
         )
     types, wanted = new.structure.gene_types, old.structure.gene_types[:known]
     if types[: len(wanted)] != wanted:
@@ -149,7 +153,7 @@ def _kind(tokenizer: Tokenizer) -> str:
 
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:
-    """SHA-256 (hexadecimal) of the tokenizer's canonical JSON: equal for equal tokenizers on any machine."""
+    """SHA-256 (hexadecimal) of the tokenizer's canonical JSON: the same on any machine."""
     canonical = json.dumps(tokenizer.to_dict(), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

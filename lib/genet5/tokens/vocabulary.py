@@ -1,6 +1,7 @@
-"""The decoder's vocabulary: structural tokens with fixed ids, gene types appended behind them.
+"""The decoder's vocabulary: structural tokens with fixed ids, gene types appended after them.
 
-Positions are not in the vocabulary: in label arrays a token is its id (>= 0) and base p of the window is -1 - p.
+Positions are not in the vocabulary: in label arrays a token is its id (>= 0) and base p of the
+window is -1 - p.
 
 Example:
     >>> vocabulary = StructureVocabulary()

@@ -1,7 +1,7 @@
 """A window's genes as objects: what the structure language writes and the grammar checks.
 
-Positions are 0-based bases of the window, both ends *inclusive* (a position names a base). Parts run left to right on
-the forward strand whatever the gene's strand.
+Positions are 0-based bases of the window, both ends *inclusive* (a position names a base). Parts
+run left to right on the forward strand whatever the gene's strand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Frame: TypeAlias = Literal[0, 1, 2]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One stretch of a transcript: bases `first` to `last`, both included."""
+    """One interval of a transcript: bases `first` to `last`, both included."""
 
     kind: Kind
     first: int
@@ -26,8 +26,9 @@ class Part:
 class WindowTranscript:
     """A transcript as far as the window shows it.
 
-    `frame` belongs to `cut_left`: position within its codon, in the gene's reading direction, of the gene's leftmost
-    coding base at or right of the window's left edge (it may lie beyond the window); None if not coding or not cut.
+    `frame` belongs to `cut_left`: position within its codon, in the gene's reading direction, of
+    the gene's leftmost coding base at or right of the window's left edge (it may lie beyond the
+    window); None if not coding or not cut.
     """
 
     parts: tuple[Part, ...]

@@ -117,7 +117,7 @@ def test_whatever_the_heads_prefer_genes_are_legal(
 
 
 def test_a_stop_codon_is_not_spliced_together() -> None:
-    """The heads want an exon that ends in T joined to one that begins with AA; that would end the gene there."""
+    """The heads want an exon that ends in T joined to one that begins with AA: a stop codon."""
     head, tail = "ATG" + "GCC" * 8 + "T", "AAC" + "GCC" * 8 + "CTAA"
     intron = "GT" + "C" * 30 + "AG"
     text = "CC" + head + intron + tail + "CC"
@@ -172,7 +172,7 @@ def test_an_at_ac_gene_is_cut_like_any_other() -> None:
 
 
 def test_genes_that_the_window_cuts_keep_their_frame() -> None:
-    """Cut the window of a gene everywhere: what the heads are sure of is what `cut_gene` shows of the gene."""
+    """Cut the window of a gene anywhere: sure heads give what `cut_gene` shows of the gene."""
     rng = np.random.default_rng(3)
     dna, parts = spliced_gene(rng, 3)
     text = "C" * 30 + dna + "C" * 30

@@ -1,4 +1,4 @@
-"""Decoding with random weights: only legal genes, always an end, and numbers that mean what they say."""
+"""Decoding with random weights: only legal genes, always an end, and true log-probabilities."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_complete_genes_translate(tiny_model, tiny_tokenizer) -> None:
 
 
 def check_reading(window: Bases, fragment: GeneFragment, five: int) -> None:
-    """The one part of `fragment`, with its 5' end moved to `five`, reads from a start to its only stop."""
+    """The one part, 5' end moved to `five`, reads from a start to its only stop."""
     (part,) = fragment.parts
     if fragment.strand > 0:
         coding = window[five : part.end]

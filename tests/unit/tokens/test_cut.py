@@ -28,7 +28,10 @@ def make_transcript(
     phase: int = 0,
     name: str = "t",
 ) -> Transcript:
-    """Exon, intron, exon ... of `lengths` from `start` on; `utr` exonic bases at the left and right do not code."""
+    """Exon, intron, exon ... of `lengths` from `start` on.
+
+    `utr` exonic bases at the left and right do not code.
+    """
     exons, position = [], start
     for number, length in enumerate(lengths):
         if number % 2 == 0:
@@ -180,7 +183,7 @@ def test_a_window_with_untranslated_ends_is_reversed_from_itself(strand: int, st
     assert reverse_window(index.cut(start, end), end - start) == index.cut(start, end, reverse=True)
 
 
-# ---- windows that tile a contig rejoin -------------------------------------------------------------------------
+# ---- windows that tile a contig rejoin ----
 
 
 @dataclass
@@ -208,7 +211,7 @@ class Piece:
 
 
 def rejoin(index: GeneIndex, starts: list[int], length: int) -> list[Piece]:
-    """Walk the windows from left to right; each gene extends the one piece that it continues exactly."""
+    """Walk the windows left to right; each gene extends the one piece that it continues exactly."""
     complete: list[Piece] = []
     pool: list[Piece] = []
     reach = starts[0]
@@ -289,7 +292,7 @@ def test_tilings_rejoin_real_genes(shared_data: Path, genome: str, overlap: int)
         )
 
 
-# ---- single cases ----------------------------------------------------------------------------------------------
+# ---- single cases ----
 
 
 def _only(gene: WindowGene | None) -> WindowTranscript:

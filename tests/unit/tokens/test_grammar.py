@@ -23,7 +23,10 @@ EUKARYOTE = GrammarOptions(min_intron=6)
 
 
 def labels(text):
-    """Labels of a text: numbers are bases, `cds` stands for <cds>, `f1` for <frame_1>, `gene` for protein_coding."""
+    """Labels of a text.
+
+    Numbers are bases, `cds` stands for <cds>, `f1` for <frame_1>, `gene` for protein_coding.
+    """
     short = {"gene": GENE, "f0": "<frame_0>", "f1": "<frame_1>", "f2": "<frame_2>"}
     short["none"] = "<frame_none>"
     found = []
@@ -33,8 +36,8 @@ def labels(text):
     return found
 
 
-def behind(dna, text, options=PROKARYOTE, code=11):
-    """The grammar of one window behind the labels of `text`."""
+def grammar_after(dna, text, options=PROKARYOTE, code=11):
+    """The grammar of one window after the labels of `text`."""
     grammar = Grammar([encode_bases(dna)], [code], options, V)
     for label in labels(text):
         grammar.advance([label])
@@ -43,7 +46,7 @@ def behind(dna, text, options=PROKARYOTE, code=11):
 
 def offered(dna, text, options=PROKARYOTE, code=11):
     """What may follow `text`: bases, or tokens without their brackets."""
-    grammar = behind(dna, text, options, code)
+    grammar = grammar_after(dna, text, options, code)
     if grammar.wants_position[0]:
         return np.flatnonzero(grammar.legal_positions()[0]).tolist()
     return {V.tokens[i].strip("<>") for i in np.flatnonzero(grammar.legal_tokens()[0])}
@@ -148,7 +151,7 @@ def test_genes_come_in_order_and_never_twice():
 def test_introns_need_their_splice_sites_and_their_length():
     #      ATG GT CCCCC AG AAA TAG
     dna = "CCATGGTCCCCCAGAAATAGCC"
-    assert offered(dna, "gene + tx cds 2", EUKARYOTE) == [4, 18, 19]  # GC behind 18
+    assert offered(dna, "gene + tx cds 2", EUKARYOTE) == [4, 18, 19]  # GC after 18
     assert offered(dna, "gene + tx cds 2 4", EUKARYOTE) == {"cds", "cut_right"}
     assert offered(dna, "gene + tx cds 2 4 cds", EUKARYOTE) == [14, 20]
     assert offered(dna, "gene + tx cds 2 4 cds 14", EUKARYOTE) == [18, 19]
@@ -206,7 +209,7 @@ def test_a_window_may_lie_wholly_in_an_intron():
     assert "cut_right" not in offered("CCCCCCCC", "gene + tx cut_left f1", PROKARYOTE)
 
 
-def test_a_gene_cut_in_an_intron_begins_behind_an_acceptor():
+def test_a_gene_cut_in_an_intron_begins_after_an_acceptor():
     dna = "GCCCAGCCCC"  # base 0 may be the G of an AG whose A lies outside
     assert offered(dna, "gene + tx cut_left f0 cds", EUKARYOTE) == [0, 1, 6]
 
@@ -274,7 +277,7 @@ def test_rows_of_a_batch_can_be_dropped_and_repeated():
 
 @pytest.mark.parametrize("label", [V.bos, V.plus, -1, -100, 10_000])
 def test_an_illegal_label_is_refused_and_changes_nothing(label):
-    grammar = behind(FORWARD, "gene + tx cds")
+    grammar = grammar_after(FORWARD, "gene + tx cds")
     with pytest.raises(DataError, match=f"label {label} in row 0"):
         grammar.advance([label])
     grammar.advance([-1 - 2])

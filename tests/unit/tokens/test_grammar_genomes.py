@@ -1,4 +1,4 @@
-"""The grammar against real annotations: nearly all regular genes are legal, in windows that cut them too."""
+"""The grammar against real annotations: nearly all regular genes are legal, cut or whole."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from replay import legal_weights
 V = StructureVocabulary()
 PROKARYOTE, EUKARYOTE = prokaryote_options(), GrammarOptions()
 RICH = GrammarOptions(utr=True, isoforms=3)
-# genome, genetic code, options, least share of legal genes; what is missing has other starts or splice sites
+# genome, genetic code, options, least share of legal genes (others: odd starts or splice sites)
 CASES = [
     ("prokaryotes/Lactiplantibacillus_plantarum_WCFS1", 11, PROKARYOTE, 0.998),
     ("prokaryotes/Haloquadratum_walsbyi_C23", 11, PROKARYOTE, 0.98),

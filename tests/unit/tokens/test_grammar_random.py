@@ -1,4 +1,4 @@
-"""Random decoding under the grammar: whatever is chosen among the legal labels, the genes are valid and the row ends."""
+"""Random decoding under the grammar: any choice of legal labels gives valid genes and ends."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def random_windows(rng, count, longest):
 
 
 def decode_at_random(grammar, rng, *, eager=0.9):
-    """Choose among the legal labels; `eager` is the chance to avoid <eos> where there is a choice."""
+    """Choose among the legal labels; `eager` is the chance to avoid <eos> where possible."""
     rows = [list(prompt) for prompt in grammar.prompt]
     while not grammar.finished.all():
         tokens, positions = grammar.legal_tokens(), grammar.legal_positions()
@@ -63,7 +63,7 @@ def decode_at_random(grammar, rng, *, eager=0.9):
         chosen = np.empty(len(rows), dtype=np.int64)
         for row in range(len(rows)):
             legal = np.flatnonzero(positions[row] if wants[row] else tokens[row])
-            assert len(legal), f"dead end behind {rows[row]}"
+            assert len(legal), f"dead end after {rows[row]}"
             if not wants[row] and len(legal) > 1 and rng.random() < eager:
                 legal = legal[legal != VOCABULARY.eos]
             # the first legal bases are chosen more often: genes that fit several to a window
@@ -77,24 +77,24 @@ def decode_at_random(grammar, rng, *, eager=0.9):
 
 
 class Checker:
-    """Says, in plain string operations, what is wrong with a gene of a window: every rule of the language, once more."""
+    """Finds what a gene of a window violates by plain string operations: all rules, once more."""
 
     def __init__(self, bases, code, options):
         self.dna = decode_bases(bases).upper()
         self.code, self.options = genetic_code(code), options
         self.sites = [("GT", "AG"), ("GC", "AG")] + [("AT", "AC")] * options.at_ac
 
-    def fault(self, gene):
+    def violation(self, gene):
         for transcript in gene.transcripts:
             coding = gene.type in self.options.coding_types
-            fault = (
+            violation = (
                 self.structure(transcript, coding)
                 or self.edges(transcript, gene.strand)
                 or self.introns(transcript, gene.strand)
                 or (coding and self.cds(transcript, gene.strand))
             )
-            if fault:
-                return f"{fault}: {gene}"
+            if violation:
+                return f"{violation}: {gene}"
         return ""
 
     def is_of_the_language(self, gene):
@@ -103,8 +103,8 @@ class Checker:
         coding = gene.type in self.options.coding_types
         if any(a.last + 1 == b.first and a.kind == b.kind for a, b in itertools.pairwise(t.parts)):
             return False  # one part
-        fault = self.structure(t, coding) or (coding and self.cds(t, gene.strand))
-        return fault in ("", False, "CDS", "CDS not whole codons", "intron")
+        violation = self.structure(t, coding) or (coding and self.cds(t, gene.strand))
+        return violation in ("", False, "CDS", "CDS not whole codons", "intron")
 
     def structure(self, t, coding):
         kinds = "".join(part.kind[0] for part in t.parts)
@@ -232,7 +232,7 @@ def test_random_choices_among_legal_labels_make_only_valid_genes(name, seed):
         assert all(len(g.transcripts) <= options.isoforms for g in structure.genes)
         if options.level != "off":
             checker = Checker(bases, code, options)
-            assert [f for f in map(checker.fault, structure.genes) if f] == []
+            assert [f for f in map(checker.violation, structure.genes) if f] == []
         found += len(structure.genes)
     assert found > 10
 
@@ -277,7 +277,7 @@ def test_the_grammar_allows_all_legal_genes_of_a_small_window_and_no_other(name,
             row = encode_window(WindowStructure(11, None, (gene,)), VOCABULARY).tolist()
             replay.restart()
             accepted = replay.accepts(row[2:-1])
-            assert accepted == (not checker.fault(gene)), (decode_bases(bases), gene)
+            assert accepted == (not checker.violation(gene)), (decode_bases(bases), gene)
             if checker.is_of_the_language(gene):
                 violated = view_violations(gene, bases, 11, options)
                 assert accepted == (not violated), (decode_bases(bases), gene, violated)
@@ -293,7 +293,7 @@ def test_the_grammar_allows_all_legal_genes_of_a_small_window_and_no_other(name,
 
 
 def first_refused(row, bases, code, options):
-    """What `first_illegal` should say, by the automaton itself."""
+    """What `first_illegal` should return, by the automaton itself."""
     roomy = dataclasses.replace(options, max_labels=len(row) + 100)
     clade = row[2] - VOCABULARY.first_clade if len(row) > 2 else -1
     clades = [[*CLADES][clade] if 0 <= clade < len(CLADES) else None]

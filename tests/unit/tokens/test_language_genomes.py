@@ -1,6 +1,8 @@
-"""The gene-structure language on every shared genome, at five window sizes: nothing is lost, nothing unexplained.
+"""The gene-structure language on every shared genome, at five window sizes: nothing is lost,
+nothing unexplained.
 
-The figures are those of `studies/language_table.py`, which also stand in docs/explanation/grammar.md.
+The figures are those of `studies/language_table.py`, which also stand in
+docs/explanation/grammar.md.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ def begin_apart(genes: Sequence[WindowGene]) -> bool:
 
 @pytest.mark.parametrize("folder", GENOMES, ids=lambda folder: folder.name)
 def test_the_decoders_automaton_takes_the_legal_genes(folder: Path) -> None:
-    """32 windows of 8 kb, all rows at once, label by label; two genes that begin alike cannot both be written."""
+    """32 windows of 8 kb at once, label by label; of two genes that begin alike one is written."""
     genes = [gene for gene in read_gff3(folder / "annotation.gff3.gz").genes if gene.is_coding]
     name = Counter(gene.contig for gene in genes).most_common(1)[0][0]
     (contig,) = (found for found in read_fasta(folder / "genome.fa.gz") if found.name == name)

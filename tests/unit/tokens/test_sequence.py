@@ -99,7 +99,7 @@ def test_case_and_u_do_not_matter(text: str, tokenizer: SequenceTokenizer):
 
 @settings(max_examples=200, deadline=None)
 @given(st.text("ACGTacgtUN", max_size=60), st.integers(1, 5))
-def test_kmer_ids_are_base_4_numbers_behind_the_special_ids(text: str, k: int):
+def test_kmer_ids_are_base_4_numbers_after_the_special_ids(text: str, k: int):
     ids, starts = KmerTokenizer(k).encode(encode_bases(text))
     assert ids.tolist() == kmer_ids_by_hand(text, k)
     assert starts.tolist() == list(range(0, len(text), k))
