@@ -23,12 +23,13 @@ __all__ = [
     "read_fasta",
     "score_genes",
     "to_dataframe",
+    "train",
     "write_gff3",
 ]
 
 if TYPE_CHECKING:
     from genet5.annotate.annotator import Annotator
-    from genet5.api import read_annotation, read_fasta, to_dataframe, write_gff3
+    from genet5.api import read_annotation, read_fasta, to_dataframe, train, write_gff3
     from genet5.config.train import TrainConfig
     from genet5.dataset.packed import PackedReader
     from genet5.score.genes import score_genes
@@ -48,6 +49,8 @@ else:
 
     def __getattr__(name: str) -> object:
         """Load a name of the API on its first use (PEP 562)."""
+        if name == "train":  # the sub-package, which can be called
+            return importlib.import_module("genet5.train")
         if name not in _HOMES:
             raise AttributeError(f"module 'genet5' has no attribute {name!r}")
         value = getattr(importlib.import_module(_HOMES[name]), name)

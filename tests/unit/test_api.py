@@ -40,6 +40,7 @@ def test_the_front_door_offers_these_names_and_no_others() -> None:
         "read_fasta",
         "score_genes",
         "to_dataframe",
+        "train",
         "write_gff3",
     ]
 
@@ -70,6 +71,25 @@ def test_reading_writing_and_scoring_genes_load_no_torch() -> None:
     names = "read_annotation, read_fasta, score_genes, to_dataframe, write_gff3"
     code = f"from genet5 import {names}; import sys; print('torch' in sys.modules)"
     assert run_python(code) == "False\n"
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import genet5; from genet5.train import horizon",
+        "from genet5.train import horizon; import genet5",
+        "import genet5.train.horizon as horizon; import genet5",
+        "from genet5 import train; from genet5.train import horizon; import genet5",
+    ],
+)
+def test_train_is_a_function_and_a_package_in_any_order_of_imports(imports: str) -> None:
+    code = f"{imports}; print(callable(genet5.train), genet5.train.horizon is horizon)"
+    assert run_python(code) == "True True\n"
+
+
+def test_calling_the_package_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genet5.api.train", lambda config: f"trained with {config}")
+    assert genet5.train("these settings") == "trained with these settings"  # type: ignore
 
 
 def test_written_genes_are_read_again(tmp_path: Path) -> None:
