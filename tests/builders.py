@@ -21,7 +21,7 @@ Intervals = Sequence[tuple[int, int]]
 def make_transcript(
     *cds: tuple[int, int], strand: int = 1, id: str = "t", **fields: Any
 ) -> Transcript:
-    """A coding transcript without UTR: (start, end) of its CDS parts, left to right, 0-based half-open."""
+    """A coding transcript without UTR: (start, end) of its CDS parts, 0-based, left to right."""
     lengths = [end - start for start, end in in_reading_order(cds, strand)]
     parts = zip(cds, in_reading_order(phases(lengths), strand), strict=True)
     return Transcript(
@@ -52,7 +52,7 @@ def tiny_config(
     decoder: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> ModelConfig:
-    """The shape of a model of some thousand weights that reads 4-mers; arguments change its fields."""
+    """The shape of a model of some thousand weights, of 4-mers; arguments change its fields."""
     small = {"layers": 1, "heads": 2, "ff_dim": 32}
     shape = ModelConfig(
         preset="tiny",

@@ -41,4 +41,4 @@ def test_the_notebook_is_stored_as_it_ran(path: Path) -> None:
 
 
 def test_there_are_notebooks() -> None:
-    assert len(NOTEBOOKS) >= 1
+    assert len(NOTEBOOKS) >= 2
