@@ -8,6 +8,7 @@ Example:
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,7 @@ class GeneticCode:
         return np.array([a == "*" for a in self.amino_acids])
 
     def translate(self, bases: Bases) -> str:
-        """Translate whole codons from the first base on; "X" for ambiguous codons, "*" for stops."""
+        """Translate whole codons; "X" for ambiguous codons, "*" for stops."""
         codons = codon_index(bases)[: len(bases) // 3 * 3 : 3]
         table = np.frombuffer((self.amino_acids + "X").encode(), dtype=np.uint8)
         return table[codons].tobytes().decode()
@@ -54,6 +55,25 @@ class GeneticCode:
 def known_codes() -> tuple[int, ...]:
     """NCBI numbers of all genetic codes."""
     return tuple(sorted(CodonTable.unambiguous_dna_by_id))
+
+
+def parse_contig_codes(words: Sequence[str]) -> dict[str, int]:
+    """Read NAME=NUMBER words: the genetic code of single contigs.
+
+    Example:
+        >>> parse_contig_codes(["chrM=2", "chrP=11"])
+        {'chrM': 2, 'chrP': 11}
+
+    Raises:
+        ConfigError: A word has another form, or NCBI has no such number.
+    """
+    found: dict[str, int] = {}
+    for word in words:
+        name, _, number = word.rpartition("=")
+        if not name or not number.isdecimal():
+            raise ConfigError("contig_codes", word, "must be CONTIG=NUMBER, as in chrM=2")
+        found[name] = genetic_code(int(number)).number
+    return found
 
 
 @functools.cache

@@ -1,7 +1,8 @@
-"""Cut sequences out of a contig: exons, introns, CDS, proteins; and the FASTA records of proteins and CDS.
+"""Cut sequences out of a contig: exons, introns, CDS, proteins; FASTA records of proteins and CDS.
 
-All functions give bases in reading direction (5' to 3' of the gene's strand) and join the pieces, so that a codon split
-by an intron is whole again. A gene whose end lies beyond the contig continues at the contig's first base (circular).
+All functions give bases in reading direction (5' to 3' of the gene's strand) and join exons, so
+that a codon split by an intron is whole again. A gene whose end lies beyond the contig continues at
+the contig's first base (circular).
 
 Example:
     >>> from genet5.genome.codes import genetic_code
@@ -66,7 +67,7 @@ def introns(transcript: Transcript) -> tuple[tuple[int, int], ...]:
 
 
 def coding_phase(gene: Gene, transcript: Transcript) -> int:
-    """How many bases at the 5' end of the CDS belong to a codon that began outside (partial genes)."""
+    """How many bases at the 5' end of the CDS complete a codon that began before it."""
     if not transcript.cds:
         return 0
     return five_prime(transcript.cds, gene.strand).phase
@@ -82,8 +83,8 @@ def protein(
 ) -> str:
     """Translate the CDS; the stop at its end is left off, "*" inside is an internal stop.
 
-    A CDS whose 5' end is missing is read from its phase on, and an incomplete codon at its end is dropped.
-    Amino acids that the source states by exception (selenocysteine) are not known here and appear as "*".
+    A CDS whose 5' end is missing is translated from its phase on, and an incomplete codon at its
+    end is dropped. Amino acids by exception (selenocysteine) are not known here and appear as "*".
 
     Args:
         contig_bases: (L,) the contig.
@@ -150,11 +151,12 @@ def _coding(genes: Iterable[Gene], canonical_only: bool) -> Iterator[tuple[Gene,
 
 
 def _header(gene: Gene, transcript: Transcript) -> str:
-    """`ID contig:start-end(strand) gene=ID partial=none|5'|3'|both`; start and end are 0-based half-open (as bedtools)."""
+    """`ID contig:start-end(strand) gene=ID partial=none|5'|3'|both`; 0-based half-open as bedtools."""
     ends = [
         n for n, is_open in (("5'", transcript.partial_5), ("3'", transcript.partial_3)) if is_open
     ]
     partial = {0: "none", 1: "".join(ends), 2: "both"}[len(ends)]
     start, end = transcript.cds[0].start, transcript.cds[-1].end
     place = f"{gene.contig}:{start}-{end}({strand_sign(gene.strand)})"
-    return f"{'_'.join(transcript.id.split())} {place} gene={'_'.join(gene.id.split())} partial={partial}"
+    names = "_".join(transcript.id.split()), "_".join(gene.id.split())
+    return f"{names[0]} {place} gene={names[1]} partial={partial}"

@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from genet5.genome.io.read_report import ReadReport
 
 _PAIR = re.compile(r'(?<![^\s";])([^\s";=]+)[ =]+(?:"((?:[^"\\]|\\.)*)"|([^";]*))')
 """Key and value; the look-behind keeps the search linear in a word without separators."""
-_REPEATED = frozenset(KEPT)
+_REPEATED = frozenset(KEPT) - {"transcript_id"}
 _OTHER_UTR = frozenset({"5'-UTR", "3'-UTR"})
 _PARTS = UTR_TYPES | _OTHER_UTR | {"exon", "CDS", "start_codon", "stop_codon", "Selenocysteine"}
 _GFF2_KEYS = ("name", "transcriptId", "proteinId")
@@ -62,18 +63,41 @@ def parse_gtf_attributes(text: str) -> Attributes:
     A repeated key keeps its first value, but all `tag`s are joined by commas, and all values of
     keys that may be kept (`attributes.KEPT`) by `GTF_SEPARATOR`.
     """
+    parts = text.split('"')
+    keys = _keys(tuple(parts[::2]))
+    if keys is None or "\\" in text:
+        return _parsed(text)
+    if len(set(keys)) == len(keys):
+        return dict(zip(keys, parts[1::2], strict=True))
+    found: Attributes = {}
+    for key, value in zip(keys, parts[1::2], strict=True):
+        _add(found, key, value)
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _keys(between: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The keys in the text between quoted values; None if there are values without quotes too."""
+    *keys, rest = (part.strip("; ") for part in between)
+    return None if rest or any(not key or " " in key or "=" in key for key in keys) else tuple(keys)
+
+
+def _parsed(text: str) -> Attributes:
+    """Parse column 9 in any form: values without quotes, "=", escaped quotes."""
     found: Attributes = {}
     for key, quoted, plain in _PAIR.findall(text):
         value = quoted or plain.strip()
-        if "\\" in value:
-            value = value.replace('\\"', '"')
-        if key not in found:
-            found[key] = value
-        elif key == "tag":
-            found[key] += f",{value}"
-        elif key in _REPEATED:
-            found[key] += GTF_SEPARATOR + value
+        _add(found, key, value.replace('\\"', '"') if "\\" in value else value)
     return found
+
+
+def _add(found: Attributes, key: str, value: str) -> None:
+    if key not in found:
+        found[key] = value
+    elif key == "tag":
+        found[key] += f",{value}"
+    elif key in _REPEATED:
+        found[key] += GTF_SEPARATOR + value
 
 
 class GtfLineReader(LineReader):
@@ -184,7 +208,7 @@ def _names(kind: str, text: str, attributes: Attributes) -> tuple[str, str]:
 
     Augustus gives genes and transcripts a bare name, JGI's GFF2 one name for both.
     """
-    transcript = unescape(attributes.get("transcript_id", "").partition(GTF_SEPARATOR)[0])
+    transcript = unescape(attributes.get("transcript_id", ""))
     gene = unescape(attributes.get("gene_id", ""))
     if gene or transcript:
         return gene or transcript, transcript

@@ -31,7 +31,7 @@ class Summary:
     inferred_genes: int = 0
     """Genes without a line of their own."""
     same_cds: int = 0
-    """Genes with the CDS of another gene."""
+    """Genes with the CDS of another gene (of the first transcript)."""
     orphan_cds: int = 0
     """CDS without any word about whose they are: each is a gene of its own."""
     several_loci: int = 0
@@ -58,7 +58,7 @@ class Summary:
         for gene in genes:
             self.genes += 1
             self.transcripts += len(gene.transcripts)
-            cds = gene.canonical.cds
+            cds = gene.transcripts[0].cds
             if cds:
                 others = seen.setdefault((gene.strand, cds[0].start, cds[-1].end), [])
                 self.same_cds += cds in others
