@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,6 +16,7 @@ from genet5.genome.io.files import check_inputs
 from genet5.outputs import atomic_writer, check_outputs
 
 if TYPE_CHECKING:
+    from genet5.genome.gene import Gene
     from genet5.genome.io.annotation import Annotation
     from genet5.genome.io.fasta import Contig
     from genet5.genome.io.formats import Format
@@ -33,12 +34,16 @@ class ConvertConfig:
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Output file; a name in .gz is compressed; - is standard output."""
     genome: Annotated[Path | None, tyro.conf.arg(metavar="FASTA")] = None
-    """Genome to check the annotation against, and to take contig lengths from; GenBank output
-    requires it."""
+    """The genome: checks that the annotation fits it and that its CDS translate, and gives contigs
+    their lengths; GenBank output needs it."""
     format: Literal["auto", "gff3", "gtf", "genbank"] = "auto"
     """Output format; auto is by the name of OUT (.gff3, .gff, .gtf, .gb, .gbk, .gbff)."""
     genetic_code: int = 1
     """NCBI genetic code of genes without one (GenBank output)."""
+    contig_codes: tuple[str, ...] = ()
+    """The same for single contigs, as CONTIG=NUMBER: chrM=2 chrP=11; written as transl_table."""
+    stop_codon_outside: bool = False
+    """IN leaves stop codons out of its CDS, without stop_codon lines: extend each complete CDS."""
     skip_bad: bool = False
     """Drop and count invalid annotation records instead of stopping at the first."""
 
@@ -50,32 +55,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         ConvertConfig,
         argv,
         name="convert",
-        description="Convert an annotation between GFF3, GTF and GenBank.",
+        description=(
+            "Rewrite an annotation (GFF3, GTF or GenBank) as GFF3, GTF or GenBank. Kept are genes, "
+            "transcripts, exons and CDS with names, types, genetic codes, missing ends and "
+            "exceptions, and locus_tag, old_locus_tag, gene_synonym, product, protein_id, "
+            "transcript_id, EC_number, Dbxref, inference, transl_except and note in each format's "
+            "own words. Other attributes and features that are no part of a gene are left out (the "
+            "log lists them), and GenBank has no place for scores."
+        ),
     )
 
 
 def _convert(config: ConvertConfig) -> int:
-    from genet5.genome.codes import genetic_code
+    from genet5.genome.codes import genetic_code, parse_contig_codes
     from genet5.genome.io.fasta import read_fasta
     from genet5.genome.io.formats import read_annotation
     from genet5.genome.io.write import write_annotation
+    from genet5.genome.translation import with_contig_codes
 
     inputs = {"IN": config.annotation, "genome": config.genome}
     check_inputs(inputs)
     check_outputs({"OUT": config.out}, inputs)
     kind = _format(config)
     genetic_code(config.genetic_code)
-    annotation = read_annotation(config.annotation, skip_bad=config.skip_bad)
+    contig_codes = parse_contig_codes(config.contig_codes)
+    annotation = read_annotation(
+        config.annotation,
+        skip_bad=config.skip_bad,
+        stop_codon_outside=config.stop_codon_outside,
+        keep_attributes=True,
+    )
     for cause, count in annotation.skipped.items():
         log.warning("%s: skipped %d: %s", config.annotation, count, cause)
     contigs = list(read_fasta(config.genome)) if config.genome is not None else []
     if contigs:
         annotation = _fitted(annotation, contigs, config)
+        _check_translation(annotation, contigs, config.genetic_code, contig_codes)
     with atomic_writer(config.out) as out:
         write_annotation(
             out,
             kind,
-            annotation.genes,
+            with_contig_codes(annotation.genes, contig_codes),
             annotation.contig_lengths,
             contigs,
             default_code=config.genetic_code,
@@ -91,7 +111,7 @@ def _format(config: ConvertConfig) -> Format:
     found = format_of_name(config.out) if config.format == "auto" else config.format
     if found is None:
         raise ConfigError(
-            "format", "auto", f"must be given: the name {str(config.out)!r} does not tell it"
+            "format", "auto", f"must be given: the name {str(config.out)!r} has no known suffix"
         )
     if found == "genbank" and config.genome is None:
         raise ConfigError("genome", None, "must be given: GenBank holds the bases too")
@@ -121,3 +141,21 @@ def _fitted(annotation: Annotation, contigs: Sequence[Contig], config: ConvertCo
     if len(kept) < len(annotation.genes):
         log.warning("skipped %d: not in the genome", len(annotation.genes) - len(kept))
     return replace(annotation, genes=tuple(kept), contig_lengths=lengths)
+
+
+def _check_translation(
+    annotation: Annotation,
+    contigs: Sequence[Contig],
+    default_code: int,
+    contig_codes: Mapping[str, int],
+) -> None:
+    """Log how many CDS translate."""
+    from genet5.genome.translation import TranslationCheck
+
+    by_contig: dict[str, list[Gene]] = {}
+    for gene in annotation.genes:
+        by_contig.setdefault(gene.contig, []).append(gene)
+    check = TranslationCheck(default_code, contig_codes)
+    for contig in contigs:
+        check.add(contig.name, contig.bases, by_contig.get(contig.name, ()))
+    check.log("translation")

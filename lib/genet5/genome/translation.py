@@ -16,8 +16,9 @@ Example:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from genet5.errors import DataError
 from genet5.genome.codes import GeneticCode, genetic_code
@@ -26,6 +27,8 @@ from genet5.genome.frames import in_reading_order
 from genet5.genome.gene import Gene, Transcript
 from genet5.genome.io.stop_codons import codon_after
 from genet5.genome.sequence import Bases, decode_bases
+
+log = logging.getLogger(__name__)
 
 _NEARLY_ALL = 0.5
 """Share of CDS before a stop codon: by chance it is 3 of 64."""
@@ -84,18 +87,33 @@ class TranslationCheck:
             )
         others = self.untranslated - self.before_stop
         contig, (bad, total) = max(
-            self.by_contig.items(), key=lambda item: item[1][0] / item[1][1], default=("", (0, 1))
+            self.by_contig.items(), key=lambda item: item[1][0], default=("", (0, 1))
         )
-        if others > _SUSPICIOUS_SHARE * self.cds:
-            yield (
-                f"{others} of {self.cds} CDS ({100 * others / self.cds:.0f} %) do not translate: "
-                "another genetic code, or another version of the genome?"
-            )
-        elif bad > _NEARLY_ALL * total:
+        if total < self.cds and bad > _NEARLY_ALL * max(total, others):
             yield (
                 f"{bad} of {total} CDS of contig {contig} do not translate: another genetic code? "
                 f"use --contig_codes {contig}=NUMBER"
             )
+        elif others > _SUSPICIOUS_SHARE * self.cds:
+            yield (
+                f"{others} of {self.cds} CDS ({100 * others / self.cds:.0f} %) do not translate: "
+                "another genetic code, or another version of the genome?"
+            )
+
+    def log(self, topic: str) -> None:
+        """Log the counts, if there are any, and the warnings."""
+        if self.cds:
+            log.info("%s: %s", topic, self.line())
+        for text in self.warnings():
+            log.warning("%s: %s", topic, text)
+
+
+def with_contig_codes(genes: Iterable[Gene], contig_codes: Mapping[str, int]) -> Iterator[Gene]:
+    """The genes, those that do not state a genetic code with that of their contig."""
+    for gene in genes:
+        code = contig_codes.get(gene.contig)
+        is_open = code is not None and gene.genetic_code is None and gene.canonical.cds
+        yield replace(gene, genetic_code=code) if is_open else gene
 
 
 def _translates(bases: Bases, gene: Gene, transcript: Transcript, code: GeneticCode) -> bool:

@@ -1,8 +1,10 @@
-"""Write genes as GFF3: valid, sorted by contig and start (as tabix wants it), parents before their children.
+"""Write genes as GFF3: valid, sorted by contig and start (as tabix wants it), parents first.
 
-Genes are written as gene > transcript > exon, CDS; with `prokaryote`, coding genes without introns and UTRs as
-gene > CDS. The file reads back as the same genes. Each CDS has one ID for all its lines, the stop codon included;
-missing ends are marked as NCBI does (partial, start_range, end_range).
+Genes are written as gene > transcript > exon, CDS; with `prokaryote`, coding genes without introns
+and UTRs as gene > CDS. The file reads back as the same genes. Each CDS has one ID for all its
+lines, the stop codon included; missing ends are marked as NCBI does (partial, start_range,
+end_range). Kept attributes (product, Dbxref, Note ...) are those of the gene, the transcript and
+the CDS that they came from.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TextIO, TypeAlias
 from urllib.parse import quote
 
-from genet5.genome.gene import Exon, Gene, Transcript
+from genet5.genome.gene import Exon, Gene, KeptAttributes, Transcript
+from genet5.genome.io.attributes import GFF3_WORDS
 from genet5.genome.io.contig_names import gff3_name, warn_of_escapes
 from genet5.genome.io.unique_ids import Names
 
@@ -19,7 +22,8 @@ Row: TypeAlias = tuple[int, int, int, str]
 """Start, end (0-based half-open), depth in the tree of features, and the text of the line."""
 
 _ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, "%;=&,"))}
-_LISTS = frozenset({"start_range", "end_range", "exception"})
+_LISTS = frozenset({"start_range", "end_range", "exception", *GFF3_WORDS.values()})
+"""Attributes whose values are escaped already: their commas separate values."""
 
 
 def write_gff3(
@@ -36,8 +40,8 @@ def write_gff3(
     Args:
         out: Where to.
         genes: In any order.
-        contig_lengths: Name -> bases; its order is that of the file, and each contig gets a ##sequence-region.
-            Genes of other contigs come last.
+        contig_lengths: Name -> bases; its order is that of the file, and each contig gets a
+            ##sequence-region. Genes of other contigs come last.
         source: Column 2.
         prokaryote: Write coding genes of one exon without UTR as gene > CDS.
         circular: Contigs to mark as circular; those with a gene over the origin are marked anyway.
@@ -68,7 +72,7 @@ class _Writer:
         self.names = Names()
 
     def region(self, contig: str, length: int) -> list[Row]:
-        """The line that says that a contig is circular."""
+        """The line that marks a contig as circular."""
         attributes = {"ID": self.names.unique(f"{contig}:1..{length}"), "Is_circular": "true"}
         return [self._row(contig, "region", (0, length), "+", attributes, depth=-1)]
 
@@ -81,11 +85,12 @@ class _Writer:
         coding = any(transcript.cds for transcript in gene.transcripts)
         if gene.genetic_code is not None and not coding:
             attributes["transl_table"] = str(gene.genetic_code)
+        attributes |= _kept(gene.attributes)
         kind = "pseudogene" if gene.pseudo else "gene"
         yield self._row(
             gene.contig, kind, (gene.start, gene.end), _sign(gene), attributes, gene.score
         )
-        if self.prokaryote and _is_bare(gene):
+        if self.prokaryote and _is_single_cds(gene):
             only = gene.transcripts[0]
             yield from self._cds(gene, only, self.names.unique(only.id), name)
         else:
@@ -98,6 +103,7 @@ class _Writer:
         attributes = {"ID": name, "Parent": parent}
         if not transcript.cds:
             attributes |= _marks(gene, transcript, span)
+        attributes |= _kept(transcript.attributes)
         kind, sign = _escape(transcript.type), _sign(gene)
         yield self._row(gene.contig, kind, span, sign, attributes, gene.score, depth=1)
         count = len(transcript.exons)
@@ -115,10 +121,11 @@ class _Writer:
         if gene.pseudo:
             attributes["pseudo"] = "true"
         attributes |= _marks(gene, transcript, (transcript.cds[0].start, transcript.cds[-1].end))
-        for piece in transcript.cds:
-            span = (piece.start, piece.end)
+        attributes |= _kept(transcript.cds_attributes)
+        for cds in transcript.cds:
+            span = (cds.start, cds.end)
             yield self._row(
-                gene.contig, "CDS", span, _sign(gene), attributes, gene.score, str(piece.phase), depth=3
+                gene.contig, "CDS", span, _sign(gene), attributes, gene.score, str(cds.phase), depth=3
             )  # fmt: skip
 
     def _row(
@@ -144,7 +151,7 @@ class _Writer:
         return start, end, depth, "\t".join(map(str, columns)) + "\n"
 
 
-def _is_bare(gene: Gene) -> bool:
+def _is_single_cds(gene: Gene) -> bool:
     """Whether the gene is one CDS and nothing else."""
     only = gene.transcripts[0]
     return (
@@ -164,11 +171,24 @@ def _marks(gene: Gene, transcript: Transcript, span: tuple[int, int]) -> dict[st
         marks["start_range"] = f".,{span[0] + 1}"
     if transcript.partial_3 if forward else transcript.partial_5:
         marks["end_range"] = f"{span[1]},."
-    if transcript.exceptions:
-        marks["exception"] = ",".join(
-            _escape(name.replace("_", " ")) for name in transcript.exceptions
-        )
+    marks["exception"] = ",".join(
+        _escape(name.replace("_", " ")) for name in unexplained(transcript)
+    )
     return marks
+
+
+def unexplained(transcript: Transcript) -> list[str]:
+    """The exceptions that no attribute of their own explains, as transl_except does."""
+    explained = {name for name, _ in (*transcript.attributes, *transcript.cds_attributes)}
+    return [name for name in transcript.exceptions if name not in explained]
+
+
+def _kept(attributes: KeptAttributes) -> dict[str, str]:
+    """Kept attributes in GFF3's words, the values of each escaped and joined by commas."""
+    found: dict[str, list[str]] = {}
+    for name, value in attributes:
+        found.setdefault(GFF3_WORDS[name], []).append(_escape(value))
+    return {word: ",".join(texts) for word, texts in found.items()}
 
 
 def _sign(gene: Gene) -> str:

@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from genet5.genome.gene import Gene
+from genet5.genome.gene import Gene, KeptAttributes
 from genet5.genome.io.annotation import Annotation
 from genet5.genome.io.assemble import Assembler, childless, is_pseudo_type
 from genet5.genome.io.attributes import GTF_SEPARATOR, Attributes, has_marks, unescape
@@ -109,6 +109,10 @@ class _Builder(Assembler):
     def __init__(self, table: ContigTable, report: ReadReport, *, codons: Set[str]) -> None:
         super().__init__(table, report)
         self.codons = codons
+
+    def kept(self, attributes: Attributes) -> KeptAttributes:
+        """The attributes to keep; transcript_id is GTF's own."""
+        return tuple(pair for pair in super().kept(attributes) if pair[0] != "transcript_id")
 
     def genes(self, genes: dict[str, GtfGene]) -> Iterator[Gene]:
         for name, gene in genes.items():

@@ -1,7 +1,8 @@
 """Write genes as GTF 2.2: gene, transcript, exon, CDS without the stop codon, start_codon, stop_codon.
 
-What GTF has no word for is said in words of others: `transcript_biotype`, `partial`, `exception`, `transl_table` and
-`pseudo` as NCBI does, tags for missing ends as GENCODE does, and the comment lines `##sequence-region` and
+What GTF has no word for is written in words of others: `transcript_biotype`, `partial`,
+`exception`, `transl_table`, `pseudo` and kept attributes (`product`, `db_xref`, `note` ...) as NCBI
+does, tags for missing ends as GENCODE does, and the comment lines `##sequence-region` and
 `#!circular`. Our reader gives the same genes back.
 """
 
@@ -12,9 +13,10 @@ from itertools import pairwise
 from typing import TextIO
 
 from genet5.genome.frames import phases
-from genet5.genome.gene import Cds, Gene, Transcript
+from genet5.genome.gene import Cds, Gene, KeptAttributes, Transcript
 from genet5.genome.io.contig_names import gtf_name, warn_of_escapes
 from genet5.genome.io.feature_table import Span
+from genet5.genome.io.gff3_write import unexplained
 from genet5.genome.io.unique_ids import Names
 
 _ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, '%;"'))}
@@ -70,6 +72,7 @@ class _Writer:
         coding = any(transcript.cds for transcript in gene.transcripts)
         if gene.genetic_code is not None and not coding:
             attributes.append(("transl_table", str(gene.genetic_code)))
+        attributes += _kept(gene.attributes)
         yield self._row(gene, "gene", (gene.start, gene.end), attributes)
         for transcript in gene.transcripts:
             yield from self._transcript(gene, transcript, name)
@@ -79,7 +82,8 @@ class _Writer:
         names = [("gene_id", parent), ("transcript_id", name)]
         marks = [("transcript_biotype", transcript.type), *_marks(transcript)]
         span = (transcript.start, transcript.end)
-        yield self._row(gene, "transcript", span, [*names, *marks])
+        kept = _kept(transcript.attributes)
+        yield self._row(gene, "transcript", span, [*names, *marks, *kept])
         step = 1 if gene.strand > 0 else -1
         for number, exon in enumerate(transcript.exons[::step], 1):
             numbered = [*names, ("exon_number", str(number))]
@@ -95,15 +99,16 @@ class _Writer:
             attributes.append(("transl_table", str(gene.genetic_code)))
         if gene.pseudo:
             attributes.append(("pseudo", "true"))
-        pieces = list(transcript.cds[:: 1 if gene.strand > 0 else -1])
-        start = [] if transcript.partial_5 else _first_codon(pieces, gene.strand)
+        attributes += _kept(transcript.cds_attributes)
+        intervals = list(transcript.cds[:: 1 if gene.strand > 0 else -1])
+        start = [] if transcript.partial_5 else _first_codon(intervals, gene.strand)
         stop: list[Span] = []
         if not transcript.partial_3:
-            stop = _last_codon(pieces, gene.strand)
-            if _can_be_cut(pieces):
-                pieces = _without(pieces, stop, gene.strand)
-        for piece in pieces:
-            yield self._row(gene, "CDS", (piece.start, piece.end), attributes, str(piece.phase))
+            stop = _last_codon(intervals, gene.strand)
+            if _can_be_cut(intervals):
+                intervals = _without(intervals, stop, gene.strand)
+        for cds in intervals:
+            yield self._row(gene, "CDS", (cds.start, cds.end), attributes, str(cds.phase))
         for kind, codon in (("start_codon", start), ("stop_codon", stop)):
             for (first, last), phase in zip(codon, _codon_phases(codon), strict=True):
                 yield self._row(gene, kind, (first, last), names, str(phase))
@@ -135,48 +140,50 @@ def _marks(transcript: Transcript) -> Iterator[tuple[str, str]]:
         yield "tag", f"{kind}_start_NF"
     if transcript.partial_3:
         yield "tag", f"{kind}_end_NF"
-    if transcript.exceptions:
-        names = (
-            _escape(name.replace("_", " ")).translate(_COMMA) for name in transcript.exceptions
-        )
-        yield "exception", ",".join(names)
+    exceptions = unexplained(transcript)
+    yield "exception", ",".join(_escape(e.replace("_", " ")).translate(_COMMA) for e in exceptions)
 
 
-def _can_be_cut(pieces: list[Cds]) -> bool:
-    """Whether taking the stop codon off leaves something, and no other piece overlaps it (ribosomal slippage)."""
-    ordered = sorted(pieces, key=lambda piece: piece.start)
+def _kept(attributes: KeptAttributes) -> list[tuple[str, str]]:
+    """Kept attributes in GTF's words, which are INSDC's; its own transcript_id is another thing."""
+    return [pair for pair in attributes if pair[0] != "transcript_id"]
+
+
+def _can_be_cut(intervals: list[Cds]) -> bool:
+    """Whether something is left without the stop codon, and none overlap (ribosomal slippage)."""
+    ordered = sorted(intervals, key=lambda cds: cds.start)
     overlap = any(a.end > b.start for a, b in pairwise(ordered))
-    return not overlap and sum(piece.end - piece.start for piece in pieces) > 3
+    return not overlap and sum(cds.end - cds.start for cds in intervals) > 3
 
 
-def _first_codon(pieces: list[Cds], strand: int) -> list[Span]:
+def _first_codon(intervals: list[Cds], strand: int) -> list[Span]:
     """The spans of the first three bases, in reading direction."""
     found, left = [], 3
-    for piece in pieces:
-        taken = min(left, piece.end - piece.start)
-        first = piece.start if strand > 0 else piece.end - taken
+    for cds in intervals:
+        taken = min(left, cds.end - cds.start)
+        first = cds.start if strand > 0 else cds.end - taken
         if taken:
             found.append((first, first + taken))
         left -= taken
     return found
 
 
-def _last_codon(pieces: list[Cds], strand: int) -> list[Span]:
-    return _first_codon(pieces[::-1], -strand)[::-1]
+def _last_codon(intervals: list[Cds], strand: int) -> list[Span]:
+    return _first_codon(intervals[::-1], -strand)[::-1]
 
 
-def _without(pieces: list[Cds], stop: list[Span], strand: int) -> list[Cds]:
-    """The pieces up to the stop codon."""
+def _without(intervals: list[Cds], stop: list[Span], strand: int) -> list[Cds]:
+    """The intervals up to the stop codon."""
     kept = []
-    for piece in pieces:
-        cut = next((s for s in stop if piece.start <= s[0] and s[1] <= piece.end), None)
-        start, end = piece.start, piece.end
+    for cds in intervals:
+        cut = next((s for s in stop if cds.start <= s[0] and s[1] <= cds.end), None)
+        start, end = cds.start, cds.end
         if cut is not None and strand > 0:
             end = cut[0]
         elif cut is not None:
             start = cut[1]
         if start < end:
-            kept.append(Cds(start, end, piece.phase))
+            kept.append(Cds(start, end, cds.phase))
     return kept
 
 
