@@ -1,7 +1,7 @@
 """Functions of the Python API, which `import genet5` offers: paths as text, genes in any form.
 
-They add nothing but convenience to the rooms below: each is a few lines around a reader, a writer, a
-table or a training run. Importing this module does not load torch.
+They add nothing but convenience to the rooms below: each is a few lines around a reader, a writer,
+a table or a training run. Importing this module does not load torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two ranks under torchrun: one of them is killed ten times, and the end state is that of a run that nothing disturbed."""
+"""Two ranks under torchrun, killed ten times: the end state is that of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ PATIENCE_S = 300.0
 def start(root: Path, toy_run: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
     files = (toy_run / "training.packed", toy_run / "validation.packed", out, toy_run / "base")
     settings = (
-        f"--max_steps {STEPS} --batch_size 2 --lr 1e-2 --ema_decay 0.9 --eval_windows 0 --eval_steps 20 "
-        "--eval_batches 2 --save_steps 2 --log_every_steps 1 --num_workers 1 --nproc-per-node 2"
+        f"--max_steps {STEPS} --batch_size 2 --lr 1e-2 --ema_decay 0.9 --eval_windows 0 "
+        "--eval_steps 20 --eval_batches 2 --save_steps 2 --log_every_steps 1 "
+        "--num_workers 1 --nproc-per-node 2"
     ).split()
     return subprocess.Popen(
         [str(root / "bin/distributed.sh"), *map(str, files), *settings, *flags],

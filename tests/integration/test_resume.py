@@ -1,4 +1,4 @@
-"""A run that is killed and resumed has the losses of one that was not, to the bit: the real command, model and data."""
+"""A killed and resumed run of the command has the losses of an undisturbed one, to the bit."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def start(root: Path, toy_run: Path, out: Path, *flags: str) -> subprocess.Popen
         str(toy_run / "base"),
     ]
     settings = (
-        f"--max_steps {STEPS} --batch_size 2 --grad_accum 2 --lr 1e-2 --ema_decay 0.9 --eval_windows 0 "
-        "--eval_steps 4 --eval_batches 2 --save_steps 3 --log_every_steps 1 --num_workers 1"
+        f"--max_steps {STEPS} --batch_size 2 --grad_accum 2 --lr 1e-2 --ema_decay 0.9 "
+        "--eval_windows 0 --eval_steps 4 --eval_batches 2 --save_steps 3 --log_every_steps 1 "
+        "--num_workers 1"
     ).split()
     return subprocess.Popen(
         [sys.executable, str(root / "bin" / "finet"), *inputs, *settings, *flags],
@@ -90,7 +91,7 @@ def whole(root: Path, toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -
     return out
 
 
-def test_a_killed_run_goes_on_with_the_same_losses(
+def test_a_killed_run_resumes_with_the_same_losses(
     root: Path, toy_run: Path, whole: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
@@ -131,7 +132,7 @@ def test_an_earlier_run_is_not_overwritten_by_accident(
     assert "--overwrite" in text
 
 
-def test_a_finished_run_holds_a_model_and_its_story(whole: Path, toy_run: Path) -> None:
+def test_a_finished_run_holds_a_model_and_its_record(whole: Path, toy_run: Path) -> None:
     assert {"config.json", "model.safetensors", "tokenizer.json", "run.json", "metrics.csv"} <= {
         path.name for path in whole.iterdir()
     }

@@ -1,4 +1,4 @@
-"""Two network namespaces as two machines: bin/distributed.sh trains over them, restarts, and ends when the cable is cut."""
+"""Two network namespaces as two machines: training, restarts, and a cable that is cut."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ rank, seen = dist.get_rank(), pathlib.Path(sys.argv[1])
 is_first = not (seen / "killed").exists()
 one = torch.ones(1)
 dist.all_reduce(one)
-(seen / f"{'first' if is_first else 'second'}-{os.environ['NODE']}").write_text(f"{rank} {os.environ['MASTER_ADDR']}")
+attempt = "first" if is_first else "second"
+(seen / f"{attempt}-{os.environ['NODE']}").write_text(f"{rank} {os.environ['MASTER_ADDR']}")
 dist.barrier()
 if is_first and rank == 1:
     (seen / "killed").touch()
@@ -51,7 +52,8 @@ def two_nodes(root: Path) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}  # fmt: skip
+    ours = {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    return {**os.environ, **ours}
 
 
 def run(command: list[str]) -> str:
@@ -67,8 +69,8 @@ def run(command: list[str]) -> str:
 def training(root: Path, toy_run: Path, out: Path, *flags: str) -> list[str]:
     """Return the words of a short run on a CPU in fp32."""
     files = [toy_run / "training.packed", toy_run / "validation.packed", out, toy_run / "base"]
-    settings = "--max_steps 3 --batch_size 2 --lr 1e-2 --precision fp32 --device cpu --eval_windows 0 --eval_batches 1"
-    logged = "--log_every_steps 1 --num_workers 0"
+    settings = "--max_steps 3 --batch_size 2 --lr 1e-2 --precision fp32 --device cpu"
+    logged = "--eval_windows 0 --eval_batches 1 --log_every_steps 1 --num_workers 0"
     return [
         str(root / "bin/distributed.sh"),
         *map(str, files),
@@ -88,7 +90,10 @@ def test_two_nodes_train_as_two_processes_of_one_machine(
     root: Path, toy_run: Path, tmp_path: Path, two_nodes: list[str]
 ) -> None:
     run(training(root, toy_run, tmp_path / "one", "--nproc-per-node", "2"))
-    apart = "--nnodes 2 --node-rank {node} --nproc-per-node 1 --master 192.168.100.10 --interface eth0 --socket"
+    apart = (
+        "--nnodes 2 --node-rank {node} --nproc-per-node 1 --master 192.168.100.10"
+        " --interface eth0 --socket"
+    )
     said = run([*two_nodes, *training(root, toy_run, tmp_path / "two", *apart.split())])
     assert len(re.findall("GLOO_SOCKET_IFNAME=eth0", said)) == 2
     (rows, ours), (expected_rows, theirs) = steps(tmp_path / "two"), steps(tmp_path / "one")
@@ -101,10 +106,11 @@ def test_both_nodes_start_again_and_keep_their_numbers(
     root: Path, tmp_path: Path, two_nodes: list[str]
 ) -> None:
     (tmp_path / "worker.py").write_text(WORKER)
-    # Machine 0 is the node whose address sorts last: numbers are the user's, not those of the addresses' order.
+    # Machine 0 is the node whose address sorts last: numbers are the user's, not the addresses'.
     line = (
-        f"exec {root / 'bin/distributed.sh'} --script {tmp_path / 'worker.py'} {tmp_path} --nproc-per-node 1 --nnodes 2 "
-        "--node-rank $((1 - NODE)) --master 192.168.100.11 --interface eth0 --max-restarts 2"
+        f"exec {root / 'bin/distributed.sh'} --script {tmp_path / 'worker.py'} {tmp_path} "
+        "--nproc-per-node 1 --nnodes 2 --node-rank $((1 - NODE)) "
+        "--master 192.168.100.11 --interface eth0 --max-restarts 2"
     )
     run([*two_nodes, "bash", "-c", line])
     for attempt in ("first", "second"):
@@ -146,8 +152,8 @@ def test_a_cut_cable_ends_both_nodes_with_the_reason(
 ) -> None:
     (tmp_path / "finet.py").write_text(IMPATIENT)
     apart = (
-        "--max_steps 1000000 --nnodes 2 --node-rank {node} --nproc-per-node 1 --master 192.168.100.10 --interface eth0 "
-        f"--script {tmp_path / 'finet.py'}"
+        "--max_steps 1000000 --nnodes 2 --node-rank {node} --nproc-per-node 1 "
+        f"--master 192.168.100.10 --interface eth0 --script {tmp_path / 'finet.py'}"
     )
     command = [*two_nodes, *training(root, toy_run, tmp_path / "out", *apart.split())]
     metrics, deadline = tmp_path / "out/metrics.jsonl", time.monotonic() + PATIENCE_S
@@ -170,4 +176,5 @@ def test_a_cut_cable_ends_both_nodes_with_the_reason(
         said = log.read()
     assert code == 1, said[-3000:]
     for here, there in ((0, 1), (1, 0)):
-        assert re.search(rf"\[rank {here}\] rank {there} on host .* has not been heard of", said), said[-3000:]  # fmt: skip
+        line = rf"\[rank {here}\] rank {there} on host .* has not been heard of"
+        assert re.search(line, said), said[-3000:]

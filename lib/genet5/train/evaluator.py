@@ -1,7 +1,8 @@
 """Validation by decoding: the model writes the genes of some windows, and they are compared.
 
 Windows are decoded in batches that do not depend on the number of ranks. Each rank takes every
-`world_size`-th batch, and counts of genes are summed, so any number of ranks gives the same figures.
+`world_size`-th batch, and counts of genes are summed, so any number of ranks gives the same
+figures.
 
 Example:
     evaluator = GeneEvaluator(config.val, config.base, num_windows=16)
@@ -98,7 +99,7 @@ class GeneEvaluator:
         self.num_batches = -(-len(windows) // WINDOWS_PER_BATCH)
 
     def count(self, model: Any, batch: int) -> Tensor:
-        """Return genes in all, genes right, 3' ends in all, 3' ends right; "in all" adds both sides."""
+        """Return the counts of `count_equal` for whole genes, then those for 3' ends."""
         part = slice(batch * WINDOWS_PER_BATCH, (batch + 1) * WINDOWS_PER_BATCH)
         decoded = decode_windows(
             model, self._tokenizer, self._bases[part], self._codes[part], self._grammar

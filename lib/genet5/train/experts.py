@@ -1,4 +1,4 @@
-"""Tokens per expert after each step: what the metrics say about them, and the bias that keeps experts evenly used."""
+"""Tokens per expert after each step: figures for the metrics, and the bias that evens them out."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from genet5.train.distributed.processes import Ranks
 
 
 def update_experts(model: nn.Module, ranks: Ranks) -> dict[str, Tensor]:
-    """Close a step: move the choice biases by what all ranks routed, and return how experts were used.
+    """Move the choice biases by what all ranks routed in a step; return how experts were used.
 
     Every rank calls it, and nothing waits for the device.
 
     Returns:
-        Scalars, empty without experts: "tokens_per_expert", the mean over experts and layers; "expert_load_max", the
-        busiest expert's tokens over its layer's mean (1 = even), and "experts_idle", the share of experts without any
-        token, both means over layers.
+        Scalars, empty without experts: "tokens_per_expert", the mean over experts and layers;
+        "expert_load_max", the busiest expert's tokens over its layer's mean (1 = even), and
+        "experts_idle", the share of experts without any token, both means over layers.
     """
     layers = [module for module in model.modules() if isinstance(module, MixtureOfExperts)]
     if not layers:

@@ -1,4 +1,4 @@
-"""Refuse a step whose loss or gradient is not finite, on all ranks alike, and name the windows that it read."""
+"""Refuse a step whose loss or gradient is not finite, on all ranks alike, and name its windows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genet5.train.distributed.processes import Ranks
 
 _FILE_NAME = "nonfinite.json"
 MAX_NAMED_WINDOWS = 8
-"""Windows that an error names; the file beside it names all."""
+"""Windows that an error names; the file that it mentions names all."""
 
 
 class NonFiniteLossError(GeneT5Error):
@@ -39,7 +39,7 @@ class NonFiniteLossError(GeneT5Error):
             f"step {self.step}: {self.what} in a micro-batch of {named}"
             + (f" and {more} more windows (all in {self.path})" if more > 0 else "")
             + ". The weights were not changed. Lower --lr, or look at these windows,"
-            " and go on from the last checkpoint with --resume."
+            " and continue from the last checkpoint with --resume."
         )
 
 

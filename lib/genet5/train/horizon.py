@@ -20,7 +20,8 @@ class Horizon:
     counts_epochs: bool = False
     """Whether epochs decide the length, not a number of steps."""
     ahead: int = 0
-    """Steps by which the epochs are ahead of the run's count, as earlier steps took in more than those of now (negative: less)."""
+    """Steps by which the epochs are ahead of the run's count, as earlier steps took in more than
+    those of now (negative: less)."""
 
     @classmethod
     def of(cls, config: TrainConfig, micro_batches_per_epoch: int) -> Horizon:
@@ -37,25 +38,25 @@ class Horizon:
         return cls(max(1, steps), per_epoch, by_epochs)
 
     def after(self, step: int, epoch: float) -> Horizon:
-        """Return what is left for a run that stands at `step` and has seen `epoch` epochs, on whatever number of ranks.
+        """Return the horizon of a run resumed at `step` after `epoch` epochs, on any world size.
 
-        Where epochs decide the length, the rest of them is trained, and the schedule goes on from the share that is done; a
-        number of steps stays.
+        Where epochs decide the length, the rest of them is trained, and the schedule resumes at
+        the share that is done; a number of steps stays.
         """
         ahead = round(epoch * self.steps_per_epoch) - step
         shorter = ahead - self.ahead if self.counts_epochs else 0
         return replace(self, total_steps=self.total_steps - shorter, ahead=ahead)
 
     def on_schedule(self, step: int) -> int:
-        """Return where the schedule stands at `step`; it was made for all of the run's epochs, or its number of steps."""
+        """Return the position of `step` on the schedule of the whole run."""
         return step + self.ahead if self.counts_epochs else step
 
     def epoch(self, step: int) -> float:
-        """Return the epochs that are seen when `step` steps are done."""
+        """Return the epochs after `step` steps."""
         return (step + self.ahead) / self.steps_per_epoch
 
     def ends_epoch(self, step: int) -> bool:
-        """Whether an epoch ends with the step that makes `step` steps done."""
+        """Whether the last of `step` steps ends an epoch."""
         return int(self.epoch(step)) > int(self.epoch(step - 1))
 
 

@@ -1,8 +1,8 @@
 """The training loop: `Trainer.run` steps until the horizon, the clock, early stopping or a signal.
 
-A step takes `grad_accum` micro-batches of each rank (`train.step`). Everything a run needs to resume
-lies in `RunState`, so a run that was killed and resumed has the losses of one that was not, to the
-bit on a CPU.
+A step takes `grad_accum` micro-batches of each rank (`train.step`). Everything a run needs to
+resume lies in `RunState`, so a run that was killed and resumed has the losses of one that was not,
+to the bit on a CPU.
 
 Example:
     trainer = Trainer(config=config, model=model, objective=objective, source=loader, ...)

@@ -1,4 +1,7 @@
-"""Losses of the four heads as sums and counts, so that any split into micro-batches and ranks gives the same gradient."""
+"""Losses of the four heads as sums and counts.
+
+Any split of a step into micro-batches and ranks then gives the same gradient.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +56,16 @@ def loss_sums(
     weights: LossWeights,
     over_ranks: Callable[[Tensor], Tensor] = lambda counts: counts,
 ) -> dict[str, LossTerm]:
-    """Losses by head: token and position in nats a label, state in nats a base, boundary in nats a true boundary.
+    """Return each head's loss.
+
+    Token and position are in nats a label, state in nats a base, boundary in nats a true boundary.
 
     Args:
         output: Of the model.
         batch: What the model read.
         weights: Shares of the heads.
-        over_ranks: Adds tokens per expert over the ranks, so that experts are balanced over the whole micro-batch.
+        over_ranks: Adds tokens per expert over the ranks, so that experts are balanced over the
+            whole micro-batch.
     """
     targets = batch.targets
     terms = {
@@ -93,11 +99,13 @@ def _router(
     over_ranks: Callable[[Tensor], Tensor],
 ) -> tuple[LossTerm, LossTerm]:
     """Load-balance and z-loss of all layers; nothing of a silenced batch."""
-    told = count > 0
-    counts = over_ranks(torch.stack([loss.tokens_per_expert.detach() for loss in losses]) * told)
+    has_targets = count > 0
+    counts = over_ranks(
+        torch.stack([loss.tokens_per_expert.detach() for loss in losses]) * has_targets
+    )
     pairs = zip(losses, counts, strict=True)
-    balance = torch.stack([loss.balance(routed) for loss, routed in pairs]).sum() * told
-    z = torch.stack([loss.z for loss in losses]).sum() * told
+    balance = torch.stack([loss.balance(routed) for loss, routed in pairs]).sum() * has_targets
+    z = torch.stack([loss.z for loss in losses]).sum() * has_targets
     total = count.float()
     return LossTerm(balance, total, weights.balance), LossTerm(z, total, weights.router_z)
 
@@ -142,7 +150,7 @@ def _state(logits_NLSK: Tensor, states_NSL: Tensor, share: float) -> LossTerm:
 def _boundary(
     logits_NLE: Tensor, boundaries_NEL: Tensor, states_NSL: Tensor, share: float
 ) -> LossTerm:
-    """Summed over bases and divided by true boundaries: they are rare, and a mean over bases would drown them."""
+    """Sum over bases, count true boundaries: in a mean over bases the rare ones would vanish."""
     goal = boundaries_NEL.transpose(1, 2).float()
     loss = F.binary_cross_entropy_with_logits(logits_NLE.float(), goal, reduction="none")
     # Channels alternate + and -; a base without a state on a strand has no boundary loss there.

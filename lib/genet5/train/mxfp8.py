@@ -1,8 +1,8 @@
 """Matrix products in MXFP8 (OCP Microscaling, arXiv:2310.10537) by torchao, on NVIDIA Blackwell.
 
-Weights stay as they are: only the layers' linear maps multiply otherwise, forward and backward, each block of 32 numbers
-with a scale of its own. Experts, routers, embeddings and heads stay in bf16. torchao calls this part a prototype: the
-version that it was written against is in TESTED.
+Weights stay as they are: only the layers' linear maps multiply otherwise, forward and backward,
+each block of 32 numbers with a scale of its own. Experts, routers, embeddings and heads stay in
+bf16. torchao calls this part a prototype: the version that it was written against is in TESTED.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Product = Callable[[Tensor, Tensor], Tensor]
 
 
 def require_mxfp8(device: torch.device, precision: str) -> Product:
-    """Return the product, or say why there is none.
+    """Return the product.
 
     Raises:
         ConfigError: Not on a Blackwell GPU, not in bf16, or without a torchao that has it.
@@ -70,7 +70,8 @@ def load_product(kernels: str) -> Product:
         raise ConfigError(
             "mxfp8",
             True,
-            f'needs torchao {TESTED}; install it with: pip install "genet5[gpu]" "torchao=={TESTED}.*"'
+            f"needs torchao {TESTED}; install it with: pip install"
+            f' "genet5[gpu]" "torchao=={TESTED}.*"'
             f" ({type(error).__name__}: {error})",
         ) from error
 
@@ -95,7 +96,10 @@ def use_mxfp8(model: nn.Module, product: Product) -> int:
 
 
 def _linear(module: nn.Linear, product: Product, x: Tensor) -> Tensor:
-    """`module(x)` in bf16; rows are filled up with zeros, as the weight's gradient has blocks along them, too."""
+    """Return `module(x)` in bf16.
+
+    Rows are padded with zeros, as the weight's gradient has blocks along them, too.
+    """
     rows = x.reshape(-1, x.shape[-1]).to(torch.bfloat16)
     padded = F.pad(rows, (0, 0, 0, -len(rows) % BLOCK))
     out = product(padded, module.weight.to(torch.bfloat16))[: len(rows)]

@@ -1,8 +1,9 @@
-"""The loss as the loop sees it: sums per head from the model's output, counts per head from the targets alone.
+"""The loss: sums per head from the model's output, counts per head from the targets alone.
 
-A head's loss is its sum divided by its count, both over *all* micro-batches of a step on *all* ranks; so the gradient
-of a step depends on which windows it holds, not on how they were packed, padded or shared out. That is why the counts
-are needed before the forward pass of the step's first micro-batch.
+A head's loss is its sum divided by its count, both over *all* micro-batches of a step on *all*
+ranks; so the gradient of a step depends on which windows it holds, not on how they were packed,
+padded or shared out. That is why the counts are needed before the forward pass of the step's first
+micro-batch.
 """
 
 from __future__ import annotations
@@ -47,9 +48,12 @@ class Objective:
 
 
 def gene_objective(model: nn.Module, weights: LossWeights, ranks: Ranks | None = None) -> Objective:
-    """Return GeneT5's objective; `model` tells how many layers of decoder and encoder have a router.
+    """Return GeneT5's objective.
 
-    With `ranks`, every rank evaluates the losses of each micro-batch: they balance experts together.
+    `model` determines how many layers of decoder and encoder have a router.
+
+    With `ranks`, every rank evaluates the losses of each micro-batch: they balance experts
+    together.
     """
     over_ranks = (ranks or Ranks()).sum
     named = [n for n, module in model.named_modules() if isinstance(module, MixtureOfExperts)]
@@ -62,7 +66,7 @@ def gene_objective(model: nn.Module, weights: LossWeights, ranks: Ranks | None =
 
 
 def target_counts(batch: Batch, routers: int = 0, encoder_routers: int = 0) -> dict[str, Tensor]:
-    """Return how much each head of `loss_sums` counts: labels by weight, bases with a state, true boundaries."""
+    """Return the count of each head: labels by weight, bases with a state, true boundaries."""
     targets = batch.targets
     labels, weights = targets.labels[:, 1:], targets.label_weights[:, 1:]
     is_known = (targets.states != IGNORE).repeat_interleave(4, dim=1)[:, _BOUNDARY_ORDER]
@@ -81,7 +85,8 @@ def target_counts(batch: Batch, routers: int = 0, encoder_routers: int = 0) -> d
 
 
 _BOUNDARY_ORDER = [0, 4, 1, 5, 2, 6, 3, 7]
-"""Puts four copies of + and four of - into the order of the boundary rows, which alternate + and -."""
+"""Puts four copies of + and four of - into the order of the boundary rows, which alternate + and
+-."""
 
 
 def step_counts(objective: Objective, batches: Sequence[Batch], ranks: Ranks) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""AdamW in two groups, learning-rate schedules as pure functions of the step, and a moving average of the weights.
+"""AdamW in two groups, learning-rate schedules, and a moving average of the weights.
 
-Matrices decay; norms, biases, embeddings and single numbers do not. A schedule returns a factor of the highest
-learning rate, so a resumed run needs no scheduler state beyond the step.
+Matrices decay; norms, biases, embeddings and single numbers do not. A schedule returns a factor of
+the highest learning rate, so a resumed run needs no scheduler state beyond the step.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ def decays(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return AdamW's groups: what decays and what does not; a tied parameter decays only if all its uses do."""
+    """Return AdamW's groups: what decays and what does not.
+
+    A tied parameter decays only if all its uses do.
+    """
     found: dict[int, tuple[nn.Parameter, bool]] = {}
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
@@ -114,7 +117,8 @@ class WeightAverage:
 
     Args:
         model: Its present parameters are the first average.
-        decay: Weight of the old average; early steps use less, (1 + steps) / (10 + steps), to forget the start.
+        decay: Weight of the old average; early steps use less, (1 + steps) / (10 + steps), to
+            forget the start.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

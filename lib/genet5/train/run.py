@@ -1,8 +1,8 @@
 """From a configuration to a trained model: `run_training`.
 
-A run's directory holds the trained model (config.json, model.safetensors, tokenizer.json), run.json,
-metrics.jsonl, metrics.csv, validation.csv, finet.log, `best/` (the model of the lowest validation
-loss), `checkpoints/`, and under torchrun launch.json (`train.state.restart`).
+A run's directory holds the trained model (config.json, model.safetensors, tokenizer.json),
+run.json, metrics.jsonl, metrics.csv, validation.csv, finet.log, `best/` (the model of the lowest
+validation loss), `checkpoints/`, and under torchrun launch.json (`train.state.restart`).
 
 Example:
     config = TrainConfig(train=Path("training.packed"), val=Path("validation.packed"),
@@ -66,7 +66,8 @@ class TrainResult:
     """A run that has ended, and where its files are."""
 
     out: Path
-    """The run's directory, which is also the trained model's; an interrupted run has no model yet."""
+    """The run's directory, which is also the trained model's; an interrupted run has no model
+    yet."""
     reason: str
     """finished, max_minutes, early_stopping or interrupted."""
     steps: int

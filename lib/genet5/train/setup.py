@@ -1,4 +1,4 @@
-"""What a training run is made of: the checked files, the model, the data, and the run's directory."""
+"""The parts of a training run: checked files, the model, the data, and the run's directory."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def require_model(base: Path) -> None:
     """Check that BASE is a model directory.
 
     Raises:
-        CheckpointError: A file is missing, or the tokenizer names more gene types than the model knows.
+        CheckpointError: A file is missing, or the tokenizer names more gene types than the model
+            knows.
     """
     for name in ("config.json", "model.safetensors", TOKENIZER):
         if not (base / name).is_file():

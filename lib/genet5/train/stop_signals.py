@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a wish to stop: the loop finishes its step, saves and ends."""
+"""SIGINT and SIGTERM as requests to stop: the loop finishes its step, saves and ends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 class StopSignals:
     """Catches SIGINT and SIGTERM while the block runs; a second SIGINT ends the program at once.
 
-    When an error leaves the block after SIGTERM, the process ends at once, as SIGTERM asks: torchrun ends all ranks when
-    one dies, and those that lost it need not find out why. Outside the main thread it catches nothing: whoever runs us
-    there handles signals.
+    When an error leaves the block after SIGTERM, the process ends at once, as SIGTERM asks:
+    torchrun ends all ranks when one dies, and those that lost it need not find out why. Outside the
+    main thread it catches nothing: whoever runs us there handles signals.
     """
 
     def __init__(self) -> None:

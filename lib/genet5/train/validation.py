@@ -22,7 +22,7 @@ def validation_losses(
     use_bf16: bool,
     max_batches: int | None = None,
 ) -> dict[str, float]:
-    """Return the mean loss of each head ("loss_<head>") and their weighted sum ("loss") over all ranks.
+    """Return each head's mean loss ("loss_<head>") and their weighted sum ("loss") over all ranks.
 
     Args:
         model: Put into evaluation mode while this runs.
@@ -30,7 +30,7 @@ def validation_losses(
         objective: Heads.
         ranks: This process among the run's.
         use_bf16: Evaluate under autocast.
-        max_batches: Stop after so many; None = all.
+        max_batches: Most batches to use; None = all.
     """
     totals: dict[str, Tensor] = {}
     weights: dict[str, float] = {}

@@ -61,7 +61,8 @@ def test_accumulated_micro_batches_give_the_gradient_of_one_batch(toy: Any, tmp_
         trainer = toy.trainer(toy.config(tmp_path / name), model=toy.Model(dropout=0.0))
         trainer._step(step)
         weights.append(trainer.state.model.linear.weight.detach())
-    # Adam's first step is the gradient's sign where it is large; sums in another order differ in the last bits
+    # Adam's first step is the gradient's sign where it is large; sums in another order differ in
+    # the last bits
     torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-5)
 
 
@@ -109,7 +110,7 @@ def test_sums_between_progress_lines_survive_a_resume(toy: Any, tmp_path: Path) 
     assert losses(broken.out) == losses(config.out)
 
 
-def test_rows_behind_the_checkpoint_leave_the_metric_files(toy: Any, tmp_path: Path) -> None:
+def test_rows_after_the_checkpoint_leave_the_metric_files(toy: Any, tmp_path: Path) -> None:
     config = toy.config(tmp_path, max_steps=6)
     first = toy.trainer(config)
     progress, save = first.state.progress, first._save

@@ -1,4 +1,4 @@
-"""MXFP8: errors where it cannot run, and which products it takes; torchao's place is taken by a recording fake."""
+"""MXFP8: errors where it cannot run, and which products it takes; a fake stands in for torchao."""
 
 import sys
 from types import ModuleType, SimpleNamespace

@@ -10,7 +10,7 @@ import pytest
 from genet5.train.stop_signals import StopSignals
 
 
-def test_the_first_signal_is_a_wish_and_the_second_an_order() -> None:
+def test_the_first_signal_asks_and_the_second_interrupts() -> None:
     with StopSignals() as signals:
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.is_stopping

@@ -1,4 +1,4 @@
-"""A run of several processes ends as one: when a rank dies, the others end within a minute and say why.
+"""A run of several processes ends as one, within a minute after a rank dies, and logs the reason.
 
 Timeouts of `torch.distributed` cannot do this. They end the survivors, but with "Timed out waiting
 for recv" or "Connection closed by peer": which rank died and why stands in the log of another
@@ -6,11 +6,11 @@ machine, and NCCL's watchdog aborts the process before Python can add anything. 
 runs in which nothing is wrong: a rank may compile, or write the best model, for minutes.
 
 So each rank has a thread that raises the rank's counter in the run's store every few seconds, and
-reads all counters: one request per interval and rank. A counter that stands still for `limit_s` is a
-dead rank. Who notices first writes the verdict; a rank that fails writes its error as the verdict.
-All ranks log it and exit with code 1. A second thread watches the first, whose request never returns
-when the store's machine vanishes. The main thread may hang in a collective or in the driver, where
-no exception reaches it, so the threads end the process.
+reads all counters: one request per interval and rank. A counter that stands still for `limit_s` is
+a dead rank. Who notices first writes the verdict; a rank that fails writes its error as the
+verdict. All ranks log it and exit with code 1. A second thread watches the first, whose request
+never returns when the store's machine vanishes. The main thread may hang in a collective or in the
+driver, where no exception reaches it, so the threads end the process.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class _Watch:
             raise RankError(self._verdict.text, self._verdict.rank)
 
     def fail(self, error: BaseException) -> RankError | None:
-        """Publish that this rank ends by an error; return a better one if another rank is its cause."""
+        """Publish this rank's error; return a better one if another rank is its cause."""
         self._is_leaving.set()
         if may_come_from_a_peer(error):
             self._limit = min(self._limit, _SUSPICIOUS_LOOKS)

@@ -1,12 +1,14 @@
-"""One model on several ranks: DDP keeps all of it on each, FSDP2 a share of every tensor, gathered layer by layer.
+"""One model on several ranks: whole on each (DDP), or a share of every tensor (FSDP2).
 
-Both average gradients over the ranks during the backward pass. The loop wants their sum (every rank divides its loss by
-global counts), so it minimises `world_size` times the loss. Alone, nothing is wrapped.
+FSDP2 gathers the model layer by layer. Both average gradients over the ranks during the backward
+pass. The loop wants their sum (every rank divides its loss by global counts), so it minimises
+`world_size` times the loss. Alone, nothing is wrapped.
 
-With FSDP2 and bf16, layers are gathered as bf16 and their gradients summed in fp32; embeddings and heads stay in fp32.
+With FSDP2 and bf16, layers are gathered as bf16 and their gradients summed in fp32; embeddings and
+heads stay in fp32.
 
-    parallel = Parallel(model, ranks, "fsdp", use_bf16=True)     # before the optimizer is made: parameters change
-    with parallel.accumulate(is_last=True):
+    parallel = Parallel(model, ranks, "fsdp", use_bf16=True)     # changes parameters: before the
+    with parallel.accumulate(is_last=True):                      # optimizer is made
         loss(parallel.call(batch)).backward()
 """
 
@@ -65,7 +67,8 @@ class Parallel:
         self.model: Any = model
         self.ranks = ranks
         self.call: nn.Module = model
-        """What a training or validation pass calls; of `model` only names, tensors and mode are used."""
+        """What a training or validation pass calls; of `model` only names, tensors and mode are
+        used."""
         self.is_sharded = ranks.world_size > 1 and mode == "fsdp"
         if self.is_sharded:
             _shard(self.model, ranks, use_bf16=use_bf16)
@@ -83,7 +86,7 @@ class Parallel:
 
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
-        """Return all of the model's tensors, whole, on rank 0, and nothing elsewhere; every rank calls it."""
+        """Return the model's whole tensors on rank 0, nothing elsewhere; every rank calls it."""
         return self._gathered(is_wanted=self.ranks.is_first)
 
     @torch.no_grad()
@@ -117,8 +120,9 @@ class Parallel:
 def _show_outputs() -> None:
     """Let FSDP2 see the tensors in a model's output.
 
-    It gathers the root's weights for the backward pass when a gradient reaches an output that it found, and torch 2.10
-    looks for outputs in trees only (PyTorch pull requests 173415 and 174692 mended that).
+    It gathers the root's weights for the backward pass when a gradient reaches an output that it
+    found, and torch 2.10 looks for outputs in trees only (PyTorch pull requests 173415 and 174692
+    mended that).
     """
     for kind in (RouterLoss, Encoded, Output):
         if kind not in pytree.SUPPORTED_NODES:
@@ -143,10 +147,13 @@ class _Replica(nn.Module):
 
 
 def _replicate(model: nn.Module) -> DistributedDataParallel:
-    """Wrap a model that all ranks hold; buffers stay each rank's own (`experts.update_experts` moves them alike).
+    """Wrap a model that all ranks hold.
 
-    DDP regroups gradients after its first step, unless parameters may be unused. Sums over more than two ranks depend on
-    the groups, so a resumed run would not be equal to the bit. It warns when none is unused: hence `idle`.
+    Buffers stay each rank's own: `experts.update_experts` moves them alike.
+
+    DDP regroups gradients after its first step, unless parameters may be unused. Sums over more
+    than two ranks depend on the groups, so a resumed run would not be equal to the bit. It warns
+    when none is unused: hence `idle`.
     """
     names = inspect.signature(DistributedDataParallel).parameters
     no_sync = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
@@ -161,10 +168,10 @@ def _replicate(model: nn.Module) -> DistributedDataParallel:
 def _shard(model: Any, ranks: Ranks, *, use_bf16: bool) -> None:
     """Give this rank its share of each parameter, in place.
 
-    The root is dropped after its forward pass like the layers: kept, it would miss weights that are exchanged between
-    two passes (a moving average during validation).
+    The root is dropped after its forward pass like the layers: kept, it would miss weights that are
+    exchanged between two passes (a moving average during validation).
     """
-    # It fears that someone writes into a layer's output; nobody does.
+    # It warns of writes into a layer's output; there are none.
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor", UserWarning)
     _show_outputs()
     mesh = init_device_mesh(ranks.device.type, (ranks.world_size,))

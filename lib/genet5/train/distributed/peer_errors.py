@@ -24,7 +24,7 @@ def may_come_from_a_peer(error: BaseException) -> bool:
 
 
 def is_broken_connection(error: BaseException | None) -> bool:
-    """Return whether an error is a broken connection, or caused by one (an unwritten checkpoint)."""
+    """Return whether an error is, or is caused by, a broken connection."""
     if error is None:
         return False
     is_broken = isinstance(error, RuntimeError) and any(word in str(error) for word in _BROKEN)

@@ -1,7 +1,7 @@
-"""Several processes as one run: who am I, which device is mine, sums over all ranks.
+"""Several processes as one run: rank, device, and sums over all ranks.
 
-Works without torchrun (world size 1), where every call returns at once. Only this module reads RANK, WORLD_SIZE,
-LOCAL_RANK and TORCHELASTIC_RUN_ID.
+Works without torchrun (world size 1), where every call returns at once. Only this module reads
+RANK, WORLD_SIZE, LOCAL_RANK and TORCHELASTIC_RUN_ID.
 
     with distributed("auto") as ranks:
         total = ranks.sum(torch.tensor([1.0]))
@@ -43,9 +43,10 @@ class Ranks:
     world_size: int = 1
     device: torch.device = torch.device("cpu")  # noqa: RUF009
     agent: str | None = None
-    """torchrun's process that started this one and may start it again (`--max-restarts`); None = no torchrun."""
+    """torchrun's process that started this one and may start it again (`--max-restarts`); None = no
+    torchrun."""
     background: dist.ProcessGroup | None = None
-    """All ranks, over gloo, for what runs beside the training (checkpoints); None = alone."""
+    """All ranks, over gloo, for what runs in the background (checkpoints); None = alone."""
 
     @property
     def is_first(self) -> bool:
@@ -86,7 +87,8 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
     if wanted == "cpu" or not has_cuda:
         return torch.device("cpu")
     if local_rank >= torch.cuda.device_count():
-        rule = f"this process sees {torch.cuda.device_count()} GPUs; start one process for each (--nproc-per-node)"
+        count = torch.cuda.device_count()
+        rule = f"this process sees {count} GPUs; start one process for each (--nproc-per-node)"
         raise ConfigError("LOCAL_RANK", local_rank, rule)
     return torch.device("cuda", local_rank)
 
@@ -100,7 +102,7 @@ def _number(name: str, default: int) -> int:
 
 
 def _agent() -> str | None:
-    """Name this process's parent by host, number and start, if it is torchrun's agent."""
+    """Return host, process id and start of this process's parent, if it is torchrun's agent."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     pid = os.getppid()
@@ -114,7 +116,9 @@ def _agent() -> str | None:
 
 @contextmanager
 def distributed(device: str = "auto") -> Iterator[Ranks]:
-    """Join the run that torchrun (or whoever set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT) started; alone otherwise.
+    """Join the run that torchrun started; without torchrun the process is alone.
+
+    RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in the environment describe a run.
 
     Raises:
         RankError: Another rank failed or died.
@@ -140,7 +144,10 @@ def distributed(device: str = "auto") -> Iterator[Ranks]:
 
 
 def abandon(code: int) -> None:
-    """End a failed process at once if it is one of several: its threads may wait for dead ranks, and Python for them."""
+    """End a failed process at once if it is one of several.
+
+    Its threads may wait for dead ranks, and Python would wait for them.
+    """
     if os.environ.get("WORLD_SIZE", "1") != "1":
         logging.shutdown()
         sys.stdout.flush()
@@ -151,8 +158,9 @@ def abandon(code: int) -> None:
 def _let_threads_finish() -> None:
     """Give gloo's threads the interpreter lock a last time.
 
-    Behind each collective they drop its tensors, for which torch 2.13 takes the lock. A main thread that keeps it while
-    it destroys the group, or ends the interpreter, then waits for them forever, or aborts.
+    After each collective they drop its tensors, for which torch 2.13 takes the lock. A main thread
+    that keeps it while it destroys the group, or ends the interpreter, then waits for them forever,
+    or aborts.
     """
     gc.collect()  # a model wrapped for DDP holds the group
     for _ in range(_QUIET_SLICES):

@@ -1,4 +1,4 @@
-"""The processes of a run meet: `run_store` returns a key-value store of this attempt of the run alone.
+"""The processes of a run meet: `run_store` returns a key-value store of this attempt alone.
 
 Address and host of the store come from the environment that torchrun sets (or MASTER_ADDR and
 MASTER_PORT, where rank 0 hosts it). torchrun's store outlives a restart, and torch does not divide

@@ -9,9 +9,9 @@ A checkpoint is a directory `step-00001200/`, which is also a model directory:
 
 Tensors are written by `torch.distributed.checkpoint` in the background while training continues,
 from a copy in the host's memory: 12 bytes per parameter over all ranks together, 16 with a moving
-average, as each rank copies and writes its part only. The directory has a temporary name until it is
-complete, so a killed run leaves no half checkpoint. Any number of ranks can read it, whether they
-share the model or not.
+average, as each rank copies and writes its part only. The directory has a temporary name until it
+is complete, so a killed run leaves no half checkpoint. Any number of ranks can read it, whether
+they share the model or not.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class CheckpointWriter:
         The state may change as soon as this returns.
 
         Raises:
-            CheckpointError: The checkpoint before could not be written, or not all ranks see the directory.
+            CheckpointError: The checkpoint before could not be written, or not all ranks see the
+                directory.
         """
         self.wait()
         start, step = time.perf_counter(), state.progress.step
@@ -139,8 +140,8 @@ class CheckpointWriter:
                 error = f"no checkpoint could be written to {self._directory}: {caught}"
         if problem := self._ranks.gather(error)[0]:
             raise CheckpointError(problem)
-        for rank, sees in enumerate(self._ranks.gather(scratch.is_dir())):
-            if not sees:
+        for rank, is_there in enumerate(self._ranks.gather(scratch.is_dir())):
+            if not is_there:
                 raise CheckpointError(
                     f"rank {rank} does not see {scratch}, which rank 0 made; OUT must lie on a file"
                     " system that all machines share"
@@ -169,8 +170,8 @@ class CheckpointWriter:
 def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]:
     """Set `state` to a checkpoint; every rank calls it.
 
-    With another number of ranks than the checkpoint's, the data position is carried over by the number of
-    micro-batches that all ranks have done, and the random state stays as it is.
+    With another number of ranks than the checkpoint's, the data position is carried over by the
+    number of micro-batches that all ranks have done, and the random state stays as it is.
 
     Returns:
         The record in `trainer.json`.
@@ -203,7 +204,7 @@ def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]
 
 
 def _part(tensors: dict[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
-    """Return what this rank is to save: its shares, and its part of the tensors that all ranks hold whole."""
+    """Return what this rank saves: its shares, and its part of the tensors that all ranks hold."""
     found, loads = {}, [0] * ranks.world_size
     for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].nbytes):
         is_share = isinstance(tensor, DTensor)
@@ -324,7 +325,7 @@ def _sync_one(path: Path) -> None:
 
 
 def _delete_old(directory: Path, keep_last: int) -> None:
-    """Delete all but the last checkpoints; one that is in use may stay (NFS) without ending the run."""
+    """Delete all but the last checkpoints; one that is in use (NFS) stays, with a warning."""
     for path in [*list_checkpoints(directory)[:-keep_last], *directory.glob(".step-*.tmp")]:
         try:
             shutil.rmtree(path)

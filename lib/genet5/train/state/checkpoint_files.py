@@ -1,4 +1,4 @@
-"""A run's checkpoints as directories: their names, which one to resume from, what differs from it."""
+"""A run's checkpoints as directories: names, which one to resume from, and what has changed."""
 
 from __future__ import annotations
 
@@ -71,8 +71,9 @@ def read_step(checkpoint: Path) -> int:
 def set_aside_later(directory: Path, checkpoint: Path) -> None:
     """Rename the checkpoints in `directory` that are of the step of `checkpoint` or later.
 
-    The run resumes from `checkpoint`, so they are of another branch. Left there, they would count as
-    newer than the branch's own, which would be deleted in their favour and never be resumed from.
+    The run resumes from `checkpoint`, so they are of another branch. Left there, they would count
+    as newer than the branch's own, which would be deleted in their favour and never be resumed
+    from.
 
     Raises:
         CheckpointError: `checkpoint` is none.

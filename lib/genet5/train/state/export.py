@@ -1,8 +1,8 @@
 """Model directories of a run: OUT itself and OUT/best, whose files are replaced whole, one by one.
 
-`BestModel` keeps the weights of the lowest validation loss. Its checkpoint is saved first, so a kill
-while OUT/best is written loses nothing: after a resume, `compare` finds that it must be written
-again.
+`BestModel` keeps the weights of the lowest validation loss. Its checkpoint is saved first, so a
+kill while OUT/best is written loses nothing: after a resume, `compare` finds that it must be
+written again.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class BestModel:
         """Compare OUT/best with a checkpoint's progress.
 
         Returns:
-            same = OUT/best is the checkpoint's; present = the weights in memory are the best and are
-            to be saved; lost = the best model of this branch of the run is gone. That of another
-            branch is renamed.
+            same = OUT/best is the checkpoint's; present = the weights in memory are the best and
+            are to be saved; lost = the best model of this branch of the run is gone. That of
+            another branch is renamed.
         """
         path = self._directory / _RECORD
         step = load_json(path).get("step") if path.exists() else None

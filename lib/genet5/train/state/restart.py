@@ -1,9 +1,9 @@
 """A run whose processes torchrun has restarted resumes from its own newest checkpoint.
 
-torchrun's agent outlives the processes that it starts. It restarts all of them when one has died and
-when a machine has come back, but counts the deaths only. So OUT remembers which agent prepared it:
-what an agent has begun there, the next processes of the same agent continue, even if the command
-asks for a new run.
+torchrun's agent outlives the processes that it starts. It restarts all of them when one has died
+and when a machine has come back, but counts the deaths only. So OUT remembers which agent prepared
+it: what an agent has begun there, the next processes of the same agent continue, even if the
+command asks for a new run.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def is_restart(out: Path, agent: str | None) -> bool:
 def after_restart(config: TrainConfig) -> TrainConfig:
     """Return the settings with which a restarted run resumes.
 
-    Before its first checkpoint it starts again from `checkpoint` or BASE, in the OUT that is prepared
-    already.
+    Before its first checkpoint it starts again from `checkpoint` or BASE, in the OUT that is
+    prepared already.
 
     Raises:
         CheckpointError: `checkpoint` is none.

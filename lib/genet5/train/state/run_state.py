@@ -1,6 +1,7 @@
 """What changes with each step of a run, and all its tensors by name.
 
-Names do not depend on the number of ranks, nor on whether they share the model (`train.distributed.parallel`):
+Names do not depend on the number of ranks, nor on whether they share the model
+(`train.distributed.parallel`):
 
     model/<name>                    parameters and buffers, tied ones once
     optimizer/<parameter>/<moment>
@@ -46,13 +47,13 @@ class Progress:
     step: int = 0
     """Optimizer steps done."""
     epoch: float = 0.0
-    """Epochs seen."""
+    """Epochs of training done."""
     micro_batches: int = 0
     """Micro-batches of each rank."""
     tokens: int = 0
-    """Sequence tokens seen by this rank, without padding."""
+    """Sequence tokens that this rank has trained on, without padding."""
     bases: int = 0
-    """Bases seen by this rank."""
+    """Bases that this rank has trained on."""
     is_evaluation_due: bool = False
     """Whether this step is still to be evaluated: a signal came first."""
     elapsed_s: float = 0.0
@@ -129,7 +130,7 @@ def _model_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _plain_parts(tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Yield the plain tensors that a quantised tensor consists of; another one is its own only part."""
+    """Yield the plain tensors of a quantised tensor; any other tensor is its own only part."""
     is_plain = type(tensor) is Tensor or isinstance(tensor, DTensor)
     if is_plain or not hasattr(tensor, "__tensor_flatten__"):
         yield "", tensor.detach()

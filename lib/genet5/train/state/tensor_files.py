@@ -1,8 +1,9 @@
-"""The files of a checkpoint's tensors: one safetensors file of each rank, as `torch.distributed.checkpoint` reads it.
+"""The files of a checkpoint's tensors: one safetensors file of each rank.
 
-torch's own writer of such files serialises them in memory first, which takes twice their size and holds the interpreter
-lock for seconds a GiB: no thread of the process runs meanwhile, neither the training nor the one that tells other ranks
-that this one lives. Here safetensors writes from the tensors themselves, without the lock.
+torch's own writer of such files serialises them in memory first, which takes twice their size and
+holds the interpreter lock for seconds a GiB: no thread of the process runs meanwhile, neither the
+training nor this rank's heartbeat. Here safetensors writes from the tensors themselves, without the
+lock.
 
     dcp.async_save(tensors, storage_writer=ShardWriter(folder))
     dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(folder)))
@@ -42,7 +43,7 @@ class ShardWriter(HuggingFaceStorageWriter):
         self._folder = folder
 
     def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
-        """Write the items of the plan, tensors on the CPU; the results hold no more than their sizes."""
+        """Write the items of the plan, tensors on the CPU; the results hold their sizes only."""
         tensors, where, results = {}, {}, []
         for item in plan.items:
             assert item.tensor_data is not None  # a checkpoint holds tensors only

@@ -1,17 +1,20 @@
-"""FLOPs of a training step, counted from the model's shape and the sizes of its windows, part by part.
+"""FLOPs of a training step, from the model's shape and the sizes of its windows, part by part.
 
-What is counted is what the mathematics needs, as in PaLM (Chowdhery et al. 2022, arXiv:2204.02311, appendix B): two FLOPs
-for each multiply-add of a matrix product or convolution; attention by what is seen (a token's window, a latent's
-neighbourhood, the labels before a label), experts by those that a label uses; a backward pass is two forward passes.
-Padding, recomputed activations, and blocks that compute more than they need earn nothing. Embeddings, norms, softmax and
-element-wise work are not counted. Model FLOPs utilisation (MFU) is these FLOPs over time and the device's peak.
+What is counted is what the mathematics needs, as in PaLM (Chowdhery et al. 2022, arXiv:2204.02311,
+appendix B): two FLOPs for each multiply-add of a matrix product or convolution; attention by what
+the mask allows (a token's window, a latent's neighbourhood, the labels before a label), experts by
+those that a label uses; a backward pass is two forward passes. Padding, recomputed activations, and
+blocks that compute more than they need earn nothing. Embeddings, norms, softmax and element-wise
+work are not counted. Model FLOPs utilisation (MFU) is these FLOPs over time and the device's peak.
 
 Only integers, no torch: a window takes microseconds.
 
 Example:
     >>> from genet5.config.model import preset
-    >>> flops = forward_flops(preset("small"), WindowSizes(tokens=1024, bases=6144, labels=41, positions=12))
-    >>> round(flops.encoder / 1e9), round(flops.decoder / 1e9), round(training_flops(flops).total / 1e9)
+    >>> sizes = WindowSizes(tokens=1024, bases=6144, labels=41, positions=12)
+    >>> flops = forward_flops(preset("small"), sizes)
+    >>> whole = training_flops(flops).total
+    >>> round(flops.encoder / 1e9), round(flops.decoder / 1e9), round(whole / 1e9)
     (63, 3, 215)
 """
 
@@ -72,7 +75,7 @@ class Flops:
 
 
 def training_flops(forward: Flops) -> Flops:
-    """Return the FLOPs of forward and backward pass together: the backward pass counts as two forward passes."""
+    """Return the FLOPs of both passes: a backward pass counts as two forward passes."""
     return forward * 3
 
 
@@ -85,7 +88,7 @@ def batch_flops(config: ModelConfig, windows: Iterable[WindowSizes]) -> Flops:
 
 
 def forward_flops(config: ModelConfig, sizes: WindowSizes) -> Flops:
-    """Return the forward FLOPs of one window; N padded windows cost N times those of the longest sizes."""
+    """Return the forward FLOPs of one window; N padded windows cost N times the longest sizes."""
     latents = -(-sizes.bases // config.compressor.bin_bp)
     steps = max(0, sizes.labels - 1)
     return Flops(
@@ -97,20 +100,20 @@ def forward_flops(config: ModelConfig, sizes: WindowSizes) -> Flops:
     )
 
 
-# ---- parts -----------------------------------------------------------------------------------------------------------
+# ---- parts -------------------------------------------------------------------------------------
 
 
 def encoder_flops(config: ModelConfig, tokens: int) -> int:
     """Forward FLOPs of the encoder's layers on one window."""
     shape, width = config.encoder, config.width
     projections = _product(tokens, width, 4 * width)
-    seen = 2 * _product(pairs_in_window(tokens, shape.window_tokens), width)
+    attended = 2 * _product(pairs_in_window(tokens, shape.window_tokens), width)
     fed = _feedforward(width, shape, tokens)
-    return shape.layers * (projections + seen) + fed
+    return shape.layers * (projections + attended) + fed
 
 
 def compressor_flops(config: ModelConfig, sizes: WindowSizes) -> int:
-    """Forward FLOPs of the compressor's layers on one window; tokens are taken as evenly spread over the bases."""
+    """Forward FLOPs of the compressor's layers on one window of evenly spread tokens."""
     shape, width = config.compressor, config.width
     latents = -(-sizes.bases // shape.bin_bp)
     keyed = 2 * shape.kv_heads * (width // shape.heads)
@@ -144,7 +147,10 @@ def base_flops(config: ModelConfig, tokens: int, bases: int) -> int:
 
 
 def head_flops(config: ModelConfig, bases: int, latents: int, steps: int, positions: int) -> int:
-    """Forward FLOPs of the token head and the pointer on one window; a position is scored once and embedded once."""
+    """Forward FLOPs of the token head and the pointer on one window.
+
+    A position is scored once and embedded once.
+    """
     width, channels, fine = config.width, config.base_channels, config.pointer_width
     tokens = _product(steps, width, config.structure_vocab)
     keys = _product(latents, width, width) + _product(bases, channels, fine)
@@ -155,7 +161,7 @@ def head_flops(config: ModelConfig, bases: int, latents: int, steps: int, positi
 
 
 def pairs_in_window(tokens: int, window: int) -> int:
-    """Pairs of tokens that see each other, at most `window // 2` apart (0 = all), a token and itself included."""
+    """Pairs of tokens at most `window // 2` apart (0 = all), a token and itself included."""
     half = window // 2
     if half == 0 or tokens <= half:
         return tokens * tokens
@@ -163,7 +169,7 @@ def pairs_in_window(tokens: int, window: int) -> int:
 
 
 def pairs_near_anchors(shape: CompressorConfig, tokens: int, bases: int) -> int:
-    """Pairs of a latent and a token at most `window_bp` from its anchor, for tokens of one length."""
+    """Pairs of a latent and a token at most `window_bp` from its anchor; tokens of one length."""
     reach = min(shape.window_bp, bases)
     near = (
         2 * reach * bases - reach * reach
@@ -189,7 +195,7 @@ def _feedforward(width: int, shape: EncoderConfig | DecoderConfig, rows: int) ->
     return routed * mixed + (shape.layers - routed) * dense
 
 
-# ---- devices ---------------------------------------------------------------------------------------------------------
+# ---- devices -----------------------------------------------------------------------------------
 
 _PEAKS = (
     ("GB300", 2500e12),
@@ -206,17 +212,18 @@ _PEAKS = (
     ("L40S", 362e12),
     ("RTX 4090", 165e12),
 )
-"""Dense bf16 FLOP/s by part of the device's name, the first that fits; from NVIDIA's data sheets, which print twice
-as much "with sparsity" for most. GB10 (DGX Spark) is not among them: NVIDIA states FP4 with sparsity alone."""
+"""Dense bf16 FLOP/s by part of the device's name, the first that fits; from NVIDIA's data sheets,
+which print twice as much "with sparsity" for most. GB10 (DGX Spark) is not among them: NVIDIA
+states FP4 with sparsity alone."""
 
 
 def peak_flops(device_name: str, precision: Literal["bf16", "fp32"] = "bf16") -> float | None:
     """Return the peak of dense matrix products in FLOP/s, or None for a device that is not known.
 
     Args:
-        device_name: As `torch.cuda.get_device_name` says it.
-        precision: bf16 (also taken as the measure of runs in MXFP8), or fp32 with TF32 products, which run at half of
-            it on these devices.
+        device_name: As `torch.cuda.get_device_name` returns it.
+        precision: bf16 (also taken as the measure of runs in MXFP8), or fp32 with TF32 products,
+            which run at half of it on these devices.
     """
     for part, peak in _PEAKS:
         if part.lower() in device_name.lower():

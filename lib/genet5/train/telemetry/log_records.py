@@ -1,4 +1,4 @@
-"""Log records of a run: rank 0 writes all of them, also to a file; other ranks write warnings only."""
+"""Log records of a run: all of rank 0, which also keeps a file, and the warnings of other ranks."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class _RankFilter(logging.Filter):
 
 @contextmanager
 def run_logging(rank: int, world_size: int, file: Path) -> Iterator[None]:
-    """Apply the rank's rule to the package's handlers while the block runs; rank 0 also writes `file`.
+    """Apply the rank's rule to the package's handlers while the block runs.
 
-    Records of level INFO reach the file whatever level the program has chosen.
+    Rank 0 also writes `file`. Records of level INFO reach it whatever level the program has chosen.
     """
     logger = logging.getLogger(_PACKAGE)
     before, handlers = logger.level, []

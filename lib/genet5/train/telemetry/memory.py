@@ -1,6 +1,7 @@
 """Memory over time: host memory of this process, and CUDA's peak active and reserved memory.
 
-`MemoryWatch` appends one line to a CSV every few seconds from its own thread; `read_memory` is one look.
+`MemoryWatch` appends one line to a CSV every few seconds from its own thread; `read_memory` is one
+look.
 
     with MemoryWatch(Path("out/memwatch.csv"), step=lambda: loop.step):
         ...

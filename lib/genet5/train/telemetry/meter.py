@@ -1,7 +1,8 @@
-"""Sums between two progress lines: losses stay on the device until they are read, so that counting never waits.
+"""Sums between two progress lines; losses stay on the device until they are read.
 
-The sums are part of a checkpoint: a resumed run's next line shows what an uninterrupted run's would. Speed is not.
-Sizes are read from batches before they move to the device, so that reading them never waits for it either.
+The sums are part of a checkpoint: a resumed run's next line shows what an uninterrupted run's
+would. Speed is not. Sizes are read from batches before they move to the device, so that reading
+them never waits for it either.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _STEPS = "steps"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MeterReading:
     """What all ranks did since the last reading."""
 
     means: dict[str, float]
@@ -41,7 +42,8 @@ class Reading:
     seconds_per_step: float
     """Without validation and saving."""
     mfu_pct: float | None
-    """Model FLOPs utilisation (`train.telemetry.flops`), padding not counted; None = the device's peak is not known."""
+    """Model FLOPs utilisation (`train.telemetry.flops`), padding not counted; None = the device's
+    peak is not known."""
 
 
 def window_sizes(batch: Batch) -> list[WindowSizes]:
@@ -97,7 +99,7 @@ class Meter:
         self.add(name, value / self._ranks.world_size)
 
     def count_step(self, batches: Sequence[Batch]) -> tuple[int, int]:
-        """Count a step's micro-batches, as they were on the CPU; return this rank's tokens and bases."""
+        """Count a step's micro-batches, on the CPU; return this rank's tokens and bases."""
         tokens = sum(int(batch.inputs.num_tokens.sum()) for batch in batches)
         bases = sum(int(batch.inputs.num_bases.sum()) for batch in batches)
         self._tokens += tokens
@@ -130,7 +132,7 @@ class Meter:
         }
         self._clear_speed()
 
-    def read(self) -> Reading:
+    def read(self) -> MeterReading:
         """Return what happened since the last reading, and start again; every rank calls it."""
         names = sorted(self._sums)
         totals = self._ranks.sum(torch.stack([self._sums[name] for name in names])).tolist()
@@ -140,7 +142,7 @@ class Meter:
         counted = torch.tensor(counts, dtype=torch.float64)  # FLOPs of many GPUs outgrow int64
         tokens, bases, padded, flops = self._ranks.sum(counted).tolist()
         seconds = max(time.perf_counter() - self._started, 1e-9)
-        reading = Reading(
+        reading = MeterReading(
             means={name: total / steps for name, total in sums.items()},
             tokens_per_s=tokens / seconds,
             bp_per_s=bases / seconds,

@@ -1,6 +1,7 @@
 """One rank of one training step of a tiny GeneT5, started by `test_parallel.py` with main(OUT).
 
-Rank 0 writes the gradient of each case, with DDP into OUT/ddp, with FSDP2 into OUT/fsdp. Four micro-batches are the step's data; each of W ranks joins 4 / W of them.
+Rank 0 writes the gradient of each case, with DDP into OUT/ddp, with FSDP2 into OUT/fsdp. Four
+micro-batches are the step's data; each of W ranks joins 4 / W of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One rank of some toy runs, started by `test_processes.py` with main(OUT, MODE, ...).
 
-For each MODE (ddp, fsdp) OUT/MODE/whole is a run, and OUT/MODE/resumed one that stopped at step 4 of 6 and went on.
-OUT/MODE/stopped is the latter before it went on. With OTHER=FOLDER,MODE a run in that folder goes on here. A step of all
-ranks has four micro-batches.
+For each MODE (ddp, fsdp) OUT/MODE/whole is a run, and OUT/MODE/resumed one that stopped at step 4
+of 6 and went on. OUT/MODE/stopped is the latter before it went on. With OTHER=FOLDER,MODE a run in
+that folder goes on here. A step of all ranks has four micro-batches.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When a rank dies, fails or falls silent the others end soon and say why; a clean end alarms nobody."""
+"""When a rank dies or fails, the others end soon and log why; a clean end alarms nobody."""
 
 from __future__ import annotations
 
@@ -164,9 +164,13 @@ def test_a_checkpoint_that_a_lost_connection_stopped_is_not_this_ranks_failure()
 
 @pytest.mark.parametrize(
     ("remote", "hosts", "expected"),
-    [("127.0.1.1", ["a", "b"], "--interface"), ("127.0.1.1", ["a", "a"], "--resume"), ("10.0.0.2", ["a", "b"], "--resume")],
-)  # fmt: skip
-def test_a_machine_that_gave_its_loopback_address_is_told_the_remedy(
+    [
+        ("127.0.1.1", ["a", "b"], "--interface"),
+        ("127.0.1.1", ["a", "a"], "--resume"),
+        ("10.0.0.2", ["a", "b"], "--resume"),
+    ],
+)
+def test_a_machine_that_gave_its_loopback_address_gets_the_remedy(
     remote: str, hosts: list[str], expected: str
 ) -> None:
     error = RuntimeError(
@@ -200,7 +204,7 @@ def test_attempts_on_one_store_do_not_see_each_other() -> None:
 
 
 def meet(root: dist.Store) -> list[str]:
-    """Let two ranks meet, rank 1 first: it must wait for the new attempt rather than take the old one."""
+    """Let two ranks meet, rank 1 first: it must wait for the new attempt, not take the old one."""
     end = time.monotonic() + SOON_S
     entered: list[dist.Store] = []
     late = threading.Thread(target=lambda: entered.append(enter_attempt(root, 1, end)))

@@ -1,4 +1,4 @@
-"""Gradients of several ranks, which hold the model whole (DDP) or in shares (FSDP2), are those of one process."""
+"""Gradients of several ranks, with DDP and FSDP2, are those of one process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several ranks are one rank with as many times the accumulation: same losses, gradients and weights; and resume so."""
+"""Several ranks equal one rank with more accumulation, also after a resume."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rows(out: Path) -> list[dict[str, Any]]:
 KEPT = ("kind", "step", "loss", "loss_token", "loss_position", "grad_norm")
 
 
-def told(out: Path) -> list[list[Any]]:
+def figures(out: Path) -> list[list[Any]]:
     return [[row.get(name) for name in KEPT] for row in rows(out)]
 
 
@@ -98,12 +98,12 @@ def test_several_ranks_resume_to_the_bit(
     request: pytest.FixtureRequest, name: str, mode: str
 ) -> None:
     runs = request.getfixturevalue(name) / mode
-    assert told(runs / "resumed") == told(runs / "whole")
+    assert figures(runs / "resumed") == figures(runs / "whole")
     ours, theirs = (load_file(runs / run / "model.safetensors") for run in ("resumed", "whole"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_one_rank_goes_on_with_the_run_of_two_that_shared_the_model(
+def test_one_rank_resumes_the_run_of_two_that_shared_the_model(
     two_ranks: Path, alone: Path, tmp_path: Path
 ) -> None:
     run_ranks(1, WORKER, tmp_path / "out", f"OTHER={two_ranks / 'fsdp' / 'stopped'},ddp")
@@ -131,7 +131,7 @@ def test_without_torchrun_the_run_is_alone(monkeypatch: pytest.MonkeyPatch) -> N
         assert (ranks.rank, ranks.world_size, ranks.device.type) == (0, 1, "cpu")
 
 
-def test_fewer_gpus_than_processes_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_gpus_than_processes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("auto", 1) == torch.device("cuda", 1)

@@ -1,7 +1,8 @@
 """Ranks of toy runs for `test_liveness.py`.
 
-Reads `SCENE WORLD_SIZE PORT LOGS` from standard input, forks the ranks (torch is imported once), and answers with their
-process ids and, when all have ended, with their exit codes. Rank r logs to LOGS/r.
+Reads `SCENE WORLD_SIZE PORT LOGS` from standard input, forks the ranks (torch is imported once),
+and answers with their process ids and, when all have ended, with their exit codes. Rank r logs to
+LOGS/r.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ TIMEOUT = timedelta(seconds=600)
 def joined(rank: int, world_size: int) -> Iterator[None]:
     store = run_store(rank, world_size, timeout=TIMEOUT, join_s=PATIENCE_S)
     with watch_ranks(store, rank, world_size, limit_s=LIMIT_S, interval_s=INTERVAL_S):
-        dist.init_process_group("gloo", store=store, rank=rank, world_size=world_size, timeout=TIMEOUT)  # fmt: skip
+        dist.init_process_group(
+            "gloo", store=store, rank=rank, world_size=world_size, timeout=TIMEOUT
+        )
         dist.barrier()
-        say("ready")
+        write("ready")
         yield
         dist.destroy_process_group()
 
 
-def say(text: str) -> None:
+def write(text: str) -> None:
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
@@ -88,7 +91,7 @@ def finish(rank: int, world_size: int) -> None:
     """Ranks 0 and 1 end long before rank 2."""
     with joined(rank, world_size):
         time.sleep(0 if rank < 2 else 1.2 * LIMIT_S)
-    say("done")
+    write("done")
 
 
 def restart(rank: int, world_size: int) -> None:
@@ -104,7 +107,7 @@ def restart(rank: int, world_size: int) -> None:
         start_method="fork",
     )
     totals = elastic_launch(config, run_twice)()
-    say(f"totals {sorted(totals.items())}")
+    write(f"totals {sorted(totals.items())}")
 
 
 def run_twice() -> float:

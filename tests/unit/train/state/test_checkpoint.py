@@ -75,7 +75,7 @@ def test_everything_comes_back_to_the_bit(toy: Any, tmp_path: Path) -> None:
     assert all(torch.equal(found.average.average[n], w) for n, w in saved.average.average.items())
 
 
-def test_a_checkpoint_holds_no_pickle_and_what_is_put_beside_it(toy: Any, tmp_path: Path) -> None:
+def test_a_checkpoint_holds_no_pickle_and_its_companions(toy: Any, tmp_path: Path) -> None:
     path = save(
         tmp_path,
         make_state(toy, 1, 1),
@@ -139,7 +139,7 @@ def test_all_files_of_a_checkpoint_have_the_rights_of_new_files(toy: Any, tmp_pa
     assert {file.stat().st_mode for file in files} == {mode}
 
 
-def test_an_old_checkpoint_that_cannot_be_deleted_is_told(
+def test_an_old_checkpoint_that_cannot_be_deleted_is_reported(
     toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = make_state(toy, 1, 1)
@@ -191,7 +191,7 @@ def test_another_format_is_refused(toy: Any, tmp_path: Path) -> None:
         load_checkpoint(path, make_state(toy, 1, 0), Ranks())
 
 
-def test_another_number_of_ranks_goes_on_at_the_same_place(
+def test_another_number_of_ranks_resumes_at_the_same_place(
     toy: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = make_state(toy, 1, 1)

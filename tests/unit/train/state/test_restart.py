@@ -1,4 +1,4 @@
-"""What a run does that torchrun has started again, settings that exclude each other, and how they reach the model."""
+"""Runs that torchrun has restarted, and settings: which exclude each other, and their effect."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_it_prefers_its_own_checkpoints_to_the_one_it_began_from(toy: Any, tmp_p
     assert (found.resume, found.checkpoint) == (True, None)
 
 
-def test_it_goes_on_from_a_checkpoint_in_out_though_later_ones_were_there(
+def test_it_resumes_from_a_checkpoint_in_out_though_later_ones_were_there(
     toy: Any, tmp_path: Path
 ) -> None:
     begun = checkpoint(tmp_path / "checkpoints", 100)

@@ -72,7 +72,7 @@ def batch() -> Batch:
 
 
 def grouped(rows: Any, weights: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
-    """FLOPs of `grouped_mm`, which torch 2.13 does not count: every row meets one expert's matrix."""
+    """FLOPs of `grouped_mm`, which torch 2.13 does not count: a row meets one expert's matrix."""
     return 2 * rows[0] * rows[1] * weights[-1]
 
 
@@ -87,7 +87,8 @@ def counted(config: ModelConfig, *, backward: bool = False) -> dict[str, int]:
         if backward:
             total = output.token_logits.sum() + output.encoded.state_logits.sum()
             total = total + output.encoded.boundary_logits.sum()
-            (total + output.position_logits.masked_fill(output.position_logits < -1e9, 0).sum()).backward()  # fmt: skip
+            positions = output.position_logits
+            (total + positions.masked_fill(positions < -1e9, 0).sum()).backward()
     found = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
     parts = {name: found[f"GeneT5.{name}"] for name in ("encoder", "compressor", "decoder")}
     parts["bases"] = sum(found[f"GeneT5.{name}"] for name in ("stem", "upsampler", "base_heads"))

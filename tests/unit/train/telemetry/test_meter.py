@@ -95,7 +95,7 @@ def test_the_peak_of_a_cpu_is_not_guessed() -> None:
     assert device_peak(torch.device("cpu"), "bf16") is None
 
 
-def test_a_run_tells_its_utilisation_in_the_line_and_the_metrics_where_the_peak_is_known(
+def test_a_run_reports_its_utilisation_in_the_line_and_the_metrics_where_the_peak_is_known(
     toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "genet5")
@@ -104,10 +104,10 @@ def test_a_run_tells_its_utilisation_in_the_line_and_the_metrics_where_the_peak_
     assert "| mfu" not in caplog.text
     toy.trainer(toy.config(tmp_path / "known", max_steps=1), shape=preset("nano")).run()
     assert "| mfu" in caplog.text
-    for name, is_told in (("unknown", False), ("known", True)):
+    for name, is_reported in (("unknown", False), ("known", True)):
         (row,) = [
             row
             for row in map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
             if row["kind"] == "train"
         ]
-        assert (row.get("mfu_pct", 0) > 0) is is_told
+        assert (row.get("mfu_pct", 0) > 0) is is_reported

@@ -34,7 +34,7 @@ def rows(*pairs: tuple[str, int]) -> str:
 
 
 @pytest.mark.parametrize("evaluated", [True, False])
-def test_rows_behind_a_checkpoint_are_dropped(tmp_path: Path, evaluated: bool) -> None:
+def test_rows_after_a_checkpoint_are_dropped(tmp_path: Path, evaluated: bool) -> None:
     """The validation row of its step, too, if that is still to be evaluated."""
     early = [("train", 1), ("validation", 1), ("train", 2)]
     late = [("validation", 2), ("train", 3)]
@@ -48,7 +48,7 @@ def test_rows_behind_a_checkpoint_are_dropped(tmp_path: Path, evaluated: bool) -
     assert (tmp_path / "validation.csv").read_text() == kept
 
 
-def test_a_missing_tracker_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tracker_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(name: str) -> None:
         raise ImportError(name)
 

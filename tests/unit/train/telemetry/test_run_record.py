@@ -8,7 +8,7 @@ from pathlib import Path
 from genet5.train.telemetry.run_record import end_record, start_record
 
 
-def test_the_record_tells_what_ran_and_keeps_earlier_parts(tmp_path: Path) -> None:
+def test_the_record_names_what_ran_and_keeps_earlier_parts(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     for reason in ("interrupted", "finished"):
         start_record(path, {"seed": 3}, device="cpu", world_size=1)
