@@ -1,4 +1,11 @@
-"""Errors, divided by who can mend them; texts give place, found, expected, and the remedy."""
+"""Errors, divided by who can mend them; texts give place, found, expected, and the remedy.
+
+Example:
+    >>> print(DataError("phase 3", expected="0, 1 or 2", path="a.gff3", line=7, remedy="Mend it"))
+    a.gff3:7: phase 3; expected 0, 1 or 2. Mend it
+    >>> print(ConfigError("threads", 0, "must be at least 1"))
+    threads = 0: must be at least 1
+"""
 
 from __future__ import annotations
 

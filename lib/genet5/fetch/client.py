@@ -261,7 +261,12 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def plain(url: str) -> str:
-    """Return a URL without its query, which may contain a key, and without a password."""
+    """Return a URL without its query, which may contain a key, and without a password.
+
+    Example:
+        >>> plain("https://me:secret@example.org/efetch.fcgi?api_key=1234")
+        'https://example.org/efetch.fcgi'
+    """
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 

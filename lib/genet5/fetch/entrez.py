@@ -226,7 +226,12 @@ def read_xml(body: bytes) -> Any:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """Read a JSON answer; errors as those of `read_xml`."""
+    """Parse a JSON answer; errors as those of `read_xml`.
+
+    Example:
+        >>> read_json(b'{"result": {"uids": []}}')
+        {'result': {'uids': []}}
+    """
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):

@@ -142,11 +142,3 @@ def stop_of(chain: Chain, lengths_bp: Mapping[str, int]) -> Stop:
     stop = three_prime_base(edges[0], edges[-1], strand)
     length = lengths_bp.get(contig, 0)
     return contig, strand, stop % length if length else stop
-
-
-def shifted_stop(stop: Stop, offset_bp: int, lengths_bp: Mapping[str, int]) -> Stop:
-    """Return a stop moved downstream by some bases."""
-    contig, strand, position = stop
-    length = lengths_bp.get(contig, 0)
-    moved = position + strand * offset_bp
-    return contig, strand, moved % length if length else moved

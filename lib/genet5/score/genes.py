@@ -34,11 +34,11 @@ from genet5.score.chains import (  # fmt: skip
     Ints,
     chain_of,
     introns_of,
-    shifted_stop,
     stop_of,
 )
 from genet5.score.intervals import covered
-from genet5.score.levels import Level, Scores, StopOffsets
+from genet5.score.levels import Level, Scores
+from genet5.score.stops import stop_offsets
 
 IGNORED_SHARE = 0.5
 """A prediction may be ignored when this share of its coding bases lies in ignored references."""
@@ -75,6 +75,13 @@ class _Coding:
     @property
     def distinct(self) -> frozenset[Chain]:
         return frozenset(chain for chain in self.chains if chain is not None)
+
+    @property
+    def chain(self) -> Chain:
+        """The chain of the canonical transcript of a coding gene."""
+        chain = self.chains[self.best]
+        assert chain is not None
+        return chain
 
     @property
     def is_spliced(self) -> bool:
@@ -272,9 +279,9 @@ def _score(
         ignored_references=dict(truth.causes),
         ignored_predictions=sum(ignored),
         elsewhere=0,
-        stops=_stop_offsets(
-            [guess for guess, drop in zip(guesses, ignored, strict=True) if not drop],
-            truth,
+        stops=stop_offsets(
+            [guess.chain for guess, drop in zip(guesses, ignored, strict=True) if not drop],
+            truth.chains,
             lengths_bp,
         ),
     )
@@ -322,7 +329,7 @@ def _is_ignored(
     guesses: Sequence[_Coding], truth: _Reference, bodies: Columns, axis: Axis
 ) -> list[bool]:
     """Decide for each prediction whether it concerns ignored references only."""
-    best = [chain for guess in guesses if (chain := guess.chains[guess.best]) is not None]
+    best = [guess.chain for guess in guesses]
     if not (best and truth.ignored_bodies):
         return [False] * len(guesses)
     owner, starts, ends = axis.place(axis.exons(best))
@@ -411,20 +418,3 @@ def _ends(
         "stop": Level(len(stops & predicted_stops), len(kept), len(stops)),
         "exact": Level(len(exact), len(kept), len(stops)),
     }
-
-
-def _stop_offsets(
-    kept: Sequence[_Coding], truth: _Reference, lengths_bp: Mapping[str, int]
-) -> StopOffsets:
-    """Count the predicted stops that lie on a reference stop, or one codon before or after one."""
-    stops = {stop_of(chain, lengths_bp) for chain in truth.chains}
-    counts = [0, 0, 0]
-    for guess in kept:
-        chain = guess.chains[guess.best]
-        assert chain is not None  # coding genes alone are scored
-        stop = stop_of(chain, lengths_bp)
-        for index, offset_bp in enumerate((0, 3, -3)):
-            if shifted_stop(stop, offset_bp, lengths_bp) in stops:
-                counts[index] += 1
-                break
-    return StopOffsets(*counts)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from genet5.score.causes import CAUSES, Cause
+from genet5.score.stops import StopOffsets
 
 LEVELS = ("nucleotide", "exon", "intron", "transcript", "gene")
 LEVELS_PROKARYOTE = (*LEVELS, "stop", "exact")
@@ -31,7 +32,13 @@ tp/reference, F1 their harmonic mean."""
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Counts of one level, and the ratios that follow from them."""
+    """Counts of one level, and the ratios that follow from them.
+
+    Example:
+        >>> level = Level(tp=3, predicted=4, reference=6)
+        >>> level.sensitivity, level.precision, level.f1
+        (0.5, 0.75, 0.6)
+    """
 
     tp: int
     """True positives: predicted and in the reference."""
@@ -71,23 +78,6 @@ class Level:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class StopOffsets:
-    """Predicted genes by where their stop lies: shows that a file leaves stop codons out."""
-
-    exact: int = 0
-    """At the stop of a reference gene."""
-    early: int = 0
-    """3 bases upstream of a reference gene's stop: the predictions may leave the codon out."""
-    late: int = 0
-    """3 bases downstream: the reference may leave it out."""
-
-    def __add__(self, other: StopOffsets) -> StopOffsets:
-        return StopOffsets(
-            self.exact + other.exact, self.early + other.early, self.late + other.late
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """The result of a comparison."""
@@ -103,7 +93,7 @@ class Scores:
     """Predicted genes left out since they lie in ignored references."""
     elsewhere: int
     """Predicted genes left out since the reference does not name their contig."""
-    stops: StopOffsets = StopOffsets()
+    stops: StopOffsets
     """Canonical transcripts of the predicted genes of level "gene"."""
 
     @classmethod
@@ -116,6 +106,7 @@ class Scores:
             ignored_references={},
             ignored_predictions=0,
             elsewhere=0,
+            stops=StopOffsets(),
         )
 
     def __add__(self, other: Scores) -> Scores:

@@ -1,4 +1,4 @@
-"""A small NCBI on loopback: E-utilities' answers and the genomes server, with failures on demand."""
+"""A small NCBI on loopback: answers of E-utilities and the genomes server, failures on demand."""
 
 from __future__ import annotations
 

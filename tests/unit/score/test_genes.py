@@ -12,7 +12,7 @@ from builders import make_gene, make_transcript
 from genet5.errors import DataError
 from genet5.genome.gene import Exon, Gene, Transcript
 from genet5.score.genes import score_genes
-from genet5.score.levels import StopOffsets
+from genet5.score.stops import StopOffsets
 
 
 def gene(*isoforms: Transcript | tuple[int, int], strand: int = 1, contig="c", **fields) -> Gene:
