@@ -25,8 +25,8 @@ demo: .venv/installed ## annotate an artificial genome with the shipped model an
 test: .venv/installed-dev ## run all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
-test-fast: .venv/installed-dev ## run the tests that take no more than a moment each
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not data and not slow"
+test-fast: .venv/installed-dev ## run the unit tests that take no more than a second each
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not data and not slow" tests/unit
 
 test-data: .venv/installed-dev ## sweep over the real genomes in ../shared (minutes)
 	$(BIN)/python -m pytest -q -m data

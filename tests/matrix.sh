@@ -41,7 +41,8 @@ for python in $pythons; do
             continue
         fi
         tested=$((tested + 1))
-        if "$folder/bin/python" -m pytest -q -n "${WORKERS:-2}" --dist loadfile -m "not data and not slow"; then
+        if "$folder/bin/python" -m pytest -q -n "${WORKERS:-2}" --dist loadfile \
+            -m "not data and not slow" tests/unit; then
             report passed "$python" "$torch"
         else
             report failed "$python" "$torch"

@@ -34,6 +34,7 @@ def test_places_are_those_named_last() -> None:
     assert places_of(labels).tolist() == [[0, 3, 3, 0, 0], [0, 0, 0, 0, 8]]
 
 
+@pytest.mark.slow
 def test_windows_have_as_many_labels_as_are_written(made) -> None:
     windows = made[0]
     assert len(windows) == 2
@@ -71,6 +72,7 @@ def test_a_peer_writes_as_many_tokens(made) -> None:
         )
 
 
+@pytest.mark.slow
 def test_rows_tell_speed_and_what_the_grammar_costs(made) -> None:
     windows, model, _ = made
     rows = {row["contender"]: row for row in measure_batch(SMALL, model, {}, windows, CPU)}

@@ -127,6 +127,7 @@ def test_shapes_have_the_size_they_are_named_for(name: train_step.ShapeName) -> 
     assert sum(w.numel() for w in model.parameters()) == pytest.approx(wanted, rel=0.04)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", ["t5", "bart"])
 @pytest.mark.parametrize("name", ["nano", "dense300m"])
 def test_peers_have_as_many_weights_within_three_percent(

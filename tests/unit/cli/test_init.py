@@ -41,6 +41,7 @@ def table(text: str) -> dict[str, list[int]]:
 # Flags
 
 
+@pytest.mark.slow
 def test_the_recipe_for_base_is_the_preset(tmp_path, capsys):
     assert main([str(tmp_path / "base"), *ISSUE.split(), "--dry_run"]) == 0
     recipe = capsys.readouterr().out

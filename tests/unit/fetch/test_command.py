@@ -55,6 +55,7 @@ def test_what_comes_is_what_was_there(folder: Path, simulated: Path, tmp_path: P
     assert read_gff3(folder / "annotation.gff3.gz") == read_gff3(simulated / "annotation.gff3")
 
 
+@pytest.mark.slow
 def test_bake_takes_the_folder(folder: Path, tmp_path: Path) -> None:
     from genet5.cli.bake import main as bake
 
@@ -79,6 +80,7 @@ def test_bake_reports_what_it_finds(folder: Path, tmp_path: Path) -> None:
     assert (source.fasta.name, source.gff.name) == ("genome.fa.gz", "annotation.gff3.gz")
 
 
+@pytest.mark.slow
 def test_annotate_reads_the_genome(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +91,7 @@ def test_annotate_reads_the_genome(
     assert "1 contigs, 20,000 bp" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_command_resumes(
     ncbi: Any, words: list[str], root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -69,6 +69,7 @@ def test_names_are_safe(words: tuple[str, ...], name: str) -> None:
     assert safe_name(*words) == name
 
 
+@pytest.mark.slow
 @given(st.text(), st.text())
 def test_any_name_is_one_plain_path_component(first: str, second: str) -> None:
     name = safe_name(first, second)

@@ -99,6 +99,7 @@ def counter():
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 def test_twenty_odd_shapes_take_few_graphs_and_change_no_number(counter):
     batches = [make_batch(number, *shape) for number, shape in enumerate(SHAPES)]
     model = make_model(experts=4)
@@ -113,6 +114,7 @@ def test_twenty_odd_shapes_take_few_graphs_and_change_no_number(counter):
     assert 4 <= counter.frame_count <= 8
 
 
+@pytest.mark.slow
 def test_one_graph_too_many_is_an_error(counter, monkeypatch):
     monkeypatch.setattr(compiled, "GRAPHS", 1)
     layer = torch.nn.LayerNorm(4)
@@ -146,6 +148,7 @@ def test_a_compiled_layer_keeps_the_names_of_its_weights_and_hooks_outside(count
     assert counter.frame_count == 1
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_flex_attention_lies_in_the_layers_graph(counter):
     """Its masks refer to tensors whose sizes change, too; forward only, as it is on a CPU."""
@@ -167,6 +170,7 @@ def _sight(backend, number, tokens):
     return see(backend, number, tokens, window=16, slopes_H=None, dtype=torch.float32)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_compiler_itself_gives_the_same_numbers():
     """Inductor, on a feed-forward with experts, in bf16 as in training."""

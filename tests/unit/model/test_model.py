@@ -208,6 +208,7 @@ def training_pass(model, batch, device):
     torch.stack([term.weight * term.sum / 7 for term in terms.values()]).sum().backward()
 
 
+@pytest.mark.slow
 @PASSES
 def test_no_value_is_read_in_a_training_pass(norm_first, monkeypatch):
     """Fake tensors have none: whatever asks for one (item, nonzero, bincount, a mask as index) raises."""

@@ -99,6 +99,7 @@ def genes(draw: st.DrawFn) -> Gene:
     )
 
 
+@pytest.mark.slow
 @given(st.lists(genes(), max_size=6), st.lists(genes(), min_size=1, max_size=6))
 def test_every_gene_has_one_cause(predicted: list[Gene], reference: list[Gene]) -> None:
     scores = score_genes(predicted, reference, prokaryote=False)

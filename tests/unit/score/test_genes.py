@@ -220,6 +220,7 @@ INTERVALS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(INTERVALS, INTERVALS)
 def test_levels_equal_a_plain_evaluation(predicted, reference) -> None:
     sides = [[gene((s, s + n), strand=d) for s, n, d in side] for side in (predicted, reference)]

@@ -69,6 +69,7 @@ def scored(predicted: Sequence[Gene], reference: Sequence[Gene], kind: bool | No
         return str(error).partition(":")[0]
 
 
+@pytest.mark.slow
 @given(
     sides=pairs_of_sets(), kind=KIND, order=st.permutations(CONTIGS), far=st.integers(0, 3),
     batch_genes=st.sampled_from((1, 6, 500)),
@@ -88,6 +89,7 @@ def test_adding_contigs_in_any_order_equals_the_whole(sides, kind, order, far, b
     assert found == scored(predicted, reference, kind)
 
 
+@pytest.mark.slow
 @given(sides=pairs_of_sets(), kind=KIND)
 def test_contigs_side_by_side_on_one_contig_score_the_same(sides, kind) -> None:
     known = {gene.contig for gene in sides[1]}
@@ -109,6 +111,7 @@ def test_contigs_side_by_side_on_one_contig_score_the_same(sides, kind) -> None:
     assert scored(*here, kind) == scored(*one, kind)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(sides=pairs_of_sets(), orders=st.tuples(*[st.permutations(CONTIGS)] * 2))
 def test_files_with_contigs_in_other_orders_score_as_genes_in_memory(sides, orders) -> None:

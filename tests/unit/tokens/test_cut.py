@@ -123,7 +123,8 @@ def view_by_hand(gene: Gene, start: int, end: int, utr: bool) -> WindowTranscrip
     return WindowTranscript(tuple(Part(*part) for part in parts), cut_left, cut_right, frame)
 
 
-@settings(max_examples=500, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
 @given(genes(), st.integers(0, 90), st.integers(1, 60), st.booleans())
 def test_a_window_shows_what_its_bases_say(gene: Gene, start: int, length: int, utr: bool):
     expected = view_by_hand(gene, start, start + length, utr)
@@ -131,7 +132,8 @@ def test_a_window_shows_what_its_bases_say(gene: Gene, start: int, length: int, 
     assert found == (expected and WindowGene("protein_coding", gene.strand, (expected,)))
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
 @given(gene_sets(utr=True), st.integers(0, 90), st.integers(1, 60), st.booleans())
 def test_cut_genes_survive_the_language(found: list[Gene], start: int, length: int, reverse: bool):
     structure = WindowStructure(
@@ -140,6 +142,7 @@ def test_cut_genes_survive_the_language(found: list[Gene], start: int, length: i
     assert decode_window(encode_window(structure, VOCABULARY), VOCABULARY) == structure
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(gene_sets(), st.integers(0, 90), st.integers(1, 60))
 def test_the_index_finds_what_a_scan_finds(found: list[Gene], start: int, length: int):
@@ -153,7 +156,8 @@ def test_the_index_finds_what_a_scan_finds(found: list[Gene], start: int, length
     assert firsts == sorted(firsts)
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
 @given(st.lists(genes(), max_size=4), st.integers(0, 90), st.integers(1, 60), st.booleans())
 def test_the_reverse_complement_is_cut_from_the_mirrored_gene(
     found: list[Gene], start: int, length: int, utr: bool
@@ -165,7 +169,8 @@ def test_the_reverse_complement_is_cut_from_the_mirrored_gene(
     assert [reverse_gene(gene, contig_length) for gene in mirrored] == found
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
 @given(gene_sets(), st.integers(0, 90), st.integers(1, 60))
 def test_a_window_is_reversed_from_itself(found: list[Gene], start: int, length: int):
     index = GeneIndex(found)
@@ -245,7 +250,8 @@ def rejoin(index: GeneIndex, starts: list[int], length: int) -> list[Piece]:
     return complete + pool
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
 @given(gene_sets(), st.integers(1, 40), st.data())
 def test_tilings_rejoin_to_the_genes(found: list[Gene], length: int, data):
     end = max((gene.end for gene in found), default=0)

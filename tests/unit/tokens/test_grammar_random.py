@@ -263,6 +263,7 @@ EXHAUSTIVE = {
 FRAGMENTS = ["ATG", "CAT", "TAA", "TTA", "GT", "AG", "CT", "AC", "TGA", "A", "T", "N"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0])
 @pytest.mark.parametrize("name", EXHAUSTIVE)
 def test_the_grammar_allows_all_legal_genes_of_a_small_window_and_no_other(name, seed):

@@ -119,6 +119,7 @@ def genes_on_dna(draw: st.DrawFn) -> tuple[str, Gene]:
 LEVELS = st.sampled_from(["strict", "splice_free", "off"])
 
 
+@pytest.mark.slow
 @given(
     genes_on_dna(),
     st.sampled_from([EUKARYOTE, replace(EUKARYOTE, at_ac=True), PROKARYOTE]),

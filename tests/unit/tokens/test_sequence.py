@@ -73,6 +73,7 @@ TOKENIZERS = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.text(IUPAC, max_size=60), st.sampled_from(TOKENIZERS))
 def test_no_base_is_lost(text: str, tokenizer: SequenceTokenizer):

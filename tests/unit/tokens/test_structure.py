@@ -61,7 +61,8 @@ def structures(draw) -> WindowStructure:
     return WindowStructure(draw(st.sampled_from(known_codes())), clade, in_order(genes))
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
 @given(structures(), st.integers(0, 3))
 def test_decoding_undoes_encoding(structure: WindowStructure, padding: int):
     labels = encode_window(structure, VOCABULARY)
@@ -81,7 +82,7 @@ def test_a_truncated_row_is_an_error_at_its_end(structure: WindowStructure, data
         decode_window(labels[:kept], VOCABULARY)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(-20, len(VOCABULARY) + 2), max_size=20))
 def test_any_row_is_read_or_refused(labels: list[int]):
     try:

@@ -62,6 +62,7 @@ def test_ids_may_return_on_other_contigs(parse, write) -> None:
     assert annotation.contig_lengths == LENGTHS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parse", "write"), WAYS)
 @given(seed=st.randoms(use_true_random=False))
 def test_lines_of_contigs_may_be_mixed(parse, write, seed) -> None:
@@ -85,6 +86,7 @@ def test_lines_of_contigs_may_be_mixed(parse, write, seed) -> None:
         ]
 
 
+@pytest.mark.slow
 @given(seed=st.randoms(use_true_random=False))
 def test_lines_of_a_contig_may_have_any_order(seed) -> None:
     lines = written(write_gff3)

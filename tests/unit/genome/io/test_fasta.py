@@ -62,6 +62,7 @@ def test_errors_name_file_and_line(tmp_path: Path, content: bytes, message: str)
         _read(_write(tmp_path, content))
 
 
+@pytest.mark.slow
 @given(
     sequences=st.lists(st.text("ACGTNacgtRY", max_size=50), min_size=1, max_size=5),
     width=st.one_of(st.none(), st.integers(1, 9)),

@@ -72,6 +72,7 @@ def _both(parse: object, lines: list[str]) -> Annotation | None:
     return lenient
 
 
+@pytest.mark.slow
 @FAST
 @given(lines=_file(GFF3_ATTRIBUTES))
 @example(
@@ -90,6 +91,7 @@ def test_gff3(lines: list[str]) -> None:
         assert len(again.genes) == len(annotation.genes)
 
 
+@pytest.mark.slow
 @FAST
 @given(lines=_file(GTF_ATTRIBUTES))
 def test_gtf(lines: list[str]) -> None:

@@ -159,6 +159,7 @@ def _gene_lists(draw: st.DrawFn) -> list[Gene]:
     return sorted(genes, key=lambda gene: (order.index(gene.contig), gene.start, gene.end))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(genes=_gene_lists(), prokaryote=st.booleans())
 def test_reading_gives_back_what_was_written(
