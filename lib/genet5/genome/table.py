@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 from genet5.errors import ConfigError
+from genet5.genome.frames import in_reading_order
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 
 Level: TypeAlias = Literal["gene", "transcript", "exon", "cds"]
@@ -71,8 +72,8 @@ def _transcript_row(gene: Gene, transcript: Transcript) -> Row:
 
 def _part_rows(gene: Gene, transcript: Transcript, level: Level) -> Iterator[Row]:
     parts: Sequence[Exon | Cds] = transcript.cds if level == "cds" else transcript.exons
-    for at, part in enumerate(parts):
-        number = at + 1 if gene.strand > 0 else len(parts) - at
+    numbers = in_reading_order(range(1, len(parts) + 1), gene.strand)
+    for at, (number, part) in enumerate(zip(numbers, parts, strict=True)):
         phase = (transcript.cds[at].phase,) if level == "cds" else ()
         place = (gene.contig, part.start, part.end, gene.strand)
         yield (*place, gene.id, transcript.id, number, *phase, gene.score)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from genet5.genome.frames import five_prime, five_three
 from genet5.genome.gene import Gene, KeptAttributes
 from genet5.genome.io.assemble import Assembler
 from genet5.genome.io.attributes import KEPT, Attributes, has_marks
@@ -70,9 +71,7 @@ class Feature:
             found["ribosomal_slippage"] = "true"
         if self.is_pseudo:
             found["pseudo"] = "true"
-        five, three = self.open_left, self.open_right
-        if self.strand < 0:
-            five, three = three, five
+        five, three = five_three(self.open_left, self.open_right, self.strand)
         if ends and (five or three):
             found["partial"] = "both" if five and three else "start" if five else "end"
         return found
@@ -256,7 +255,7 @@ def _cds_lines(coding: Feature) -> list[CdsLine]:
     if "transl_table" in coding.qualifiers:
         marks["transl_table"] = coding.qualifiers["transl_table"]
     marks["gene"] = coding.qualifiers.get("gene", "").replace("%", "%25")
-    first = 0 if coding.strand > 0 else len(coding.spans) - 1
+    first = five_prime(range(len(coding.spans)), coding.strand)
     phase = int(coding.qualifiers.get("codon_start", "1")) - 1
     return [
         CdsLine(

@@ -28,7 +28,7 @@ from Bio.SeqRecord import SeqRecord
 from genet5.errors import DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
-from genet5.genome.frames import five_prime
+from genet5.genome.frames import five_prime, five_three
 from genet5.genome.gene import Exon, Gene, KeptAttributes, Transcript
 from genet5.genome.io.fasta import Contig
 from genet5.genome.io.feature_table import Span
@@ -249,7 +249,7 @@ def _location(
             found.append((start - length, end - length))
         else:
             found.append((start, end))
-    left, right = (partial_5, partial_3) if strand > 0 else (partial_3, partial_5)
+    left, right = five_three(partial_5, partial_3, strand)
     parts = []
     for at, (start, end) in enumerate(found):
         is_open = left and at == 0

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TextIO, TypeAlias
 from urllib.parse import quote
 
+from genet5.genome.frames import five_three, in_reading_order, strand_sign
 from genet5.genome.gene import Exon, Gene, KeptAttributes, Transcript
 from genet5.genome.io.attributes import GFF3_WORDS
 from genet5.genome.io.contig_names import gff3_name, warn_of_escapes
@@ -106,9 +107,8 @@ class _Writer:
         attributes |= _kept(transcript.attributes)
         kind, sign = _escape(transcript.type), _sign(gene)
         yield self._row(gene.contig, kind, span, sign, attributes, gene.score, depth=1)
-        count = len(transcript.exons)
-        for at, exon in enumerate(transcript.exons):
-            number = at + 1 if gene.strand > 0 else count - at
+        numbers = in_reading_order(range(1, len(transcript.exons) + 1), gene.strand)
+        for number, exon in zip(numbers, transcript.exons, strict=True):
             attributes = {"ID": self.names.unique(f"{name}.exon{number}"), "Parent": name}
             yield self._row(gene.contig, "exon", (exon.start, exon.end), sign, attributes, depth=2)
         if transcript.cds:
@@ -164,12 +164,12 @@ def _is_single_cds(gene: Gene) -> bool:
 
 def _marks(gene: Gene, transcript: Transcript, span: tuple[int, int]) -> dict[str, str]:
     marks: dict[str, str] = {}
-    forward = gene.strand > 0
-    if transcript.partial_5 or transcript.partial_3:
+    open_left, open_right = five_three(transcript.partial_5, transcript.partial_3, gene.strand)
+    if open_left or open_right:
         marks["partial"] = "true"
-    if transcript.partial_5 if forward else transcript.partial_3:
+    if open_left:
         marks["start_range"] = f".,{span[0] + 1}"
-    if transcript.partial_3 if forward else transcript.partial_5:
+    if open_right:
         marks["end_range"] = f"{span[1]},."
     marks["exception"] = ",".join(
         _escape(name.replace("_", " ")) for name in unexplained(transcript)
@@ -192,7 +192,7 @@ def _kept(attributes: KeptAttributes) -> dict[str, str]:
 
 
 def _sign(gene: Gene) -> str:
-    return "+" if gene.strand > 0 else "-"
+    return strand_sign(gene.strand)
 
 
 def _escape(text: str) -> str:

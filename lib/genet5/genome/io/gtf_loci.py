@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
 
+from genet5.genome.frames import five_three
 from genet5.genome.io.attributes import is_trans_spliced
 from genet5.genome.io.feature_table import Node, Parts, Span
 from genet5.genome.io.gtf_lines import GtfGene, GtfTranscript
@@ -162,7 +163,7 @@ def _cuts(transcript: GtfTranscript) -> list[int]:
     stops = _codons([(line.start, line.end) for line in parts.stop_codons])
     if len(starts) != len(stops) or len(starts) < 2:
         return []
-    left, right = (starts, stops) if transcript.strand > 0 else (stops, starts)
+    left, right = five_three(starts, stops, transcript.strand)
     blocks = merged(parts.exons + [(line.start, line.end) for line in parts.cds] + left + right)
     found = []
     for ended, begun in zip(right, left[1:], strict=False):

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TextIO
 
-from genet5.genome.frames import phases
+from genet5.genome.frames import in_reading_order, phases, strand_sign
 from genet5.genome.gene import Cds, Gene, KeptAttributes, Transcript
 from genet5.genome.io.contig_names import gtf_name, warn_of_escapes
 from genet5.genome.io.feature_table import Span
@@ -84,8 +84,7 @@ class _Writer:
         span = (transcript.start, transcript.end)
         kept = _kept(transcript.attributes)
         yield self._row(gene, "transcript", span, [*names, *marks, *kept])
-        step = 1 if gene.strand > 0 else -1
-        for number, exon in enumerate(transcript.exons[::step], 1):
+        for number, exon in enumerate(in_reading_order(transcript.exons, gene.strand), 1):
             numbered = [*names, ("exon_number", str(number))]
             yield self._row(gene, "exon", (exon.start, exon.end), numbered)
         if transcript.cds:
@@ -127,7 +126,7 @@ class _Writer:
             for key, value in attributes
             if value
         )
-        sign = "+" if gene.strand > 0 else "-"
+        sign = strand_sign(gene.strand)
         columns = (
             gtf_name(gene.contig), self.source, kind, str(span[0] + 1), str(span[1]), score, sign, phase, text
         )  # fmt: skip

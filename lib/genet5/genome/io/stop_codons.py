@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from genet5.genome.frames import phases
+from genet5.genome.frames import five_prime, in_reading_order, mirrored_intervals, phases
 from genet5.genome.gene import Cds, Exon, Transcript
 from genet5.genome.io.feature_table import Span
 from genet5.genome.io.transcripts import merged
@@ -37,11 +37,11 @@ def with_stop_codon(
     codon = codon_after(transcript, strand)
     if codon[0][0] < 0 or (contig_length is not None and codon[-1][1] > contig_length):
         return replace(transcript, partial_3=True)
-    first = transcript.cds[0 if strand > 0 else -1].phase
+    first = five_prime(transcript.cds, strand).phase
     spans = merged([*((cds.start, cds.end) for cds in transcript.cds), *codon])
     exons = merged([*((exon.start, exon.end) for exon in transcript.exons), *codon])
-    step = 1 if strand > 0 else -1
-    found = phases([end - start for start, end in spans[::step]], first)[::step]
+    lengths = [end - start for start, end in spans]
+    found = in_reading_order(phases(in_reading_order(lengths, strand), first), strand)
     return replace(
         transcript,
         exons=tuple(Exon(*span) for span in exons),
@@ -54,8 +54,8 @@ def codon_after(transcript: Transcript, strand: int) -> list[Span]:
     exons = [(exon.start, exon.end) for exon in transcript.exons]
     if strand > 0:
         return _bases_after(exons, transcript.cds[-1].end)
-    mirrored = [(-end, -start) for start, end in reversed(exons)]
-    return [(-end, -start) for start, end in _bases_after(mirrored, -transcript.cds[0].start)][::-1]
+    turned = list(mirrored_intervals(exons, 0))
+    return list(mirrored_intervals(_bases_after(turned, -transcript.cds[0].start), 0))
 
 
 def _bases_after(exons: list[Span], at: int) -> list[Span]:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import TypeVar
 
-from genet5.genome.frames import phases
+from genet5.genome.frames import five_three, in_reading_order, phases
 from genet5.genome.gene import Cds, Exon, KeptAttributes, Transcript
 from genet5.genome.io.attributes import Attributes, values
 from genet5.genome.io.feature_table import CdsLine, Span
@@ -102,7 +102,7 @@ def finish(draft: Draft, pool: Pool) -> Transcript:
         )  # fmt: skip
     _check_inside(lines, exons, draft.id)
     exceptions = _exceptions(draft)
-    ordered = lines if draft.strand > 0 else lines[::-1]
+    ordered = in_reading_order(lines, draft.strand)
     phase, five, three, odd = _frame(draft, ordered, bool(exceptions))
     return Transcript(
         id=draft.id, type=draft.type, exons=pool.exons(exons),
@@ -115,7 +115,7 @@ def finish(draft: Draft, pool: Pool) -> Transcript:
 def _is_plain(lines: Sequence[CdsLine], exons: Sequence[Span], strand: int) -> bool:
     """The common case, fast: lines apart and inside the exons, whole codons, consistent phases."""
     phase = 0
-    for line in lines if strand > 0 else reversed(lines):
+    for line in in_reading_order(lines, strand):
         if line.phase != phase:
             return False
         phase = (phase + line.start - line.end) % 3
@@ -211,8 +211,9 @@ def _open_ends(sources: Sequence[Attributes], strand: int) -> tuple[bool | None,
         mark = attributes.get("partial", "")
         left = attributes.get("start_range", "").startswith(".") or mark in ("10", "11")
         right = attributes.get("end_range", "").endswith(".") or mark in ("01", "11")
-        five |= (left if strand > 0 else right) or mark in _OPEN_5
-        three |= (right if strand > 0 else left) or mark in _OPEN_3
+        open_5, open_3 = five_three(left, right, strand)
+        five |= open_5 or mark in _OPEN_5
+        three |= open_3 or mark in _OPEN_3
         vague |= mark.lower() == "true"
     if vague and not (five or three):
         return None, None
@@ -266,6 +267,6 @@ def _intervals(lines: Sequence[CdsLine], strand: int, phase: int) -> list[tuple[
             spans[-1] = (spans[-1][0], line.end)
         else:
             spans.append((line.start, line.end))
-    step = 1 if strand > 0 else -1
-    found = phases([end - start for start, end in spans[::step]], phase)[::step]
+    lengths = [end - start for start, end in spans]
+    found = in_reading_order(phases(in_reading_order(lengths, strand), phase), strand)
     return [(*span, p) for span, p in zip(spans, found, strict=True)]
