@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genet5.blocks.attention import alibi_slopes
-from genet5.blocks.windowed import attend_window, choose_backend, see
+from genet5.blocks.windowed import attend_window, choose_backend, window_mask
 from genet5.cli.parse import run
 from genet5.config.json_files import save_json
 from genet5.errors import ConfigError
@@ -92,7 +92,7 @@ def contender(settings: BenchConfig, name: str, length: int) -> Callable[..., Te
     lengths = torch.tensor([length], device=device)
 
     def windowed(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        sight = see(
+        mask = window_mask(
             backend,
             lengths,
             length,
@@ -100,7 +100,7 @@ def contender(settings: BenchConfig, name: str, length: int) -> Callable[..., Te
             slopes_H=slopes,
             dtype=settings.torch_dtype,
         )
-        return attend_window(q, k, v, sight)
+        return attend_window(q, k, v, mask)
 
     return windowed
 

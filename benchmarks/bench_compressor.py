@@ -29,7 +29,7 @@ import torch
 from machine import work_ms
 from torch import Tensor
 
-from genet5.blocks.anchored import Reading, attend_anchored
+from genet5.blocks.anchored import AnchoredMask, attend_anchored
 from genet5.blocks.attention import key_mask
 from genet5.blocks.perceiver import Compressor
 from genet5.cli.parse import run
@@ -84,7 +84,7 @@ class Case:
 class DenseCompressor(Compressor):
     """Reads through a mask of all latents with all tokens."""
 
-    def _read(self, start_bp_BS: Tensor, num_tokens_B: Tensor, num_latents: int) -> Reading:
+    def _mask(self, start_bp_BS: Tensor, num_tokens_B: Tensor, num_latents: int) -> AnchoredMask:
         shape = self.config.compressor
         anchor = (torch.arange(num_latents, device=start_bp_BS.device) + 0.5) * shape.bin_bp
         distance = (anchor[:, None] - start_bp_BS[:, None] - self.config.bp_per_token / 2).abs()
@@ -93,7 +93,7 @@ class DenseCompressor(Compressor):
         dtype = self.latents.dtype
         if torch.is_autocast_enabled(bias.device.type):
             dtype = torch.get_autocast_dtype(bias.device.type)
-        return Reading("sdpa", bias=bias[:, None].to(dtype))
+        return AnchoredMask("sdpa", bias=bias[:, None].to(dtype))
 
 
 def cases(settings: BenchConfig) -> Iterator[Case]:

@@ -30,7 +30,7 @@ from genet5.blocks.attention import key_mask
 from genet5.blocks.decoder import DecoderLayer
 from genet5.blocks.encoder import EncoderLayer
 from genet5.blocks.rope import rope_table
-from genet5.blocks.windowed import choose_backend, see
+from genet5.blocks.windowed import choose_backend, window_mask
 from genet5.cli.parse import run
 from genet5.config.json_files import save_json
 from genet5.config.model import KeepName, preset
@@ -78,8 +78,10 @@ def make_inputs(kind: str, settings: BenchConfig, device: torch.device) -> tuple
     if kind.startswith("encoder"):
         backend = choose_backend("auto", device, torch.bfloat16)
         window = config.encoder.window_tokens
-        sight = see(backend, lengths, length, window=window, slopes_H=None, dtype=torch.bfloat16)
-        return x, sight, None, real
+        mask = window_mask(
+            backend, lengths, length, window=window, slopes_H=None, dtype=torch.bfloat16
+        )
+        return x, mask, None, real
     head_width = config.width // config.decoder.heads
     rope = rope_table(torch.arange(length, device=device), head_width)
     latents = torch.randn(settings.windows, length, config.width, device=device)

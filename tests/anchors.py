@@ -1,4 +1,4 @@
-"""The compressor's reading of tokens evaluated densely: every latent with every token."""
+"""The compressor's attention evaluated densely: every latent with every token."""
 
 import torch
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from genet5.config.bake import BakeConfig
 from genet5.config.json_files import config_from_dict
-from genet5.dataset.packed import Header, PackedReader, PackedWriter, combine_digests, count_content
+from genet5.dataset.header import Header, combine_digests, count_content
+from genet5.dataset.packed import PackedReader, PackedWriter
 from genet5.dataset.windows import Window
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import Contig, read_fasta, write_fasta

@@ -2,7 +2,7 @@
 
 Latent i sits at a base, its anchor, and sees the tokens whose middle lies at most `window_bp` away; a latent that no token
 is so near to (padding, or inside a very long token) sees its nearest token, or both where two are equally near. Tokens
-lose score by distance. `see_anchored` says once per batch who sees whom; `attend_anchored` then serves every layer. M
+lose score by distance. `anchored_mask` says once per batch who sees whom; `attend_anchored` then serves every layer. M
 latents cost O(M w): the tokens that neighbouring latents see lie next to each other in the row, whatever their lengths.
 
 - `sdpa`: latents in blocks, each with one slice of the row's tokens. Where slices would hold most of the row anyway, all
@@ -14,8 +14,8 @@ Example:
     >>> q, k = torch.ones(1, 2, 6, 4), torch.ones(1, 1, 30, 4)
     >>> middle, tokens = torch.arange(0, 90, 3)[None] + 1.5, torch.tensor([30])
     >>> shape = {"bin_bp": 16, "window_bp": 16, "loss_per_bin": 0.1, "dtype": q.dtype}
-    >>> reading = see_anchored("sdpa", middle, tokens, num_latents=6, **shape)
-    >>> attend_anchored(q, k, k, reading).shape
+    >>> mask = anchored_mask("sdpa", middle, tokens, num_latents=6, **shape)
+    >>> attend_anchored(q, k, k, mask).shape
     torch.Size([1, 2, 6, 4])
 """
 
@@ -45,7 +45,7 @@ _WORTH = 0.75  # share of all latent-token pairs above which slices do not pay
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class AnchoredMask:
     """Which tokens each latent of a batch sees, as a backend wants it."""
 
     backend: Backend
@@ -65,7 +65,9 @@ class Reading:
     """For `flex`."""
 
 
-def choose_reading(wanted: AttentionName, device: torch.device, dtype: torch.dtype) -> Backend:
+def choose_anchored_backend(
+    wanted: AttentionName, device: torch.device, dtype: torch.dtype
+) -> Backend:
     """Say which backend serves a model whose windowed attention is set to `wanted`.
 
     Raises:
@@ -75,7 +77,7 @@ def choose_reading(wanted: AttentionName, device: torch.device, dtype: torch.dty
 
 
 @torch.no_grad()
-def see_anchored(
+def anchored_mask(
     backend: Backend,
     middle_BS: Tensor,
     num_tokens_B: Tensor,
@@ -85,11 +87,11 @@ def see_anchored(
     window_bp: int,
     loss_per_bin: float,
     dtype: torch.dtype,
-) -> Reading:
+) -> AnchoredMask:
     """Prepare a batch; nothing waits for the device, if that is not the CPU.
 
     Args:
-        backend: From `choose_reading`.
+        backend: From `choose_anchored_backend`.
         middle_BS: Middle of each token in bp; tokens start at least 1 bp apart, in ascending order.
         num_tokens_B: Tokens of each row, at least 1; later ones are padding and never seen.
         num_latents: M.
@@ -108,7 +110,7 @@ def see_anchored(
     loss_per_bp = loss_per_bin / bin_bp
     if backend == "flex":
         blocks = _block_mask(middle, anchor, reach, first, last)
-        return Reading(
+        return AnchoredMask(
             backend, middle_BS=middle, anchor_M=anchor, loss_per_bp=loss_per_bp, blocks=blocks
         )
     size = max(1, window_bp // bin_bp)  # slices are 3 windows wide then; 2 would serve one latent
@@ -116,41 +118,41 @@ def see_anchored(
     _, count, width = index.shape
     if count * size * width > _WORTH * num_latents * length:
         bias = _bias(anchor[:, None], middle[:, None], reach[..., None], loss_per_bp)
-        return Reading(backend, bias=bias[:, None].to(dtype))
+        return AnchoredMask(backend, bias=bias[:, None].to(dtype))
     anchor, reach = (_by_block(x, size, count)[..., None] for x in (anchor[None], reach))
     sliced = F.pad(middle, (0, width), value=_BEYOND_BP).gather(1, index.flatten(1))
     bias = _bias(anchor, sliced.view_as(index)[:, :, None], reach, loss_per_bp)
     row = torch.arange(len(index), device=index.device)[:, None, None] * length
     index = index.clamp_max(length - 1) + row
-    return Reading(backend, size, index_BNW=index, bias=bias.flatten(0, 1)[:, None].to(dtype))
+    return AnchoredMask(backend, size, index_BNW=index, bias=bias.flatten(0, 1)[:, None].to(dtype))
 
 
-def attend_anchored(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, reading: Reading) -> Tensor:
+def attend_anchored(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: AnchoredMask) -> Tensor:
     """Let latents read the tokens around their anchors.
 
     Args:
         q_BHMK: Queries of the latents.
         k_BGSK: Keys of the tokens; G key-value heads serve H / G query heads each.
         v_BGSK: Values.
-        reading: From `see_anchored`.
+        mask: From `anchored_mask`.
 
     Returns:
         (B, H, M, K).
     """
-    if reading.backend == "flex":
-        return _attend_flex(q_BHMK, k_BGSK, v_BGSK, reading)
-    if reading.index_BNW is None:
-        return attend(q_BHMK, k_BGSK, v_BGSK, bias=reading.bias)
+    if mask.backend == "flex":
+        return _attend_flex(q_BHMK, k_BGSK, v_BGSK, mask)
+    if mask.index_BNW is None:
+        return attend(q_BHMK, k_BGSK, v_BGSK, bias=mask.bias)
     batch, _, num_latents, head_width = q_BHMK.shape
-    _, count, width = reading.index_BNW.shape
-    q = F.pad(q_BHMK, (0, 0, 0, count * reading.size - num_latents))
-    q = q.unflatten(2, (count, reading.size)).transpose(1, 2).flatten(0, 1)
+    _, count, width = mask.index_BNW.shape
+    q = F.pad(q_BHMK, (0, 0, 0, count * mask.size - num_latents))
+    q = q.unflatten(2, (count, mask.size)).transpose(1, 2).flatten(0, 1)
     # One gather for keys and values; an embedding's backward pass adds up in a fixed order.
     pairs = torch.cat((k_BGSK, v_BGSK), dim=-1).transpose(1, 2)
-    sliced = F.embedding(reading.index_BNW, pairs.flatten(2).flatten(0, 1))
+    sliced = F.embedding(mask.index_BNW, pairs.flatten(2).flatten(0, 1))
     sliced = sliced.view(batch * count, width, k_BGSK.shape[1], 2 * head_width).transpose(1, 2)
     k, v = sliced.split(head_width, dim=-1)
-    out: Tensor = attend(q, k, v, bias=reading.bias).unflatten(0, (batch, count))
+    out: Tensor = attend(q, k, v, bias=mask.bias).unflatten(0, (batch, count))
     return out.transpose(1, 2).flatten(2, 3)[:, :, :num_latents]
 
 
@@ -194,15 +196,15 @@ def _bias(anchor: Tensor, middle: Tensor, reach: Tensor, loss_per_bp: float) -> 
 # ---- flex ------------------------------------------------------------------------------------------------------------
 
 
-def _attend_flex(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, reading: Reading) -> Tensor:
-    middle, anchor, loss_per_bp = reading.middle_BS, reading.anchor_M, reading.loss_per_bp
+def _attend_flex(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: AnchoredMask) -> Tensor:
+    middle, anchor, loss_per_bp = mask.middle_BS, mask.anchor_M, mask.loss_per_bp
     assert middle is not None
     assert anchor is not None
 
     def lose(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return score - loss_per_bp * (anchor[query] - middle[batch, key]).abs()
 
-    return attend_flex(q_BHMK, k_BGSK, v_BGSK, lose, reading.blocks)
+    return attend_flex(q_BHMK, k_BGSK, v_BGSK, lose, mask.blocks)
 
 
 def _block_mask(

@@ -13,7 +13,7 @@ from genet5.blocks.moe import MixtureOfExperts, RouterLoss, feed, make_feedforwa
 from genet5.blocks.norm import LayerNorm
 from genet5.blocks.recompute import run_layer
 from genet5.blocks.rope import rope_table
-from genet5.blocks.windowed import Sight, attend_window, choose_backend, see
+from genet5.blocks.windowed import WindowMask, attend_window, choose_backend, window_mask
 from genet5.config.model import AttentionName, KeepName, ModelConfig
 
 _NORM_EPS = 1e-12  # DNABERT-2's
@@ -37,7 +37,7 @@ class EncoderLayer(nn.Module):
     def forward(
         self,
         x_BSD: Tensor,
-        sight: Sight,
+        mask: WindowMask,
         rope: tuple[Tensor, Tensor] | None,
         real_BS: Tensor | None = None,
     ) -> tuple[Tensor, RouterLoss | None]:
@@ -45,31 +45,33 @@ class EncoderLayer(nn.Module):
 
         Args:
             x_BSD: Embedded tokens or the layer below.
-            sight: Who sees whom.
+            mask: Who sees whom.
             rope: RoPE table of the tokens, or None.
             real_BS: True = a token, False = padding; None = all are tokens. For the experts' losses alone.
         """
         keep = self.keep if self.training else None
-        return run_layer(keep, self._forward, x_BSD, sight, rope, real_BS)
+        return run_layer(keep, self._forward, x_BSD, mask, rope, real_BS)
 
     def _forward(
         self,
         x_BSD: Tensor,
-        sight: Sight,
+        mask: WindowMask,
         rope: tuple[Tensor, Tensor] | None,
         real_BS: Tensor | None,
     ) -> tuple[Tensor, RouterLoss | None]:
         if self.norm_first:
-            x_BSD = x_BSD + self._attend(self.norm1(x_BSD), sight, rope)
+            x_BSD = x_BSD + self._attend(self.norm1(x_BSD), mask, rope)
             fed, loss = feed(self.feedforward, self.norm2(x_BSD), real_BS)
             return x_BSD + self.dropout(fed), loss
-        x_BSD = self.norm1(x_BSD + self._attend(x_BSD, sight, rope))
+        x_BSD = self.norm1(x_BSD + self._attend(x_BSD, mask, rope))
         fed, loss = feed(self.feedforward, x_BSD, real_BS)
         return self.norm2(x_BSD + self.dropout(fed)), loss
 
-    def _attend(self, x_BSD: Tensor, sight: Sight, rope: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _attend(
+        self, x_BSD: Tensor, mask: WindowMask, rope: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
         q, k, v = self.attention.split(x_BSD, rope)
-        seen: Tensor = self.dropout(self.attention.merge(attend_window(q, k, v, sight)))
+        seen: Tensor = self.dropout(self.attention.merge(attend_window(q, k, v, mask)))
         return seen
 
 
@@ -119,10 +121,10 @@ class Encoder(nn.Module):
             rope = rope_table(positions, self.config.width // shape.heads)
         else:
             slopes = alibi_slopes(shape.heads, x.device)
-        sight = self._see(x, num_tokens_B, slopes)
+        mask = self._mask(x, num_tokens_B, slopes)
         real = key_mask(num_tokens_B, x.shape[1])[:, 0, 0] if shape.num_experts else None
         for layer in self.layers:
-            x, loss = layer(x, sight, rope, real)
+            x, loss = layer(x, mask, rope, real)
             if loss is not None:
                 assert isinstance(layer.feedforward, MixtureOfExperts)
                 layer.feedforward.count(loss)
@@ -131,11 +133,11 @@ class Encoder(nn.Module):
         states: Tensor = self.last_norm(x)
         return states
 
-    def _see(self, x_BSD: Tensor, num_tokens_B: Tensor, slopes_H: Tensor | None) -> Sight:
+    def _mask(self, x_BSD: Tensor, num_tokens_B: Tensor, slopes_H: Tensor | None) -> WindowMask:
         device, dtype = x_BSD.device, self.layers[0].attention.qkv.weight.dtype
         if torch.is_autocast_enabled(device.type):
             dtype = torch.get_autocast_dtype(device.type)
-        return see(
+        return window_mask(
             choose_backend(self.attention, device, dtype),
             num_tokens_B,
             x_BSD.shape[1],

@@ -9,7 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from genet5.blocks.anchored import Reading, attend_anchored, choose_reading, see_anchored
+from genet5.blocks.anchored import (
+    AnchoredMask,
+    anchored_mask,
+    attend_anchored,
+    choose_anchored_backend,
+)
 from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
 from genet5.blocks.feedforward import GatedFeedForward
 from genet5.blocks.norm import LayerNorm
@@ -36,7 +41,7 @@ class PerceiverLayer(nn.Module):
         self,
         latents_BMD: Tensor,
         tokens_BSD: Tensor,
-        reading: Reading,
+        mask: AnchoredMask,
         num_latents_B: Tensor,
         ropes: tuple[tuple[Tensor, Tensor], ...],
     ) -> Tensor:
@@ -45,14 +50,14 @@ class PerceiverLayer(nn.Module):
         Args:
             latents_BMD: Latents.
             tokens_BSD: Encoder states.
-            reading: Which tokens each latent sees.
+            mask: Which tokens each latent sees.
             num_latents_B: Latents of each row; the rest is padding.
             ropes: RoPE tables of anchors (bp), tokens (bp) and latents (index).
         """
         anchor_rope, token_rope, index_rope = ropes
         q = rotate(self.cross.queries(self.norm_cross(latents_BMD)), anchor_rope)
         k, v = self.cross.keys_values(tokens_BSD)
-        read = attend_anchored(q, rotate(k, token_rope), v, reading)
+        read = attend_anchored(q, rotate(k, token_rope), v, mask)
         latents_BMD = latents_BMD + self.cross.merge(read)
         q, k, v = self.attention.split(self.norm_self(latents_BMD), index_rope)
         seen = attend(q, k, v, bias=key_mask(num_latents_B, q.shape[2]))
@@ -110,20 +115,20 @@ class Compressor(nn.Module):
             rope_table(start_bp_BS / scale, head_width),
             rope_table(index, head_width),
         )
-        reading = self._read(start_bp_BS, num_tokens_B, count)
+        mask = self._mask(start_bp_BS, num_tokens_B, count)
         num_latents = -(-num_bases_B // shape.bin_bp)
         x = self.latents[:count].expand(len(tokens_BSD), -1, -1).contiguous()
         for layer in self.layers:
-            x = layer(x, tokens_BSD, reading, num_latents, ropes)
+            x = layer(x, tokens_BSD, mask, num_latents, ropes)
         normed: Tensor = self.norm(x)
         return normed
 
-    def _read(self, start_bp_BS: Tensor, num_tokens_B: Tensor, num_latents: int) -> Reading:
+    def _mask(self, start_bp_BS: Tensor, num_tokens_B: Tensor, num_latents: int) -> AnchoredMask:
         shape, device, dtype = self.config.compressor, start_bp_BS.device, self.latents.dtype
         if torch.is_autocast_enabled(device.type):
             dtype = torch.get_autocast_dtype(device.type)
-        return see_anchored(
-            choose_reading(self.attention, device, dtype),
+        return anchored_mask(
+            choose_anchored_backend(self.attention, device, dtype),
             start_bp_BS + self.config.bp_per_token / 2,
             num_tokens_B,
             num_latents,

@@ -1,6 +1,6 @@
 """Windowed self-attention: one interface, three backends.
 
-Each token sees those at most half a window away on either side, so n tokens cost O(n w). `see` says once per batch who
+Each token sees those at most half a window away on either side, so n tokens cost O(n w). `window_mask` says once per batch who
 sees whom, in the form that the backend wants; `attend_window` then serves every layer. Windows of a batch never see each
 other or padding.
 
@@ -12,8 +12,8 @@ other or padding.
 
 Example:
     >>> q = k = v = torch.ones(1, 2, 9, 4)
-    >>> sight = see("sdpa", torch.tensor([9]), 9, window=4, slopes_H=None, dtype=q.dtype)
-    >>> attend_window(q, k, v, sight).shape
+    >>> mask = window_mask("sdpa", torch.tensor([9]), 9, window=4, slopes_H=None, dtype=q.dtype)
+    >>> attend_window(q, k, v, mask).shape
     torch.Size([1, 2, 9, 4])
 """
 
@@ -43,7 +43,7 @@ FLEX_BLOCK = 128  # FlexAttention's default: smaller blocks save little work and
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class WindowMask:
     """Who sees whom in one batch, as a backend wants it."""
 
     backend: Backend
@@ -103,7 +103,7 @@ def _require_flash(device: str, is_half: bool, has_flash: bool) -> None:
     raise ConfigError("attention", "flash", rule)
 
 
-def see(
+def window_mask(
     backend: Backend,
     num_keys_B: Tensor,
     length: int,
@@ -111,7 +111,7 @@ def see(
     window: int,
     slopes_H: Tensor | None,
     dtype: torch.dtype,
-) -> Sight:
+) -> WindowMask:
     """Prepare windowed attention for a batch; nothing waits for the device.
 
     Args:
@@ -124,38 +124,38 @@ def see(
     """
     half = 0 if length <= window // 2 else window // 2
     if backend == "flash":
-        return Sight(backend, half, slopes_H, bounds=_bounds(num_keys_B, length))
+        return WindowMask(backend, half, slopes_H, bounds=_bounds(num_keys_B, length))
     if backend == "flex":
-        return Sight(backend, half, slopes_H, blocks=_block_mask(num_keys_B, length, half))
+        return WindowMask(backend, half, slopes_H, blocks=_block_mask(num_keys_B, length, half))
     if half:
         bias = _block_bias(half, -(-length // half), num_keys_B, slopes_H)
     else:
         bias = _whole_bias(length, num_keys_B, slopes_H)
     if bias.dtype != torch.bool and not _is_plain(bias, half):
         bias = bias.to(dtype)  # once for all layers
-    return Sight(backend, half, slopes_H, bias=bias)
+    return WindowMask(backend, half, slopes_H, bias=bias)
 
 
-def attend_window(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, sight: Sight) -> Tensor:
+def attend_window(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
     """Attend within windows.
 
     Args:
         q_BHSK: Queries.
         k_BHSK: Keys, as many heads as queries.
         v_BHSK: Values.
-        sight: From `see`.
+        mask: From `window_mask`.
 
     Returns:
         (B, H, S, K); rows of padding hold finite values without meaning.
     """
-    return _BACKENDS[sight.backend](q_BHSK, k_BHSK, v_BHSK, sight)
+    return _BACKENDS[mask.backend](q_BHSK, k_BHSK, v_BHSK, mask)
 
 
 # ---- sdpa ------------------------------------------------------------------------------------------------------------
 
 
-def _attend_sdpa(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, sight: Sight) -> Tensor:
-    half, bias = sight.half, sight.bias
+def _attend_sdpa(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
+    half, bias = mask.half, mask.bias
     assert bias is not None
     if half == 0:
         return attend(q_BHSK, k_BHSK, v_BHSK, bias=bias)
@@ -222,15 +222,15 @@ def _block_bias(half: int, blocks: int, num_keys_B: Tensor, slopes_H: Tensor | N
 # ---- flex ------------------------------------------------------------------------------------------------------------
 
 
-def _attend_flex(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, sight: Sight) -> Tensor:
-    slopes = sight.slopes_H
+def _attend_flex(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
+    slopes = mask.slopes_H
 
     def add_alibi(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         assert slopes is not None
         return score - slopes[head] * (query - key).abs()
 
     score = None if slopes is None else add_alibi
-    return attend_flex(q_BHSK, k_BHSK, v_BHSK, score, sight.blocks)
+    return attend_flex(q_BHSK, k_BHSK, v_BHSK, score, mask.blocks)
 
 
 def attend_flex(
@@ -297,23 +297,23 @@ def ordered_blocks(blocks: Tensor) -> tuple[Tensor, Tensor]:
 # ---- flash -----------------------------------------------------------------------------------------------------------
 
 
-def _attend_flash(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, sight: Sight) -> Tensor:
+def _attend_flash(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
     from flash_attn import flash_attn_varlen_func
 
     batch, heads, length, width = q_BHSK.shape
     q, k, v = (x.transpose(1, 2).reshape(-1, heads, width) for x in (q_BHSK, k_BHSK, v_BHSK))
-    side = sight.half or -1
+    side = mask.half or -1
     out: Tensor = flash_attn_varlen_func(
         q,
         k,
         v,
-        cu_seqlens_q=sight.bounds,
-        cu_seqlens_k=sight.bounds,
+        cu_seqlens_q=mask.bounds,
+        cu_seqlens_k=mask.bounds,
         max_seqlen_q=length,
         max_seqlen_k=length,
         causal=False,
         window_size=(side, side),
-        alibi_slopes=sight.slopes_H,
+        alibi_slopes=mask.slopes_H,
     )
     return out.view(batch, length, heads, width).transpose(1, 2)
 
@@ -328,7 +328,7 @@ def _bounds(num_keys_B: Tensor, length: int) -> Tensor:
     return F.pad(bounds, (0, 1), value=len(num_keys_B) * length).int()
 
 
-_BACKENDS: dict[Backend, Callable[[Tensor, Tensor, Tensor, Sight], Tensor]] = {
+_BACKENDS: dict[Backend, Callable[[Tensor, Tensor, Tensor, WindowMask], Tensor]] = {
     "sdpa": _attend_sdpa,
     "flex": _attend_flex,
     "flash": _attend_flash,

@@ -11,7 +11,7 @@ Steps 1 and 3 see genomes in the order of their names and depend on sizes and di
 the same bytes, whatever the number of workers. Files appear under their names when they are complete.
 
 Example:
-    report = bake(settings, progress=lambda event: print(event))
+    report = bake(config, progress=lambda event: print(event))
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class BakePlan:
 
 
 def plan_bake(
-    settings: BakeConfig,
+    config: BakeConfig,
     tokenizer: Tokenizer,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> BakePlan:
@@ -110,69 +110,69 @@ def plan_bake(
     Raises:
         DataError: A folder or file is wrong, or nothing is left to bake.
     """
-    sources = find_sources(settings)
-    lengths = list(_in_order(_contig_lengths, [s.fasta for s in sources], _workers(settings)))
-    if settings.splits is not None:
-        table = read_split_table(settings.splits)
+    sources = find_sources(config)
+    lengths = list(_in_order(_contig_lengths, [s.fasta for s in sources], _workers(config)))
+    if config.splits is not None:
+        table = read_split_table(config.splits)
         splits = splits_by_table(sources, [list(contigs) for contigs in lengths], table)
     else:
-        share = 0.0 if settings.valid_genes else settings.valid_share
+        share = 0.0 if config.valid_genes else config.valid_share
         splits = splits_by_share(
-            sources, lengths, share=share, by=settings.split_by, seed=settings.seed
+            sources, lengths, share=share, by=config.split_by, seed=config.seed
         )
     kept = [index for index, chosen in enumerate(splits) if chosen]
     if not kept:
         raise DataError(
             "no contig for training or validation", expected="train or valid contigs",
-            path=settings.splits, remedy="Do its clade and genome names match the folders?",
+            path=config.splits, remedy="Do its clade and genome names match the folders?",
         )  # fmt: skip
     plan = BakePlan(
         tuple(sources[index] for index in kept),
         tuple(lengths[index] for index in kept),
         tuple(splits[index] for index in kept),
     )
-    if settings.windows == "gene_centric":
+    if config.windows == "gene_centric":
         progress(Progress("counting genes", 0, plan.total_bases))
-        return _with_quotas(plan, settings, tokenizer)
+        return _with_quotas(plan, config, tokenizer)
     return plan
 
 
 def bake(
-    settings: BakeConfig, progress: Callable[[Progress], None] = lambda _: None
+    config: BakeConfig, progress: Callable[[Progress], None] = lambda _: None
 ) -> dict[str, Any]:
     """Bake all genomes; return what bake_report.json holds.
 
     Raises:
         ConfigError: The output folder holds packed files and `overwrite` is off, another bake is at work in it, or
-            the one to resume had other settings.
+            the one to resume had other config.
         DataError: An input file is wrong, or has changed since the bake to resume.
     """
     begin = time.perf_counter()
-    out = _output_dir(settings)
-    tokenizer = load_tokenizer(_required(settings.tokenizer, "tokenizer"))
+    out = _output_dir(config)
+    tokenizer = load_tokenizer(_required(config.tokenizer, "tokenizer"))
     progress(Progress("listing", 0, 0))
-    plan = plan_bake(settings, tokenizer, progress)
-    with partial_folder(out, resume=settings.resume) as folder:
-        results = _bake_genomes(settings, plan, tokenizer, folder, progress)
+    plan = plan_bake(config, tokenizer, progress)
+    with partial_folder(out, resume=config.resume) as folder:
+        results = _bake_genomes(config, plan, tokenizer, folder, progress)
         cpu_begin = time.process_time()
         packed = {}
         for split in SPLITS:
             progress(Progress(f"packing {split}", plan.total_bases, plan.total_bases))
-            packed[split] = gather(split, out, results, settings, tokenizer)
+            packed[split] = gather(split, out, results, config, tokenizer)
         pack_s = time.process_time() - cpu_begin
         wall_s = time.perf_counter() - begin
-        report = _report(settings, plan, results, packed, wall_s=wall_s, pack_s=pack_s)
+        report = _report(config, plan, results, packed, wall_s=wall_s, pack_s=pack_s)
         save_json(out / REPORT_NAME, report)
     return report
 
 
-def _with_quotas(plan: BakePlan, settings: BakeConfig, tokenizer: Tokenizer) -> BakePlan:
-    tasks = _tasks(settings, plan, tokenizer, Path())
-    numbers = list(_in_order(count_targets, tasks, _workers(settings)))
+def _with_quotas(plan: BakePlan, config: BakeConfig, tokenizer: Tokenizer) -> BakePlan:
+    tasks = _tasks(config, plan, tokenizer, Path())
+    numbers = list(_in_order(count_targets, tasks, _workers(config)))
     quotas = [0] * len(tasks)
     for clade in {source.clade for source in plan.sources}:
         own = [index for index, source in enumerate(plan.sources) if source.clade == clade]
-        shares = share_evenly([numbers[index] for index in own], settings.gene_limit(clade))
+        shares = share_evenly([numbers[index] for index in own], config.gene_limit(clade))
         for index, share in zip(own, shares, strict=True):
             quotas[index] = share
     return replace(plan, num_genes=tuple(numbers), quotas=tuple(quotas))
@@ -184,20 +184,20 @@ def _required(path: Path | None, name: str) -> Path:
     return path
 
 
-def _output_dir(settings: BakeConfig) -> Path:
-    out = _required(settings.output_dir, "output_dir")
+def _output_dir(config: BakeConfig) -> Path:
+    out = _required(config.output_dir, "output_dir")
     there = [path.name for split in SPLITS for path in packed_files(out, split)]
-    goes_on = settings.resume and (out / FOLDER_NAME).is_dir()
-    if there and not settings.overwrite and not goes_on:
+    goes_on = config.resume and (out / FOLDER_NAME).is_dir()
+    if there and not config.overwrite and not goes_on:
         raise ConfigError(
             "output_dir", str(out), f"holds {there[0]}; give --overwrite to replace it"
         )
     return out
 
 
-def _workers(settings: BakeConfig) -> int:
-    at_a_time = settings.species_parallel or settings.n_workers
-    return max(1, min(settings.n_workers, at_a_time))
+def _workers(config: BakeConfig) -> int:
+    at_a_time = config.species_parallel or config.n_workers
+    return max(1, min(config.n_workers, at_a_time))
 
 
 def _contig_lengths(fasta: Path) -> dict[str, int]:
@@ -205,37 +205,37 @@ def _contig_lengths(fasta: Path) -> dict[str, int]:
 
 
 def _tasks(
-    settings: BakeConfig, plan: BakePlan, tokenizer: Tokenizer, folder: Path
+    config: BakeConfig, plan: BakePlan, tokenizer: Tokenizer, folder: Path
 ) -> list[GenomeTask]:
     return [
         GenomeTask(
             source=source,
             lengths=plan.lengths[index],
             splits=plan.splits[index],
-            settings=settings,
+            config=config,
             tokenizer=tokenizer,
             spill=folder / source.clade / source.genome,
             gene_quota=None if plan.quotas is None else plan.quotas[index],
-            resume=settings.resume,
+            resume=config.resume,
         )
         for index, source in enumerate(plan.sources)
     ]
 
 
 def _bake_genomes(
-    settings: BakeConfig,
+    config: BakeConfig,
     plan: BakePlan,
     tokenizer: Tokenizer,
     folder: Path,
     progress: Callable[[Progress], None],
 ) -> list[GenomeResult]:
-    tasks = _tasks(settings, plan, tokenizer, folder)
+    tasks = _tasks(config, plan, tokenizer, folder)
     largest_first = sorted(range(len(tasks)), key=lambda index: -plan.task_bases(index))
     results: dict[int, GenomeResult] = {}
     done = 0
     progress(Progress("baking", 0, plan.total_bases))
     for position, result in _as_completed(
-        bake_genome, [tasks[index] for index in largest_first], _workers(settings)
+        bake_genome, [tasks[index] for index in largest_first], _workers(config)
     ):
         index = largest_first[position]
         results[index] = result
@@ -245,7 +245,7 @@ def _bake_genomes(
 
 
 def _report(
-    settings: BakeConfig,
+    config: BakeConfig,
     plan: BakePlan,
     results: Sequence[GenomeResult],
     packed: dict[Split, dict[str, Any]],
@@ -260,12 +260,12 @@ def _report(
             seconds[stage] = seconds.get(stage, 0.0) + spent
         for topic, causes in result.counts.items():
             counts.setdefault(topic, Counter()).update(causes)
-    workers = _workers(settings)
+    workers = _workers(config)
     written = sum(part["bases"] for part in packed.values()) / 1e6
     cpu_s = sum(seconds.values()) + pack_s
     return {
         "format": 1,
-        "settings": config_to_dict(settings),
+        "settings": config_to_dict(config),
         "files": packed,
         "genomes": {
             source.id: dict(sorted(Counter(splits.values()).items()))

@@ -1,6 +1,6 @@
 """Baking one genome: GFF3 and FASTA to windows with targets, spilled to one-window rows on disk.
 
-One task is one genome and runs in one process; what it does depends on the settings, the seed and
+One task is one genome and runs in one process; what it does depends on the configuration, the seed and
 the genome's name alone. First the windows of all contigs are placed from lengths and genes; then
 contigs stream by, and each window is cut, labelled, checked against the grammar and tokenized. What
 an earlier run finished is taken from `dataset.spills`.
@@ -21,13 +21,14 @@ from genet5.config.bake import BakeConfig
 from genet5.config.clades import traits_of
 from genet5.dataset.difficulty import choose, contig_points
 from genet5.dataset.genome_task import GenomeResult, GenomeTask
-from genet5.dataset.packed import Header, PackedWriter
-from genet5.dataset.placement import Span, place_windows
+from genet5.dataset.header import Header
+from genet5.dataset.packed import PackedWriter
+from genet5.dataset.placement import WindowPlace, place_windows
 from genet5.dataset.recode import SOURCE_CODE, TARGET_CODE, recode_contig
 from genet5.dataset.sources import Split
 from genet5.dataset.spills import load_finished, save_finished, spill_path
 from genet5.dataset.targets import ContigGenes, GrammarCheck, sort_genes
-from genet5.dataset.windows import Window, reverse_stretches
+from genet5.dataset.windows import Window, reverse_intervals
 from genet5.genome.frames import strand_sign
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import read_fasta
@@ -58,21 +59,21 @@ def bake_genome(task: GenomeTask) -> GenomeResult:
 
 class _Baker:
     def __init__(self, task: GenomeTask, result: GenomeResult) -> None:
-        self.task, self.settings, self.result = task, task.settings, result
+        self.task, self.config, self.result = task, task.config, result
         self.vocabulary = task.tokenizer.structure
-        self.options = grammar_options(task.settings, task.source.clade, self.vocabulary.gene_types)
+        self.options = grammar_options(task.config, task.source.clade, self.vocabulary.gene_types)
         self.genes: Mapping[str, ContigGenes] = {}
         self.writers: dict[Split, PackedWriter] = {}
 
     def bake(self) -> None:
         result, task = self.result, self.task
         with result.clock("read GFF3"):
-            annotation = read_annotation(task.source.gff, skip_bad=self.settings.skip_bad)
+            annotation = read_annotation(task.source.gff, skip_bad=self.config.skip_bad)
         for cause, number in annotation.skipped.items():
             result.count("skipped records", cause, number)
         with result.clock("sort genes"):
             self.genes = sort_genes(task, annotation, result)
-        chosen = self._validation_genes() if self.settings.valid_genes else []
+        chosen = self._validation_genes() if self.config.valid_genes else []
         with result.clock("plan"):
             spans = place_windows(task, self.genes, result, chosen)
         with ExitStack() as stack:
@@ -99,7 +100,7 @@ class _Baker:
                     own = [gene for gene in self.genes[contig.name].whole if gene.is_coding]
                     genes += own
                     points += contig_points(own, contig.bases)
-        wanted = self.settings.valid_genes
+        wanted = self.config.valid_genes
         chosen = choose(points, wanted, self.task.rng("validation genes", ""))
         for difficulty, indices in chosen.items():
             named = [_gene_name(genes[index]) for index in indices]
@@ -109,41 +110,41 @@ class _Baker:
             self.result.count("validation genes", f"{difficulty}, wanted but too few", missing)
         return [genes[index] for indices in chosen.values() for index in indices]
 
-    def _bake_contig(self, name: str, bases: Bases, spans: Sequence[Span]) -> None:
+    def _bake_contig(self, name: str, bases: Bases, spans: Sequence[WindowPlace]) -> None:
         self._write(name, bases, spans, self.genes[name].genetic_code)
-        share = self.settings.recode_share
+        share = self.config.recode_share
         training = [span for span in spans if span.split == "training"]
         if share and training and self.genes[name].genetic_code == SOURCE_CODE:
             self._recode(name, bases, training)
 
-    def _recode(self, name: str, bases: Bases, spans: Sequence[Span]) -> None:
+    def _recode(self, name: str, bases: Bases, spans: Sequence[WindowPlace]) -> None:
         genes, rng = self.genes[name], self.task.rng("recode", name)
         with self.result.clock("recode"):
             regular = [gene for gene in genes.targets if gene.is_coding]
             recoded = recode_contig(bases, regular, genes.coding, rng)
         bad = np.array(recoded.spoiled, dtype=np.int64).reshape(-1, 2)
         fit = [s for s in spans if not ((bad[:, 0] < s.end) & (bad[:, 1] > s.start)).any()]
-        wanted = int(self.settings.recode_share * len(spans) + rng.random())
+        wanted = int(self.config.recode_share * len(spans) + rng.random())
         chosen = sorted(rng.permutation(len(fit))[:wanted].tolist())
         self.result.count("windows", "recoded copies", len(chosen))
         self.result.count("windows", "recoded copies wanted but spoiled", wanted - len(chosen))
         copies = [replace(fit[i], recoded=True) for i in chosen]
         self._write(name, recoded.bases, copies, TARGET_CODE)
 
-    def _write(self, name: str, bases: Bases, spans: Sequence[Span], code: int) -> None:
+    def _write(self, name: str, bases: Bases, spans: Sequence[WindowPlace], code: int) -> None:
         check = GrammarCheck(self.genes[name].index, bases, code, self.options)
         for span in spans:
             for window in self._windows(name, span, check):
                 self._store(window, span.split)
 
-    def _windows(self, name: str, span: Span, check: GrammarCheck) -> Iterator[Window]:
+    def _windows(self, name: str, span: WindowPlace, check: GrammarCheck) -> Iterator[Window]:
         """The window of a span; its halves where it has too many tokens."""
         clock, genes, code = self.result.clock, self.genes[name], check.genetic_code
         own = check.bases[span.start : span.end]
         with clock("tokenize"):
             own = on_strand(own, span.strand)
             ids, starts = self.task.tokenizer.sequence.encode(own)
-        if len(ids) > self.settings.hard_limit:
+        if len(ids) > self.config.hard_limit:
             self.result.count("windows", "halved: more tokens than the hard limit")
             middle = (span.start + span.end) // 2
             for start, end in ((span.start, middle), (middle, span.end)):
@@ -153,11 +154,11 @@ class _Baker:
             numbered = genes.index.numbered_cut(span.start, span.end, reverse=span.strand < 0)
             shown = tuple(gene for _, gene in numbered)
             clade = self.task.source.clade
-            structure = WindowStructure(code, clade if self.settings.clade_token else None, shown)
+            structure = WindowStructure(code, clade if self.config.clade_token else None, shown)
             labels = encode_window(structure, self.vocabulary)
             ignore = genes.ignored_in(span.start, span.end)
             if span.strand < 0:
-                ignore = reverse_stretches(ignore, len(own))
+                ignore = reverse_intervals(ignore, len(own))
         with clock("grammar"):
             weights = check.label_weights(labels, numbered, self.vocabulary)
         self._count_window(shown, ignore, weights)
@@ -186,7 +187,7 @@ class _Baker:
         count = self.result.count
         count("windows", "written")
         count("windows", "without a gene", int(not shown))
-        count("windows", "with ignored stretches", int(len(ignore) > 0))
+        count("windows", "with ignored intervals", int(len(ignore) > 0))
         cut = sum(gene.transcripts[0].cut_left or gene.transcripts[0].cut_right for gene in shown)
         count("window genes", "whole", len(shown) - cut)
         count("window genes", "cut by an edge", cut)
@@ -205,19 +206,17 @@ class _Baker:
             result.add(split, window)
 
 
-def grammar_options(
-    settings: BakeConfig, clade: str, gene_types: tuple[str, ...]
-) -> GrammarOptions:
+def grammar_options(config: BakeConfig, clade: str, gene_types: tuple[str, ...]) -> GrammarOptions:
     """Return the grammar that a clade's reference genes are checked against."""
-    types = gene_types if settings.noncoding else ("protein_coding",)
+    types = gene_types if config.noncoding else ("protein_coding",)
     if not traits_of(clade).introns:
         return prokaryote_options(
-            level=settings.grammar, gene_types=types, max_labels=_NO_LABEL_LIMIT
+            level=config.grammar, gene_types=types, max_labels=_NO_LABEL_LIMIT
         )
     return GrammarOptions(
-        level=settings.grammar,
-        utr=settings.utr,
-        isoforms=settings.isoforms,
+        level=config.grammar,
+        utr=config.utr,
+        isoforms=config.isoforms,
         gene_types=types,
         max_labels=_NO_LABEL_LIMIT,
     )

@@ -7,7 +7,7 @@ Difficulty is a sum of points from what gene finders are known to stumble over:
 - 1 for each halving of the CDS below 600 bases;
 - 2 for an intron that is not GT-AG;
 - 1 for a start codon other than ATG;
-- 1 for a CDS that shares its stretch with another gene's.
+- 1 for a CDS that shares its interval with another gene's.
 
 The genes of a species are ranked by it (ties by chance): the upper third is hard, the lower easy. Of each third a third
 at most is drawn, so that a small genome keeps most of its genes for training.

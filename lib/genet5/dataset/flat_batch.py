@@ -1,14 +1,14 @@
 """Parcels: micro-batches on their way from a worker process to the trainer.
 
 A tensor that crosses processes is a file descriptor sent and a mapping made, some 0.15 ms for the process that gets it;
-a micro-batch has a dozen. A parcel is one buffer that holds them all, behind one another; unpacking makes views of it.
+a micro-batch has a dozen. A flat is one buffer that holds them all, behind one another; unpacking makes views of it.
 
 Example:
     >>> from genet5.dataset.batch import Batch, Inputs, Targets
     >>> inputs = Inputs(*(torch.tensor([[i]]) for i in range(6)))
     >>> batch = Batch(inputs, Targets(*(torch.tensor([True]) for _ in range(5))), ("g/c:0-9(+)",))
-    >>> parcel = pack(batch)
-    >>> parcel.buffer.dtype, unpack(parcel).inputs.bases.tolist(), unpack(parcel).window_ids
+    >>> flat = pack(batch)
+    >>> flat.buffer.dtype, unpack(flat).inputs.bases.tolist(), unpack(flat).window_ids
     (torch.uint8, [[3]], ('g/c:0-9(+)',))
 """
 
@@ -51,15 +51,15 @@ def pack(batch: Batch) -> FlatBatch:
     return FlatBatch(buffer, layout, batch.window_ids)
 
 
-def unpack(parcel: FlatBatch) -> Batch:
-    """Return the micro-batch; its tensors are views of the parcel's buffer."""
+def unpack(flat: FlatBatch) -> Batch:
+    """Return the micro-batch; its tensors are views of the flat's buffer."""
     tensors: list[Tensor] = []
     begin = 0
-    for dtype, shape in parcel.layout:
-        tensors.append(_view(parcel.buffer, begin, dtype, shape))
+    for dtype, shape in flat.layout:
+        tensors.append(_view(flat.buffer, begin, dtype, shape))
         begin += _room(tensors[-1])
     number = len(fields(Inputs))
-    return Batch(Inputs(*tensors[:number]), Targets(*tensors[number:]), parcel.window_ids)
+    return Batch(Inputs(*tensors[:number]), Targets(*tensors[number:]), flat.window_ids)
 
 
 def _view(buffer: Tensor, begin: int, dtype: torch.dtype, shape: torch.Size) -> Tensor:

@@ -5,7 +5,7 @@ on the order of the genomes alone. Clades with windows of different sizes share 
 longest window. Memory is a record batch, and some 80 bytes for each window of the split.
 
 Example:
-    part = gather("training", out, results, settings, tokenizer)
+    part = gather("training", out, results, config, tokenizer)
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import numpy as np
 from genet5.config.bake import BakeConfig
 from genet5.config.batches import BatchLimits
 from genet5.dataset.genome_task import SPLITS, GenomeResult, content_settings
-from genet5.dataset.packed import Header, PackedReader, PackedWriter, combine_digests
+from genet5.dataset.header import Header, combine_digests
+from genet5.dataset.packed import PackedReader, PackedWriter
 from genet5.dataset.plan import pack, padding_share, plan_batches
-from genet5.dataset.shards import index_name, shard_name, write_index
+from genet5.dataset.shard_index import index_name, shard_name, write_index
 from genet5.dataset.sources import Split
 from genet5.tokens.tokenizer_file import Tokenizer, tokenizer_hash
 
@@ -40,22 +41,22 @@ def gather(
     split: Split,
     out: Path,
     results: Sequence[GenomeResult],
-    settings: BakeConfig,
+    config: BakeConfig,
     tokenizer: Tokenizer,
 ) -> dict[str, Any]:
     """Write one split; return its part of the report. Files of an earlier bake that it does not replace go."""
     before = packed_files(out, split)
-    source = _Spilled(split, results, settings)
-    rows = source.packed_rows(settings)
-    header = _header(split, results, settings, tokenizer)
+    source = _Spilled(split, results, config)
+    rows = source.packed_rows(config)
+    header = _header(split, results, config, tokenizer)
     header = source.described(header, rows)
-    if settings.shard_size is None:
+    if config.shard_size is None:
         main = out / f"{split}.packed"
         written = [main]
         source.write(main, header, rows)
     else:
         main = out / index_name(split)
-        written = [main, *_write_shards(out, header, source, rows, settings.shard_size)]
+        written = [main, *_write_shards(out, header, source, rows, config.shard_size)]
     for stale in {*before} - {*written}:
         stale.unlink()
     return _describe(main, header, written)
@@ -64,7 +65,7 @@ def gather(
 class _Spilled:
     """The windows of one split in the genomes' spill files, numbered through."""
 
-    def __init__(self, split: Split, results: Sequence[GenomeResult], settings: BakeConfig) -> None:
+    def __init__(self, split: Split, results: Sequence[GenomeResult], config: BakeConfig) -> None:
         self.split = split
         self.readers = [PackedReader(r.spills[split]) for r in results if split in r.spills]
         self.firsts = np.cumsum([0, *map(len, self.readers)])
@@ -74,21 +75,19 @@ class _Spilled:
             for name in ("bases", "tokens", "labels")
         }
         self.window_bp = np.repeat(
-            [settings.window_bp(result.source.clade) for result in results],
+            [config.window_bp(result.source.clade) for result in results],
             [len(result.digests[split]) for result in results],
         )
 
-    def packed_rows(self, settings: BakeConfig) -> Rows:
+    def packed_rows(self, config: BakeConfig) -> Rows:
         sizes = self.lengths["tokens"]
-        order = np.random.default_rng([settings.seed, SPLITS.index(self.split)]).permutation(
+        order = np.random.default_rng([config.seed, SPLITS.index(self.split)]).permutation(
             len(sizes)
         )
         rows: Rows = []
         for window_bp in sorted({*self.window_bp.tolist()}, reverse=True):
             own = order[self.window_bp[order] == window_bp]
-            packed = pack(
-                sizes[own].tolist(), target=settings.target, hard_limit=settings.hard_limit
-            )
+            packed = pack(sizes[own].tolist(), target=config.target, hard_limit=config.hard_limit)
             rows += [own[row].tolist() for row in packed]
         return rows
 
@@ -113,14 +112,14 @@ class _Spilled:
 
 
 def _header(
-    split: Split, results: Sequence[GenomeResult], settings: BakeConfig, tokenizer: Tokenizer
+    split: Split, results: Sequence[GenomeResult], config: BakeConfig, tokenizer: Tokenizer
 ) -> Header:
     return Header(
         split=split,
         tokenizer_hash=tokenizer_hash(tokenizer),
         tokenizer=tokenizer.to_dict(),
         gene_types=tokenizer.structure.gene_types,
-        settings=content_settings(settings),
+        settings=content_settings(config),
         sources=tuple(
             {"taxon": r.source.clade, "genome": r.source.genome, **r.hashes}
             for r in results

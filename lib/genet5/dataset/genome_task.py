@@ -44,7 +44,7 @@ class GenomeTask:
     """Contigs of the FASTA file with their lengths, in its order."""
     splits: Mapping[str, Split]
     """Contigs to bake."""
-    settings: BakeConfig
+    config: BakeConfig
     tokenizer: Tokenizer
     spill: Path
     """Folder and stem of the files to write; the split is appended."""
@@ -55,7 +55,7 @@ class GenomeTask:
 
     def rng(self, purpose: str, name: str) -> np.random.Generator:
         """A generator that depends on the seed, the purpose and the names alone."""
-        text = f"{self.settings.seed}\t{purpose}\t{self.source.id}\t{name}"
+        text = f"{self.config.seed}\t{purpose}\t{self.source.id}\t{name}"
         return np.random.default_rng(
             int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
         )
@@ -108,21 +108,21 @@ class GenomeResult:
         self.seconds[stage] += time.process_time() - begin
 
 
-def content_settings(settings: BakeConfig) -> dict[str, Any]:
+def content_settings(config: BakeConfig) -> dict[str, Any]:
     """The settings that decide a file's content; no paths and no worker counts.
 
     Those that came later stand there only where they are in use, so that older recipes keep their bytes.
     """
-    values = config_to_dict(settings)
+    values = config_to_dict(config)
     chosen = {_KEYS.get(name, name): values[name] for name in _CONTENT_SETTINGS}
-    by_gene = settings.windows == "gene_centric"
-    if not by_gene and settings.window_size is None:
+    by_gene = config.windows == "gene_centric"
+    if not by_gene and config.window_size is None:
         chosen["window_size"] = TILE_BP
     if by_gene:
-        chosen["windows"] = settings.windows
-        chosen["taxon_genes"] = {clade: settings.gene_limit(clade) for clade in CLADES}
-    if by_gene or settings.clade_windows:
-        chosen["taxon_windows"] = {clade: settings.window_bp(clade) for clade in CLADES}
-    if settings.valid_genes:
-        chosen["valid_genes"] = settings.valid_genes
+        chosen["windows"] = config.windows
+        chosen["taxon_genes"] = {clade: config.gene_limit(clade) for clade in CLADES}
+    if by_gene or config.clade_windows:
+        chosen["taxon_windows"] = {clade: config.window_bp(clade) for clade in CLADES}
+    if config.valid_genes:
+        chosen["valid_genes"] = config.valid_genes
     return chosen

@@ -30,7 +30,8 @@ from genet5.config.batches import BatchLimits
 from genet5.dataset.batch import Batch
 from genet5.dataset.collate import collate, silence
 from genet5.dataset.flat_batch import pack, unpack
-from genet5.dataset.packed import Header, PackedReader
+from genet5.dataset.header import Header
+from genet5.dataset.packed import PackedReader
 from genet5.dataset.plan import MicroBatch, over_budget, padding_share, plan_batches
 from genet5.errors import CheckpointError, DataError
 
@@ -177,7 +178,7 @@ class Loader:
         generator = (
             torch.Generator()
         )  # DataLoader would draw from the global one and change the run
-        parcels = DataLoader(
+        flat_batches = DataLoader(
             batches,
             batch_size=None,
             num_workers=self._num_workers,
@@ -186,7 +187,7 @@ class Loader:
             generator=generator,
             worker_init_fn=partial(_heed_the_trainer_alone, os.getpid()),
         )
-        return map(unpack, parcels)
+        return map(unpack, flat_batches)
 
 
 class _Batches(Dataset[Batch]):

@@ -4,7 +4,7 @@ Reading is memory-mapped and copies nothing: a `Window` of a `PackedReader` is v
 hold a JSON header (`Header`) with the format version, the tokenizer and its hash, the bake settings, the sources, the
 counts and a checksum: SHA-256 over the windows' BLAKE2b digests in file order, so that the writer knows it before the
 first byte is written. Columns are listed in docs/reference/formats.md. pyarrow and polars open the file as it is. Where an index
-(`dataset.shards`) stands for several files, a reader takes it like one file.
+(`dataset.shard_index`) stands for several files, a reader takes it like one file.
 
 Example:
     with PackedWriter(path, header) as writer:
@@ -15,12 +15,11 @@ Example:
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -31,13 +30,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from genet5.config.json_files import config_from_dict
-from genet5.dataset.shards import is_index, read_index
+from genet5.dataset.header import FORMAT, Header, combine_digests, count_content
+from genet5.dataset.shard_index import is_index, read_index
 from genet5.dataset.windows import Window
 from genet5.errors import DataError, FormatError
 from genet5.outputs import atomic_writer, is_stream
-from genet5.tokens.vocabulary import DEFAULT_GENE_TYPES, StructureVocabulary
 
-FORMAT = 1
 METADATA_KEY = b"genet5"
 
 _VALUES: dict[str, pa.DataType] = {
@@ -66,52 +64,6 @@ _ATTRIBUTES = {"taxon": "clade"}
 _OFFSETS = ("base_offsets", "token_offsets", "label_offsets", "ignore_offsets")
 _COUNTS = ("rows", "windows", "bases", "tokens", "labels")
 _WINDOWS_PER_RECORD_BATCH = 512
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """What a packed file says about itself."""
-
-    format: int = FORMAT
-    """Version of the packed format."""
-    split: str = ""
-    """training, validation ..."""
-    tokenizer_hash: str = ""
-    """SHA-256 of the tokenizer's canonical JSON."""
-    tokenizer: dict[str, Any] = field(default_factory=dict)
-    """The tokenizer file's content."""
-    gene_types: tuple[str, ...] = DEFAULT_GENE_TYPES
-    """Gene types of the structure vocabulary, in the order of their ids."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """The bake settings that decide the content."""
-    sources: tuple[dict[str, Any], ...] = ()
-    """Taxon, genome and SHA-256 of FASTA and GFF of each source."""
-    counts: dict[str, int] = field(default_factory=dict)
-    """Rows, windows, bases, tokens, labels."""
-    checksum: str = ""
-    """SHA-256 over the windows' digests in file order."""
-
-    @property
-    def vocabulary(self) -> StructureVocabulary:
-        """The vocabulary of the labels."""
-        return StructureVocabulary(self.gene_types)
-
-
-def combine_digests(digests: Iterable[bytes]) -> str:
-    """The checksum of a file from its windows' digests in file order."""
-    return hashlib.sha256(b"".join(digests)).hexdigest()
-
-
-def count_content(rows: Sequence[Sequence[Window]]) -> dict[str, int]:
-    """The counts of a header."""
-    windows = list(itertools.chain.from_iterable(rows))
-    return {
-        "rows": len(rows),
-        "windows": len(windows),
-        "bases": sum(len(window.bases) for window in windows),
-        "tokens": sum(len(window.input_ids) for window in windows),
-        "labels": sum(len(window.labels) for window in windows),
-    }
 
 
 class PackedWriter:

@@ -60,7 +60,7 @@ def base_targets(
     Args:
         genes: The genes that the window's labels tell.
         length_bp: Bases of the window.
-        ignore: Half-open stretches of which the truth is not known (pseudogenes, partial genes); bases there that
+        ignore: Half-open intervals of which the truth is not known (pseudogenes, partial genes); bases there that
             no gene of the same strand covers get IGNORE.
 
     Returns:
@@ -76,8 +76,8 @@ def base_targets(
         for transcript in gene.transcripts:
             _mark(boundaries[strand_index(gene.strand) :: 2], transcript, gene.strand)
     for start, end in ignore:
-        stretch = states[:, max(start, 0) : end]
-        stretch[stretch == INTERGENIC] = IGNORE
+        interval = states[:, max(start, 0) : end]
+        interval[interval == INTERGENIC] = IGNORE
     return states, boundaries
 
 
@@ -87,7 +87,7 @@ def _shown_bp(transcript: WindowTranscript, length_bp: int) -> int:
 
 
 def _extent(transcript: WindowTranscript, length_bp: int) -> tuple[int, int]:
-    """Half-open stretch of the window that the transcript covers, introns at a cut edge included."""
+    """Half-open interval of the window that the transcript covers, introns at a cut edge included."""
     first = 0 if transcript.cut_left or not transcript.parts else transcript.parts[0].first
     end = (
         length_bp if transcript.cut_right or not transcript.parts else transcript.parts[-1].last + 1

@@ -31,8 +31,8 @@ _SHORTEST_GAP = 4  # a gap between genes is a gene-free window if it holds a fou
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A window to be made: a half-open stretch of a contig, read on a strand."""
+class WindowPlace:
+    """A window to be made: a half-open interval of a contig, read on a strand."""
 
     start: int
     end: int
@@ -41,7 +41,7 @@ class Span:
     recoded: bool = False
 
 
-Spans = dict[str, list[Span]]
+WindowPlaces = dict[str, list[WindowPlace]]
 """Contig -> its windows in the order in which they are made."""
 
 
@@ -50,7 +50,7 @@ def place_windows(
     genes: Mapping[str, ContigGenes],
     result: GenomeResult,
     chosen: Sequence[Gene] = (),
-) -> Spans:
+) -> WindowPlaces:
     """Lay the windows of a genome.
 
     Args:
@@ -66,10 +66,10 @@ def place_windows(
         spans = planner.round_genes(task.gene_quota, chosen)
     if chosen:
         planner.set_apart(spans, chosen)
-    if task.settings.negatives is not None and task.gene_quota is None:
+    if task.config.negatives is not None and task.gene_quota is None:
         for split in SPLITS:
             planner.limit_negatives(spans, split)
-    if task.settings.negatives and task.gene_quota is not None:
+    if task.config.negatives and task.gene_quota is not None:
         for split in SPLITS:
             planner.add_negatives(spans, split, chosen)
     return spans
@@ -147,27 +147,27 @@ class _Planner:
         self, task: GenomeTask, genes: Mapping[str, ContigGenes], result: GenomeResult
     ) -> None:
         self.task, self.genes, self.result = task, genes, result
-        self.settings = task.settings
-        self.window_bp = task.settings.window_bp(task.source.clade)
+        self.config = task.config
+        self.window_bp = task.config.window_bp(task.source.clade)
 
-    def tiling(self, contig: str) -> list[Span]:
+    def tiling(self, contig: str) -> list[WindowPlace]:
         """All windows of a contig: passes, strands."""
         rng, split = self.task.rng("windows", contig), self.task.splits[contig]
-        step = self.window_bp - self.settings.window_overlap
+        step = self.window_bp - self.config.window_overlap
         spans = []
         for number in range(self._passes(split)):
             phase = int(step * (number + rng.random()) / self._passes(split)) if number else 0
             tiling = ContigTiling.stepped(
                 self.task.lengths[contig],
                 self.window_bp,
-                overlap_bp=self.settings.window_overlap,
+                overlap_bp=self.config.window_overlap,
                 phase_bp=phase,
             )
             for tile in tiling.tiles:
                 spans += self._stranded(tile.start, tile.end, split, rng)
         return spans
 
-    def round_genes(self, quota: int, chosen: Sequence[Gene]) -> Spans:
+    def round_genes(self, quota: int, chosen: Sequence[Gene]) -> WindowPlaces:
         """Windows round genes that are drawn from the whole genome; the chosen ones get theirs elsewhere."""
         apart = {id(gene) for gene in chosen}
         genes = [
@@ -179,7 +179,7 @@ class _Planner:
         drawn = self.task.rng("genes", "").permutation(len(genes))[:quota]
         self.result.count("centre genes", "got windows", len(drawn))
         self.result.count("centre genes", "beyond the taxon's limit", len(genes) - len(drawn))
-        spans: Spans = {name: [] for name in self.task.splits}
+        spans: WindowPlaces = {name: [] for name in self.task.splits}
         rngs = {name: self.task.rng("round genes", name) for name in spans}
         for index in sorted(drawn.tolist()):
             name, gene = genes[index]
@@ -188,7 +188,7 @@ class _Planner:
                 spans[name] += self._round(gene, name, split, rngs[name])
         return spans
 
-    def set_apart(self, spans: Spans, chosen: Sequence[Gene]) -> None:
+    def set_apart(self, spans: WindowPlaces, chosen: Sequence[Gene]) -> None:
         """Add validation windows round the chosen genes, and drop the training windows that overlap them."""
         for name in spans:
             rng = self.task.rng("validation genes", name)
@@ -203,7 +203,7 @@ class _Planner:
             self.result.count("windows", "left out: overlap a validation gene's window", dropped)
             spans[name] = kept + held
 
-    def limit_negatives(self, spans: Spans, split: Split) -> None:
+    def limit_negatives(self, spans: WindowPlaces, split: Split) -> None:
         """Leave out gene-free windows by chance until they are at most the wanted share."""
         shows = self._shows(spans, split)
         empty = [(name, i) for name in shows for i, shown in shows[name].items() if not shown]
@@ -215,14 +215,14 @@ class _Planner:
         for name in shows:
             spans[name] = [s for i, s in enumerate(spans[name]) if (name, i) not in dropped]
 
-    def add_negatives(self, spans: Spans, split: Split, chosen: Sequence[Gene]) -> None:
+    def add_negatives(self, spans: WindowPlaces, split: Split, chosen: Sequence[Gene]) -> None:
         """Add windows from between the genes until they are the wanted share, or there is no room."""
         rng = self.task.rng("negatives", split)
         free = [
-            (name, stretch)
+            (name, interval)
             for name in spans
             if self.task.splits[name] == split
-            for stretch in self._free(name, spans[name] if chosen else (), rng)
+            for interval in self._free(name, spans[name] if chosen else (), rng)
         ]
         wanted = self._wanted(sum(s.split == split for own in spans.values() for s in own))
         used = sorted(rng.permutation(len(free))[:wanted].tolist())
@@ -233,7 +233,7 @@ class _Planner:
             spans[name] += self._stranded(start, end, split, rng)
 
     def _free(
-        self, name: str, spans: Sequence[Span], rng: np.random.Generator
+        self, name: str, spans: Sequence[WindowPlace], rng: np.random.Generator
     ) -> list[tuple[int, int]]:
         genes = [(max(gene.start, 0), gene.end) for gene in self.genes[name].targets]
         held = [(span.start, span.end) for span in spans if span.split == "validation"]
@@ -243,48 +243,50 @@ class _Planner:
 
     def _round(
         self, gene: Gene, name: str, split: Split, rng: np.random.Generator
-    ) -> Iterator[Span]:
-        start, end = written_span(gene, self.settings)
-        stretches = around(
+    ) -> Iterator[WindowPlace]:
+        start, end = written_span(gene, self.config)
+        intervals = around(
             start,
             end,
             window_bp=self.window_bp,
             length_bp=self.task.lengths[name],
             rng=rng,
-            overlap_bp=self.settings.window_overlap,
+            overlap_bp=self.config.window_overlap,
         )
-        self.result.count("windows", "over genes longer than a window", _more_than_one(stretches))
-        for stretch in stretches:
-            yield from self._stranded(*stretch, split, rng)
+        self.result.count("windows", "over genes longer than a window", _more_than_one(intervals))
+        for interval in intervals:
+            yield from self._stranded(*interval, split, rng)
 
-    def _stranded(self, start: int, end: int, split: Split, rng: np.random.Generator) -> list[Span]:
+    def _stranded(
+        self, start: int, end: int, split: Split, rng: np.random.Generator
+    ) -> list[WindowPlace]:
         """The window on a strand by chance, on both or on the forward one."""
-        strand = 1 if self.settings.strands != "random" or rng.random() < 0.5 else -1
-        span = Span(start, end, strand, split)
-        return [span, replace(span, strand=-1)] if self.settings.strands == "both" else [span]
+        strand = 1 if self.config.strands != "random" or rng.random() < 0.5 else -1
+        span = WindowPlace(start, end, strand, split)
+        return [span, replace(span, strand=-1)] if self.config.strands == "both" else [span]
 
     def _passes(self, split: Split) -> int:
-        return self.settings.passes if split == "training" else 1
+        return self.config.passes if split == "training" else 1
 
     def _wanted(self, with_gene: int) -> int:
-        share = self.settings.negatives or 0.0
+        share = self.config.negatives or 0.0
         return round(with_gene * share / (1 - share))
 
-    def _shows(self, spans: Spans, split: Split) -> dict[str, dict[int, bool]]:
+    def _shows(self, spans: WindowPlaces, split: Split) -> dict[str, dict[int, bool]]:
         """For each contig: windows of a split by index, and whether they show a target."""
         shows = {}
         for name, own in spans.items():
             at = [i for i, span in enumerate(own) if span.split == split]
             if at:
-                stretches = np.array([(own[i].start, own[i].end) for i in at])
-                shown = self.genes[name].has_gene(stretches).tolist()
+                intervals = np.array([(own[i].start, own[i].end) for i in at])
+                shown = self.genes[name].has_gene(intervals).tolist()
                 shows[name] = dict(zip(at, shown, strict=True))
         return shows
 
 
-def _more_than_one(stretches: Sequence[tuple[int, int]]) -> int:
-    return len(stretches) if len(stretches) > 1 else 0
+def _more_than_one(intervals: Sequence[tuple[int, int]]) -> int:
+    return len(intervals) if len(intervals) > 1 else 0
 
 
-def _meets(span: Span, held: Sequence[Span]) -> bool:
+def _meets(span: WindowPlace, held: Sequence[WindowPlace]) -> bool:
     return any(other.start < span.end and span.start < other.end for other in held)

@@ -47,7 +47,7 @@ class Recoded:
 
     bases: Bases
     spoiled: list[tuple[int, int]]
-    """Half-open stretches, each a stop codon that could not be changed."""
+    """Half-open intervals, each a stop codon that could not be changed."""
     changed_codons: int
 
 

@@ -66,19 +66,17 @@ class SplitTable:
         return contigs.get(contig, contigs.get("*"))
 
 
-def find_sources(settings: BakeConfig) -> list[Source]:
+def find_sources(config: BakeConfig) -> list[Source]:
     """List the genomes that the settings select, by clade and name.
 
     Raises:
         DataError: A folder holds no genome, or a named clade or genome is not there.
     """
-    if settings.fasta is not None and settings.gff is not None:
-        traits_of(settings.clade)
-        name = settings.fasta.name.removesuffix(".gz")
-        return [
-            Source(settings.clade, name.rpartition(".")[0] or name, settings.fasta, settings.gff)
-        ]
-    return find_genomes(settings.raw_dir, clades=settings.clades, species=settings.species)
+    if config.fasta is not None and config.gff is not None:
+        traits_of(config.clade)
+        name = config.fasta.name.removesuffix(".gz")
+        return [Source(config.clade, name.rpartition(".")[0] or name, config.fasta, config.gff)]
+    return find_genomes(config.raw_dir, clades=config.clades, species=config.species)
 
 
 def find_genomes(

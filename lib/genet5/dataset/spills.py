@@ -22,7 +22,8 @@ from typing import Any
 from genet5 import __version__
 from genet5.config.json_files import load_json, save_json
 from genet5.dataset.genome_task import SPLITS, GenomeResult, GenomeTask, content_settings
-from genet5.dataset.packed import PackedReader, combine_digests
+from genet5.dataset.header import combine_digests
+from genet5.dataset.packed import PackedReader
 from genet5.dataset.sources import Split
 from genet5.errors import ConfigError, DataError, FormatError
 from genet5.tokens.tokenizer_file import tokenizer_hash
@@ -134,7 +135,7 @@ def _made_from(task: GenomeTask, hashes: dict[str, str]) -> dict[str, Any]:
     contigs = json.dumps([dict(task.lengths), dict(task.splits)]).encode()
     return {
         "genet5": __version__,
-        "settings": content_settings(task.settings),
+        "settings": content_settings(task.config),
         "tokenizer": tokenizer_hash(task.tokenizer),
         **hashes,
         "contigs and splits": hashlib.sha256(contigs).hexdigest(),
@@ -151,7 +152,7 @@ def _compare(then: dict[str, Any], now: dict[str, Any], task: GenomeTask) -> Non
     files = {
         "fasta_sha256": task.source.fasta,
         "gff_sha256": task.source.gff,
-        "tokenizer": task.settings.tokenizer,
+        "tokenizer": task.config.tokenizer,
     }
     for name, value in now.items():
         if name != "settings" and value != then[name]:

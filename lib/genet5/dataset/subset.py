@@ -18,13 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from genet5.dataset.packed import (
-    Header,
-    PackedReader,
-    PackedWriter,
-    combine_digests,
-    count_content,
-)
+from genet5.dataset.header import Header, combine_digests, count_content
+from genet5.dataset.packed import PackedReader, PackedWriter
 from genet5.errors import ConfigError, DataError
 from genet5.outputs import check_outputs, is_stream
 

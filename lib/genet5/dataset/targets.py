@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from genet5.config.bake import BakeConfig
 from genet5.config.clades import traits_of
 from genet5.dataset.genome_task import GenomeResult, GenomeTask
-from genet5.dataset.windows import NO_STRETCHES
+from genet5.dataset.windows import NO_INTERVALS
 from genet5.errors import DataError
 from genet5.genome.gene import Gene
 from genet5.genome.io.annotation import Annotation
@@ -67,7 +67,7 @@ class ContigGenes:
     def ignored_in(self, start: int, end: int) -> NDArray[np.int32]:
         """Intervals of a window to ignore, in the window's coordinates."""
         if not len(self.ignore):
-            return NO_STRETCHES
+            return NO_INTERVALS
         near = self.ignore[(self.ignore[:, 0] < end) & (self.ignore[:, 1] > start)]
         return np.clip(near, start, end) - np.int32(start)
 
@@ -126,7 +126,7 @@ class GrammarCheck:
 
 def count_targets(task: GenomeTask) -> int:
     """Number of a genome's genes around which windows could be laid."""
-    annotation = read_annotation(task.source.gff, skip_bad=task.settings.skip_bad)
+    annotation = read_annotation(task.source.gff, skip_bad=task.config.skip_bad)
     genes = sort_genes(task, annotation, GenomeResult(task.source))
     return sum(len(contig.whole) for contig in genes.values())
 
@@ -144,17 +144,17 @@ def sort_genes(
         if gene.contig in by_contig:
             by_contig[gene.contig].append(gene)
         elif gene.contig not in task.lengths:
-            if not task.settings.skip_bad:
+            if not task.config.skip_bad:
                 raise _unknown_contig(task, gene, annotation)
             result.count("skipped records", "unknown contig")
     return {name: _sorted(task, genes, name, result) for name, genes in by_contig.items()}
 
 
-def written_span(gene: Gene, settings: BakeConfig) -> tuple[int, int]:
+def written_span(gene: Gene, config: BakeConfig) -> tuple[int, int]:
     """Return the interval of a gene that labels can write: its CDS, or with UTRs all of it."""
-    if settings.utr or not gene.is_coding:
+    if config.utr or not gene.is_coding:
         return gene.start, gene.end
-    chosen = gene.transcripts if settings.isoforms > 1 else (gene.canonical,)
+    chosen = gene.transcripts if config.isoforms > 1 else (gene.canonical,)
     pieces = [piece for transcript in chosen for piece in transcript.cds]
     return min(piece.start for piece in pieces), max(piece.end for piece in pieces)
 
@@ -172,7 +172,7 @@ def _unknown_contig(task: GenomeTask, gene: Gene, annotation: Annotation) -> Dat
 def _sorted(
     task: GenomeTask, genes: Sequence[Gene], name: str, result: GenomeResult
 ) -> ContigGenes:
-    settings, length_bp = task.settings, task.lengths[name]
+    config, length_bp = task.config, task.lengths[name]
     targets, ignore = [], []
     for gene in genes:
         use, cause = _use(task, gene)
@@ -183,9 +183,9 @@ def _sorted(
             ignore.append(gene)
     index = GeneIndex(
         wrapped_genes(targets, length_bp),
-        utr=settings.utr,
-        isoforms=settings.isoforms,
-        noncoding=settings.noncoding,
+        utr=config.utr,
+        isoforms=config.isoforms,
+        noncoding=config.noncoding,
     )
     unwritable = {gene.id: gene for gene, _ in index.left_out}
     result.count("genes", "ignored: overlapping parts", len(unwritable))
@@ -217,7 +217,7 @@ def _use(task: GenomeTask, gene: Gene) -> tuple[str, str]:
         best = gene.canonical
         partial = best.partial_5 or best.partial_3
         return "ignore", "ignored: " + ("partial" if partial else best.exceptions[0])
-    if task.settings.noncoding and known:
+    if task.config.noncoding and known:
         return "target", f"targets: {gene.type}"
     if gene.pseudo:
         return "ignore", "ignored: pseudogene"
@@ -225,8 +225,8 @@ def _use(task: GenomeTask, gene: Gene) -> tuple[str, str]:
 
 
 def _genetic_code(task: GenomeTask, genes: Sequence[Gene]) -> int:
-    if task.settings.genetic_code is not None:
-        return task.settings.genetic_code
+    if task.config.genetic_code is not None:
+        return task.config.genetic_code
     codes = Counter(gene.genetic_code for gene in genes if gene.genetic_code is not None)
     if codes:
         return min(codes, key=lambda code: (-codes[code], code))

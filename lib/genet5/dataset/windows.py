@@ -1,7 +1,7 @@
-"""Windows: the record that is baked of each stretch of a contig.
+"""Windows: the record that is baked of each interval of a contig.
 
-Windows are 0-based half-open stretches of a contig; `strand` -1 means that the window holds the reverse complement of
-its stretch, and everything in it (bases, tokens, labels, ignored stretches) counts from that strand's first base.
+Windows are 0-based half-open intervals of a contig; `strand` -1 means that the window holds the reverse complement of
+its interval, and everything in it (bases, tokens, labels, ignored intervals) counts from that strand's first base.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from genet5.genome.frames import strand_sign
 from genet5.genome.sequence import Bases
 
-NO_STRETCHES: NDArray[np.int32] = np.zeros((0, 2), dtype=np.int32)
-NO_STRETCHES.flags.writeable = False
+NO_INTERVALS: NDArray[np.int32] = np.zeros((0, 2), dtype=np.int32)
+NO_INTERVALS.flags.writeable = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,8 +33,8 @@ class Window:
     """(T,) gene-structure labels from <bos> to <eos>: token ids, base p as -1 - p."""
     label_weights: NDArray[np.float32]
     """(T,) weight of each label in the loss; 0 = the grammar calls its gene illegal."""
-    ignore: NDArray[np.int32] = field(default_factory=lambda: NO_STRETCHES)
-    """(n, 2) half-open stretches of which the truth is not known."""
+    ignore: NDArray[np.int32] = field(default_factory=lambda: NO_INTERVALS)
+    """(n, 2) half-open intervals of which the truth is not known."""
     genetic_code: int
     """NCBI number."""
     clade: str
@@ -44,9 +44,9 @@ class Window:
     contig: str
     """Name of the contig."""
     start: int
-    """First base of the window's stretch on the contig's forward strand."""
+    """First base of the window's interval on the contig's forward strand."""
     strand: int
-    """+1, or -1: the window is the reverse complement of its stretch."""
+    """+1, or -1: the window is the reverse complement of its interval."""
     recoded: bool = False
     """Whether the bases were changed to another genetic code."""
 
@@ -78,7 +78,7 @@ class Window:
         return digest.digest()
 
 
-def reverse_stretches(stretches: NDArray[np.int32], length_bp: int) -> NDArray[np.int32]:
-    """The same stretches, counted on the reverse complement of a window of `length_bp` bases, ascending."""
-    turned = (length_bp - stretches[:, ::-1]).astype(np.int32)
+def reverse_intervals(intervals: NDArray[np.int32], length_bp: int) -> NDArray[np.int32]:
+    """The same intervals, counted on the reverse complement of a window of `length_bp` bases, ascending."""
+    turned = (length_bp - intervals[:, ::-1]).astype(np.int32)
     return np.ascontiguousarray(turned[np.argsort(turned[:, 0], kind="stable")])

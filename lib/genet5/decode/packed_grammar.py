@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from genet5.config.clades import traits_of
-from genet5.dataset.packed import Header
+from genet5.dataset.header import Header
 from genet5.tokens.grammar import GrammarOptions, prokaryote_options
 
 

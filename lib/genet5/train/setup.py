@@ -11,8 +11,8 @@ import torch
 
 from genet5.blocks.windowed import choose_backend
 from genet5.config.train import TrainConfig
+from genet5.dataset.header import Header
 from genet5.dataset.loader import Loader
-from genet5.dataset.packed import Header
 from genet5.errors import CheckpointError, ConfigError, DataError
 from genet5.model.network import GeneT5, count_parameters
 from genet5.model.precision import resolve_precision

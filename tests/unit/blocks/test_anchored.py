@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from anchors import dense_bias, dense_read
 from genet5.blocks import anchored, windowed
-from genet5.blocks.anchored import Reading, attend_anchored, choose_reading, see_anchored
+from genet5.blocks.anchored import (
+    AnchoredMask,
+    anchored_mask,
+    attend_anchored,
+    choose_anchored_backend,
+)
 from genet5.errors import ConfigError
 
 TOLERANCE = 2e-6  # fp32 sums of a few hundred terms in another order
@@ -64,14 +69,14 @@ def test_blocks_equal_the_dense_evaluation_with_gradients(name, num_latents):
     middle, counts = INPUTS[name]
     qkv = [x.requires_grad_() for x in make_qkv(middle, num_latents)]
     goal = torch.randn_like(qkv[0])
-    reading = see_anchored("sdpa", middle, counts, num_latents, **SHAPE)
+    mask = anchored_mask("sdpa", middle, counts, num_latents, **SHAPE)
     expected = dense_read(*qkv, dense_bias(middle, counts, num_latents, **SHAPE))
-    got = attend_anchored(*qkv, reading)
+    got = attend_anchored(*qkv, mask)
     torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
     want = torch.autograd.grad((expected * goal).sum(), qkv)
     for one, other in zip(torch.autograd.grad((got * goal).sum(), qkv), want, strict=True):
         torch.testing.assert_close(one, other, atol=2e-5, rtol=0)
-    assert (reading.index_BNW is None) == (name == "a long token alone")
+    assert (mask.index_BNW is None) == (name == "a long token alone")
 
 
 @pytest.mark.parametrize("name", ["kmers", "bpe", "runs"])
@@ -86,9 +91,9 @@ def test_blocks_in_bf16_are_as_exact_as_dense_attention_in_bf16(name):
         return out, *torch.autograd.grad((out * goal.to(out.dtype)).sum(), given)
 
     want = with_gradients(dense_read(*exact, bias), exact)
-    reading = see_anchored("sdpa", middle, counts, 125, **SHAPE)
-    got = with_gradients(attend_anchored(*qkv, reading), qkv)
-    peer = with_gradients(attend_anchored(*qkv, Reading("sdpa", bias=bias[:, None])), qkv)
+    mask = anchored_mask("sdpa", middle, counts, 125, **SHAPE)
+    got = with_gradients(attend_anchored(*qkv, mask), qkv)
+    peer = with_gradients(attend_anchored(*qkv, AnchoredMask("sdpa", bias=bias[:, None])), qkv)
     assert got[0].dtype == torch.bfloat16
     # Gradients of keys and values are sums over blocks, rounded once more each.
     for one, other, truth, allowed in zip(got, peer, want, (1.1, 1.1, 4, 4), strict=True):
@@ -112,7 +117,7 @@ def test_whatever_the_tokens_blocks_equal_the_dense_evaluation(lengths, bp_per_t
     num_latents = min(150, -(-max(map(sum, lengths)) // 16))
     qkv = make_qkv(middle, num_latents)
     expected = dense_read(*qkv, dense_bias(middle, counts, num_latents, **SHAPE))
-    got = attend_anchored(*qkv, see_anchored("sdpa", middle, counts, num_latents, **SHAPE))
+    got = attend_anchored(*qkv, anchored_mask("sdpa", middle, counts, num_latents, **SHAPE))
     torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
 
 
@@ -136,23 +141,23 @@ def test_slices_where_nothing_may_wait_are_wide_enough_for_any_tokens(lengths):
 def test_slices_that_hold_more_than_needed_change_nothing(monkeypatch):
     middle, counts = INPUTS["bpe"]
     qkv = make_qkv(middle, 125)
-    expected = attend_anchored(*qkv, see_anchored("sdpa", middle, counts, 125, **SHAPE))
+    expected = attend_anchored(*qkv, anchored_mask("sdpa", middle, counts, 125, **SHAPE))
     monkeypatch.setattr(anchored, "_ROUND", 192)
-    reading = see_anchored("sdpa", middle, counts, 125, **SHAPE)
-    assert reading.index_BNW.shape[2] == 192
-    torch.testing.assert_close(attend_anchored(*qkv, reading), expected, atol=TOLERANCE, rtol=0)
+    mask = anchored_mask("sdpa", middle, counts, 125, **SHAPE)
+    assert mask.index_BNW.shape[2] == 192
+    torch.testing.assert_close(attend_anchored(*qkv, mask), expected, atol=TOLERANCE, rtol=0)
 
 
 def test_a_window_reads_the_same_alone_and_among_others():
     middle, counts = rows(bpe(2000), with_runs(2000), [0])
     qkv = make_qkv(middle, 125)
-    together = attend_anchored(*qkv, see_anchored("sdpa", middle, counts, 125, **SHAPE))
+    together = attend_anchored(*qkv, anchored_mask("sdpa", middle, counts, 125, **SHAPE))
     for row, count in enumerate(counts.tolist()):
         q, k, v = (x[row : row + 1] for x in qkv)
-        reading = see_anchored(
+        mask = anchored_mask(
             "sdpa", middle[row : row + 1, :count], counts[row : row + 1], 125, **SHAPE
         )
-        alone = attend_anchored(q, k[:, :, :count], v[:, :, :count], reading)
+        alone = attend_anchored(q, k[:, :, :count], v[:, :, :count], mask)
         torch.testing.assert_close(alone, together[row : row + 1], atol=TOLERANCE, rtol=0)
 
 
@@ -160,8 +165,8 @@ def test_what_is_held_grows_linearly_with_the_window():
     held = []
     for length_bp in (8192, 16384, 32768):
         middle, counts = rows(bpe(length_bp))
-        reading = see_anchored("sdpa", middle, counts, length_bp // 16, **SHAPE)
-        held.append(reading.bias.numel() + reading.index_BNW.numel())
+        mask = anchored_mask("sdpa", middle, counts, length_bp // 16, **SHAPE)
+        held.append(mask.bias.numel() + mask.index_BNW.numel())
     assert held[1:] == [2 * held[0], 4 * held[0]]
 
 
@@ -169,7 +174,7 @@ def test_a_row_without_tokens_is_finite():
     middle, counts = rows(kmers(2000), [0])
     qkv = make_qkv(middle, 125)
     out = attend_anchored(
-        *qkv, see_anchored("sdpa", middle, counts * torch.tensor([1, 0]), 125, **SHAPE)
+        *qkv, anchored_mask("sdpa", middle, counts * torch.tensor([1, 0]), 125, **SHAPE)
     )
     assert torch.isfinite(out).all()
 
@@ -184,16 +189,16 @@ def test_flex_equals_the_dense_evaluation(monkeypatch, name, num_latents):
     monkeypatch.setattr(windowed, "_flex", lambda: windowed.flex_attention)
     middle, counts = INPUTS[name]
     qkv = make_qkv(middle, num_latents)
-    reading = see_anchored("flex", middle, counts, num_latents, **SHAPE)
+    mask = anchored_mask("flex", middle, counts, num_latents, **SHAPE)
     expected = dense_read(*qkv, dense_bias(middle, counts, num_latents, **SHAPE))
-    torch.testing.assert_close(attend_anchored(*qkv, reading), expected, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(attend_anchored(*qkv, mask), expected, atol=TOLERANCE, rtol=0)
 
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_blocks_of_the_mask_hold_all_that_is_seen_and_do_not_grow(name):
     middle, counts = INPUTS[name]
     size, (batch, length) = windowed.FLEX_BLOCK, middle.shape
-    mask = see_anchored("flex", middle, counts, 300, **SHAPE).blocks
+    mask = anchored_mask("flex", middle, counts, 300, **SHAPE).blocks
     seen = torch.isfinite(dense_bias(middle, counts, 300, **SHAPE))
     for row in range(batch):
         for first in range(0, 300, size):
@@ -210,7 +215,7 @@ def test_flex_says_that_it_cannot_train_on_a_cpu():
     middle, counts = INPUTS["bpe"]
     qkv = [x.requires_grad_() for x in make_qkv(middle, 125)]
     with pytest.raises(ConfigError, match="no backward pass on the CPU"):
-        attend_anchored(*qkv, see_anchored("flex", middle, counts, 125, **SHAPE))
+        attend_anchored(*qkv, anchored_mask("flex", middle, counts, 125, **SHAPE))
 
 
 @pytest.mark.slow
@@ -219,7 +224,7 @@ def test_compiled_flex_equals_the_dense_evaluation():
     q, k, v = (torch.cat((x, x), dim=-1) for x in make_qkv(middle, 125))  # heads of 16
     expected = dense_read(q, k, v, dense_bias(middle, counts, 125, **SHAPE))
     with torch.no_grad():
-        got = attend_anchored(q, k, v, see_anchored("flex", middle, counts, 125, **SHAPE))
+        got = attend_anchored(q, k, v, anchored_mask("flex", middle, counts, 125, **SHAPE))
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 
@@ -239,10 +244,10 @@ def test_backends_on_cuda_equal_the_dense_evaluation_with_gradients(backend, nam
     device_middle, device_counts = middle.cuda(), counts.cuda()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        reading = see_anchored(backend, device_middle, device_counts, 300, **SHAPE)
+        mask = anchored_mask(backend, device_middle, device_counts, 300, **SHAPE)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    got = attend_anchored(*moved, reading)
+    got = attend_anchored(*moved, mask)
     gradients = torch.autograd.grad(got.sum(), moved)
     for one, other in zip((got, *gradients), (expected, *want), strict=True):
         torch.testing.assert_close(one.float().cpu(), other, atol=3e-2, rtol=3e-2)  # bf16
@@ -253,4 +258,4 @@ def test_backends_on_cuda_equal_the_dense_evaluation_with_gradients(backend, nam
 )
 def test_flash_has_no_such_bias_and_leaves_it_to_flex(monkeypatch, chosen, expected):
     monkeypatch.setattr(anchored, "choose_backend", lambda *_: chosen)
-    assert choose_reading("auto", torch.device("cuda"), torch.bfloat16) == expected
+    assert choose_anchored_backend("auto", torch.device("cuda"), torch.bfloat16) == expected

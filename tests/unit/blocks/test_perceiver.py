@@ -1,4 +1,4 @@
-"""The compressor against its layers with every latent reading through a mask over all tokens."""
+"""The compressor against its layers with a dense mask over all tokens."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 
 from anchors import dense_bias
 from genet5.blocks import perceiver
-from genet5.blocks.anchored import Reading
+from genet5.blocks.anchored import AnchoredMask
 from genet5.blocks.perceiver import Compressor
 from genet5.config.model import preset
 from genet5.model.network import GeneT5
@@ -39,10 +39,10 @@ def make_inputs(lengths_bp, k=6, width=32):
 def dense(monkeypatch):
     """Call it to let compressors read densely from then on."""
 
-    def dense_reading(backend, middle, counts, num_latents, **shape):
-        return Reading(backend, bias=dense_bias(middle, counts, num_latents, **shape)[:, None])
+    def dense_mask(backend, middle, counts, num_latents, **shape):
+        return AnchoredMask(backend, bias=dense_bias(middle, counts, num_latents, **shape)[:, None])
 
-    return lambda: monkeypatch.setattr(perceiver, "see_anchored", dense_reading)
+    return lambda: monkeypatch.setattr(perceiver, "anchored_mask", dense_mask)
 
 
 @pytest.mark.parametrize("lengths_bp", [(2000, 2000), (2000, 700, 16), (40, 5)])

@@ -13,7 +13,7 @@ from genet5.blocks.compiled import compile_layer
 from genet5.blocks.decoder import DecoderLayer
 from genet5.blocks.encoder import EncoderLayer
 from genet5.blocks.rope import rope_table
-from genet5.blocks.windowed import see
+from genet5.blocks.windowed import window_mask
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 
 PRODUCTS = ("mm", "addmm", "_grouped_mm", "_scaled_dot_product_flash_attention_for_cpu")
@@ -56,8 +56,8 @@ def inputs(kind):
     rope, real = rope_table(torch.arange(T), D // 4), torch.rand(N, T) < 0.9
     if kind == "encoder":
         tokens = torch.tensor([T, T - 5])
-        sight = see("sdpa", tokens, T, window=0, slopes_H=None, dtype=torch.bfloat16)
-        return x, sight, rope, real
+        mask = window_mask("sdpa", tokens, T, window=0, slopes_H=None, dtype=torch.bfloat16)
+        return x, mask, rope, real
     latents, anchors = torch.randn(N, M, D), rope_table(torch.arange(M) + 0.5, D // 4)
     return x, latents, key_mask(torch.tensor([M, M - 2]), M), (rope, rope, anchors), real
 

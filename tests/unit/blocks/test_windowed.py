@@ -13,7 +13,7 @@ import torch
 from genet5.blocks import windowed
 from genet5.blocks.attention import alibi_slopes, key_mask
 from genet5.blocks.encoder import Encoder
-from genet5.blocks.windowed import attend_window, choose_backend, see
+from genet5.blocks.windowed import attend_window, choose_backend, window_mask
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.errors import ConfigError
 
@@ -52,8 +52,8 @@ def assert_equal_but_for_padding(got, expected, lengths, tolerance=TOLERANCE):
 
 
 def attend(backend, q, k, v, lengths, window, slopes):
-    sight = see(backend, lengths, q.shape[2], window=window, slopes_H=slopes, dtype=q.dtype)
-    return attend_window(q, k, v, sight)
+    mask = window_mask(backend, lengths, q.shape[2], window=window, slopes_H=slopes, dtype=q.dtype)
+    return attend_window(q, k, v, mask)
 
 
 @pytest.mark.parametrize(("length", "window"), [(5, 8), (8, 8), (16, 8), (37, 8), (700, 512)])

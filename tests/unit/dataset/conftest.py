@@ -10,7 +10,7 @@ import pytest
 
 from bakes import CODES, write_genome, write_packed
 from genet5.config.bake import BakeConfig
-from genet5.dataset.packed import Header
+from genet5.dataset.header import Header
 from genet5.dataset.windows import Window
 from genet5.genome.gene import Gene
 from genet5.genome.sequence import decode_bases

@@ -100,7 +100,7 @@ def test_both_strands_and_passes(settings) -> None:
     seen = {
         (w.genome, w.contig, w.start, w.start + len(w.bases), w.strand) for w in baked(settings)
     }
-    assert all((*stretch, -strand) in seen for *stretch, strand in seen)
+    assert all((*interval, -strand) in seen for *interval, strand in seen)
     starts = {start for _, _, start, _, _ in seen}
     assert starts - set(range(0, 30_000, 3000))
     once = [w.start for w in baked(settings, "validation")]

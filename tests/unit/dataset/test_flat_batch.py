@@ -18,20 +18,20 @@ def tensors(batch: Batch) -> list[torch.Tensor]:
 
 def test_what_is_unpacked_is_what_was_packed(packed_file) -> None:
     for batch in Loader(packed_file, BatchLimits(token_budget=200, max_batch_size=3)):
-        parcel = pack(batch)
-        other = unpack(parcel)
+        flat = pack(batch)
+        other = unpack(flat)
         assert other.window_ids == batch.window_ids
         for one, two in zip(tensors(batch), tensors(other), strict=True):
             assert (one.dtype, one.shape) == (two.dtype, two.shape)
             assert torch.equal(one, two)
             assert two.is_contiguous()
-        assert sum(map(torch.Tensor.nbytes.__get__, tensors(batch))) <= len(parcel.buffer)
+        assert sum(map(torch.Tensor.nbytes.__get__, tensors(batch))) <= len(flat.buffer)
 
 
 def test_a_pinned_parcel_is_unpacked_from_the_pinned_buffer(packed_file, monkeypatch) -> None:
-    parcel = pack(next(iter(Loader(packed_file, BatchLimits(token_budget=200)))))
+    flat = pack(next(iter(Loader(packed_file, BatchLimits(token_budget=200)))))
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.clone().fill_(0))
-    pinned = parcel.pin_memory()
-    assert pinned.layout == parcel.layout
+    pinned = flat.pin_memory()
+    assert pinned.layout == flat.layout
     assert not unpack(pinned).inputs.input_ids.any()
-    assert unpack(parcel).inputs.input_ids.any()
+    assert unpack(flat).inputs.input_ids.any()

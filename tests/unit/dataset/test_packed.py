@@ -11,7 +11,8 @@ import pytest
 
 from bakes import write_packed
 from genet5.dataset import packed
-from genet5.dataset.packed import Header, PackedReader, PackedWriter, count_content
+from genet5.dataset.header import Header, count_content
+from genet5.dataset.packed import PackedReader, PackedWriter
 from genet5.dataset.windows import Window
 from genet5.errors import FormatError
 

@@ -91,6 +91,6 @@ def test_spliced_genes_are_legal_and_limited_to_their_share(shared_data, tmp_pat
     loader = Loader(settings.output_dir / "training.packed", BatchLimits(token_budget=12_000))
     assert loader.padding_share() < 0.03
     seen: set[int] = set()
-    for batch in islice(loader, 20):  # only some batches have ignored stretches
+    for batch in islice(loader, 20):  # only some batches have ignored intervals
         seen |= set(np.unique(batch.targets.states).tolist())
     assert seen >= {-100, 0, 1, 2, 3, 4, 5, 6}

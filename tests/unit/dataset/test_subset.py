@@ -9,7 +9,8 @@ import pytest
 
 from bakes import write_packed
 from genet5.cli.subset_packed import main
-from genet5.dataset.packed import Header, PackedReader
+from genet5.dataset.header import Header
+from genet5.dataset.packed import PackedReader
 from genet5.dataset.subset import choose_rows, subset_packed
 from genet5.errors import ConfigError, DataError, FormatError
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from genet5.dataset.windows import Window, reverse_stretches
+from genet5.dataset.windows import Window, reverse_intervals
 from genet5.genome.sequence import encode_bases
 
 
 def test_reversed_stretches_count_from_the_other_end() -> None:
-    stretches = np.array([[0, 3], [5, 6]], dtype=np.int32)
-    assert reverse_stretches(stretches, 10).tolist() == [[4, 5], [7, 10]]
+    intervals = np.array([[0, 3], [5, 6]], dtype=np.int32)
+    assert reverse_intervals(intervals, 10).tolist() == [[4, 5], [7, 10]]
 
 
 def window(**changes) -> Window:

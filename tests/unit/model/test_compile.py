@@ -13,7 +13,7 @@ from torch._dynamo.utils import counters
 
 from builders import tiny_config
 from genet5.blocks import compiled
-from genet5.blocks.windowed import see
+from genet5.blocks.windowed import window_mask
 from genet5.dataset.collate import collate
 from genet5.dataset.windows import Window
 from genet5.model.network import GeneT5
@@ -167,7 +167,7 @@ def test_flex_attention_lies_in_the_layers_graph(counter):
 
 
 def _sight(backend, number, tokens):
-    return see(backend, number, tokens, window=16, slopes_H=None, dtype=torch.float32)
+    return window_mask(backend, number, tokens, window=16, slopes_H=None, dtype=torch.float32)
 
 
 @pytest.mark.slow

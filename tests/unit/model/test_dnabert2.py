@@ -15,8 +15,8 @@ from dnabert2_files import PUBLISHED, SMALL
 from genet5.config.batches import BatchLimits
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig, preset
 from genet5.dataset.collate import make_inputs
+from genet5.dataset.header import Header
 from genet5.dataset.loader import Loader
-from genet5.dataset.packed import Header
 from genet5.dataset.windows import Window
 from genet5.errors import ConfigError
 from genet5.model import dnabert2

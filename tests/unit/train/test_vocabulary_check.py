@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genet5.dataset.packed import Header
+from genet5.dataset.header import Header
 from genet5.errors import DataError
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.tokenizer_file import Tokenizer

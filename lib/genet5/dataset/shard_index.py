@@ -14,13 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genet5.config.json_files import config_from_dict, load_json, save_json
+from genet5.dataset.header import Header
 from genet5.errors import FormatError
-
-if TYPE_CHECKING:
-    from genet5.dataset.packed import Header
 
 _FORMAT = 1
 _REMEDY = "Bake it again, or copy index and shards together"

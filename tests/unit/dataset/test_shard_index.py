@@ -13,9 +13,10 @@ import pytest
 from bakes import write_packed
 from genet5.cli.bake import main
 from genet5.config.batches import BatchLimits
+from genet5.dataset.header import Header, combine_digests
 from genet5.dataset.loader import Loader
-from genet5.dataset.packed import Header, PackedReader, combine_digests
-from genet5.dataset.shards import index_name, shard_name, write_index
+from genet5.dataset.packed import PackedReader
+from genet5.dataset.shard_index import index_name, shard_name, write_index
 from genet5.errors import FormatError
 
 SMALL = {"limits": BatchLimits(token_budget=200, max_batch_size=3), "seed": 5}

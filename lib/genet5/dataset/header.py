@@ -1,0 +1,60 @@
+"""The header of a packed file: its format, tokenizer, provenance, counts and checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from genet5.dataset.windows import Window
+from genet5.tokens.vocabulary import DEFAULT_GENE_TYPES, StructureVocabulary
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """Header of a packed file."""
+
+    format: int = FORMAT
+    """Version of the packed format."""
+    split: str = ""
+    """training or validation."""
+    tokenizer_hash: str = ""
+    """SHA-256 of the tokenizer's canonical JSON."""
+    tokenizer: dict[str, Any] = field(default_factory=dict)
+    """Content of the tokenizer file."""
+    gene_types: tuple[str, ...] = DEFAULT_GENE_TYPES
+    """Gene types of the structure vocabulary, in the order of their ids."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """The bake configuration that determines the content, with the names of former versions."""
+    sources: tuple[dict[str, Any], ...] = ()
+    """Clade ("taxon"), genome and SHA-256 of FASTA and GFF of each source."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Rows, windows, bases, tokens, labels."""
+    checksum: str = ""
+    """SHA-256 over the windows' digests in file order."""
+
+    @property
+    def vocabulary(self) -> StructureVocabulary:
+        """Return the vocabulary of the labels."""
+        return StructureVocabulary(self.gene_types)
+
+
+def combine_digests(digests: Iterable[bytes]) -> str:
+    """Return the checksum of a file from its windows' digests in file order."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def count_content(rows: Sequence[Sequence[Window]]) -> dict[str, int]:
+    """Return the counts of a header."""
+    windows = list(itertools.chain.from_iterable(rows))
+    return {
+        "rows": len(rows),
+        "windows": len(windows),
+        "bases": sum(len(window.bases) for window in windows),
+        "tokens": sum(len(window.input_ids) for window in windows),
+        "labels": sum(len(window.labels) for window in windows),
+    }
