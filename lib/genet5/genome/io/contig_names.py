@@ -45,8 +45,8 @@ def warn_of_escapes(names: Iterable[str], written: Callable[[str], str]) -> None
     changed = [name for name in names if written(name) != name]
     if changed:
         log.warning(
-            "%d contig names are escaped, since other programs would misread them (%s as %s);"
-            " rename them in the FASTA file if those programs must find the sequences",
+            "contig names that other programs would misread are escaped: %d, such as %s as %s."
+            " If those programs must find the sequences, rename them in the FASTA file",
             len(changed), changed[0], written(changed[0]),
         )  # fmt: skip
 
