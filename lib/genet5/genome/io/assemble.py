@@ -91,6 +91,8 @@ class Assembler:
             self.report.count("no strand")
         elif self._is_trans_spliced(parts, node):
             self.report.count("trans-splicing")
+        elif parts.cds and all(is_pseudo(line.attributes) for line in parts.cds):
+            self.report.count("pseudogene on both strands")
         else:
             self._reject_strands(parts, node, name)
         return 0

@@ -66,13 +66,16 @@ def open_binary(path: Path) -> BinaryIO:
 def open_text(path: Path) -> TextIO:
     """Open a plain, gzip or bgzip text file; lines may end in LF, CRLF or CR.
 
-    A byte order mark is dropped. Bytes that are no UTF-8 become U+FFFD: they occur in free text
-    only, and must not stop a run.
+    A byte order mark is dropped; one of UTF-16 (spreadsheets write it) decides the encoding. Bytes
+    that are no UTF-8 become U+FFFD: they occur in free text only, and must not stop a run.
 
     Raises:
         DataError: There is no such file, or it is compressed in another way.
     """
-    return io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", errors="replace")
+    raw = open_binary(path)
+    head = cast("io.BufferedReader", raw).peek(2)[:2]
+    is_utf_16 = head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return io.TextIOWrapper(raw, encoding="utf-16" if is_utf_16 else "utf-8-sig", errors="replace")
 
 
 @contextmanager
