@@ -116,6 +116,13 @@ class BakeConfig:
         int | None, by_default("transl_table, else 11 for prokaryotes and 1 for other clades")
     ] = None
     """NCBI genetic code of all genomes."""
+    contig_codes: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="CONTIG=NUMBER ..."), by_default("as all others")
+    ] = ()
+    """NCBI genetic code of single contigs, as of a mitochondrion: chrM=2."""
+    stop_codon_outside: bool = False
+    """Annotations leave stop codons out of their CDS, without stop_codon lines: extend each
+    complete CDS by its stop codon."""
 
     utr: bool = False
     """Label untranslated regions of coding genes."""

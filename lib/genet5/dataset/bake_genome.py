@@ -27,13 +27,13 @@ from genet5.dataset.placement import WindowPlace, place_windows
 from genet5.dataset.recode import SOURCE_CODE, TARGET_CODE, recode_contig
 from genet5.dataset.sources import Split
 from genet5.dataset.spills import load_finished, save_finished, spill_path
-from genet5.dataset.targets import ContigGenes, GrammarCheck, sort_genes
+from genet5.dataset.targets import ContigGenes, GrammarCheck, read_genes, sort_genes
 from genet5.dataset.windows import Window, reverse_intervals
 from genet5.genome.frames import strand_sign
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import read_fasta
-from genet5.genome.io.formats import read_annotation
 from genet5.genome.sequence import Bases, on_strand
+from genet5.genome.translation import TranslationCheck
 from genet5.tokens.rules import GrammarOptions, prokaryote_options
 from genet5.tokens.structure import encode_window
 from genet5.tokens.window import WindowGene, WindowStructure
@@ -64,11 +64,12 @@ class _Baker:
         self.options = grammar_options(task.config, task.source.clade, self.vocabulary.gene_types)
         self.genes: Mapping[str, ContigGenes] = {}
         self.writers: dict[Split, PackedWriter] = {}
+        self.translation = TranslationCheck()
 
     def bake(self) -> None:
         result, task = self.result, self.task
         with result.clock("read GFF3"):
-            annotation = read_annotation(task.source.gff, skip_bad=self.config.skip_bad)
+            annotation = read_genes(task)
         for cause, number in annotation.skipped.items():
             result.count("skipped records", cause, number)
         with result.clock("sort genes"):
@@ -86,6 +87,7 @@ class _Baker:
                     break
                 if spans.get(contig.name):
                     self._bake_contig(contig.name, contig.bases, spans[contig.name])
+        self._report_translation()
 
     def _validation_genes(self) -> list[Gene]:
         """Choose hard, normal and easy genes of the training contigs.
@@ -110,7 +112,17 @@ class _Baker:
             self.result.count("validation genes", f"{difficulty}, wanted but too few", missing)
         return [genes[index] for indices in chosen.values() for index in indices]
 
+    def _report_translation(self) -> None:
+        check = self.translation
+        self.result.count("translation", "complete CDS", check.cds)
+        self.result.count("translation", "CDS that do not translate", check.untranslated)
+        self.result.count("translation", "CDS that end before their stop codon", check.before_stop)
+        check.log(self.task.source.id)
+
     def _bake_contig(self, name: str, bases: Bases, spans: Sequence[WindowPlace]) -> None:
+        with self.result.clock("check translation"):
+            self.translation.contig_codes = {name: self.genes[name].genetic_code}
+            self.translation.add(name, bases, self.genes[name].whole)
         self._write(name, bases, spans, self.genes[name].genetic_code)
         share = self.config.recode_share
         training = [span for span in spans if span.split == "training"]

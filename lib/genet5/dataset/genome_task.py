@@ -123,6 +123,7 @@ def content_settings(config: BakeConfig) -> dict[str, Any]:
         chosen["taxon_genes"] = {clade: config.gene_limit(clade) for clade in CLADES}
     if by_gene or config.clade_windows:
         chosen["taxon_windows"] = {clade: config.window_bp(clade) for clade in CLADES}
-    if config.valid_genes:
-        chosen["valid_genes"] = config.valid_genes
+    for name in ("valid_genes", "contig_codes", "stop_codon_outside"):
+        if values[name]:
+            chosen[name] = values[name]
     return chosen

@@ -6,7 +6,7 @@ is counted under one cause. Targets that violate the grammar are written with we
 (`GrammarCheck`).
 
 Example:
-    annotation = read_annotation(task.source.gff)
+    annotation = read_genes(task)
     genes = sort_genes(task, annotation, result)["chr1"].targets
 """
 
@@ -25,6 +25,7 @@ from genet5.config.clades import traits_of
 from genet5.dataset.genome_task import GenomeResult, GenomeTask
 from genet5.dataset.windows import NO_INTERVALS
 from genet5.errors import DataError
+from genet5.genome.codes import parse_contig_codes
 from genet5.genome.gene import Gene
 from genet5.genome.io.annotation import Annotation
 from genet5.genome.io.formats import read_annotation
@@ -126,9 +127,17 @@ class GrammarCheck:
 
 def count_targets(task: GenomeTask) -> int:
     """Number of a genome's genes around which windows could be laid."""
-    annotation = read_annotation(task.source.gff, skip_bad=task.config.skip_bad)
+    annotation = read_genes(task)
     genes = sort_genes(task, annotation, GenomeResult(task.source))
     return sum(len(contig.whole) for contig in genes.values())
+
+
+def read_genes(task: GenomeTask) -> Annotation:
+    """Read a genome's annotation as the settings ask."""
+    config = task.config
+    return read_annotation(
+        task.source.gff, skip_bad=config.skip_bad, stop_codon_outside=config.stop_codon_outside
+    )
 
 
 def sort_genes(
@@ -196,7 +205,7 @@ def _sorted(
     intervals = [(max(g.start, 0), g.end) for g in wrapped_genes(ignore, length_bp)]
     return ContigGenes(
         length_bp=length_bp,
-        genetic_code=_genetic_code(task, genes),
+        genetic_code=_genetic_code(task, name, genes),
         targets=wrapped_genes(targets, length_bp),
         coding=tuple(gene for gene in genes if gene.canonical.cds),
         ignore=np.array(sorted(intervals), dtype=np.int32).reshape(-1, 2),
@@ -224,7 +233,10 @@ def _use(task: GenomeTask, gene: Gene) -> tuple[str, str]:
     return "nothing", f"left out: {gene.type}"
 
 
-def _genetic_code(task: GenomeTask, genes: Sequence[Gene]) -> int:
+def _genetic_code(task: GenomeTask, contig: str, genes: Sequence[Gene]) -> int:
+    by_contig = parse_contig_codes(task.config.contig_codes)
+    if contig in by_contig:
+        return by_contig[contig]
     if task.config.genetic_code is not None:
         return task.config.genetic_code
     codes = Counter(gene.genetic_code for gene in genes if gene.genetic_code is not None)
