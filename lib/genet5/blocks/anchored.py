@@ -1,14 +1,15 @@
-"""Attention of anchored latents to the tokens around them: `blocks.windowed`'s counterpart between two streams.
+"""Cross-attention of anchored latents to the tokens around them.
 
-Latent i sits at a base, its anchor, and sees the tokens whose middle lies at most `window_bp` away; a latent that no token
-is so near to (padding, or inside a very long token) sees its nearest token, or both where two are equally near. Tokens
-lose score by distance. `anchored_mask` says once per batch who sees whom; `attend_anchored` then serves every layer. M
-latents cost O(M w): the tokens that neighbouring latents see lie next to each other in the row, whatever their lengths.
+Latent i sits at a base, its anchor, and attends to the tokens whose middle lies at most `window_bp`
+away; a latent that no token is so near to (padding, or inside a very long token) attends to its
+nearest token, or both where two are equally near. Scores fall with distance. `anchored_mask`
+prepares the attention mask of a batch once; `attend_anchored` then serves every layer. M latents
+cost O(M w): tokens around neighbouring latents are neighbours in the row, whatever their lengths.
 
-- `sdpa`: latents in blocks, each with one slice of the row's tokens. Where slices would hold most of the row anyway, all
-  latents see the whole row through a mask, which is cheaper there.
-- `flex`: FlexAttention with a mask of 128 x 128 blocks found by search in the sorted starts. For CUDA, as in `windowed`;
-  with flash-attn, too, which has no bias by base pairs.
+- `sdpa`: latents in blocks, each with one slice of the row's tokens. Where slices would hold most
+  of the row anyway, all latents attend to the whole row with a mask, which is cheaper there.
+- `flex`: FlexAttention with a mask of 128 x 128 blocks found by search in the sorted starts. For
+  CUDA, as in `windowed`; with flash-attn, too, which has no bias by base pairs.
 
 Example:
     >>> q, k = torch.ones(1, 2, 6, 4), torch.ones(1, 1, 30, 4)
@@ -41,20 +42,21 @@ _SLACK_BP = (
 )
 _ROUND = 64  # slices have a multiple of this many tokens: few shapes, few compilations
 _AT_HAND = frozenset({"cpu"})  # devices whose values are read without waiting for them
-_WORTH = 0.75  # share of all latent-token pairs above which slices do not pay
+_DENSE_SHARE = 0.75  # share of all latent-token pairs above which slices do not pay
 
 
 @dataclass(frozen=True, slots=True)
 class AnchoredMask:
-    """Which tokens each latent of a batch sees, as a backend wants it."""
+    """Attention mask of latents over tokens in one batch, in the form that a backend takes."""
 
     backend: Backend
     size: int = 0
-    """For `sdpa`: latents of a block; 0 = all see the whole row."""
+    """For `sdpa`: latents of a block; 0 is one block with the whole row."""
     index_BNW: Tensor | None = None
-    """For `sdpa` in N blocks: place of each token of a block's slice among the batch's B * S tokens."""
+    """For `sdpa` in N blocks: place of each token of a block's slice among the batch's B * S
+    tokens."""
     bias: Tensor | None = None
-    """For `sdpa`: (B * N, 1, size, W), or (B, 1, M, S); -inf = not seen."""
+    """For `sdpa`: (B * N, 1, size, W), or (B, 1, M, S); -inf is masked."""
     middle_BS: Tensor | None = None
     """For `flex`: middle of each token, bp."""
     anchor_M: Tensor | None = None
@@ -68,7 +70,7 @@ class AnchoredMask:
 def choose_anchored_backend(
     wanted: AttentionName, device: torch.device, dtype: torch.dtype
 ) -> Backend:
-    """Say which backend serves a model whose windowed attention is set to `wanted`.
+    """Choose the backend for a model whose windowed attention is set to `wanted`.
 
     Raises:
         ConfigError: What is wanted cannot run here.
@@ -93,10 +95,10 @@ def anchored_mask(
     Args:
         backend: From `choose_anchored_backend`.
         middle_BS: Middle of each token in bp; tokens start at least 1 bp apart, in ascending order.
-        num_tokens_B: Tokens of each row, at least 1; later ones are padding and never seen.
+        num_tokens_B: Tokens of each row, at least 1; later ones are padding.
         num_latents: M.
         bin_bp: Latent i sits at (i + 0.5) * bin_bp.
-        window_bp: How far a latent sees on either side.
+        window_bp: Distance up to which a latent attends, on either side.
         loss_per_bin: Score that a token loses for each bin of distance.
         dtype: Of queries, keys and values.
     """
@@ -116,7 +118,7 @@ def anchored_mask(
     size = max(1, window_bp // bin_bp)  # slices are 3 windows wide then; 2 would serve one latent
     index = _slices(first, last, size, (size - 1) * bin_bp + 2 * window_bp)
     _, count, width = index.shape
-    if count * size * width > _WORTH * num_latents * length:
+    if count * size * width > _DENSE_SHARE * num_latents * length:
         bias = _bias(anchor[:, None], middle[:, None], reach[..., None], loss_per_bp)
         return AnchoredMask(backend, bias=bias[:, None].to(dtype))
     anchor, reach = (_by_block(x, size, count)[..., None] for x in (anchor[None], reach))
@@ -128,7 +130,7 @@ def anchored_mask(
 
 
 def attend_anchored(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: AnchoredMask) -> Tensor:
-    """Let latents read the tokens around their anchors.
+    """Attend from latents to the tokens around their anchors.
 
     Args:
         q_BHMK: Queries of the latents.
@@ -173,10 +175,11 @@ def _by_block(x_BM: Tensor, size: int, count: int) -> Tensor:
 
 
 def _slices(first_BM: Tensor, last_BM: Tensor, size: int, span_bp: int) -> Tensor:
-    """(B, N, W) tokens that the latents of each block see among them, from the first on; they may run over the row's end.
+    """Return (B, N, W) tokens that a block's latents attend to, possibly beyond the row's end.
 
-    W holds the most that any block needs, known at once on a CPU. Elsewhere it holds the most that there can be: no more
-    tokens than bases lie within `span_bp`, and beyond it a latent sees no more than its nearest ones.
+    W holds the most that any block needs, known at once on a CPU. Elsewhere it holds the most that
+    there can be: no more tokens than bases lie within `span_bp`, and beyond it a latent attends
+    to its nearest ones alone.
     """
     count = -(-first_BM.shape[1] // size)
     low = _by_block(first_BM, size, count).amin(dim=-1)
@@ -193,7 +196,7 @@ def _bias(anchor: Tensor, middle: Tensor, reach: Tensor, loss_per_bp: float) -> 
     return (-loss_per_bp * distance).masked_fill_(distance > reach, float("-inf"))
 
 
-# ---- flex ------------------------------------------------------------------------------------------------------------
+# ---- flex ----------------------------------------------------------------------------------------
 
 
 def _attend_flex(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: AnchoredMask) -> Tensor:
@@ -210,9 +213,9 @@ def _attend_flex(q_BHMK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: AnchoredM
 def _block_mask(
     middle_BS: Tensor, anchor_M: Tensor, reach_BM: Tensor, first_BM: Tensor, last_BM: Tensor
 ) -> BlockMask:
-    """Mask by blocks: those from the first to the last token that any latent of a block sees.
+    """Mask by blocks: those from the first to the last token that any latent of a block attends to.
 
-    None is called full: 128 latents together are wider than what one of them sees.
+    None is called full: 128 latents together are wider than the window of one.
     """
     length, num_latents = middle_BS.shape[1], len(anchor_M)
     rows = -(-num_latents // FLEX_BLOCK)

@@ -1,7 +1,7 @@
-"""Attention with heads apart, and its projections; `windowed` holds the encoder's, which sees no further than a window.
+"""Multi-head attention and its projections; windowed attention is in `blocks.windowed`.
 
-`attend` says in words what may be seen and calls `scaled_dot_product_attention`, which picks the fastest kernel that the
-device has for it.
+`attend` takes a mask in plain terms and calls `scaled_dot_product_attention`, which picks the
+fastest kernel that the device has for it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from genet5.blocks.rope import rotate
 
 
 def alibi_slopes(num_heads: int, device: torch.device | None = None) -> Tensor:
-    """ALiBi's slope of each head (Press et al. 2021, arXiv:2108.12409), fp32, (H,); made on the device.
+    """Return ALiBi's slope of each head (Press et al. 2021, arXiv:2108.12409), fp32, (H,).
 
-    Heads 0..n - 1, n the largest power of two, have 2^(-8 (i + 1) / n); the others every second slope of 2 n heads.
+    Heads 0..n - 1, n the largest power of two, have 2^(-8 (i + 1) / n); the others every second
+    slope of 2 n heads.
     """
     lower = 2 ** (num_heads.bit_length() - 1)
     head = torch.arange(num_heads, device=device)
@@ -38,8 +39,9 @@ def attend(
         q_BHTK: Queries.
         k_BGSK: Keys.
         v_BGSK: Values.
-        bias: Added to the scores, or bool with True = may be attended; broadcast to (B, H, T, S). Takes no gradient.
-        causal: Query t sees keys 0..t only.
+        bias: Added to the scores, or bool with True = may be attended; broadcast to (B, H, T, S).
+            Takes no gradient.
+        causal: Query t attends to keys 0..t only.
 
     Returns:
         (B, H, T, K) in the queries' dtype.
@@ -59,7 +61,8 @@ def attend(
 def _needs_heads_alike(q_BHTK: Tensor, bias: Tensor | None) -> bool:
     """Whether CUDA has no fused kernel for groups here, so that SDPA would hold all T x S scores.
 
-    FlashAttention takes groups, but neither masks nor fp32; the memory-efficient kernel takes both, but no groups.
+    FlashAttention takes groups, but neither masks nor fp32; the memory-efficient kernel takes both,
+    but no groups.
     """
     is_half = q_BHTK.dtype in (torch.bfloat16, torch.float16)
     return q_BHTK.device.type == "cuda" and (bias is not None or not is_half)

@@ -1,8 +1,8 @@
-"""Base resolution around the encoder: features of raw nucleotides in, token states back out to bases.
+"""Base resolution around the encoder: nucleotide features in, token states back out to bases.
 
-Tokens have unequal lengths (BPE) or straddle codons (k-mers). Both directions therefore keep the codon phase apart: bases
-are averaged into their token separately for each position mod 3, and a token's state is spread with one projection for
-each position mod 3.
+Tokens have unequal lengths (BPE) or straddle codons (k-mers). Both directions therefore keep the
+codon phase apart: bases are averaged into their token separately for each position mod 3, and a
+token's state is spread with one projection for each position mod 3.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class BaseStem(nn.Module):
         self.to_tokens = nn.Linear(3 * channels, config.width, bias=False)
 
     def forward(self, bases_BL: Tensor, genetic_code_B: Tensor, num_bases_B: Tensor) -> Tensor:
-        """Return (B, L, C) features of raw bases; what stands behind a row's bases reaches none of them."""
+        """Return (B, L, C) features of raw bases, unaffected by padding after a row's bases."""
         features = self.features(bases_BL, genetic_code_B, num_bases_B)
         x = F.gelu(self.conv1(features)) * real_bases(num_bases_B, bases_BL.shape[1])[:, None]
         x = x + F.gelu(self.conv2(x))

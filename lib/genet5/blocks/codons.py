@@ -1,7 +1,8 @@
-"""What the genetic code says about each base: stop codons and how far each of the six frames stays open.
+"""Features from the genetic code: stop codons, and how far each of the six frames stays open.
 
-Stops depend on the code (TGA codes for tryptophan in code 4), so the network is told where they are instead of having to
-learn one statistic for each code. Everything is a scan over (L / 3, 3) arrays: O(L), no gradient.
+Stops depend on the code (TGA codes for tryptophan in code 4), so the network is given their places
+instead of having to learn one statistic for each code. Everything is a scan over (L / 3, 3) arrays:
+O(L), no gradient.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from genet5.genome.codes import genetic_code, known_codes
 from genet5.genome.sequence import BASE_INDEX
 
 NUM_FEATURES = 18
-"""Channels of `CodonFeatures`: 4 letters, 2 stops, 6 + 6 distances to the stops around each base."""
+"""Channels of `CodonFeatures`: 4 letters, 2 stops, 6 + 6 distances to the stops around each
+base."""
 _SPAN = 8.0  # log2 of 256 codons: distances come out near 1
 
 
@@ -42,10 +44,10 @@ class CodonFeatures(nn.Module):
             genetic_code_B: NCBI numbers.
             num_bases_B: Bases of each row; the rest is padding.
 
-        Returns:
-            (B, NUM_FEATURES, L) fp32: one-hot A, C, G, T (zeros for others); whether the base is the first of a stop
-            codon on +, and on -; then for the base at codon position 0, 1, 2 on +, and the same on -: log distance to
-            the stop upstream; then the six to the stop downstream (window edges count as stops).
+        Returns: (B, NUM_FEATURES, L) fp32: one-hot A, C, G, T (zeros for others); whether the base
+            is the first of a stop codon on +, and on -; then for the base at codon position 0, 1, 2
+            on +, and the same on -: log distance to the stop upstream; then the six to the stop
+            downstream (window edges count as stops).
         """
         place = torch.arange(bases_BL.shape[1], device=bases_BL.device).expand_as(bases_BL)
         real = place < num_bases_B[:, None]
@@ -74,7 +76,7 @@ class CodonFeatures(nn.Module):
 
 
 def _open_spans(stops_BL: Tensor, num_bases_B: Tensor) -> list[Tensor]:
-    """For r = 0, 1, 2: log distances from the codon in which a base has position r to the stops before and after.
+    """Return for r = 0, 1, 2 the log distances from a base's codon to the stops before and after.
 
     Returns:
         [before 0, after 0, before 1, after 1, before 2, after 2], each (B, L).

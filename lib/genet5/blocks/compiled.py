@@ -1,9 +1,10 @@
 """Compiled layers: one graph for all batches, and no slow path taken in silence.
 
-Rows of a batch, tokens, labels and latents change from batch to batch. Left alone, the compiler makes a graph for the first
-sizes, another once it has seen a size change, and so on. Here all sizes of a layer's inputs may vary from the start; those
-that weights fix (widths, heads) become constants again while the graph is made. What remains are few graphs of each kind of
-layer: training or not, one row or several, and the kinds that layers differ in (experts, recomputation).
+Rows of a batch, tokens, labels and latents change from batch to batch. Left alone, the compiler
+makes a graph for the first sizes, another once it has seen a size change, and so on. Here all sizes
+of a layer's inputs may vary from the start; those that weights fix (widths, heads) become constants
+again while the graph is made. What remains are few graphs of each kind of layer: training or not,
+one row or several, and the kinds that layers differ in (experts, recomputation).
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask
 
 GRAPHS = 32
-"""Most graphs of one kind of layer; more are an error, as running uncompiled would be a slow surprise."""
+"""Most graphs of one kind of layer; more are an error, as running uncompiled would be a slow
+surprise."""
 
 
 def compile_layer(layer: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
-    """Compile a layer's forward pass in place; hooks on the layer stay outside, names of weights stay as they are.
+    """Compile a layer's forward pass in place; its hooks stay outside, weights keep their names.
 
     Args:
         layer: Its arguments are tensors, and tuples, dataclasses and masks that hold tensors.
         backend: Of torch.compile.
     """
     torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
-    # Cutting graphs where DDP sums gradients is for models compiled in one; a layer is short enough.
+    # Graphs are cut where DDP sums gradients only in models that are compiled whole.
     torch._dynamo.config.optimize_ddp = False
     # A graph break is an error, and so is one graph too many.
     compiled = torch.compile(layer.forward, fullgraph=True, backend=backend)

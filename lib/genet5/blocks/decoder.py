@@ -1,8 +1,9 @@
-"""Causal decoder: grouped-query self-attention, cross-attention to the latents, dense or expert feed-forward; KV cache.
+"""Causal decoder: grouped-query self-attention, cross-attention to the latents, KV cache.
 
-A window is written from left to right, so each step has a place: the base that was named last. Cross-attention is rotated
-(RoPE) by the step's place and the latents' anchors, so that "just right of where I am" is the same query everywhere.
-Without it the decoder does not learn which gene comes next: its strand, and the end of the window, stayed at chance.
+A window is written from left to right, so each step has a place: the base that was named last.
+Cross-attention is rotated (RoPE) by the step's place and the latents' anchors, so that "just right
+of where I am" is the same query everywhere. Without it the decoder does not learn which gene comes
+next: its strand, and the end of the window, stayed at chance.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class DecoderLayer(nn.Module):
         self.norm_ff = LayerNorm(width)
         self.dropout = nn.Dropout(shape.dropout)
         self.keep: KeepName | None = None
-        """What to keep of a training pass for the backward pass, which recomputes the rest; None = everything."""
+        """What to keep of a training pass for the backward pass, which recomputes the rest; None =
+        everything."""
 
     def forward(
         self,
@@ -77,7 +79,7 @@ class DecoderLayer(nn.Module):
         ropes: tuple[tuple[Tensor, Tensor], ...],
         real_BT: Tensor | None,
     ) -> tuple[Tensor, RouterLoss | None]:
-        """Map (B, T, D) to (B, T, D); padding at a row's end needs no mask, as nothing before it can see it.
+        """Map (B, T, D) to (B, T, D); padding at a row's end needs no mask, as attention is causal.
 
         Args:
             x_BTD: Embedded labels or the layer below.
@@ -106,7 +108,7 @@ class DecoderLayer(nn.Module):
     def cross_kv(
         self, latents_BMD: Tensor, anchor_rope: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Keys, rotated by the latents' anchors, and values of cross-attention, (B, G, M, K) each."""
+        """Return keys (rotated by the anchors) and values of cross-attention, (B, G, M, K) each."""
         keys, values = self.cross.keys_values(latents_BMD)
         return rotate(keys, anchor_rope), values
 

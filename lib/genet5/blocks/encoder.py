@@ -1,4 +1,4 @@
-"""Encoder of sequence tokens: DNABERT-2's layers (post-norm, ALiBi), or pre-norm layers with RoPE in base pairs."""
+"""Encoder of sequence tokens: layers of DNABERT-2 (post-norm, ALiBi), or pre-norm with RoPE."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class EncoderLayer(nn.Module):
         self.norm2 = LayerNorm(config.width, eps=_NORM_EPS)
         self.dropout = nn.Dropout(shape.dropout)
         self.keep: KeepName | None = None
-        """What to keep of a training pass for the backward pass, which recomputes the rest; None = everything."""
+        """What to keep of a training pass for the backward pass, which recomputes the rest; None =
+        everything."""
 
     def forward(
         self,
@@ -45,9 +46,10 @@ class EncoderLayer(nn.Module):
 
         Args:
             x_BSD: Embedded tokens or the layer below.
-            mask: Who sees whom.
+            mask: Attention mask of the batch.
             rope: RoPE table of the tokens, or None.
-            real_BS: True = a token, False = padding; None = all are tokens. For the experts' losses alone.
+            real_BS: True = a token, False = padding; None = all are tokens. For the experts' losses
+                alone.
         """
         keep = self.keep if self.training else None
         return run_layer(keep, self._forward, x_BSD, mask, rope, real_BS)

@@ -1,9 +1,9 @@
 """Heads: what each base is, and which base or token comes next.
 
-The pointer scores base p for a decoder state as where + which + evidence: `q1 . k1(latent of p)`, rotated (RoPE) by the base
-named last and by the latent's anchor, says where from here; `q2 . k2(f_p)` which base; `gate . e_p` asks the boundary logits
-for the kind of boundary that is wanted. Linear in
-the window's length.
+The pointer scores base p for a decoder state as where + which + evidence: `q1 . k1(latent of p)`,
+rotated (RoPE) by the base named last and by the latent's anchor, says where from here; `q2 .
+k2(f_p)` which base; `gate . e_p` asks the boundary logits for the kind of boundary that is wanted.
+Linear in the window's length.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Pointer(nn.Module):
         self.embed_base = nn.Linear(channels, width)
 
     def keys(self, latents_BMD: Tensor, features_BLC: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys that do not depend on decoder states: (B, M, D), rotated by anchor, and (B, L, fine)."""
+        """Return the keys, which need no decoder state: (B, M, D) rotated, and (B, L, fine)."""
         anchors = torch.arange(latents_BMD.shape[1], device=latents_BMD.device) + 0.5
         where = self.key_where(latents_BMD)
         return _rotated(where, anchors), self.key_which(features_BLC)
@@ -65,8 +65,8 @@ class Pointer(nn.Module):
             states_BPD: Decoder states.
             place_BP: Base that was named last before each state's.
 
-        Returns:
-            Fp32 (B, P, D) for the first keys, and (B, P, fine + 8) for the second keys with the boundary logits behind.
+        Returns: Fp32 (B, P, D) for the first keys, and (B, P, fine + 8) for the second keys with
+            the boundary logits after them.
         """
         where = _rotated(self.query_where(states_BPD).float(), place_BP / self.bin_bp)
         which = self.query_which(states_BPD) / math.sqrt(self.query_which.out_features)
@@ -80,7 +80,7 @@ class Pointer(nn.Module):
         keys: tuple[Tensor, Tensor],
         boundaries_BLE: Tensor,
     ) -> Tensor:
-        """Score every base for each of P states of each row, (B, P, L), in fp32: bf16 cannot tell near bases apart."""
+        """Score every base for P states of each row, (B, P, L), in fp32: bf16 is too coarse."""
         where_BMD, which_BLF = keys
         q_where, q_fine = self.queries(states_BPD, place_BP)
         # One product for both: the boundary logits are eight more channels of the keys.

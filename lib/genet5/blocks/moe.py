@@ -1,12 +1,14 @@
-"""Mixture of experts: softmax router in fp32, top-k, dropless, experts as one grouped matrix product.
+"""Mixture of experts: softmax router in fp32, top-k, dropless, one grouped matrix product.
 
 Tokens are sorted by expert, so that each expert's tokens are one contiguous group of
-`torch.nn.functional.grouped_mm`; no capacity, no padding, and nothing waits for the device: group ends stay on it, and
-tokens are moved by index in both directions, forward and backward, so that no sum needs atomics.
+`torch.nn.functional.grouped_mm`; no capacity, no padding, and nothing waits for the device: group
+ends stay on it, and tokens are moved by index in both directions, forward and backward, so that no
+sum needs atomics.
 
-Experts are kept evenly used by a load-balance loss (Switch Transformers, Fedus et al. 2021, arXiv:2101.03961), or
-without a loss, by a bias on the router's choice that follows the load (Wang et al. 2024, arXiv:2408.15664; DeepSeek-V3).
-Router z-loss after ST-MoE (Zoph et al. 2022, arXiv:2202.08906).
+Experts are kept evenly used by a load-balance loss (Switch Transformers, Fedus et al. 2021,
+arXiv:2101.03961), or without a loss, by a bias on the router's choice that follows the load (Wang
+et al. 2024, arXiv:2408.15664; DeepSeek-V3). Router z-loss after ST-MoE (Zoph et al. 2022,
+arXiv:2202.08906).
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class RouterLoss:
         """Switch's load-balance loss, 1 a token when experts share evenly.
 
         Args:
-            tokens_per_expert: Counts to judge by, such as those of all ranks; None = its own. They take no gradient.
+            tokens_per_expert: Counts to use, such as those of all ranks; None = its own. They
+                take no gradient.
         """
         counts = self.tokens_per_expert if tokens_per_expert is None else tokens_per_expert
         shares = counts / counts.sum().clamp_min(1)
@@ -55,8 +58,8 @@ class MixtureOfExperts(nn.Module):
         ff_dim: F of each expert.
         num_experts: E.
         top_k: Experts of each token.
-        balance: "bias" = the router chooses by probability plus `choice_bias`, which `rebalance` moves, and the
-            load-balance loss has no gradient.
+        balance: "bias" = the router chooses by probability plus `choice_bias`, which `rebalance`
+            moves, and the load-balance loss has no gradient.
     """
 
     choice_bias: Tensor | None
@@ -73,7 +76,7 @@ class MixtureOfExperts(nn.Module):
         super().__init__()
         self.num_experts, self.top_k = num_experts, top_k
         self.router = nn.Linear(width, num_experts, bias=False)
-        # (out, in) as nn.Linear has it: faster than (in, out) in the forward pass, alike in the backward pass
+        # (out, in) as in nn.Linear: faster than (in, out) forward, equal backward
         self.up = nn.Parameter(torch.zeros(num_experts, 2 * ff_dim, width))
         self.down = nn.Parameter(torch.zeros(num_experts, width, ff_dim))
         bias = torch.zeros(num_experts) if balance == "bias" else None
@@ -108,7 +111,7 @@ class MixtureOfExperts(nn.Module):
         return mixed.view_as(x_BTD), self._losses(logits, probabilities, chosen, real_BT)
 
     def _route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Router logits and probabilities (fp32), the chosen experts' shares (sum 1) and indices."""
+        """Return router logits and probabilities (fp32), the chosen experts' shares and indices."""
         with torch.autocast(x.device.type, enabled=False):
             logits = F.linear(x.float(), self.router.weight.float())
         probabilities = logits.softmax(dim=-1)
@@ -130,12 +133,12 @@ class MixtureOfExperts(nn.Module):
             real = real_BT.reshape(1, -1).float()
         summed = (real @ probabilities)[0]
         if self.choice_bias is not None:
-            summed = summed.detach()  # told, not minimised
+            summed = summed.detach()  # reported, not minimised
         z = (logits.logsumexp(dim=-1).square() * real[0]).sum()
         return RouterLoss(probabilities=summed, z=z, tokens_per_expert=(real @ uses)[0])
 
     def count(self, loss: RouterLoss) -> None:
-        """Add a training pass's tokens per expert to `routed`; outside the layer, so that recomputing it adds nothing."""
+        """Add a pass's tokens per expert to `routed`, outside of what is recomputed."""
         if self.training:
             counts = loss.tokens_per_expert.detach()
             self.routed = counts if self.routed is None else self.routed + counts
@@ -147,7 +150,7 @@ class MixtureOfExperts(nn.Module):
 
     @torch.no_grad()
     def rebalance(self, routed_E: Tensor, step: float = BIAS_STEP) -> None:
-        """Move the choice bias one step towards experts with less than their share; nothing without such a bias.
+        """Move the choice bias, if any, one step towards experts with less than their share.
 
         Args:
             routed_E: Tokens per expert of the step, all ranks together.
@@ -160,7 +163,7 @@ class MixtureOfExperts(nn.Module):
 def make_feedforward(
     width: int, shape: EncoderConfig | DecoderConfig, index: int, *, down_bias: bool = False
 ) -> GatedFeedForward | MixtureOfExperts:
-    """Build layer `index`'s feed-forward: experts in every `moe_every`-th layer, counted so that the last has them."""
+    """Build a layer's feed-forward: every `moe_every`-th one, and the last, has experts."""
     if shape.num_experts and (shape.layers - 1 - index) % shape.moe_every == 0:
         return MixtureOfExperts(
             width, shape.ff_dim, shape.num_experts, shape.moe_top_k, balance=shape.moe_balance
@@ -181,8 +184,8 @@ def feed(
 def _sort(chosen_NK: Tensor, num_experts: int) -> tuple[Tensor, Tensor, Tensor]:
     """Order (token, choice) pairs by expert.
 
-    Returns:
-        The token of each sorted row (N K,), the sorted row of each pair (N, K), and each expert's end (E,) int32.
+    Returns: The token of each sorted row (N K,), the sorted row of each pair (N, K), and each
+        expert's end (E,) int32.
     """
     top_k = chosen_NK.shape[1]
     experts, order = chosen_NK.flatten().sort(stable=True)
@@ -195,7 +198,7 @@ def _sort(chosen_NK: Tensor, num_experts: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.library.custom_op("genet5::grouped_mm", mutates_args=())
 def _grouped_mm(rows: Tensor, weights: Tensor, offs: Tensor) -> Tensor:
-    """`grouped_mm` as an operator that the compiler does not look into: torch 2.13's knows it in bf16 only.
+    """Run `grouped_mm` as an opaque operator: torch 2.13's compiler knows it in bf16 only.
 
     Args:
         rows: (R, I) rows sorted by group, or (I, R).
@@ -227,7 +230,7 @@ _grouped_mm.register_autograd(
 
 
 class _Dispatch(torch.autograd.Function):
-    """Copy each token to its experts' rows; the gradient gathers them again instead of adding by index."""
+    """Copy each token to its experts' rows; the gradient gathers instead of adding by index."""
 
     @staticmethod
     def forward(ctx: Any, x_ND: Tensor, token_R: Tensor, place_NK: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 class LayerNorm(nn.LayerNorm):
-    """`nn.LayerNorm` in the input's type: FSDP2 gathers a layer's weights in bf16 while its stream is fp32."""
+    """`nn.LayerNorm` in the input's type: FSDP2 gathers weights in bf16, activations are fp32."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise the last dimension."""

@@ -1,7 +1,8 @@
-"""Perceiver compressor (Jaegle et al. 2021, arXiv:2103.03206) whose latents are anchored along the window.
+"""Perceiver compressor (Jaegle et al. 2021, arXiv:2103.03206) with latents anchored to bases.
 
-Latent i sits at base (i + 0.5) * bin_bp. It reads the tokens around its anchor (`anchored`; RoPE in base pairs plus a
-distance bias without gradient), then latents read each other (RoPE on their index).
+Latent i sits at base (i + 0.5) * bin_bp. It reads the tokens around its anchor (`anchored`; RoPE in
+base pairs plus a distance bias without gradient), then latents read each other (RoPE on their
+index).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class PerceiverLayer(nn.Module):
         Args:
             latents_BMD: Latents.
             tokens_BSD: Encoder states.
-            mask: Which tokens each latent sees.
+            mask: Attention mask of the latents over the tokens.
             num_latents_B: Latents of each row; the rest is padding.
             ropes: RoPE tables of anchors (bp), tokens (bp) and latents (index).
         """

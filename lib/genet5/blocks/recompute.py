@@ -1,11 +1,11 @@
-"""Gradient checkpointing of a layer: recompute all of it in the backward pass, or all but its products.
+"""Gradient checkpointing: recompute a layer in the backward pass, all of it or all but products.
 
-Kept products are the outputs of linear maps, of experts' grouped products and of fused attention: the backward pass then
-recomputes only what is cheap beside them (norms, activations, rotations, moves of tokens). Attention written out in plain
-products (`attend_plain`) is recomputed.
+Kept products are the outputs of linear maps, of experts' grouped products and of fused attention:
+the backward pass then recomputes only what is cheap beside them (norms, activations, rotations,
+moves of tokens). Attention written out in plain products (`attend_plain`) is recomputed.
 
-A layer calls `run_layer` inside its forward pass, so that a compiled layer has the recomputation in its graph, and hooks
-around a layer (FSDP2's) see one forward pass.
+A layer calls `run_layer` inside its forward pass, so that a compiled layer has the recomputation in
+its graph, and hooks around a layer (FSDP2's) see one forward pass.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """Windowed self-attention: one interface, three backends.
 
-Each token sees those at most half a window away on either side, so n tokens cost O(n w). `window_mask` says once per batch who
-sees whom, in the form that the backend wants; `attend_window` then serves every layer. Windows of a batch never see each
-other or padding.
+Each token attends to those at most half a window away on either side, so n tokens cost O(n w).
+`window_mask` prepares the attention mask of a batch once, in the form that the backend takes;
+`attend_window` then serves every layer. No token attends to another row or to padding.
 
-- `sdpa`: queries in blocks of half a window, each with its own and its two neighbouring blocks of keys. Everywhere.
-- `flex`: FlexAttention (Dong et al. 2024, arXiv:2412.05496), compiled, with a mask of 128 x 128 blocks. For CUDA; on a
-  CPU forward only.
-- `flash`: FlashAttention-2 (Dao 2023, arXiv:2307.08691), the batch as one line of sequences (varlen), with its own window
-  and ALiBi. For CUDA in bf16 or fp16.
+- `sdpa`: queries in blocks of half a window, each with its own and its two neighbouring blocks of
+  keys. Everywhere.
+- `flex`: FlexAttention (Dong et al. 2024, arXiv:2412.05496), compiled, with a mask of 128 x 128
+  blocks. For CUDA; on a CPU forward only.
+- `flash`: FlashAttention-2 (Dao 2023, arXiv:2307.08691), the batch as one line of sequences
+  (varlen), with its own window and ALiBi. For CUDA in bf16 or fp16.
 
 Example:
     >>> q = k = v = torch.ones(1, 2, 9, 4)
@@ -44,11 +45,11 @@ FLEX_BLOCK = 128  # FlexAttention's default: smaller blocks save little work and
 
 @dataclass(frozen=True, slots=True)
 class WindowMask:
-    """Who sees whom in one batch, as a backend wants it."""
+    """Attention mask of one batch, in the form that a backend takes."""
 
     backend: Backend
     half: int
-    """Tokens seen on either side; 0 = all of the window."""
+    """Tokens attended to on either side; 0 is the whole row."""
     slopes_H: Tensor | None
     """ALiBi slopes, fp32."""
     bias: Tensor | None = None
@@ -60,11 +61,11 @@ class WindowMask:
 
 
 def choose_backend(wanted: AttentionName, device: torch.device, dtype: torch.dtype) -> Backend:
-    """Say which backend to use, and log it once.
+    """Choose the backend, and log it once.
 
     Args:
-        wanted: What the settings say; auto = flash on CUDA in bf16 or fp16 where flash-attn is installed, else flex
-            on CUDA where Triton is, else sdpa.
+        wanted: The configured name; auto = flash on CUDA in bf16 or fp16 where flash-attn is
+            installed, else flex on CUDA where Triton is, else sdpa.
         device: Of the model.
         dtype: Of queries, keys and values.
 
@@ -116,9 +117,9 @@ def window_mask(
 
     Args:
         backend: From `choose_backend`.
-        num_keys_B: Tokens of each row; later ones are padding and never seen by tokens.
+        num_keys_B: Tokens of each row; later ones are padding, which no token attends to.
         length: S, tokens of the padded batch.
-        window: Tokens seen on both sides together; 0 = no limit.
+        window: Tokens attended to on both sides together; 0 is no limit.
         slopes_H: ALiBi slopes, or None.
         dtype: Of queries, keys and values.
     """
@@ -151,7 +152,7 @@ def attend_window(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMa
     return _BACKENDS[mask.backend](q_BHSK, k_BHSK, v_BHSK, mask)
 
 
-# ---- sdpa ------------------------------------------------------------------------------------------------------------
+# ---- sdpa ----------------------------------------------------------------------------------------
 
 
 def _attend_sdpa(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
@@ -170,7 +171,7 @@ def _attend_sdpa(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMas
 
 
 def _is_plain(x: Tensor, half: int) -> bool:
-    """Many small blocks with gradient on CPU: compiled plain products are 3x faster than SDPA's kernel there.
+    """Attend with compiled plain products: on a CPU 3x faster than SDPA for many small blocks.
 
     Measured with blocks of 64; blocks of 256 take SDPA half the time of plain products.
     """
@@ -178,7 +179,7 @@ def _is_plain(x: Tensor, half: int) -> bool:
 
 
 def _split_blocks(x_BHSK: Tensor, size: int, blocks: int, halo: int) -> Tensor:
-    """(B * blocks, H, (1 + 2 halo) * size, K): each block with `halo` neighbours on either side, zeros beyond the ends."""
+    """Return (B * blocks, H, (1 + 2 halo) * size, K): blocks with `halo` neighbours each way."""
     batch, heads, length, width = x_BHSK.shape
     x = F.pad(x_BHSK, (0, 0, halo * size, (blocks + halo) * size - length))
     x = x.transpose(1, 2).reshape(batch, blocks + 2 * halo, size, heads, width)
@@ -198,7 +199,7 @@ def _whole_bias(length: int, num_keys_B: Tensor, slopes_H: Tensor | None) -> Ten
 
 
 def _block_bias(half: int, blocks: int, num_keys_B: Tensor, slopes_H: Tensor | None) -> Tensor:
-    """(B * blocks, 1 or H, half, 3 half): bool mask, or ALiBi's bias with -inf outside the window."""
+    """Return (B * blocks, 1 or H, half, 3 half): bool mask, or ALiBi's bias with -inf outside."""
     device = num_keys_B.device
     offset = (
         torch.arange(3 * half, device=device)[None]
@@ -210,7 +211,7 @@ def _block_bias(half: int, blocks: int, num_keys_B: Tensor, slopes_H: Tensor | N
     )
     real = (key >= 0) & (key < num_keys_B[:, None, None])
     near = offset.abs() <= half
-    # A padding query may have no real key: it sees itself, so that its softmax stays finite.
+    # A padding query may have no real key: it attends to itself, so that its softmax stays finite.
     seen = (near & real[:, :, None]) | (offset == 0)
     seen = seen.reshape(-1, 1, half, 3 * half)
     if slopes_H is None:
@@ -219,7 +220,7 @@ def _block_bias(half: int, blocks: int, num_keys_B: Tensor, slopes_H: Tensor | N
     return bias.masked_fill(~seen, float("-inf"))
 
 
-# ---- flex ------------------------------------------------------------------------------------------------------------
+# ---- flex ----------------------------------------------------------------------------------------
 
 
 def _attend_flex(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
@@ -262,7 +263,7 @@ def _flex() -> Callable[..., Tensor]:
 
 
 def _block_mask(num_keys_B: Tensor, length: int, half: int) -> BlockMask:
-    """Mask by blocks from arithmetic alone: evaluating S x S entries first would cost what the window saves."""
+    """Return the block mask by arithmetic: S x S entries would cost what windows save."""
     device = num_keys_B.device
     block = torch.arange(-(-length // FLEX_BLOCK), device=device)
     apart = (block[:, None] - block[None]).abs() * FLEX_BLOCK  # between the blocks' first tokens
@@ -289,12 +290,12 @@ def _block_mask(num_keys_B: Tensor, length: int, half: int) -> BlockMask:
 
 
 def ordered_blocks(blocks: Tensor) -> tuple[Tensor, Tensor]:
-    """Number of blocks that are True in each row, and all blocks' indices with those first, int32."""
+    """Return the number of True blocks per row, and block indices with those first, int32."""
     order = blocks.int().argsort(dim=-1, descending=True, stable=True)
     return blocks.sum(dim=-1).int(), order.int()
 
 
-# ---- flash -----------------------------------------------------------------------------------------------------------
+# ---- flash ---------------------------------------------------------------------------------------
 
 
 def _attend_flash(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
@@ -321,7 +322,8 @@ def _attend_flash(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMa
 def _bounds(num_keys_B: Tensor, length: int) -> Tensor:
     """(2 B + 1,) cumulative lengths: each row's tokens are one sequence and its padding the next.
 
-    So nothing is gathered or scattered, shapes do not depend on the data, and padding costs no more than its share.
+    So nothing is gathered or scattered, shapes do not depend on the data, and padding costs no more
+    than its share.
     """
     start = torch.arange(len(num_keys_B), device=num_keys_B.device) * length
     bounds = torch.stack((start, start + num_keys_B), dim=1).flatten()

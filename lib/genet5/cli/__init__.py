@@ -60,7 +60,7 @@ def help_text() -> str:
         "usage: genet5 COMMAND ...\n\n"
         "Find genes in DNA with a decoder that points at bases.\n\n"
         f"commands:\n{''.join(lines)}\n"
-        "genet5 COMMAND --help lists the options of a command; genet5 --version prints the version.\n"
+        "genet5 COMMAND --help lists the options of a command, genet5 --version the version.\n"
     )
 
 

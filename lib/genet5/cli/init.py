@@ -110,8 +110,8 @@ def _tokenizer_of(checkpoint: Dnabert2) -> Tokenizer:
 
     if checkpoint.tokenizer_file is None:
         raise CheckpointError(
-            f"{checkpoint.weights_file.parent}: no tokenizer.json beside the weights. Put it there, or "
-            "pass --tokenizer"
+            f"{checkpoint.weights_file.parent}: no tokenizer.json beside the weights. "
+            "Put it there, or pass --tokenizer"
         )
     return make_tokenizer(str(checkpoint.tokenizer_file))
 

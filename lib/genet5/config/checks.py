@@ -8,7 +8,7 @@ from genet5.errors import ConfigError
 
 
 def by_default(text: str) -> object:
-    """Return the annotation of a field whose default the help text shall put into words.
+    """Return the annotation of a field whose default the help text puts into words.
 
     Example:
         threads: Annotated[int | None, by_default("all cores")] = None

@@ -1,6 +1,6 @@
 """The architecture of a model: one frozen dataclass per part, and the presets.
 
-Widths are numbers of channels; window lengths are in tokens or base pairs as their names say.
+Widths are numbers of channels; window lengths are in tokens or base pairs as their names state.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """Baking: genomes to training.packed, validation.packed and bake_report.json.
 
-1. The contigs of all genomes are listed and given to a split (`dataset.sources`); for gene-centric windows the genes of
-   each genome are counted too, and the taxon's limit is divided among its genomes.
-2. Workers bake genomes, each into spill files of its own (`dataset.bake_genome`); a stopped bake goes on with those that
-   are finished (`dataset.spills`).
-3. For each split the windows of all genomes are shuffled by the seed, packed first-fit-decreasing, and gathered from the
-   spill files into one packed file or several shards (`dataset.gather`).
+1. The contigs of all genomes are listed and given to a split (`dataset.sources`); for gene-centric
+   windows the genes of each genome are counted too, and the taxon's limit is divided among its
+   genomes.
+2. Workers bake genomes, each into spill files of its own (`dataset.bake_genome`); a stopped bake
+   resumes with those that are finished (`dataset.spills`).
+3. For each split the windows of all genomes are shuffled by the seed, packed first-fit-decreasing,
+   and gathered from the spill files into one packed file or several shards (`dataset.gather`).
 
-Steps 1 and 3 see genomes in the order of their names and depend on sizes and digests only: the same input and seed give
-the same bytes, whatever the number of workers. Files appear under their names when they are complete.
+Steps 1 and 3 take genomes in the order of their names and depend on sizes and digests only: the
+same input and seed give the same bytes, whatever the number of workers. Files appear under their
+names when they are complete.
 
 Example:
     report = bake(config, progress=lambda event: print(event))
@@ -77,7 +79,7 @@ class BakePlan:
     splits: tuple[dict[str, Split], ...]
     """Contigs of each genome that are baked."""
     num_genes: tuple[int, ...] | None = None
-    """Genes of each genome round which windows could be laid; None when contigs are tiled."""
+    """Genes of each genome that could get windows; None when contigs are tiled."""
     quotas: tuple[int, ...] | None = None
     """How many of them get windows."""
 
@@ -143,8 +145,8 @@ def bake(
     """Bake all genomes; return what bake_report.json holds.
 
     Raises:
-        ConfigError: The output folder holds packed files and `overwrite` is off, another bake is at work in it, or
-            the one to resume had other config.
+        ConfigError: The output folder holds packed files and `overwrite` is off, another bake is at
+            work in it, or the one to resume had other config.
         DataError: An input file is wrong, or has changed since the bake to resume.
     """
     begin = time.perf_counter()
@@ -187,8 +189,8 @@ def _required(path: Path | None, name: str) -> Path:
 def _output_dir(config: BakeConfig) -> Path:
     out = _required(config.output_dir, "output_dir")
     there = [path.name for split in SPLITS for path in packed_files(out, split)]
-    goes_on = config.resume and (out / FOLDER_NAME).is_dir()
-    if there and not config.overwrite and not goes_on:
+    resumes = config.resume and (out / FOLDER_NAME).is_dir()
+    if there and not config.overwrite and not resumes:
         raise ConfigError(
             "output_dir", str(out), f"holds {there[0]}; give --overwrite to replace it"
         )
@@ -288,7 +290,7 @@ def _report(
 
 
 def _gene_centric(plan: BakePlan, results: Sequence[GenomeResult]) -> dict[str, Any]:
-    """The report's parts on genes that windows were laid round; none where contigs were just tiled."""
+    """Return the report's part on genes that got windows; empty where contigs were tiled."""
     parts: dict[str, Any] = {}
     if plan.num_genes is not None and plan.quotas is not None:
         parts["centre_genes"] = {
@@ -309,12 +311,12 @@ def _in_order(
 def _as_completed(
     work: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int
 ) -> Iterator[tuple[int, _Result]]:
-    """Give (index, result) as they get ready; at most `workers` tasks are in work; one worker = this process."""
+    """Yield (index, result) as they complete, from at most `workers` processes; 1 is this one."""
     if workers == 1 or len(tasks) < 2:
         for index, task in enumerate(tasks):
             yield index, work(task)
         return
-    # Workers start fresh: this process may have threads (a progress bar), which a fork would not survive.
+    # Workers are spawned: this process may have threads (a progress bar), unsafe to fork.
     pool = ProcessPoolExecutor(
         min(workers, len(tasks)), mp_context=get_context("spawn"), initializer=_follow_the_parent
     )
@@ -337,7 +339,7 @@ def _as_completed(
 
 
 def _follow_the_parent() -> None:
-    """Let Ctrl-C end a worker in silence (the parent reports it), and end it when the parent was killed."""
+    """End a worker silently on Ctrl-C (the parent reports it), or when the parent was killed."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = parent_process()
     if parent is not None:

@@ -1,9 +1,9 @@
 """Baking one genome: GFF3 and FASTA to windows with targets, spilled to one-window rows on disk.
 
-One task is one genome and runs in one process; what it does depends on the configuration, the seed and
-the genome's name alone. First the windows of all contigs are placed from lengths and genes; then
-contigs stream by, and each window is cut, labelled, checked against the grammar and tokenized. What
-an earlier run finished is taken from `dataset.spills`.
+One task is one genome and runs in one process; what it does depends on the configuration, the seed
+and the genome's name alone. First the windows of all contigs are placed from lengths and genes;
+then contigs stream by, and each window is cut, labelled, checked against the grammar and tokenized.
+What an earlier run finished is taken from `dataset.spills`.
 """
 
 from __future__ import annotations

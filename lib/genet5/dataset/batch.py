@@ -19,13 +19,14 @@ class Inputs:
     """DNA of N windows."""
 
     input_ids: Tensor
-    """(N, S) int64 sequence tokens; anything behind a window's `num_tokens`."""
+    """(N, S) int64 sequence tokens; anything after a window's `num_tokens`."""
     token_start_bp: Tensor
-    """(N, S) int64 first base of each token in its window; behind `num_tokens`: the window's number of bases."""
+    """(N, S) int64 first base of each token in its window; after `num_tokens`: the window's number
+    of bases."""
     num_tokens: Tensor
     """(N,) int64."""
     bases: Tensor
-    """(N, L) uint8 ASCII letters; ord("N") behind a window's `num_bases`."""
+    """(N, L) uint8 ASCII letters; ord("N") after a window's `num_bases`."""
     num_bases: Tensor
     """(N,) int64."""
     genetic_code: Tensor
@@ -38,16 +39,20 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What the model should say about N windows."""
+    """What the model should predict for N windows."""
 
     labels: Tensor
-    """(N, T) int64 gene-structure labels from <bos> to <eos>: token ids, base p as -1 - p; <pad> behind the end."""
+    """(N, T) int64 gene-structure labels from <bos> to <eos>: token ids, base p as -1 - p; <pad>
+    after the end."""
     label_weights: Tensor
-    """(N, T) float32 weight of each label in the loss; 0 for padding and for what the grammar calls illegal."""
+    """(N, T) float32 weight of each label in the loss; 0 for padding and for what the grammar calls
+    illegal."""
     position_steps: Tensor
-    """(N, P) int64 steps whose next label is a position, from `position_steps`; made on the CPU, as P depends on values."""
+    """(N, P) int64 steps whose next label is a position, from `position_steps`; made on the CPU, as
+    P depends on values."""
     states: Tensor
-    """(N, 2, L) int8 state of each base on the forward and the reverse strand (`dataset.per_base`); IGNORE = no loss."""
+    """(N, 2, L) int8 state of each base on the forward and the reverse strand (`dataset.per_base`);
+    IGNORE = no loss."""
     boundaries: Tensor
     """(N, 8, L) bool boundaries (`dataset.per_base`)."""
 
@@ -76,9 +81,8 @@ def position_steps(labels_NT: Tensor) -> Tensor:
     Args:
         labels_NT: Labels, base p as -1 - p.
 
-    Returns:
-        (N, P) int64 steps t whose next label t + 1 is a position, first to last; P is the most that a window has, and windows
-        with fewer are filled up with other steps.
+    Returns: (N, P) int64 steps t whose next label t + 1 is a position, first to last; P is the most
+        that a window has, and windows with fewer are filled up with other steps.
 
     Example:
         >>> position_steps(torch.tensor([[1, 7, -5, -9, 2], [1, 7, -3, 2, 2]])).tolist()
@@ -90,7 +94,7 @@ def position_steps(labels_NT: Tensor) -> Tensor:
 
 
 def _moved(part: Inputs | Targets, device: torch.device | str) -> dict[str, Tensor]:
-    """All tensors on `device`. Nothing waits for a copy to a GPU, whose later work comes behind it in any case."""
+    """Return all tensors on `device`; copies to a GPU are queued before its later work."""
     is_gpu = torch.device(device).type == "cuda"
     names = [field.name for field in fields(part)]
     return {name: getattr(part, name).to(device, non_blocking=is_gpu) for name in names}

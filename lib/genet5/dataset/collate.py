@@ -1,13 +1,15 @@
 """Windows to padded tensors: `collate` for training, `make_inputs` for annotation.
 
-Training pads tokens and labels to lengths of few values (`dataset.buckets`), annotation no further than the longest window;
-no result depends on padding. Per-base targets are made here, from the labels: a window of 6 kb costs well under a millisecond, and storing them would
-make baked files four times as large.
+Training pads tokens and labels to lengths of few values (`dataset.buckets`), annotation no further
+than the longest window; no result depends on padding. Per-base targets are made here, from the
+labels: a window of 6 kb costs well under a millisecond, and storing them would make baked files
+four times as large.
 
 Example:
     >>> from genet5.genome.sequence import encode_bases
     >>> from genet5.tokens.sequence import KmerTokenizer
-    >>> inputs = make_inputs([encode_bases("ACGTACGT"), encode_bases("ACGT")], [11, 4], KmerTokenizer(4))
+    >>> bases = [encode_bases("ACGTACGT"), encode_bases("ACGT")]
+    >>> inputs = make_inputs(bases, [11, 4], KmerTokenizer(4))
     >>> inputs.num_tokens.tolist(), inputs.token_start_bp.tolist()
     ([2, 1], [[0, 4], [0, 4]])
 """
@@ -38,7 +40,7 @@ _ENCODED = tuple[NDArray[np.int32], NDArray[np.int32]]
 def make_inputs(
     bases_list: Sequence[Bases], genetic_codes: Sequence[int], tokenizer: SequenceTokenizer
 ) -> Inputs:
-    """Tokenize and pad windows, each read 5' to 3' as the model shall see it."""
+    """Tokenize and pad windows, 5' to 3' as the model takes them."""
     encoded = [tokenizer.encode(bases) for bases in bases_list]
     return pad_inputs(bases_list, encoded, genetic_codes)
 
@@ -49,7 +51,7 @@ def pad_inputs(
     genetic_codes: Sequence[int],
     num_tokens: int = 0,
 ) -> Inputs:
-    """Pad windows that are tokenized already, (ids, token_start_bp) each, to `num_tokens` tokens or the longest's."""
+    """Pad tokenized windows, (ids, token_start_bp) each, to `num_tokens` tokens or the longest."""
     num_bases = [len(bases) for bases in bases_list]
     ids = _padded([ids for ids, _ in encoded], 0, np.int64, num_tokens)
     starts = _padded([starts for _, starts in encoded], num_bases, np.int64, num_tokens)
@@ -66,8 +68,9 @@ def pad_inputs(
 def collate(windows: Sequence[Window], vocabulary: StructureVocabulary | None = None) -> Batch:
     """Make one micro-batch, padded to its longest window and on to the next of few lengths.
 
-    The decoder reads one label less than there are, so T - 1 is such a length. Bases, which no compiled layer sees, are padded
-    to the longest window: rounded up, they might exceed what the model takes.
+    The decoder reads one label less than there are, so T - 1 is such a length. Bases, which no
+    compiled layer takes, are padded to the longest window: rounded up, they might exceed what the
+    model takes.
 
     Args:
         windows: At least one.
@@ -130,7 +133,7 @@ def _padded(
     dtype: type[np.generic],
     length: int = 0,
 ) -> NDArray[Any]:
-    """Stack rows of unequal length, to `length` or the longest; `fill` is one value, or one for each row."""
+    """Stack rows, padded to `length` or the longest by one value or one per row."""
     array = np.empty((len(rows), max(length, *map(len, rows), 0)), dtype=dtype)
     array[:] = fill if isinstance(fill, int) else np.asarray(fill, dtype=dtype)[:, None]
     for index, row in enumerate(rows):

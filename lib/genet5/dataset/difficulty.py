@@ -9,8 +9,8 @@ Difficulty is a sum of points from what gene finders are known to stumble over:
 - 1 for a start codon other than ATG;
 - 1 for a CDS that shares its interval with another gene's.
 
-The genes of a species are ranked by it (ties by chance): the upper third is hard, the lower easy. Of each third a third
-at most is drawn, so that a small genome keeps most of its genes for training.
+The genes of a species are ranked by it (ties by chance): the upper third is hard, the lower easy.
+Of each third a third at most is drawn, so that a small genome keeps most of its genes for training.
 
 Example:
     >>> gene_points(num_introns=0, longest_intron_bp=0, cds_bp=300)
@@ -45,7 +45,7 @@ def gene_points(
     is_odd_start: bool = False,
     is_overlapping: bool = False,
 ) -> float:
-    """Difficulty in points; see the module's text."""
+    """Difficulty in points; see the module's docstring."""
     return (
         num_introns
         + math.log2(max(longest_intron_bp, _USUAL_INTRON_BP) / _USUAL_INTRON_BP)
@@ -68,7 +68,7 @@ def contig_points(genes: Sequence[Gene], bases: Bases) -> list[float]:
 
 
 def choose(points: Sequence[float], number: int, rng: np.random.Generator) -> dict[str, list[int]]:
-    """Draw up to `number` genes of each difficulty, a third of them at most; return their indices, ascending."""
+    """Draw up to `number` genes of each difficulty, at most a third; return their indices."""
     by_chance = rng.permutation(len(points))
     ranked = by_chance[np.argsort(np.asarray(points)[by_chance], kind="stable")]
     thirds = np.array_split(ranked, len(DIFFICULTIES))

@@ -1,7 +1,8 @@
-"""Parcels: micro-batches on their way from a worker process to the trainer.
+"""Flat batches: micro-batches in one buffer, to pass them from a worker process to the trainer.
 
-A tensor that crosses processes is a file descriptor sent and a mapping made, some 0.15 ms for the process that gets it;
-a micro-batch has a dozen. A flat is one buffer that holds them all, behind one another; unpacking makes views of it.
+A tensor that crosses processes is a file descriptor sent and a mapping made, some 0.15 ms for the
+process that gets it; a micro-batch has a dozen. A flat batch is one buffer with all of them,
+one after another; unpacking makes views of it.
 
 Example:
     >>> from genet5.dataset.batch import Batch, Inputs, Targets
@@ -29,7 +30,8 @@ class FlatBatch:
     """One micro-batch in one buffer."""
 
     buffer: Tensor
-    """(bytes,) uint8: the tensors of inputs, then of targets, each from a multiple of 16 bytes on."""
+    """(bytes,) uint8: the tensors of inputs, then of targets, each from a multiple of 16 bytes
+    on."""
     layout: tuple[tuple[torch.dtype, torch.Size], ...]
     """Type and shape of each."""
     window_ids: tuple[str, ...]
@@ -52,7 +54,7 @@ def pack(batch: Batch) -> FlatBatch:
 
 
 def unpack(flat: FlatBatch) -> Batch:
-    """Return the micro-batch; its tensors are views of the flat's buffer."""
+    """Return the micro-batch; its tensors are views of the buffer."""
     tensors: list[Tensor] = []
     begin = 0
     for dtype, shape in flat.layout:

@@ -1,8 +1,9 @@
 """Gathering: the spilled windows of all genomes to the packed file or the shards of one split.
 
-Windows are shuffled by the seed and packed first-fit-decreasing (`dataset.plan`); the order depends on their sizes and
-on the order of the genomes alone. Clades with windows of different sizes share no row: the loader pads a micro-batch to its
-longest window. Memory is a record batch, and some 80 bytes for each window of the split.
+Windows are shuffled by the seed and packed first-fit-decreasing (`dataset.plan`); the order depends
+on their sizes and on the order of the genomes alone. Clades with windows of different sizes share
+no row: the loader pads a micro-batch to its longest window. Memory is a record batch, and some 80
+bytes for each window of the split.
 
 Example:
     part = gather("training", out, results, config, tokenizer)
@@ -44,7 +45,7 @@ def gather(
     config: BakeConfig,
     tokenizer: Tokenizer,
 ) -> dict[str, Any]:
-    """Write one split; return its part of the report. Files of an earlier bake that it does not replace go."""
+    """Write one split, remove other files of an earlier bake, and return its part of the report."""
     before = packed_files(out, split)
     source = _Spilled(split, results, config)
     rows = source.packed_rows(config)

@@ -1,4 +1,4 @@
-"""Which gene types annotations name, for the structure vocabulary: counted as `bake` would write them.
+"""Gene types in annotations, for the structure vocabulary, counted as `bake` writes them.
 
 Example:
     counts = count_gene_types(find_annotations([Path("genes.gff3")], raw_dir=None))
@@ -36,7 +36,8 @@ def count_gene_types(paths: Iterable[Path], *, skip_bad: bool = False) -> Counte
     """Count the genes of each type in GFF3, GTF and GenBank files; each file is logged.
 
     Raises:
-        DataError: A file or record is bad; with `skip_bad` bad records are left out and counted in the log.
+        DataError: A file or record is bad; with `skip_bad` bad records are left out and counted in
+            the log.
     """
     counts: Counter[str] = Counter()
     for path in paths:

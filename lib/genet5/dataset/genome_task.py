@@ -1,6 +1,7 @@
-"""What a worker is told about one genome, and what it reports back.
+"""The task of a worker, one genome, and what it reports back.
 
-Both are plain values: they cross to worker processes and, as far as a stopped bake needs them, into `dataset.spills`.
+Both are plain values: they cross to worker processes and, as far as a stopped bake needs them, into
+`dataset.spills`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class GenomeTask:
     spill: Path
     """Folder and stem of the files to write; the split is appended."""
     gene_quota: int | None = None
-    """Most genes round which windows are laid; None = the contigs are tiled."""
+    """Most genes that get windows; None if the contigs are tiled."""
     resume: bool = False
     """Take what an earlier run finished."""
 
@@ -111,7 +112,8 @@ class GenomeResult:
 def content_settings(config: BakeConfig) -> dict[str, Any]:
     """The settings that decide a file's content; no paths and no worker counts.
 
-    Those that came later stand there only where they are in use, so that older recipes keep their bytes.
+    Those that came later stand there only where they are in use, so that older recipes keep their
+    bytes.
     """
     values = config_to_dict(config)
     chosen = {_KEYS.get(name, name): values[name] for name in _CONTENT_SETTINGS}

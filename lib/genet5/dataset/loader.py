@@ -1,14 +1,16 @@
 """The loader: packed files to micro-batches, in an order that depends on (seed, epoch) alone.
 
-An epoch is planned at its start (`dataset.plan`); worker processes only make the micro-batches of the plan, in its
-order, so their number changes nothing but speed. The state is (epoch, micro-batches already given): a loader that is
-given another's state goes on with exactly the micro-batches that the other would have given. Rows are exploded into
-windows, so a micro-batch is (windows, padded to the longest).
+An epoch is planned at its start (`dataset.plan`); worker processes only make the micro-batches of
+the plan, in its order, so their number changes nothing but speed. The state is (epoch,
+micro-batches already given): a loader that is given another's state continues with exactly the
+micro-batches that the other would have given. Rows are exploded into windows, so a micro-batch is
+(windows, padded to the longest).
 
 Example:
     loader = Loader("training.packed", BatchLimits(token_budget=36_400), seed=1)
     for epoch in range(3):
-        for batch in loader:      # the rest of the current epoch; then the loader stands at the next one
+        for batch in loader:      # the rest of the current epoch; then the loader stands at the
+        next one
             ...
 """
 
@@ -87,7 +89,7 @@ class Loader:
 
     @property
     def header(self) -> Header:
-        """What the file says about itself: tokenizer, settings, counts."""
+        """Return the file's header: tokenizer, bake settings, counts."""
         return self._reader.header
 
     @property
@@ -208,9 +210,10 @@ class _Batches(Dataset[Batch]):
 
 
 def _heed_the_trainer_alone(trainer: int, _: int) -> None:
-    """Schedulers and terminals signal the whole process group; the trainer must live to save, and needs its workers.
+    """Ignore signals to the whole process group: the trainer needs its workers to save.
 
-    A SIGTERM of the trainer itself ends a worker: Python sends it at exit to workers that are still there, and waits.
+    A SIGTERM of the trainer itself ends a worker: Python sends it at exit to workers that are still
+    there, and waits.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

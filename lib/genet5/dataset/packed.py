@@ -1,9 +1,10 @@
 """The packed format: an Arrow IPC file whose rows hold several whole windows each.
 
-Reading is memory-mapped and copies nothing: a `Window` of a `PackedReader` is views into the file. The schema's metadata
-hold a JSON header (`Header`) with the format version, the tokenizer and its hash, the bake settings, the sources, the
-counts and a checksum: SHA-256 over the windows' BLAKE2b digests in file order, so that the writer knows it before the
-first byte is written. Columns are listed in docs/reference/formats.md. pyarrow and polars open the file as it is. Where an index
+Reading is memory-mapped and copies nothing: a `Window` of a `PackedReader` is views into the file.
+The schema's metadata hold a JSON header (`Header`) with the format version, the tokenizer and its
+hash, the bake settings, the sources, the counts and a checksum: SHA-256 over the windows' BLAKE2b
+digests in file order, so that the writer knows it before the first byte is written. Columns are
+listed in docs/reference/formats.md. pyarrow and polars open the file as it is. Where an index
 (`dataset.shard_index`) stands for several files, a reader takes it like one file.
 
 Example:
@@ -67,7 +68,7 @@ _WINDOWS_PER_RECORD_BATCH = 512
 
 
 class PackedWriter:
-    """Writes rows of windows; the file appears under its name only when the block ends without an error."""
+    """Writes rows of windows; the file appears only when the block ends without an error."""
 
     def __init__(self, path: Path, header: Header) -> None:
         self._path, self._header = path, header
@@ -218,12 +219,12 @@ class RowSizes:
 
 
 class PackedReader:
-    """Reads a packed file, or all shards of an index, through memory maps; may be pickled (workers open them again).
+    """Reads a packed file, or all shards of an index, through memory maps; may be pickled.
 
     Shards are read as if they were one file: the same rows in the same order under one header.
 
     Args:
-        path: A packed file, or an index of shards (told by its content).
+        path: A packed file, or an index of shards (recognised by content).
 
     Raises:
         FormatError: A file is missing, no packed file, or does not belong to the index.
@@ -320,7 +321,7 @@ class PackedReader:
         ):
             if found != expected:
                 raise FormatError(
-                    f"{what} {found}", expected=f"{expected} as its header says", path=self.path,
+                    f"{what} {found}", expected=f"{expected} as in its header", path=self.path,
                     remedy="The file is damaged; bake it again",
                 )  # fmt: skip
 

@@ -1,15 +1,18 @@
-"""Per-base targets of a window from its genes: a state for each strand, and the boundaries between states.
+"""Per-base targets of a window: a state for each strand, and the boundaries between states.
 
-States of a base, one row for each strand: 0 intergenic; 1, 2, 3 the three positions of a codon in reading direction;
-4, 5, 6 an intron with k coding bases before it, by k % 3; 7 any other exonic base (UTR, exons of non-coding genes).
-Where genes of one strand overlap, coding wins over other exonic bases and these over introns; among equals the longer
-gene wins. States follow the first (canonical) transcript; boundaries are marked for every transcript.
+States of a base, one row for each strand: 0 intergenic; 1, 2, 3 the three positions of a codon in
+reading direction; 4, 5, 6 an intron with k coding bases before it, by k % 3; 7 any other exonic
+base (UTR, exons of non-coding genes). Where genes of one strand overlap, coding wins over other
+exonic bases and these over introns; among equals the longer gene wins. States follow the first
+(canonical) transcript; boundaries are marked for every transcript.
 
-Boundary row 2 * kind + (strand < 0) with kind 0 start, 1 stop, 2 donor, 3 acceptor. The base marked is the one that a
-position label names: the first base of the start codon, the last base of the stop codon, the last exon base before an
-intron and the first exon base behind it, all in reading direction. Cut ends are no boundaries.
+Boundary row 2 * kind + (strand < 0) with kind 0 start, 1 stop, 2 donor, 3 acceptor. The base marked
+is the one that a position label names: the first base of the start codon, the last base of the stop
+codon, the last exon base before an intron and the first exon base after it, all in reading
+direction. Cut ends are no boundaries.
 
-Cost: one slice assignment for each part of a transcript and one for each intron (about 0.1 ms for 6 kb of bacteria).
+Cost: one slice assignment for each part of a transcript and one for each intron (about 0.1 ms for 6
+kb of bacteria).
 
 Example:
     >>> from genet5.tokens.window import Part, WindowTranscript
@@ -58,10 +61,10 @@ def base_targets(
     """Paint a window's genes.
 
     Args:
-        genes: The genes that the window's labels tell.
+        genes: The genes that the window's labels describe.
         length_bp: Bases of the window.
-        ignore: Half-open intervals of which the truth is not known (pseudogenes, partial genes); bases there that
-            no gene of the same strand covers get IGNORE.
+        ignore: Half-open intervals of which the truth is not known (pseudogenes, partial genes);
+            bases there that no gene of the same strand covers get IGNORE.
 
     Returns:
         States (2, length_bp) int8, row 0 forward and row 1 reverse; boundaries (8, length_bp) bool.
@@ -87,7 +90,7 @@ def _shown_bp(transcript: WindowTranscript, length_bp: int) -> int:
 
 
 def _extent(transcript: WindowTranscript, length_bp: int) -> tuple[int, int]:
-    """Half-open interval of the window that the transcript covers, introns at a cut edge included."""
+    """Return the half-open interval that the transcript covers, with introns at a cut edge."""
     first = 0 if transcript.cut_left or not transcript.parts else transcript.parts[0].first
     end = (
         length_bp if transcript.cut_right or not transcript.parts else transcript.parts[-1].last + 1
@@ -96,7 +99,7 @@ def _extent(transcript: WindowTranscript, length_bp: int) -> tuple[int, int]:
 
 
 def _leftmost_codon_position(transcript: WindowTranscript, strand: int) -> int:
-    """Position within its codon of the leftmost coding base at or right of the window's left edge."""
+    """Return the codon position of the leftmost coding base in the window."""
     if transcript.cut_left and transcript.frame is not None:
         return transcript.frame
     return leftmost_frame(strand)

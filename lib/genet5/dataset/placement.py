@@ -1,9 +1,10 @@
-"""Where the windows of a genome lie: over whole contigs, or round genes.
+"""Placement of a genome's windows: over whole contigs, or around genes.
 
-*Whole genome*: every contig is tiled, in each pass with another phase. *Gene-centric*: a window of the taxon's size lies
-at a random place round each chosen gene; a gene that is longer than the window is tiled with windows that cut it; and
-gene-free windows come from between the genes. Chosen validation genes get gene-centric windows in both modes, and
-training windows that share a base with one of these are left out.
+*Whole genome*: every contig is tiled, in each pass with another phase. *Gene-centric*: a window of
+the taxon's size lies at a random offset around each chosen gene; a gene that is longer than the
+window is tiled with windows that cut it; and gene-free windows come from between the genes. Chosen
+validation genes get gene-centric windows in both modes, and training windows that share a base with
+one of these are left out.
 
 All choices depend on the seed and on names alone; the cost is some microseconds a window.
 
@@ -32,7 +33,7 @@ _SHORTEST_GAP = 4  # a gap between genes is a gene-free window if it holds a fou
 
 @dataclass(frozen=True, slots=True)
 class WindowPlace:
-    """A window to be made: a half-open interval of a contig, read on a strand."""
+    """Place of a window: a half-open interval of a contig, and a strand."""
 
     start: int
     end: int
@@ -51,7 +52,7 @@ def place_windows(
     result: GenomeResult,
     chosen: Sequence[Gene] = (),
 ) -> WindowPlaces:
-    """Lay the windows of a genome.
+    """Place the windows of a genome.
 
     Args:
         task: What is baked.
@@ -84,7 +85,7 @@ def around(
     rng: np.random.Generator,
     overlap_bp: int = 0,
 ) -> list[tuple[int, int]]:
-    """Windows that show a gene: one at a random place round it, or several that tile it.
+    """Return windows with a gene: one at a random offset around it, or several that tile it.
 
     Args:
         start: First base of the gene.
@@ -168,7 +169,7 @@ class _Planner:
         return spans
 
     def round_genes(self, quota: int, chosen: Sequence[Gene]) -> WindowPlaces:
-        """Windows round genes that are drawn from the whole genome; the chosen ones get theirs elsewhere."""
+        """Place windows around genes drawn from the whole genome, except the chosen ones."""
         apart = {id(gene) for gene in chosen}
         genes = [
             (name, gene)
@@ -189,7 +190,7 @@ class _Planner:
         return spans
 
     def set_apart(self, spans: WindowPlaces, chosen: Sequence[Gene]) -> None:
-        """Add validation windows round the chosen genes, and drop the training windows that overlap them."""
+        """Add validation windows around the chosen genes; drop overlapping training windows."""
         for name in spans:
             rng = self.task.rng("validation genes", name)
             held = [
@@ -216,7 +217,7 @@ class _Planner:
             spans[name] = [s for i, s in enumerate(spans[name]) if (name, i) not in dropped]
 
     def add_negatives(self, spans: WindowPlaces, split: Split, chosen: Sequence[Gene]) -> None:
-        """Add windows from between the genes until they are the wanted share, or there is no room."""
+        """Add windows between genes up to the wanted share, or until there is no room."""
         rng = self.task.rng("negatives", split)
         free = [
             (name, interval)

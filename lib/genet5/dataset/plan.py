@@ -1,16 +1,18 @@
-"""Planning: windows into rows (when baking), rows into micro-batches (when loading). Pure functions on sizes.
+"""Planning on sizes alone: windows into rows (bake), rows into micro-batches (loader).
 
-`pack` is first-fit-decreasing with a tree over the rows' free space: n log n steps. `plan_batches` shuffles the rows by
-(seed, epoch), sorts them by the length that their longest window is padded to (`dataset.buckets`) within pools of many
-micro-batches, cuts that order where it costs least, and shuffles the micro-batches. Rows that are padded to one length
-stay in random order, so that other rows meet in each epoch. Every other pool ascends, so that no cut at a pool's end pads
-short windows to long ones. The cut is the best one there is by padded tokens and number of micro-batches (a shortest path,
-half a microsecond for each row and each row that its micro-batch could hold): filling each up to the budget would mix
-the longest windows of one size with those of the next.
+`pack` is first-fit-decreasing with a tree over the rows' free space: n log n steps. `plan_batches`
+shuffles the rows by (seed, epoch), sorts them by the length that their longest window is padded to
+(`dataset.buckets`) within pools of many micro-batches, cuts that order where it costs least, and
+shuffles the micro-batches. Rows that are padded to one length stay in random order, so that other
+rows meet in each epoch. Every other pool ascends, so that no cut at a pool's end pads short windows
+to long ones. The cut is the best one there is by padded tokens and number of micro-batches (a
+shortest path, half a microsecond for each row and each row that its micro-batch could hold):
+filling each up to the budget would mix the longest windows of one size with those of the next.
 
-The plan is global; rank r takes every world_size-th micro-batch from r on. All ranks have the same number of steps by
-construction: micro-batches are halved until their number is a multiple of the world size, and where single rows are left,
-the missing ones are filled with *silent* repeats, which the loader strips of all targets.
+The plan is global; rank r takes every world_size-th micro-batch from r on. All ranks have the same
+number of steps by construction: micro-batches are halved until their number is a multiple of the
+world size, and where single rows are left, the missing ones are filled with *silent* repeats, which
+the loader strips of all targets.
 
 Example:
     >>> pack([3, 5, 2, 4], target=7, hard_limit=9)
@@ -32,7 +34,7 @@ from genet5.dataset.packed import RowSizes
 from genet5.errors import ConfigError, DataError
 
 _POOL_BATCHES = 256  # micro-batches whose rows are sorted together: little padding, much shuffling
-_PRICES_PER_BUDGET = 50  # one more micro-batch is worth it if it saves 1/50 of a token budget
+_BATCHES_PER_BUDGET = 50  # one more micro-batch pays if it saves 1/50 of a token budget
 
 
 def pack(sizes: Sequence[int], *, target: int, hard_limit: int) -> list[list[int]]:
@@ -131,7 +133,7 @@ def plan_batches(
 
 
 def padding_share(batches: Sequence[MicroBatch], sizes: RowSizes) -> float:
-    """Share of a plan's encoder tokens that are padding, as micro-batches are padded when they are loaded."""
+    """Return the share of a plan's encoder tokens that are padding."""
     tokens = _Padded.of(sizes).tokens
     rows = [list(batch.rows) for batch in batches]
     padded = sum(int(sizes.num_windows[index].sum() * tokens[index].max()) for index in rows)
@@ -191,7 +193,7 @@ def _pooled(order: NDArray[np.int64], padded: _Padded, limits: BatchLimits) -> N
 
 
 def _cut(order: NDArray[np.int64], padded: _Padded, limits: BatchLimits) -> list[MicroBatch]:
-    """Cut an order of rows into micro-batches at the least cost: padded tokens, and a price for each."""
+    """Cut an order of rows at the least cost: padded tokens plus a cost per micro-batch."""
     columns = (padded.windows, padded.tokens, padded.labels)
     begins = _best_begins([column[order].tolist() for column in columns], limits)
     cuts = [len(order)]
@@ -203,7 +205,7 @@ def _cut(order: NDArray[np.int64], padded: _Padded, limits: BatchLimits) -> list
 
 
 def _best_begins(columns: Sequence[list[int]], limits: BatchLimits) -> list[int]:
-    """For each end, where the last micro-batch of the cheapest cut of all rows before that end begins.
+    """Return, for each end, where the last micro-batch of the cheapest cut before it begins.
 
     Args:
         columns: Windows, padded tokens and padded labels of the rows in their order.
@@ -211,7 +213,7 @@ def _best_begins(columns: Sequence[list[int]], limits: BatchLimits) -> list[int]
     """
     windows, tokens, labels = columns
     number, fewest, label_budget = len(windows), limits.min_batch_size, limits.label_budget
-    price = limits.token_budget // _PRICES_PER_BUDGET
+    batch_cost = limits.token_budget // _BATCHES_PER_BUDGET
     costs, begins = [0] + number * [1 << 100], (number + 1) * [0]
     for end in range(1, number + 1):
         all_windows = longest = most_labels = 0
@@ -223,7 +225,7 @@ def _best_begins(columns: Sequence[list[int]], limits: BatchLimits) -> list[int]
             )
             if is_over and end - begin > fewest:
                 break
-            cost = costs[begin] + all_windows * longest + price
+            cost = costs[begin] + all_windows * longest + batch_cost
             if cost <= costs[end] and (end - begin >= fewest or end == number):
                 costs[end], begins[end] = cost, begin
     return begins

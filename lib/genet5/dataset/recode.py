@@ -1,9 +1,10 @@
 """Training data in genetic code 4 made from genomes of code 11: TGA comes to mean tryptophan.
 
-In coding genes most TGG codons become TGA, as in Mycoplasma, and TGA stops become TAA; nothing else changes, so that all
-coordinates stay. A TGG codon that another CDS overlaps keeps its letters. A stop whose change would break a gene that
-overlaps it (the common ATGA, where TGA is also half of a start codon) cannot be written in code 4: it is returned as
-*spoiled*, and windows that show it are not used.
+In coding genes most TGG codons become TGA, as in Mycoplasma, and TGA stops become TAA; nothing else
+changes, so that all coordinates stay. A TGG codon that another CDS overlaps keeps its letters. A
+stop whose change would break a gene that overlaps it (the common ATGA, where TGA is also half of a
+start codon) cannot be written in code 4: it is returned as *spoiled*, and windows that show it are
+not used.
 
 Cost: some array operations per contig, and one translation per stop codon in an overlap.
 
@@ -12,7 +13,8 @@ Example:
     >>> from genet5.genome.sequence import decode_bases, encode_bases
     >>> whole = Transcript(id="t", exons=(Exon(0, 9),), cds=(Cds(0, 9, 0),))
     >>> gene = Gene(id="g", contig="c", strand=1, transcripts=(whole,))
-    >>> recoded = recode_contig(encode_bases("ATGTGGTGA"), [gene], [gene], np.random.default_rng(0), share=1.0)
+    >>> bases, rng = encode_bases("ATGTGGTGA"), np.random.default_rng(0)
+    >>> recoded = recode_contig(bases, [gene], [gene], rng, share=1.0)
     >>> decode_bases(recoded.bases), recoded.spoiled
     ('ATGTGATAA', [])
 """
@@ -64,7 +66,7 @@ class _Coding:
         return index if self.strand > 0 else np.where(index < 4, 3 - index, index)
 
     def is_legal(self, bases: Bases) -> bool:
-        """Whether it reads start, no internal stop, stop in the target code; a last TGA counts as a stop to come."""
+        """Whether it is legal in the target code; a final TGA counts as a stop to change."""
         letters = self.letters(bases)
         codons = np.where((letters < 4).all(axis=1), letters @ _CODON_WEIGHTS, 63)
         stops = _STOPS[codons]
@@ -84,8 +86,10 @@ def recode_contig(
 
     Args:
         bases: The contig; it is not changed.
-        targets: Genes that must be legal in code 4: complete, regular, with one canonical transcript.
-        coding: All genes with a CDS, pseudogenes too, whose overlaps protect TGG codons; may hold the targets.
+        targets: Genes that must be legal in code 4: complete, regular, with one canonical
+            transcript.
+        coding: All genes with a CDS, pseudogenes too, whose overlaps protect TGG codons; may hold
+            the targets.
         rng: Decides which TGG codons change.
         share: Share of them that do.
     """

@@ -1,8 +1,8 @@
-"""A data set in several packed files: `training-00000-of-00004.packed` ... and `training.index.json`, which names them.
+"""Index of a data set in several packed files: `training.index.json` lists the shards.
 
-The index holds for each shard its name, rows, windows, bytes and checksum, and for all of them counts and checksum as one
-file would have. Shards lie beside their index; each is a packed file of its own. The index appears last, so that it never
-names a file that is not complete.
+The index holds for each shard its name, rows, windows, bytes and checksum, and for all of them
+counts and checksum as one file would have. Shards lie beside their index; each is a packed file of
+its own. The index appears last, so that it never names a file that is not complete.
 
 Example:
     index = read_index(Path("training.index.json"))
@@ -75,7 +75,7 @@ class ShardIndex:
             ):
                 if found != expected:
                     raise FormatError(
-                        f"{what} {found}", expected=f"{expected} as {by} says", path=path,
+                        f"{what} {found}", expected=f"{expected} as in {by}", path=path,
                         remedy=_REMEDY,
                     )  # fmt: skip
         return replace(headers[0], counts=self.counts, checksum=self.checksum)

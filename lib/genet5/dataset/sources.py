@@ -1,9 +1,10 @@
-"""What is baked: genomes found on disk, and which of their contigs are for training and which for validation.
+"""Genomes on disk, and which of their contigs are for training and which for validation.
 
-RAW/CLADE/SPECIES/ holds one FASTA (`.fa`, `.fna`, `.fasta`, also with `.gz`) and one GFF3 (`.gff3`, `.gff`, also with
-`.gz`) or else one GTF or GenBank file (`.gtf`, `.gbff`, `.gbk`, `.gb`). A split table has the tab-separated columns
-taxon (the clade), genome, contigs, split with a header line; `contigs` is a comma-separated list or `*` for the rest of the genome.
-Without a table species or contigs are drawn, always whole.
+RAW/CLADE/SPECIES/ holds one FASTA (`.fa`, `.fna`, `.fasta`, also with `.gz`) and one GFF3 (`.gff3`,
+`.gff`, also with `.gz`) or else one GTF or GenBank file (`.gtf`, `.gbff`, `.gbk`, `.gb`). A split
+table has the tab-separated columns taxon (the clade), genome, contigs, split with a header line;
+`contigs` is a comma-separated list or `*` for the rest of the genome. Without a table species or
+contigs are drawn, always whole.
 
 Example:
     >>> rows = SplitTable({("plants", "A"): {"*": "train", "Chr5": "test"}})

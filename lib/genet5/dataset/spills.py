@@ -1,10 +1,10 @@
-"""What a bake keeps until it is done, so that a stopped one can go on: finished genomes, in OUT/.bake.partial/.
+"""Finished genomes in OUT/.bake.partial/, from which an interrupted bake resumes.
 
-For each genome CLADE/GENOME.SPLIT.arrow holds its windows (a packed file of one window a row) and CLADE/GENOME.json,
-written last, says that it is finished, from what (settings, tokenizer, contigs, checksums of its files) and what was counted.
-Both appear under their names only when complete, so a run may be killed at any moment. On resuming, the windows are
-read and compared with the record's checksum; a genome that differs in what it is made from is an error.
-"""
+For each genome CLADE/GENOME.SPLIT.arrow holds its windows (a packed file of one window a row) and
+CLADE/GENOME.json, written last, records that it is finished, from what (settings, tokenizer,
+contigs, checksums of its files) and what was counted. Both appear under their names only when
+complete, so a run may be killed at any moment. On resuming, the windows are read and compared with
+the record's checksum; a genome that differs in what it is made from is an error. """
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 FOLDER_NAME = ".bake.partial"
 _FORMAT = 1
-_REMEDY = "put it back as it was, or start anew without --resume"
+_REMEDY = "put it back as it was, or start over without --resume"
 
 
 @contextmanager
 def partial_folder(out: Path, *, resume: bool) -> Iterator[Path]:
-    """Give the folder for spills; it goes when the block ends well, and stays for --resume if a genome is finished.
+    """Give the folder for spills, removed at the end unless finished genomes are left for --resume.
 
     Args:
         out: The output folder.
@@ -58,7 +58,7 @@ def partial_folder(out: Path, *, resume: bool) -> Iterator[Path]:
             yield folder
         except BaseException:
             if any(folder.glob("*/*.json")):
-                log.info("finished genomes are kept; --resume goes on with them")
+                log.info("finished genomes are kept; --resume reuses them")
             else:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -147,7 +147,7 @@ def _compare(then: dict[str, Any], now: dict[str, Any], task: GenomeTask) -> Non
     for name in sorted({*now["settings"], *then["settings"]}):
         wanted, before = now["settings"].get(name), then["settings"].get(name)
         if wanted != before:
-            rule = f"the bake that --resume goes on with had {before!r}; {_REMEDY}"
+            rule = f"the bake to resume had {before!r}; {_REMEDY}"
             raise ConfigError(name, wanted, rule)
     files = {
         "fasta_sha256": task.source.fasta,
@@ -158,7 +158,7 @@ def _compare(then: dict[str, Any], now: dict[str, Any], task: GenomeTask) -> Non
         if name != "settings" and value != then[name]:
             raise DataError(
                 f"{task.source.id} with {name} {value}",
-                expected=f"{then[name]} as in the bake that --resume goes on with",
+                expected=f"{then[name]} as in the bake to resume",
                 path=files.get(name),
                 remedy=_REMEDY,
             )

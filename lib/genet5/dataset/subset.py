@@ -1,8 +1,9 @@
-"""A random share of a packed file's rows, as a packed file of its own: small runs before the large one.
+"""A random sample of a packed file's rows as another packed file, for small trial runs.
 
-All rows are put into an order that the seed alone decides, and the first ones are taken: of one file and seed the 5 %
-subset lies within the 10 % subset. They are written in the file's order. The file is read twice, once for the checksum
-that the header holds and once to copy; memory is a record batch and 16 bytes for each window that is kept.
+All rows are put into an order that the seed alone decides, and the first ones are taken: of one
+file and seed the 5 % subset lies within the 10 % subset. They are written in the file's order. The
+file is read twice, once for the checksum that the header holds and once to copy; memory is a record
+batch and 16 bytes for each window that is kept.
 
 Example:
     subset_packed(Path("w5k/training.packed"), Path("w5k_5pct/training.packed"), 0.05, seed=0)
@@ -24,7 +25,7 @@ from genet5.errors import ConfigError, DataError
 from genet5.outputs import check_outputs, is_stream
 
 Progress = Callable[[str, int, int], None]
-"""Told a stage ("reading", "writing"), the rows that are done, and all rows of the stage."""
+"""Called with a stage ("reading", "writing"), the rows done, and all rows of the stage."""
 
 
 def choose_rows(num_rows: int, fraction: float, seed: int) -> list[int]:
@@ -54,10 +55,12 @@ def subset_packed(
 ) -> Header:
     """Write a random share of the rows of `source` to `target`; return the new header.
 
-    The header's settings get an entry "subset": for each step fraction, seed, and the checksum of the file it took from.
+    The header's settings get an entry "subset": for each step fraction, seed, and the checksum of
+    the file it took from.
 
     Raises:
-        ConfigError: `fraction` is out of range, `target` is `source`, or it is there and `overwrite` is off.
+        ConfigError: `fraction` is out of range, `target` is `source`, or it is there and
+            `overwrite` is off.
         DataError: `source` is no packed file, or it has no rows.
     """
     reader = PackedReader(source)

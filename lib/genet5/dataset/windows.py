@@ -1,7 +1,8 @@
 """Windows: the record that is baked of each interval of a contig.
 
-Windows are 0-based half-open intervals of a contig; `strand` -1 means that the window holds the reverse complement of
-its interval, and everything in it (bases, tokens, labels, ignored intervals) counts from that strand's first base.
+Windows are 0-based half-open intervals of a contig; `strand` -1 means that the window holds the
+reverse complement of its interval, and everything in it (bases, tokens, labels, ignored intervals)
+counts from that strand's first base.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Window:
     label_weights: NDArray[np.float32]
     """(T,) weight of each label in the loss; 0 = the grammar calls its gene illegal."""
     ignore: NDArray[np.int32] = field(default_factory=lambda: NO_INTERVALS)
-    """(n, 2) half-open intervals of which the truth is not known."""
+    """(n, 2) half-open intervals of which the truth is unknown."""
     genetic_code: int
     """NCBI number."""
     clade: str
@@ -79,6 +80,6 @@ class Window:
 
 
 def reverse_intervals(intervals: NDArray[np.int32], length_bp: int) -> NDArray[np.int32]:
-    """The same intervals, counted on the reverse complement of a window of `length_bp` bases, ascending."""
+    """Mirror intervals to the reverse complement of a window of `length_bp` bases, ascending."""
     turned = (length_bp - intervals[:, ::-1]).astype(np.int32)
     return np.ascontiguousarray(turned[np.argsort(turned[:, 0], kind="stable")])

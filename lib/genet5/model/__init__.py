@@ -1,1 +1,1 @@
-"""The network, its files, and the ways weights come in: import of DNABERT-2, rows for new gene types."""
+"""The network, its files, import of DNABERT-2, and rows for appended gene types."""

@@ -1,9 +1,10 @@
-"""Checkpoints from outside: DNABERT-2 (Zhou et al. 2023, arXiv:2306.15006) becomes the encoder of a GeneT5.
+"""Import of DNABERT-2 (Zhou et al. 2023, arXiv:2306.15006) as the encoder of a GeneT5.
 
-Only arrays are read: safetensors, or `pytorch_model.bin` by `torch.load(weights_only=True)`; no code of the checkpoint
-runs. The encoder's layers are DNABERT-2's own, so its weights go in as they are; row 0 of the token types, which
-DNABERT-2 adds to every token, goes into the token embedding. The decoder starts from copies of the encoder's layers.
-Price: the checkpoint (0.5 GB) beside the model.
+Only arrays are read: safetensors, or `pytorch_model.bin` by `torch.load(weights_only=True)`; no
+code of the checkpoint runs. The encoder's layers are DNABERT-2's own, so its weights go in as they
+are; row 0 of the token types, which DNABERT-2 adds to every token, goes into the token embedding.
+The decoder starts from copies of the encoder's layers. Cost: the checkpoint (0.5 GB) beside the
+model.
 
 Example:
     checkpoint = read_dnabert2("zhihan1996/DNABERT-2-117M")
@@ -39,10 +40,11 @@ from genet5.model.network import GeneT5
 log = logging.getLogger(__name__)
 
 Origin = Literal["imported", "copied", "initialised"]
-"""Where a weight comes from: the checkpoint, the encoder (in the decoder), or the normal laws."""
+"""Origin of a weight: the checkpoint, the encoder (in the decoder), or the init distributions."""
 
 UPCYCLE_NOISE = 0.05
-"""Share of an expert's first draw that stays beside its copy of the dense feed-forward, so that experts can part."""
+"""Share of an expert's first draw that stays beside its copy of the dense feed-forward, so that
+experts can part."""
 
 _CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -78,7 +80,7 @@ _NORM = "embeddings.LayerNorm"
 
 @dataclass(frozen=True, slots=True)
 class Dnabert2:
-    """A checkpoint whose arrays all have the shapes that its config.json says."""
+    """A checkpoint whose arrays all have the shapes of its config.json."""
 
     weights_file: Path
     tokenizer_file: Path | None
@@ -94,7 +96,7 @@ class Dnabert2:
     """Names of what GeneT5 has no use for: pooler and prediction heads."""
 
     def shape_into(self, config: ModelConfig) -> ModelConfig:
-        """Return the shape with this encoder: its width, layers, heads, feed-forward and vocabulary.
+        """Return the architecture with this encoder's width, layers, heads and vocabulary.
 
         The window stays that of `config`.
 
@@ -116,10 +118,12 @@ def read_dnabert2(path_or_id: str | Path) -> Dnabert2:
     """Read and check a DNABERT-2 checkpoint.
 
     Args:
-        path_or_id: Folder with `config.json` and weights, a weights file in such a folder, or an id on the Hugging Face Hub.
+        path_or_id: Folder with `config.json` and weights, a weights file in such a folder, or an id
+            on the Hugging Face Hub.
 
     Raises:
-        CheckpointError: There is none, or it is not DNABERT-2's: the names or shapes that are wrong are listed.
+        CheckpointError: There is none, or it is not DNABERT-2's: the names or shapes that are wrong
+            are listed.
     """
     weights_file, tokenizer_file = _locate(path_or_id)
     sizes = _read_sizes(weights_file.with_name(_CONFIG))
@@ -144,19 +148,23 @@ def read_dnabert2(path_or_id: str | Path) -> Dnabert2:
 def import_dnabert2(model: GeneT5, checkpoint: Dnabert2) -> dict[str, Origin]:
     """Put a checkpoint into the encoder of an initialised model, and copies of it into the decoder.
 
-    What is added to the token embeddings (base features, genetic code) is set to zero, so that a dense encoder computes
-    what DNABERT-2 computes. The decoder starts from the encoder where shapes allow; everything else keeps its first draw:
+    What is added to the token embeddings (base features, genetic code) is set to zero, so that a
+    dense encoder computes what DNABERT-2 computes. The decoder starts from the encoder where shapes
+    allow; everything else keeps its first draw:
 
-    - Decoder layer i of n takes layer i m // n of DNABERT-2's m. The decoder's layers have no biases.
-    - Self-attention needs as many query heads; a key-value head that serves several of them takes their mean (Ainslie et
-      al. 2023, arXiv:2305.13245).
-    - The feed-forward needs the same width. Every expert takes all of it plus `UPCYCLE_NOISE` times its own first draw
-      (sparse upcycling, Komatsuzaki et al. 2022, arXiv:2212.05055); routers keep theirs. So do experts in the encoder.
+    - Decoder layer i of n takes layer i m // n of DNABERT-2's m. The decoder's layers have no
+      biases.
+    - Self-attention needs as many query heads; a key-value head that serves several of them takes
+      their mean (Ainslie et al. 2023, arXiv:2305.13245).
+    - The feed-forward needs the same width. Every expert takes all of it plus `UPCYCLE_NOISE` times
+      its own first draw (sparse upcycling, Komatsuzaki et al. 2022, arXiv:2212.05055); routers keep
+      theirs. So do experts in the encoder.
     - The norms before them take those through which DNABERT-2's layers get their inputs.
     - Cross-attention has no model in DNABERT-2.
 
     Args:
-        model: Of the shape that `checkpoint.shape_into` gave; may lie on the meta device, to ask for the origins only.
+        model: Of the shape that `checkpoint.shape_into` gave; may lie on the meta device, to ask
+            for the origins only.
         checkpoint: From `read_dnabert2`.
 
     Returns:
@@ -248,7 +256,7 @@ def _share_heads(qkv: Tensor, target: SelfAttention) -> Tensor:
 
 
 def _locate(path_or_id: str | Path) -> tuple[Path, Path | None]:
-    """The weights file, and the tokenizer file if there is one; config.json lies beside the weights."""
+    """Return the weights file, beside which config.json lies, and the tokenizer file if any."""
     path = Path(path_or_id)
     if path.is_dir() or path.is_file():
         folder = path if path.is_dir() else path.parent
@@ -262,8 +270,9 @@ def _locate(path_or_id: str | Path) -> tuple[Path, Path | None]:
         return _download(str(path_or_id))
     except (HfHubHTTPError, EntryNotFoundError, ValueError, OSError) as error:
         raise CheckpointError(
-            f"{path_or_id}: no such file or folder, and not to be had from the Hugging Face Hub ({type(error).__name__})."
-            f" Without network: `hf download zhihan1996/DNABERT-2-117M --local-dir DIR` on another machine,"
+            f"{path_or_id}: no such file or folder, and not available from the Hugging Face Hub "
+            f"({type(error).__name__})."
+            " Without network: `hf download zhihan1996/DNABERT-2-117M --local-dir DIR` elsewhere,"
             f" then --dnabert_path DIR ({_CONFIG}, {_TOKENIZER} and {' or '.join(_WEIGHTS)})"
         ) from error
 
@@ -315,8 +324,9 @@ def _load_tensors(path: Path) -> dict[str, Tensor]:
         )
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: not a file of arrays alone; it holds Python code, which is never run, or it is damaged"
-            f" ({str(error).splitlines()[0]}). Use a model.safetensors, or a file from a source that you trust,"
+            f"{path}: not a file of arrays alone; it holds Python code, which is never run, "
+            "or is damaged"
+            f" ({str(error).splitlines()[0]}). Use a model.safetensors, or a file that you trust,"
             f" rewritten by torch.save(model.state_dict())"
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError, SafetensorError) as error:
@@ -351,8 +361,11 @@ def _check(found: dict[str, Tensor], expected: dict[str, tuple[int, ...]], path:
     missing = [name for name in expected if name not in found]
     if missing:
         raise CheckpointError(
-            f"{path}: not a DNABERT-2 checkpoint: {len(missing)} of {len(expected)} arrays are missing: bert."
-            f"{_listed(missing, ', bert.')}; found {_listed(found)}. Give zhihan1996/DNABERT-2-117M or one of its shape"
+            f"{path}: not a DNABERT-2 checkpoint: {len(missing)} of {len(expected)} arrays are "
+            "missing: "
+            "bert."
+            f"{_listed(missing, ', bert.')}; found {_listed(found)}. "
+            "Give zhihan1996/DNABERT-2-117M or one of its shape"
         )
     # An encoder array that we would not use would change what the encoder computes.
     surplus = [n for n in found if n.startswith(("embeddings.", "encoder.")) and n not in expected]
@@ -371,7 +384,8 @@ def _check(found: dict[str, Tensor], expected: dict[str, tuple[int, ...]], path:
     ]
     if wrong:
         raise CheckpointError(
-            f"{path}: {len(wrong)} arrays have other shapes than {_CONFIG} beside it says: {_listed(wrong)}"
+            f"{path}: {len(wrong)} arrays have other shapes than in {_CONFIG} beside it: "
+            f"{_listed(wrong)}"
         )
     bad = [
         name
@@ -380,7 +394,8 @@ def _check(found: dict[str, Tensor], expected: dict[str, tuple[int, ...]], path:
     ]
     if bad:
         raise CheckpointError(
-            f"{path}: no finite floating-point numbers in bert.{_listed(bad, ', bert.')}. Download it again"
+            f"{path}: no finite floating-point numbers in bert.{_listed(bad, ', bert.')}. "
+            "Download it again"
         )
 
 

@@ -1,4 +1,4 @@
-"""A model's files: a folder with config.json, model.safetensors and tokenizer.json, or a training checkpoint. No pickle.
+"""A model's files: config.json, model.safetensors and tokenizer.json, or a training checkpoint.
 
 `folders` finds the folder itself.
 """
@@ -17,11 +17,12 @@ from genet5.errors import CheckpointError
 from genet5.model.folders import WEIGHTS_FILE
 
 SHARDS_FOLDER, MODEL_PREFIX, AVERAGE_PREFIX = "state", "model/", "average/"
-"""Of a training checkpoint: its tensors in shards, and how the names of the model's and of their moving average begin."""
+"""Of a training checkpoint: its tensors in shards, and how the names of the model's and of their
+moving average begin."""
 
 
 def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
-    """Read the tensors of a model folder or of a training checkpoint, in the type that they are stored in.
+    """Read the tensors of a model folder or of a training checkpoint, in their stored type.
 
     A checkpoint's moving average takes the place of its weights, as in what a run exports.
 
@@ -73,7 +74,7 @@ def save_weights(folder: Path, tensors: dict[str, Tensor]) -> None:
 def write_tensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write a safetensors file with the rights of any new file; safetensors 0.8 makes some that their owner alone can read."""
+    """Write a safetensors file with usual access rights; safetensors 0.8 excludes other users."""
     path.unlink(missing_ok=True)  # what a killed process left may have other rights
     path.touch()
     mode = path.stat().st_mode

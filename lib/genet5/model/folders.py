@@ -1,4 +1,4 @@
-"""Find a model's folder by its path, as a shipped model, or on the Hugging Face Hub; nothing here imports PyTorch."""
+"""A model's folder by path, shipped name or Hugging Face Hub id; PyTorch is not imported."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def _from_hub(name: str, missing: str, remedy: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(
-            f"{missing}, and no such model on the Hugging Face Hub ({type(error).__name__}). {remedy}"
+            f"{missing}, and no such model on the Hugging Face Hub ({type(error).__name__}). "
+            f"{remedy}"
         ) from error
 
 

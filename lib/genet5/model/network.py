@@ -1,7 +1,7 @@
-"""GeneT5: encoder, compressor and decoder put together.
+"""GeneT5: encoder, compressor, decoder and heads.
 
-`model(batch)` gives the logits that training needs; `encode`, `start_decoding`, `decode_step`, `token_logits` and
-`position_logits` are the steps of decoding. The model knows arrays, not genes.
+`model(batch)` gives the logits that training needs; `encode`, `start_decoding`, `decode_step`,
+`token_logits` and `position_logits` are the steps of decoding. The model knows arrays, not genes.
 
 Example:
     >>> from genet5.config.model import preset
@@ -74,7 +74,8 @@ class Output:
     token_logits: Tensor
     """(N, T - 1, V) fp32."""
     position_logits: Tensor
-    """(N, P, L) fp32, -inf behind a window's end: row p predicts label t + 1, t being the batch's `position_steps[p]`."""
+    """(N, P, L) fp32, -inf after a window's end: row p predicts label t + 1, t being the batch's
+    `position_steps[p]`."""
     encoded: Encoded
     router_losses: list[RouterLoss]
     """One for each decoder layer that has experts; they count labels."""
@@ -83,7 +84,7 @@ class Output:
 
 
 class GeneT5(nn.Module):
-    """The network; see `ModelConfig` for its shape."""
+    """The network; its architecture is a `ModelConfig`."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -105,12 +106,13 @@ class GeneT5(nn.Module):
     def init_weights(self, seed: int = 0) -> None:
         """Draw all weights from `config.init`, seeded.
 
-        Linear and convolution weights ~ N(0, std): `attn_std` in attention, `ffn_std` in feed-forwards and experts,
-        `moe_router_std` in routers, `embed_std` in embeddings and latents, `std` elsewhere (convolutions: 1/sqrt(fan in));
-        biases 0, norms 1 and 0, boundary biases `boundary_bias`. Zero: the features added to the token embeddings (base
-        means and genetic code), so that an imported encoder stays equal to itself.
+        Linear and convolution weights ~ N(0, std): `attn_std` in attention, `ffn_std` in
+        feed-forwards and experts, `moe_router_std` in routers, `embed_std` in embeddings and
+        latents, `std` elsewhere (convolutions: 1/sqrt(fan in)); biases 0, norms 1 and 0, boundary
+        biases `boundary_bias`. Zero: the features added to the token embeddings (base means and
+        genetic code), so that an imported encoder stays equal to itself.
         """
-        laws = self.config.init
+        init = self.config.init
         draw = torch.Generator().manual_seed(seed)
         for name, weight in self.named_parameters():
             if "norm" in name:
@@ -120,8 +122,8 @@ class GeneT5(nn.Module):
             elif ".conv" in name:
                 weight.normal_(0.0, weight[0].numel() ** -0.5, generator=draw)
             else:
-                weight.normal_(0.0, _std(name, laws), generator=draw)
-        self.base_heads.boundaries.bias.fill_(laws.boundary_bias)
+                weight.normal_(0.0, _std(name, init), generator=draw)
+        self.base_heads.boundaries.bias.fill_(init.boundary_bias)
         self.stem.to_tokens.weight.zero_()
         self.code_embedding.weight.zero_()
 
@@ -209,7 +211,7 @@ class GeneT5(nn.Module):
             places: (N,) base that each row named last, `cache.place`.
 
         Returns:
-            (N, L) fp32, -inf behind a window's end.
+            (N, L) fp32, -inf after a window's end.
         """
         return self._position_logits(encoded, states[:, None], places[:, None])[:, 0]
 
@@ -233,8 +235,8 @@ class GeneT5(nn.Module):
 
         Args:
             every: Layers from one that is recomputed to the next.
-            keep: nothing = only a layer's input is kept; products = matrix products and attention, too, so that only cheap
-                operations are recomputed (`blocks.recompute`).
+            keep: nothing = only a layer's input is kept; products = matrix products and attention,
+                too, so that only cheap operations are recomputed (`blocks.recompute`).
         """
         stacks: list[Sequence[EncoderLayer | DecoderLayer]]
         stacks = [self.encoder.layers, self.decoder.layers]
@@ -247,7 +249,7 @@ class GeneT5(nn.Module):
         return [*self.encoder.layers, *self.compressor.layers, *self.decoder.layers]
 
     def compile_blocks(self, backend: str | Callable[..., Any] = "inductor") -> None:
-        """Compile each layer, after checkpointing is set; the names of the weights stay as they are.
+        """Compile each layer, after checkpointing is set; weights keep their names.
 
         Args:
             backend: Of torch.compile.
@@ -262,11 +264,12 @@ class GeneT5(nn.Module):
         dtype: torch.dtype | None = None,
         tensors: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Write config.json and model.safetensors into the folder `path`, each by temporary file and rename.
+        """Write config.json and model.safetensors into the folder `path`, atomically.
 
         Args:
             path: Made if it is not there.
-            dtype: Type that the weights are stored in, such as torch.float16 for half the size; None = as they are.
+            dtype: Type that the weights are stored in, such as torch.float16 for half the size;
+                None = as they are.
             tensors: Weights to write instead of the model's own, named as `stored` names them.
         """
         path.mkdir(parents=True, exist_ok=True)
@@ -285,7 +288,7 @@ class GeneT5(nn.Module):
     def from_pretrained(
         cls, path_or_id: str | Path, *, device: torch.device | str = "cpu"
     ) -> GeneT5:
-        """Load a model from a folder, or from the Hugging Face Hub by id ("owner/name"); its weights become fp32.
+        """Load a model from a folder or the Hugging Face Hub ("owner/name"); weights become fp32.
 
         Raises:
             CheckpointError: There is no such model, or its weights do not fit its config.
@@ -301,13 +304,14 @@ class GeneT5(nn.Module):
         if wrong:
             name = min(wrong)
             raise CheckpointError(
-                f"{folder / WEIGHTS_FILE}: {len(wrong)} tensors do not fit {CONFIG_FILE}, first {name}:"
+                f"{folder / WEIGHTS_FILE}: {len(wrong)} tensors do not fit {CONFIG_FILE}, "
+                f"first {name}:"
                 f" found {_shape(state, name)}, expected {_shape(expected, name)}"
             )
         return cls._with(config, state)
 
     def rebuilt(self, tensors: Mapping[str, Tensor]) -> GeneT5:
-        """Return another model of this shape that has `tensors`, named as `stored` names them, as fp32 weights."""
+        """Return another model of this architecture with `tensors` as fp32 weights."""
         model = self._with(self.config, tensors)
         model.use_attention(self.encoder.attention)
         return model
@@ -348,8 +352,8 @@ def _shape(tensors: dict[str, Tensor], name: str) -> tuple[int, ...] | None:
     return tuple(tensors[name].shape) if name in tensors else None
 
 
-def _std(name: str, laws: object) -> float:
-    """The law of one weight by its place in the network."""
+def _std(name: str, init: object) -> float:
+    """Return the standard deviation of one weight by its place in the network."""
     by_place = (
         ("router", "moe_router_std"),
         ("embed", "embed_std"),
@@ -359,4 +363,4 @@ def _std(name: str, laws: object) -> float:
         ("cross", "attn_std"),
         ("", "std"),
     )
-    return float(getattr(laws, next(field for place, field in by_place if place in name)))
+    return float(getattr(init, next(field for place, field in by_place if place in name)))

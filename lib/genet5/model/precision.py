@@ -1,7 +1,8 @@
 """Which floating-point type a device multiplies fast.
 
-bfloat16 halves memory traffic and is what GPUs and recent server processors multiply; a processor without instructions for
-it emulates every product and is tens of times slower than in float32 (measured on an AVX2 machine: 27 times).
+bfloat16 halves memory traffic and is what GPUs and recent server processors multiply; a processor
+without instructions for it emulates every product and is tens of times slower than in float32
+(measured on an AVX2 machine: 27 times).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def has_fast_bf16(device: torch.device) -> bool:
 def resolve_precision(
     wanted: Literal["auto", "bf16", "fp32"], device: torch.device
 ) -> Literal["bf16", "fp32"]:
-    """Return the precision to compute in: "auto" is bf16 where the device multiplies it fast, else fp32."""
+    """Return the precision: "auto" is bf16 where the device multiplies it fast, else fp32."""
     if wanted != "auto":
         return wanted
     return "bf16" if has_fast_bf16(device) else "fp32"

@@ -1,14 +1,15 @@
-"""Resize a model to a tokenizer with appended gene types: new rows behind the old ones, which stay bit for bit.
+"""Resize a model to a tokenizer with appended gene types: new rows after the old ones.
 
-A new type's row, in the label embedding and in an untied token head, is the mean of the rows of the gene types that the
-model knows. Its logit is then the mean of theirs, which is never the largest: until it is trained a new type wins no
-greedy choice against them (Hewitt 2021, "Initializing new word embeddings for pretrained language
-models"). They also learn faster from there: a small model with two new RNA types had a held-out token loss of 0.59 before
-and 0.41 after 60 steps, against 0.96 and 0.51 with rows drawn as `init` draws them (means of three seeds). Weights keep
-the type that they are stored in.
+A new type's row, in the label embedding and in an untied token head, is the mean of the rows of the
+gene types that the model knows. Its logit is then the mean of theirs, which is never the largest:
+until it is trained a new type wins no greedy choice against them (Hewitt 2021, "Initializing new
+word embeddings for pretrained language models"). They also learn faster from there: a small model
+with two new RNA types had a held-out token loss of 0.59 before and 0.41 after 60 steps, against
+0.96 and 0.51 with rows drawn as `init` draws them (means of three seeds). Weights keep the type
+that they are stored in.
 
-Example:
-    added = resize_model(Path("model/nano"), Path("model/nano_rna"), load_tokenizer(Path("tokenizer.json")))
+Example: added = resize_model(Path("model/nano"), Path("model/nano_rna"),
+    load_tokenizer(Path("tokenizer.json")))
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from genet5.tokens.tokenizer_file import (
 from genet5.tokens.vocabulary import StructureVocabulary
 
 _BY_STRUCTURE = ("label_embedding.weight", "token_head.weight")
-"""Tensors with one row for each structural token; the second is stored only when weights are untied."""
+"""Tensors with one row for each structural token; the second is stored only when weights are
+untied."""
 _COPIED = ("annotate.json",)
 
 
@@ -50,7 +52,8 @@ def require_fit(folder: Path) -> None:
     if len(tokenizer.structure) != config.structure_vocab:
         known = config.structure_vocab - StructureVocabulary.first_type
         raise CheckpointError(
-            f"{folder}: the model knows {known} gene types, its {FILE_NAME} names {len(tokenizer.structure.gene_types)}."
+            f"{folder}: the model knows {known} gene types, its {FILE_NAME} has "
+            f"{len(tokenizer.structure.gene_types)}."
             f" After genet5 append_tokens run: genet5 resize_model {folder} OUT"
         )
 
@@ -58,7 +61,7 @@ def require_fit(folder: Path) -> None:
 def resize_model(
     model: Path, out: Path, tokenizer: Tokenizer | None = None, *, overwrite: bool = False
 ) -> tuple[str, ...]:
-    """Write the model in folder `model`, resized to a tokenizer, into folder `out`; return the added gene types.
+    """Write the model, resized to a tokenizer, into folder `out`; return the added gene types.
 
     Args:
         model: Left as it is.
@@ -108,7 +111,7 @@ def _check_out(folder: Path, out: Path, overwrite: bool) -> None:
 def _write(
     folder: Path, out: Path, config: ModelConfig, tokenizer: Tokenizer, tensors: dict[str, Tensor]
 ) -> None:
-    """Fill a folder beside `out`, then move its files, the weights last: they tell that a model is there."""
+    """Fill a folder beside `out`, then move its files, the weights last: they complete a model."""
     scratch = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     scratch.mkdir(parents=True)
     try:

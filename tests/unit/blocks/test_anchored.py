@@ -124,7 +124,7 @@ def test_whatever_the_tokens_blocks_equal_the_dense_evaluation(lengths, bp_per_t
 @settings(max_examples=60, deadline=None)
 @given(token_lengths)
 def test_slices_where_nothing_may_wait_are_wide_enough_for_any_tokens(lengths):
-    """Off the CPU the width comes from shapes alone; it must hold what a look at the tokens finds."""
+    """Off the CPU the width comes from shapes alone; it must hold all attended tokens."""
     middle, counts = rows(starts_of(lengths))
     seen = torch.isfinite(dense_bias(middle, counts, 40, **SHAPE)[0])
     size = SHAPE["window_bp"] // SHAPE["bin_bp"]
@@ -179,7 +179,7 @@ def test_a_row_without_tokens_is_finite():
     assert torch.isfinite(out).all()
 
 
-# ---- flex: forward alone, as it has no backward pass on a CPU ---------------------------------------------------------
+# ---- flex: forward alone, as it has no backward pass on a CPU ------------------------------------
 
 
 @pytest.mark.parametrize("name", INPUTS)

@@ -18,7 +18,7 @@ def random_bases(length, seed=0, letters="ACGTacgtN"):
 
 
 def distances_by_loop(text, position, frame, stops):
-    """Codons to the stop before and after the codon that holds `position` at place `frame`; window edges are stops."""
+    """Codons to the stops around the codon with `position` at place `frame`; edges are stops."""
     start = position - frame
     before = after = 0
     at = start - 3
@@ -49,7 +49,7 @@ def test_distances_to_stops_follow_the_genetic_code_on_both_strands():
                     assert math.isclose(
                         features[6 + channel, p], math.log2(1 + before) / 8, abs_tol=1e-5
                     )
-                    # A frame that leaves the window ends at its last whole codon, or one further for a broken one.
+                    # A frame that leaves the window ends at its last whole codon, or one later.
                     got = 2 ** (8 * float(features[12 + channel, p])) - 1
                     assert round(got) - after in (0, 1)
 

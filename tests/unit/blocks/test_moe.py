@@ -106,7 +106,7 @@ def test_mixture_equals_the_mixtral_block_of_transformers(experts):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
-# ---- moving tokens ---------------------------------------------------------------------------------------------------
+# ---- moving tokens -------------------------------------------------------------------------------
 
 
 def sorted_case(tokens=5, experts=3, top_k=2, width=4):
@@ -147,7 +147,7 @@ def test_bf16_stays_close_to_fp32():
 
 
 def test_nothing_waits_for_the_device_forward_or_backward():
-    """Fake tensors have no values: whatever asks for one (item, nonzero, a mask as index) raises."""
+    """Fake tensors have no values: item, nonzero or a mask as index raise."""
     with FakeTensorMode(), torch.autocast("cpu", torch.bfloat16):
         moe, x = make_experts(), torch.randn(2, 7, 16, requires_grad=True)
         mixed, loss = moe(x, torch.ones(2, 7, dtype=torch.bool))
@@ -175,7 +175,7 @@ def test_compiled_layer_works_in_fp32_too():
     torch.testing.assert_close(compiled(x)[0], moe(x)[0], atol=1e-6, rtol=0)
 
 
-# ---- balance ---------------------------------------------------------------------------------------------------------
+# ---- balance -------------------------------------------------------------------------------------
 
 
 def skewed_experts(balance):

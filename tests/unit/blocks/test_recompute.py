@@ -1,4 +1,4 @@
-"""Recomputed layers: the same gradients to the bit, less memory; products are not computed twice."""
+"""Recomputed layers: bitwise equal gradients, less memory; products are not computed twice."""
 
 from __future__ import annotations
 

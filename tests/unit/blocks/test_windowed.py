@@ -30,7 +30,7 @@ def slopes_if(with_alibi):
 
 
 def by_the_book(q, k, v, lengths, window, slopes):
-    """Softmax over all pairs with the mask and bias written out, fp32; a token sees itself, padding too."""
+    """Softmax over all pairs with explicit mask and bias, fp32; any token attends to itself."""
     length = q.shape[2]
     index = torch.arange(length)
     distance = (index[:, None] - index).abs()
@@ -98,7 +98,7 @@ def test_padding_is_finite_and_has_finite_gradients():
     assert all(torch.isfinite(x.grad).all() for x in (q, k, v))
 
 
-# ---- flex: forward alone, as it has no backward pass on a CPU ---------------------------------------------------------
+# ---- flex: forward alone, as it has no backward pass on a CPU ------------------------------------
 
 
 def eager_flex(monkeypatch):
@@ -185,11 +185,11 @@ def test_backends_on_cuda_equal_the_definition_with_gradients(backend, with_alib
         torch.testing.assert_close(one.float().cpu(), other, atol=3e-2, rtol=3e-2)  # bf16
 
 
-# ---- flash: not installable without CUDA, so its arguments are recorded and evaluated by their documentation -----------
+# ---- flash: not installable without CUDA; its arguments are recorded and evaluated ----
 
 
 class FakeFlash:
-    """Stands for `flash_attn`: records the call, and evaluates it as FlashAttention-2's documentation says."""
+    """Stands for `flash_attn`: records the call, and evaluates it as FlashAttention-2 does."""
 
     def __init__(self):
         self.calls = []
@@ -204,7 +204,7 @@ class FakeFlash:
 
     @staticmethod
     def one_sequence(q, k, v, *, window_size, alibi_slopes, **_):
-        """(S, H, K) of one sequence: -slope |i - j| is added, keys beyond (left, right) are masked, -1 = no limit."""
+        """(S, H, K) of one sequence; keys beyond (left, right) are masked, -1 is no limit."""
         index = torch.arange(len(q))
         offset = index - index[:, None]
         left, right = (len(q) if side < 0 else side for side in window_size)
@@ -249,7 +249,7 @@ def test_flash_gets_rows_as_sequences_and_equals_sdpa(flash, window, with_alibi)
         assert call["alibi_slopes"] is None
 
 
-# ---- which one, and the encoder with each ----------------------------------------------------------------------------
+# ---- which one, and the encoder with each --------------------------------------------------------
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("names", [("a.gtf", "b.gff3"), ("a.gb", "b.gff3"), ("a.gtf.gz", "b.gbk", "c.gtf", "d.gff")])  # fmt: skip
+@pytest.mark.parametrize(
+    "names", [("a.gtf", "b.gff3"), ("a.gb", "b.gff3"), ("a.gtf.gz", "b.gbk", "c.gtf", "d.gff")]
+)
 def test_there_and_back_gives_the_same_genes(files: Path, names: tuple[str, ...]) -> None:
     source = files / "in.gff3"
     for name in names:

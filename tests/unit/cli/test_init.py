@@ -20,9 +20,12 @@ from genet5.tokens.tokenizer_file import load_tokenizer
 # A model of nano's shape would take seconds.
 TINY = ["--decoder_layers", "1", "--decoder_ff_dim", "16", "--num_latents", "8"]
 ISSUE = (
-    "--preset base --tie_weights --decoder_layers 12 --decoder_heads 12 --decoder_kv_heads 3 --decoder_ff_dim 3072"
-    " --decoder_dropout 0.1 --use_moe --num_experts 16 --moe_top_k 2 --init_std 0.02 --init_embed_std 0.02"
-    " --init_ffn_std 0.02 --init_attn_std 0.02 --init_moe_router_std 0.006 --encoder_window_size 512 --num_latents 1024"
+    "--preset base --tie_weights --decoder_layers 12 --decoder_heads 12 --decoder_kv_heads 3"
+    " --decoder_ff_dim 3072"
+    " --decoder_dropout 0.1 --use_moe --num_experts 16 --moe_top_k 2 --init_std 0.02"
+    " --init_embed_std 0.02"
+    " --init_ffn_std 0.02 --init_attn_std 0.02 --init_moe_router_std 0.006"
+    " --encoder_window_size 512 --num_latents 1024"
 )
 
 

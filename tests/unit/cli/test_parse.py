@@ -112,7 +112,10 @@ def grouped(*words: str, **options) -> Grouped:
     [
         ("a --max_batch_size x", "--max_batch_size: invalid literal for int() with base 10: 'x'"),
         ("a --max_batch_size 0", "max_batch_size = 0: must be at least 1"),
-        ("a --max_bach_size 3", "Unrecognized options: --max_bach_size, 3. Perhaps you meant --max_batch_size INT?"),
+        (
+            "a --max_bach_size 3",
+            "Unrecognized options: --max_bach_size, 3. Perhaps you meant --max_batch_size INT?",
+        ),
         ("a --max_batch_size", "Missing value for argument '--max_batch_size'. Expected 1 values."),
         ("", "missing: SOURCE"),
     ],

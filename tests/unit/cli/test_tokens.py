@@ -29,7 +29,8 @@ GFF3 = "##gff-version 3\n" + "".join(
     f"c1\tx\texon\t{100 * n + 1}\t{100 * n + 90}\t.\t+\t.\tParent=g{n}\n"
     for n, (kind, biotype, more) in enumerate(
         [
-            ("gene", "miRNA", ""), ("gene", "lncRNA", ""), ("gene", "lncRNA", ""), ("gene", "tRNA", ""),
+            ("gene", "miRNA", ""), ("gene", "lncRNA", ""), ("gene", "lncRNA", ""),
+            ("gene", "tRNA", ""),
             ("pseudogene", "lncRNA", ";pseudo=true"), ("gene", "snoRNA", ""),
         ]
     )
@@ -80,7 +81,15 @@ def test_appending_never_moves_an_id_and_is_idempotent(tmp_path, gff3) -> None:
     assert append_tokens([*words, "--dry_run"]) == 0
     assert types(path) == ("protein_coding", "snoRNA")
     assert append_tokens(words) == 0
-    assert types(path) == ("protein_coding", "snoRNA", "scRNA", "lncRNA", "miRNA", "pseudogene", "tRNA")  # fmt: skip
+    assert types(path) == (
+        "protein_coding",
+        "snoRNA",
+        "scRNA",
+        "lncRNA",
+        "miRNA",
+        "pseudogene",
+        "tRNA",
+    )
     new = load_tokenizer(path)
     assert new.sequence.to_dict() == old.sequence.to_dict()
     assert new.structure.tokens[: len(old.structure)] == old.structure.tokens
@@ -94,7 +103,9 @@ def test_appending_may_write_elsewhere(tmp_path) -> None:
     save_tokenizer(Tokenizer(KmerTokenizer(3)), path)
     before = path.read_bytes()
     for out in ("other.json", "folder", "a/new/folder/t.json"):
-        assert append_tokens([str(path), "--gene_types", "scRNA", "--out", str(tmp_path / out)]) == 0  # fmt: skip
+        assert (
+            append_tokens([str(path), "--gene_types", "scRNA", "--out", str(tmp_path / out)]) == 0
+        )
         assert types(tmp_path / out) == (*DEFAULT_GENE_TYPES, "scRNA")
     assert path.read_bytes() == before
 

@@ -88,7 +88,8 @@ def test_recoded_copies_are_legal_in_code_4(settings) -> None:
         assert window.label_weights.all()
         source = next(
             w for w in windows
-            if not w.recoded and (w.genome, w.contig, w.start) == (window.genome, window.contig, window.start)
+            if not w.recoded
+            and (w.genome, w.contig, w.start) == (window.genome, window.contig, window.start)
         )  # fmt: skip
         assert np.array_equal(source.labels[2:], window.labels[2:])
         assert 0 < (source.bases != window.bases).mean() < 0.02

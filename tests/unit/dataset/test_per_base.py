@@ -130,7 +130,7 @@ def test_a_window_shows_what_the_whole_contig_shows_there(drawn, data) -> None:
     end = data.draw(st.integers(start + 1, length))
     states, boundaries = base_targets(index.cut(start, end), end - start, [])
     assert (states == whole[:, start:end]).all()
-    # An exon that ends exactly at a cut edge: the intron lies outside, nobody can see the splice site.
+    # An exon that ends exactly at a cut edge: the intron and its splice site lie outside.
     inner = slice(1, end - start - 1)
     assert (boundaries[:, inner] == edges[:, start:end][:, inner]).all()
     turned, turned_edges = base_targets(index.cut(start, end, reverse=True), end - start, [])

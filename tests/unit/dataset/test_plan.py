@@ -109,7 +109,7 @@ def test_rows_of_a_length_go_together() -> None:
 
 
 def like_five_clades(number: int) -> RowSizes:
-    """Rows of windows of five lengths, some shorter, as a gene-centric bake with k-mers gives them."""
+    """Rows of windows of five lengths, some shorter, as from a gene-centric bake with k-mers."""
     rng = np.random.default_rng(1)
     tokens = rng.choice([1500, 2500, 4167, 4168, 5000], number, p=[0.4, 0.3, 0.1, 0.1, 0.1])
     is_short = rng.random(number) < 0.1
@@ -176,7 +176,11 @@ def test_no_other_cut_costs_less(sizes: RowSizes, fewest: int, most: int) -> Non
 def test_other_rows_meet_in_each_epoch() -> None:
     sizes = many(2000)
     pairs = [
-        {pair for batch in plan_batches(sizes, BatchLimits(), epoch=epoch) for pair in combinations(sorted(batch.rows), 2)}
+        {
+            pair
+            for batch in plan_batches(sizes, BatchLimits(), epoch=epoch)
+            for pair in combinations(sorted(batch.rows), 2)
+        }
         for epoch in range(2)
     ]  # fmt: skip
     assert len(pairs[0] & pairs[1]) < 0.25 * len(pairs[0])

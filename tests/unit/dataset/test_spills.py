@@ -105,7 +105,8 @@ def test_a_killed_bake_goes_on_and_gives_the_same_bytes(settings, tmp_path, root
         "--split_by", "contig", "--valid_share", "0.2",
     ]  # fmt: skip
     code = (
-        "import sys, time\nfrom genet5.dataset import bake_genome\nreal = bake_genome.save_finished\n"
+        "import sys, time\nfrom genet5.dataset import bake_genome\n"
+        "real = bake_genome.save_finished\n"
         "def save(task, result):\n    real(task, result)\n    time.sleep(600)\n"
         "bake_genome.save_finished = save\n"
         "from genet5.cli.bake import main\nmain(sys.argv[1:])\n"
@@ -207,7 +208,8 @@ def test_workers_end_with_a_killed_parent(root) -> None:
         "from multiprocessing import get_context\n"
         "from genet5.dataset.bake import _follow_the_parent\n"
         "if __name__ == '__main__':\n"
-        "    pool = ProcessPoolExecutor(1, mp_context=get_context('spawn'), initializer=_follow_the_parent)\n"
+        "    spawn = get_context('spawn')\n"
+        "    pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_follow_the_parent)\n"
         "    print(pool.submit(os.getpid).result(), flush=True)\n"
         "    time.sleep(600)\n"
     )

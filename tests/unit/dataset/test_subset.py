@@ -35,7 +35,12 @@ def test_a_subset_holds_the_rows_as_they_were_in_the_files_order(packed_file, tm
 
 def test_a_smaller_share_lies_within_a_larger_one_of_the_same_seed(packed_file, tmp_path) -> None:
     kept = {}
-    for name, fraction, seed in (("5", 0.05, 1), ("10", 0.1, 1), ("all", 1.0, 1), ("other", 0.1, 2)):  # fmt: skip
+    for name, fraction, seed in (
+        ("5", 0.05, 1),
+        ("10", 0.1, 1),
+        ("all", 1.0, 1),
+        ("other", 0.1, 2),
+    ):
         subset_packed(packed_file, tmp_path / name, fraction, seed=seed)
         kept[name] = set(row_ids(tmp_path / name))
     assert kept["5"] < kept["10"] < kept["all"] == set(row_ids(packed_file))

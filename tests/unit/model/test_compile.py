@@ -1,4 +1,4 @@
-"""Compiled layers: few graphs whatever the batch's shape, none broken, the same numbers as uncompiled."""
+"""Compiled layers: few graphs for any batch shape, none broken, the numbers of uncompiled ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.tokens.window import Part, WindowGene, WindowStructure, WindowTranscript
 from genet5.train.loss import LossWeights, loss_sums
 
-# Windows of a micro-batch and bases of the longest; one has a single window, and two have equal sizes.
+# Windows of a micro-batch and bases of the longest; two have equal sizes.
 SHAPES = [
     (3, 200),
     (2, 350),

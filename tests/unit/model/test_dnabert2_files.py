@@ -1,4 +1,4 @@
-"""Checkpoints of DNABERT-2 are read in all their forms; errors name what is wrong, and no code of theirs runs."""
+"""Checkpoints of DNABERT-2 are read in all their forms; no code of theirs runs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_old_files_half_precision_and_a_file_by_name_are_read(tmp_path, state):
 
 @pytest.fixture
 def hub_cache(tmp_path, monkeypatch) -> Path:
-    """The snapshot folder of zhihan1996/DNABERT-2-117M in an otherwise empty cache, with the network off."""
+    """The snapshot of zhihan1996/DNABERT-2-117M in an otherwise empty cache, offline."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     repository = tmp_path / "cache" / "models--zhihan1996--DNABERT-2-117M"
@@ -86,7 +86,8 @@ WORDS, WO = "bert__embeddings__word_embeddings__weight", "bert__encoder__layer__
         ({WO: None}, r"1 of 37 arrays are missing: bert\.encoder\.layer\.1\.mlp\.wo\.weight;"),
         (
             {WO: torch.zeros(48, 81), WORDS: torch.zeros(9, 48)},
-            r"2 arrays have other shapes .*word_embeddings\.weight \(9, 48\) instead of \(8, 48\), .*wo\.weight \(48, 81\)",
+            r"2 arrays have other shapes .*word_embeddings\.weight \(9, 48\) instead of \(8, 48\), "
+            r".*wo\.weight \(48, 81\)",
         ),
         ({WO: torch.full((48, 80), torch.nan)}, r"no finite .* bert\.encoder\.layer\.1\.mlp\.wo"),
         ({WO: torch.zeros(48, 80, dtype=torch.int32)}, r"no finite .* bert\.encoder\.layer\.1"),

@@ -211,7 +211,7 @@ def training_pass(model, batch, device):
 @pytest.mark.slow
 @PASSES
 def test_no_value_is_read_in_a_training_pass(norm_first, monkeypatch):
-    """Fake tensors have none: whatever asks for one (item, nonzero, bincount, a mask as index) raises."""
+    """Fake tensors have none: item, nonzero, bincount or a mask as index raise."""
     monkeypatch.setattr(anchored, "_AT_HAND", frozenset())  # as on a GPU
     batch = make_batch()
     with FakeTensorMode() as fakes:

@@ -70,19 +70,25 @@ def test_old_weights_are_bit_identical_and_keep_their_type(tmp_path, tied, dtype
         assert all(torch.equal(row, expected) for row in new[name][len(V) :])
 
 
-# The matrix product of another number of columns may sum in another order: 32 products of size about 1 in fp32.
+# A product with another number of columns may sum in another order: 32 terms about 1, fp32.
 ROUNDING = 32 * 2.0**-23
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_states_and_logits_of_old_tokens_and_bases_are_equal_and_new_ones_never_win(tmp_path, tied) -> None:  # fmt: skip
+def test_states_and_logits_of_old_tokens_and_bases_are_equal_and_new_ones_never_win(
+    tmp_path, tied
+) -> None:
     folder = save_model(tmp_path / "old", tied=tied)
     resize_model(folder, tmp_path / "new", LARGER)
     models = [GeneT5.from_pretrained(path).eval() for path in (folder, tmp_path / "new")]
     contigs, _ = simulate_bacterium(2_000, seed=1)
     windows = [contigs[0].bases[:700], contigs[0].bases[700:1_300]]
     rng = np.random.default_rng(1)
-    labels = np.where(rng.random((2, 30)) < 0.4, -1 - rng.integers(0, 600, (2, 30)), rng.integers(1, len(V), (2, 30)))  # fmt: skip
+    labels = np.where(
+        rng.random((2, 30)) < 0.4,
+        -1 - rng.integers(0, 600, (2, 30)),
+        rng.integers(1, len(V), (2, 30)),
+    )
     found = []
     for model in models:
         with torch.no_grad():
@@ -90,14 +96,22 @@ def test_states_and_logits_of_old_tokens_and_bases_are_equal_and_new_ones_never_
             cache = model.start_decoding(encoded, 30)
             for step in range(30):
                 states = model.decode_step(encoded, cache, torch.from_numpy(labels[:, step]))
-                found.append((states, model.token_logits(states), model.position_logits(encoded, states, cache.place)))  # fmt: skip
+                found.append(
+                    (
+                        states,
+                        model.token_logits(states),
+                        model.position_logits(encoded, states, cache.place),
+                    )
+                )
     for old, new in zip(found[:30], found[30:], strict=True):
         assert torch.equal(old[0], new[0])
         same_shape = new[0] @ models[1].token_head.weight.detach()[: len(V)].T
         assert torch.equal(old[1], same_shape)
         torch.testing.assert_close(new[1][:, : len(V)], old[1], rtol=0, atol=ROUNDING)
         assert torch.equal(old[2], new[2])
-        best_old, best_new = (new[1][:, ids].amax(dim=1) for ids in (slice(V.first_type, len(V)), slice(len(V), None)))  # fmt: skip
+        best_old, best_new = (
+            new[1][:, ids].amax(dim=1) for ids in (slice(V.first_type, len(V)), slice(len(V), None))
+        )
         assert (best_new < best_old).all()
 
 
@@ -183,4 +197,9 @@ def test_the_command_says_what_it_added(tmp_path, capsys) -> None:
     assert main(words) == 0
     assert "snoRNA, lncRNA, miRNA added" in capsys.readouterr().out
     assert main(words) == 2
-    assert main([str(tmp_path / "absent"), str(tmp_path / "x"), "--tokenizer", str(tmp_path / "t.json")]) == 1  # fmt: skip
+    assert (
+        main(
+            [str(tmp_path / "absent"), str(tmp_path / "x"), "--tokenizer", str(tmp_path / "t.json")]
+        )
+        == 1
+    )
