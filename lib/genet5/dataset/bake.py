@@ -1,7 +1,7 @@
 """Baking: genomes to training.packed, validation.packed and bake_report.json.
 
 1. The contigs of all genomes are listed and given to a split (`dataset.sources`); for gene-centric
-   windows the genes of each genome are counted too, and the taxon's limit is divided among its
+   windows the genes of each genome are counted too, and the clade's limit is divided among its
    genomes.
 2. Workers bake genomes, each into spill files of its own (`dataset.bake_genome`); a stopped bake
    resumes with those that are finished (`dataset.spills`).

@@ -179,7 +179,7 @@ class _Planner:
         ]
         drawn = self.task.rng("genes", "").permutation(len(genes))[:quota]
         self.result.count("centre genes", "got windows", len(drawn))
-        self.result.count("centre genes", "beyond the taxon's limit", len(genes) - len(drawn))
+        self.result.count("centre genes", "beyond the clade's limit", len(genes) - len(drawn))
         spans: WindowPlaces = {name: [] for name in self.task.splits}
         rngs = {name: self.task.rng("round genes", name) for name in spans}
         for index in sorted(drawn.tolist()):

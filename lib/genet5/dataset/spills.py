@@ -4,7 +4,8 @@ For each genome CLADE/GENOME.SPLIT.arrow holds its windows (a packed file of one
 CLADE/GENOME.json, written last, records that it is finished, from what (settings, tokenizer,
 contigs, checksums of its files) and what was counted. Both appear under their names only when
 complete, so a run may be killed at any moment. On resuming, the windows are read and compared with
-the record's checksum; a genome that differs in what it is made from is an error. """
+the record's checksum; a genome that differs in what it is made from is an error.
+"""
 
 from __future__ import annotations
 
