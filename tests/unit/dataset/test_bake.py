@@ -16,6 +16,7 @@ from genet5.config.clades import CLADES
 from genet5.dataset.bake import bake
 from genet5.dataset.packed import PackedReader
 from genet5.errors import ConfigError, DataError
+from genet5.genome.gene import Exon, Gene
 from genet5.genome.io.fasta import write_fasta
 from genet5.genome.sequence import encode_bases, reverse_complement
 from genet5.tokens.cut import GeneIndex
@@ -352,3 +353,33 @@ def test_a_dry_run_writes_nothing(settings, capsys) -> None:
     )
     assert "prokaryotes: about 9 windows of 9,000 bp, around 9 of" in capsys.readouterr().out
     assert not settings.output_dir.exists()
+
+
+def without_stop(gene: Gene) -> Gene:
+    """A gene of one exon whose CDS leaves the stop codon out."""
+    (transcript,) = gene.transcripts
+    (cds,) = transcript.cds
+    start, end = (cds.start, cds.end - 3) if gene.strand > 0 else (cds.start + 3, cds.end)
+    shorter = replace(
+        transcript, exons=(Exon(start, end),), cds=(replace(cds, start=start, end=end),)
+    )
+    return replace(gene, transcripts=(shorter,))
+
+
+def test_annotations_without_stop_codons_are_reported_and_read(
+    settings, genomes, tmp_path, caplog
+) -> None:
+    bake(settings)
+    for name, (bases, genes) in genomes.items():
+        folder = tmp_path / "raw" / "prokaryotes" / name
+        write_genome(folder, bases, [without_stop(gene) for gene in genes])
+    short = replace(settings, raw_dir=tmp_path / "raw", output_dir=tmp_path / "short")
+    report = bake(short)
+    assert "stop codon outside CDS? use --stop_codon_outside" in caplog.text
+    translation = report["counts"]["translation"]
+    assert translation["CDS that end before their stop codon"] > 0.9 * translation["complete CDS"]
+    caplog.clear()
+    bake(replace(short, stop_codon_outside=True, overwrite=True))
+    assert "stop codon outside" not in caplog.text
+    for before, after in zip(baked(settings), baked(short), strict=True):
+        assert np.array_equal(before.labels, after.labels)
