@@ -138,6 +138,11 @@ def _fitted(annotation: Annotation, contigs: Sequence[Contig], config: ConvertCo
                 line=annotation.contig_lines.get(gene.contig),
                 remedy="Do annotation and genome belong together? --skip_bad leaves such genes out",
             )  # fmt: skip
+    if annotation.genes and not kept:
+        raise DataError(
+            f"none of {len(annotation.genes)} genes lies in the genome", path=config.annotation,
+            remedy="Do the names of contigs agree? Read it without --skip_bad to see the first gene",
+        )  # fmt: skip
     if len(kept) < len(annotation.genes):
         log.warning("skipped %d: not in the genome", len(annotation.genes) - len(kept))
     return replace(annotation, genes=tuple(kept), contig_lengths=lengths)

@@ -50,8 +50,8 @@ def test_genes_must_lie_in_the_genome(files: Path, capsys: pytest.CaptureFixture
     assert main(words) == 1
     error = capsys.readouterr().err
     assert 'in.gff3:2: gene "g" at 11-31 of contig "c1"; expected a place in' in error
-    assert main([*words, "--skip_bad"]) == 0
-    assert read_annotation(files / "a.gtf").genes == ()
+    assert main([*words, "--skip_bad"]) == 1
+    assert "none of 1 genes lies in the genome" in capsys.readouterr().err
 
 
 def test_damaged_input_is_one_line(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,3 +62,84 @@ def test_damaged_input_is_one_line(files: Path, capsys: pytest.CaptureFixture[st
     assert "--skip_bad" in error
     assert len(error.splitlines()) == 1
     assert not (files / "a.gtf").exists()
+
+
+KEPT = """\
+##gff-version 3
+##sequence-region c1 1 60
+c1 . gene 1 30 . + . ID=gene-A;locus_tag=A_1;Note=n%2C1;Dbxref=X:1
+c1 . CDS 1 30 . + 0 ID=cds-A;Parent=gene-A;product=a%3B b;protein_id=P.1;Dbxref=Y:1,Z:2;transl_except=(pos:4..6%2Caa:Sec);transl_table=11
+c1 . gene 31 60 . - . ID=gene-B
+c1 . mRNA 31 60 . - . ID=rna-B;Parent=gene-B;product=b;transcript_id=T.1
+c1 . exon 31 60 . - . Parent=rna-B
+c1 . CDS 34 57 . - 0 ID=cds-B;Parent=rna-B;inference=i;exception=RNA%20editing
+"""
+
+
+@pytest.mark.parametrize("name", ["a.gff3", "a.gtf", "a.gb"])
+def test_attributes_survive_every_format(files: Path, name: str) -> None:
+    lines = (
+        line if line.startswith("#") else "\t".join(line.split(" ", 8))
+        for line in KEPT.splitlines()
+    )
+    (files / "in.gff3").write_text("\n".join(lines) + "\n")
+    genome = ["--genome", str(files / "g.fa")]
+    assert main([str(files / "in.gff3"), str(files / name), *genome]) == 0
+    first, second = read_annotation(files / name, keep_attributes=True).genes
+    assert set(first.attributes) >= {("locus_tag", "A_1"), ("note", "n,1"), ("db_xref", "X:1")}
+    coding = dict(first.canonical.cds_attributes)
+    assert (coding["product"], coding["protein_id"]) == ("a; b", "P.1")
+    assert coding["transl_except"] == "(pos:4..6,aa:Sec)"
+    assert [v for k, v in first.canonical.cds_attributes if k == "db_xref"] == ["Y:1", "Z:2"]
+    assert ("product", "b") in second.canonical.attributes
+    assert second.canonical.exceptions == ("RNA_editing",)
+
+
+def test_genbank_has_no_values_that_insdc_does_not_define(files: Path) -> None:
+    text = GFF3.replace("ID=c;", "ID=c;exception=my own reason;").replace(
+        "ID=g;", "ID=g;locus_tag=L;"
+    )
+    (files / "in.gff3").write_text(
+        text + "c1\t.\tgene\t41\t50\t.\t+\t.\tID=r\nc1\t.\tmy_RNA\t41\t50\t.\t+\t.\tID=t;Parent=r\n"
+    )
+    words = [str(files / "in.gff3"), str(files / "a.gb"), "--genome", str(files / "g.fa")]
+    assert main(words) == 0
+    written = (files / "a.gb").read_text()
+    assert '/locus_tag="L"' in written
+    assert "/exception" not in written
+    assert '/note="exception: my own reason"' in written
+    assert '/ncRNA_class="other"' in written
+    coding, rna = read_annotation(files / "a.gb").genes
+    assert coding.canonical.exceptions == ("my_own_reason",)
+    assert rna.canonical.type == "my_RNA"
+
+
+def _genome(files: Path, last_codons: str) -> list[str]:
+    """Words that convert a gene on the reverse strand, whose last two codons are given."""
+    (files / "in.gff3").write_text(GFF3.replace(";transl_table=11", ""))
+    text = "A" * 10 + last_codons + "A" * 12 + "CAT" + "A" * 29
+    (files / "g.fa").write_text(f">c1\n{text}\n")
+    return [str(files / "in.gff3"), str(files / "a.gff3"), "--genome", str(files / "g.fa")]
+
+
+def test_cds_are_translated_with_the_code_of_their_contig(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = _genome(files, "CTATCA")
+    assert main(words) == 0
+    assert "1 of 1 complete CDS do not translate" in capsys.readouterr().err
+    assert main([*words, "--contig_codes", "c1=4"]) == 0
+    assert "0 of 1 complete CDS do not translate" in capsys.readouterr().err
+    assert "transl_table=4" in (files / "a.gff3").read_text()
+    assert main([*words, "--contig_codes", "c1:4"]) == 2
+
+
+def test_stop_codons_outside_the_cds_are_reported_and_added(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = _genome(files, "CTATTT")
+    (files / "in.gff3").write_text(GFF3.replace("11\t31", "14\t31"))
+    assert main(words) == 0
+    assert "1 of 1 CDS (100 %) end 3 bases before their stop codon" in capsys.readouterr().err
+    assert main([*words, "--stop_codon_outside"]) == 0
+    assert "0 of 1 complete CDS do not translate" in capsys.readouterr().err
