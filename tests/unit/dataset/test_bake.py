@@ -64,6 +64,7 @@ def test_rows_hold_up_to_the_target(settings) -> None:
     assert sizes.num_windows.max() >= 3
 
 
+@pytest.mark.slow
 def test_the_bytes_do_not_depend_on_the_workers(settings, tmp_path) -> None:
     rich = replace(settings, passes=2, recode_share=0.3, negatives=0.1)
     two = replace(rich, output_dir=tmp_path / "two", n_workers=2)
@@ -272,6 +273,7 @@ def test_windows_by_clade() -> None:
     assert replace(by_gene, clade_genes=("plants=7",)).gene_limit("plants") == 7
 
 
+@pytest.mark.slow
 def test_an_error_in_a_worker_names_file_and_line(tmp_path, settings, genomes) -> None:
     for name, (contigs, genes) in genomes.items():
         write_genome(tmp_path / "raw" / "prokaryotes" / name, contigs, genes)

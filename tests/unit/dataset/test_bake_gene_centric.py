@@ -39,6 +39,7 @@ def test_gene_centric_windows_hold_their_gene_and_tell_its_neighbours(settings, 
     }
 
 
+@pytest.mark.slow
 def test_a_clades_limit_is_shared_by_its_genomes(settings, tmp_path) -> None:
     few = replace(settings, windows="gene_centric", clade_genes=("prokaryotes=20",), n_workers=2)
     report = bake(few)

@@ -120,6 +120,7 @@ def contigs(draw: st.DrawFn) -> tuple[list[Gene], int]:
     return genes, at + draw(st.integers(1, 5))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(contigs(), st.data())
 def test_a_window_shows_what_the_whole_contig_shows_there(drawn, data) -> None:

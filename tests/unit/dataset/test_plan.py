@@ -34,6 +34,7 @@ def test_packing_loses_nothing_and_never_exceeds_the_limit(sizes, target, slack)
         assert total <= target or len(row) == 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=60))
 def test_packing_equals_plain_first_fit_decreasing(sizes) -> None:
     plain: list[list[int]] = []
@@ -59,6 +60,7 @@ def row_sizes(draw: st.DrawFn) -> RowSizes:
     return RowSizes(table[:, 0], table[:, 1], table[:, 2], table[:, 0] * table[:, 1])
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     row_sizes(), st.integers(1, 5), st.integers(1, 6), st.sampled_from([None, 60]), st.booleans()
@@ -147,6 +149,7 @@ def short_orders(draw: st.DrawFn) -> RowSizes:
     return RowSizes(table[:, 0], table[:, 1], np.ones(len(rows), np.int64), table.prod(axis=1))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(short_orders(), st.integers(1, 3), st.integers(3, 4))
 def test_no_other_cut_costs_less(sizes: RowSizes, fewest: int, most: int) -> None:

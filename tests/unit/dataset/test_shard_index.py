@@ -50,6 +50,7 @@ def test_shards_read_as_one_file(index_file, packed_file) -> None:
     assert pickle.loads(pickle.dumps(many)).row(39)[0].id == one.row(39)[0].id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rank", "world_size", "workers"), [(0, 1, 0), (1, 3, 0), (0, 2, 2)])
 def test_the_loader_gives_the_same_batches(index_file, packed_file, rank, world_size, workers):
     ranks = {"rank": rank, "world_size": world_size, "num_workers": workers}
@@ -62,6 +63,7 @@ def test_the_loader_gives_the_same_batches(index_file, packed_file, rank, world_
     assert one.state_dict() == many.state_dict()
 
 
+@pytest.mark.slow
 def test_a_run_may_change_from_one_file_to_shards(index_file, packed_file) -> None:
     one, many = Loader(packed_file, **SMALL), Loader(index_file, **SMALL)
     batches = iter(one)

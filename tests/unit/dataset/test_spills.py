@@ -95,6 +95,7 @@ def test_a_stopped_bake_goes_on_with_what_is_finished(settings, tmp_path, monkey
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_killed_bake_goes_on_and_gives_the_same_bytes(settings, tmp_path, root) -> None:
     whole = replace(settings, output_dir=tmp_path / "whole")
     bake(whole)
@@ -201,6 +202,7 @@ def test_two_bakes_in_one_folder_are_refused(tmp_path) -> None:
         assert (tmp_path / FOLDER_NAME).is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
 def test_workers_end_with_a_killed_parent(root) -> None:
     code = (

@@ -38,6 +38,7 @@ def test_f1_without_any_gene_is_one() -> None:
     assert (f1(0, 0), f1(4, 1), f1(2, 1)) == (1.0, 0.5, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_any_number_of_ranks_counts_the_same(
     toy_run: Path, monkeypatch: pytest.MonkeyPatch, world_size: int

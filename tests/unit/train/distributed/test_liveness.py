@@ -76,6 +76,7 @@ def nursery() -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+@pytest.mark.slow
 def test_a_killed_rank_ends_those_that_wait_for_it_and_those_that_do_not(
     nursery: subprocess.Popen[str], tmp_path: Path
 ) -> None:
@@ -187,6 +188,7 @@ def test_ranks_may_end_at_different_times(nursery: subprocess.Popen[str], tmp_pa
         assert " on host " not in scene.log(rank)  # no alarm
 
 
+@pytest.mark.slow
 def test_a_restart_by_torchrun_sees_nothing_of_the_first_attempt(
     nursery: subprocess.Popen[str], tmp_path: Path
 ) -> None:

@@ -13,6 +13,8 @@ from torch.utils import _pytree as pytree
 from genet5.train.distributed import parallel
 from ranks import run_ranks
 
+pytestmark = pytest.mark.slow
+
 WORKER = Path(__file__).with_name("gradient_worker.py")
 CASES = ("dense", "balanced by a loss", "loss off", "balanced by a bias")
 

@@ -14,6 +14,8 @@ from genet5.errors import ConfigError
 from genet5.train.distributed.processes import Ranks, choose_device, distributed
 from ranks import run_ranks
 
+pytestmark = pytest.mark.slow
+
 WORKER = Path(__file__).with_name("rank_worker.py")
 
 
