@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from genet5.errors import ConfigError
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.io.gff3 import read_gff3
+from genet5.genome.io.read_options import ReadOptions
 from genet5.tokens.cut import GeneIndex, shift_gene, wrapped_genes
 from genet5.tokens.structure import decode_window, encode_window
 from genet5.tokens.vocabulary import StructureVocabulary
@@ -277,7 +278,7 @@ def test_tilings_rejoin_to_the_genes(found: list[Gene], length: int, data):
 )
 def test_tilings_rejoin_real_genes(shared_data: Path, genome: str, overlap: int):
     annotation = read_gff3(
-        next((shared_data / "raw" / genome).glob("annotation.gff3*")), skip_bad=True
+        next((shared_data / "raw" / genome).glob("annotation.gff3*")), ReadOptions(skip_bad=True)
     )
     by_contig: dict[str, list[Gene]] = {}
     last_end: dict[tuple[str, int], int] = {}

@@ -9,6 +9,7 @@ import pytest
 
 from bakes import read_genome
 from genet5.genome.io.gff3 import read_gff3
+from genet5.genome.io.read_options import ReadOptions
 from genet5.tokens.cut import GeneIndex
 from genet5.tokens.grammar import GrammarOptions, prokaryote_options
 from genet5.tokens.structure import encode_window
@@ -40,7 +41,7 @@ CASES = [
 def test_nearly_all_real_genes_are_legal(shared_data, name, code, options, least):
     folder = shared_data / "raw" / name
     genes = defaultdict(list)
-    for gene in read_gff3(folder / "annotation.gff3.gz", skip_bad=True).genes:
+    for gene in read_gff3(folder / "annotation.gff3.gz", ReadOptions(skip_bad=True)).genes:
         if gene.is_regular:
             genes[gene.contig].append(gene)
     shown = legal = 0
