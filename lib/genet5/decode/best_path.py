@@ -40,7 +40,7 @@ from genet5.tokens.signals import Byte, Signals
 from genet5.tokens.window import Frame, Part, WindowGene, WindowTranscript
 
 _A, _G, _T = 0, 2, 3
-INTRON_COLUMNS = (4, 5, 5, 6, 6, 6)
+_INTRON_COLUMNS = (4, 5, 5, 6, 6, 6)
 """Column of the state track that each kind of intron reads; the states before them read 0 to 3."""
 
 
@@ -119,7 +119,7 @@ def _window_gene(gene: FoundGene, strand: int, length: int, gene_type: str) -> W
 
 def _codon_position(state: int) -> int:
     """Codon position of a coding state, or of the first coding base after an intron."""
-    column = state if state < FIRST_INTRON else INTRON_COLUMNS[state - FIRST_INTRON]
+    column = state if state < FIRST_INTRON else _INTRON_COLUMNS[state - FIRST_INTRON]
     return (column - 1) % 3
 
 
@@ -160,7 +160,7 @@ def _state_scores(logits: Float, num_classes: int) -> Float:
     logp = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     outside = np.logaddexp(logp[:, 0], logp[:, 7])
     tracks = np.concatenate((outside[:, None], logp[:, 1:7]), axis=1)
-    introns = np.repeat(INTRON_COLUMNS, num_classes)
+    introns = np.repeat(_INTRON_COLUMNS, num_classes)
     return tracks[:, [OUT, C0, C1, C2, *introns]].astype(np.float32)
 
 

@@ -99,7 +99,7 @@ class _Writer:
         if gene.pseudo:
             attributes.append(("pseudo", "true"))
         attributes += _kept(transcript.cds_attributes)
-        intervals = list(transcript.cds[:: 1 if gene.strand > 0 else -1])
+        intervals = list(in_reading_order(transcript.cds, gene.strand))
         start = [] if transcript.partial_5 else _first_codon(intervals, gene.strand)
         stop: list[Span] = []
         if not transcript.partial_3:
