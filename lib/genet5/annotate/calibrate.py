@@ -113,8 +113,8 @@ def _base_settings(settings: CalibrateConfig) -> CallingConfig:
         window_bp=base.window_bp if settings.window_bp is None else settings.window_bp,
         overlap_bp=base.overlap_bp if settings.overlap_bp is None else settings.overlap_bp,
     )
-    if settings.overlooked != "auto":
-        base = replace(base, head_only=settings.overlooked == "yes")
+    if settings.head_only != "auto":
+        base = replace(base, head_only=settings.head_only == "yes")
     return base
 
 

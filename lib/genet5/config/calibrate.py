@@ -33,7 +33,9 @@ class CalibrateConfig:
     """Window length in bases, stored in annotate.json."""
     overlap_bp: Annotated[int | None, by_default("unchanged")] = None
     """Overlap of windows in bases, stored in annotate.json."""
-    overlooked: Literal["auto", "yes", "no"] = "auto"
+    head_only: Annotated[Literal["auto", "yes", "no"], tyro.conf.arg(aliases=["--overlooked"])] = (
+        "auto"
+    )
     """Add candidates from the per-base heads alone; auto is as annotate.json has it."""
     both_strands: bool = False
     """Run the model on both strands of every window, like the flag of annotate."""

@@ -10,6 +10,8 @@ import pytest
 from genet5 import __version__
 from genet5.cli import COMMANDS, SUMMARIES, main
 
+HEAVY = ("torch", "transformers", "pyarrow", "numpy", "Bio", "tyro", "rich")
+
 
 def test_help_lists_every_command_with_its_summary(capsys) -> None:
     assert main(["--help"]) == 0
@@ -34,6 +36,17 @@ def test_unknown_command_suggests_the_nearest(capsys) -> None:
 def test_no_command_prints_the_help_and_exits_2(capsys) -> None:
     assert main([]) == 2
     assert "commands:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["anotate"]])
+def test_the_list_of_commands_needs_no_heavy_package(words: list[str]) -> None:
+    code = f"""
+import sys, genet5.cli
+genet5.cli.main({words})
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_command_modules_do_not_import_torch() -> None:
