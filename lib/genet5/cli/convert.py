@@ -141,7 +141,7 @@ def _fitted(annotation: Annotation, contigs: Sequence[Contig], config: ConvertCo
     if annotation.genes and not kept:
         raise DataError(
             f"none of {len(annotation.genes)} genes lies in the genome", path=config.annotation,
-            remedy="Do the names of contigs agree? Read it without --skip_bad to see the first gene",
+            remedy="Do contig names agree? Convert without --skip_bad to see the first gene",
         )  # fmt: skip
     if len(kept) < len(annotation.genes):
         log.warning("skipped %d: not in the genome", len(annotation.genes) - len(kept))

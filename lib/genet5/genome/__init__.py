@@ -1,1 +1,4 @@
-"""Genomes: FASTA, GFF3, genes and their sequences. Coordinates are 0-based half-open on the forward strand; no torch."""
+"""Genomes: files, genes and their sequences.
+
+Coordinates are 0-based half-open on the forward strand. Nothing here imports torch.
+"""

@@ -36,7 +36,7 @@ _COMMON_STARTS = frozenset({"ATG", "GTG", "TTG", "CTG"})
 
 
 def span_bases(contig_bases: Bases, start: int, end: int, strand: int = 1) -> Bases:
-    """Bases of one span in the strand's reading direction; `end` may lie beyond the contig (circular).
+    """Bases of one span in reading direction; `end` may lie beyond the contig (circular).
 
     Raises:
         DataError: The span begins beyond the contig or is longer than it.
@@ -57,7 +57,7 @@ def span_bases(contig_bases: Bases, start: int, end: int, strand: int = 1) -> Ba
 
 
 def cds_bases(contig_bases: Bases, gene: Gene, transcript: Transcript) -> Bases:
-    """The joined CDS in reading direction, from its first base (even if a partial codon) to its last."""
+    """The joined CDS in reading direction, partial codons at its ends included."""
     return _joined(contig_bases, transcript.cds, gene.strand)
 
 
@@ -130,8 +130,8 @@ def protein_records(
         yield _header(gene, transcript), protein(contig_bases, gene, transcript, code)
 
 
-def _joined(contig_bases: Bases, pieces: tuple[Exon | Cds, ...], strand: int) -> Bases:
-    found = [span_bases(contig_bases, piece.start, piece.end) for piece in pieces]
+def _joined(contig_bases: Bases, parts: tuple[Exon | Cds, ...], strand: int) -> Bases:
+    found = [span_bases(contig_bases, part.start, part.end) for part in parts]
     if not found:
         return np.zeros(0, dtype=np.uint8)
     joined = found[0] if len(found) == 1 else np.concatenate(found)
@@ -151,7 +151,7 @@ def _coding(genes: Iterable[Gene], canonical_only: bool) -> Iterator[tuple[Gene,
 
 
 def _header(gene: Gene, transcript: Transcript) -> str:
-    """`ID contig:start-end(strand) gene=ID partial=none|5'|3'|both`; 0-based half-open as bedtools."""
+    """`ID contig:start-end(strand) gene=ID partial=none|5'|3'|both`; 0-based half-open."""
     ends = [
         n for n, is_open in (("5'", transcript.partial_5), ("3'", transcript.partial_3)) if is_open
     ]

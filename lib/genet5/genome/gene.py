@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 KeptAttributes: TypeAlias = tuple[tuple[str, str], ...]
-"""Attributes that describe a product and not a structure: (INSDC's name, value), names may repeat."""
+"""Attributes that describe a product, not a structure: (INSDC's name, value); names may repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,6 @@ class Gene:
 
     @property
     def is_regular(self) -> bool:
-        """Whether the canonical CDS is complete and follows the rules: fit as reference and target."""
+        """Whether the canonical CDS is complete and follows the rules (references and targets)."""
         best = self.canonical
         return self.is_coding and not (best.partial_5 or best.partial_3 or best.exceptions)

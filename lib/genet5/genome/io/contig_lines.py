@@ -90,7 +90,7 @@ class LineFile(AnnotationFile):
     def _genes(
         self, table: ContigTable, lines: Iterable[tuple[int, str]], report: ReadReport
     ) -> list[Gene]:
-        """Make the genes of a contig of its numbered lines; attributes of the contig go to the table."""
+        """Make the genes of a contig of its numbered lines; what concerns all goes to the table."""
 
     def _lines(self, contig: _Contig) -> Iterator[tuple[int, str]]:
         """The numbered lines of all runs."""
@@ -143,7 +143,8 @@ class LineFile(AnnotationFile):
         length = whole_number(words[3]) if len(words) == 4 else None
         if length is None:
             report.reject(
-                "sequence-region", number, f"{line.strip()[:60]!r}", "'##sequence-region NAME 1 LENGTH'"
+                "sequence-region", number, f"{line.strip()[:60]!r}",
+                "'##sequence-region NAME 1 LENGTH'",
             )  # fmt: skip
             return
         self._contig(unescape(words[1]), number).length = length

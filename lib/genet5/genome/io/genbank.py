@@ -103,7 +103,7 @@ def _parse(text: str, first_line: int, report: ReadReport) -> SeqRecord | None:
             warnings.simplefilter("ignore", BiopythonWarning)
             records = list(SeqIO.parse(io.StringIO(repaired(text)), "genbank"))
     # Biopython has no errors of its own for damaged text, and its checks are asserts and look-ups
-    # too: random damage ended in ValueError, AssertionError and IndexError. All go into the message.
+    # too: random damage ended in ValueError, AssertionError and IndexError. The message has them.
     except Exception as error:
         records, found = [], f"{found} that cannot be read ({error or type(error).__name__})"
     if len(records) == 1 and text.rstrip().endswith("//"):

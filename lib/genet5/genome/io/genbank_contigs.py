@@ -44,7 +44,8 @@ def _records(lines: Iterable[str], path: Path) -> Iterator[Contig]:
         elif record is None:
             if line.strip():
                 raise DataError(
-                    f"line {line[:40].strip()!r}", expected="LOCUS (a GenBank record)", path=path, line=number
+                    f"line {line[:40].strip()!r}", expected="LOCUS (a GenBank record)", path=path,
+                    line=number,
                 )  # fmt: skip
         elif line.startswith("//"):
             yield record.contig()
@@ -53,7 +54,8 @@ def _records(lines: Iterable[str], path: Path) -> Iterator[Contig]:
             record.add(line, number)
     if record is not None:
         raise DataError(
-            f"record {record.name!r} ends without //", path=path, line=number, remedy="Fetch it again"
+            f"record {record.name!r} ends without //", path=path, line=number,
+            remedy="Download it again",
         )  # fmt: skip
 
 
@@ -69,7 +71,8 @@ class _Record:
             words[1:2] = [word, "0"]
         if len(words) < 3 or not words[2].isdecimal():
             raise DataError(
-                f"line {locus[:60].strip()!r}", expected="LOCUS NAME LENGTH bp ...", path=path, line=number
+                f"line {locus[:60].strip()!r}", expected="LOCUS NAME LENGTH bp ...", path=path,
+                line=number,
             )  # fmt: skip
         self.name, self.length = words[1], int(words[2])
         self.path, self.line = path, number
@@ -106,7 +109,7 @@ class _Record:
             raise DataError(
                 f"record {self.name} has {len(text)} bases", expected=f"{self.length}, as in LOCUS",
                 path=self.path, line=self.line,
-                remedy="" if text else "A record that lists others has no sequence: use those records",
+                remedy="" if text else "A record that lists others has no sequence: use those",
             )  # fmt: skip
         bases = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
         title = " ".join(self.title).rstrip(".")

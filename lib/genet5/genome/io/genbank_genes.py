@@ -147,7 +147,7 @@ class Builder(Assembler):
         return entry
 
     def _find(self, feature: Feature) -> _Entry | None:
-        """The gene of the same name whose feature, or first part, overlaps this one on its strand."""
+        """The gene of the same name whose feature, or first part, overlaps on the same strand."""
         for kind, key in _keys(feature).items():
             for entry in self.by_key.get(f"{kind}={key}", ()):
                 owner = entry.gene or entry.children[0]
@@ -259,7 +259,8 @@ def _cds_lines(coding: Feature) -> list[CdsLine]:
     phase = int(coding.qualifiers.get("codon_start", "1")) - 1
     return [
         CdsLine(
-            *span, coding.strand, phase if at == first else None, "", marks, coding.line, has_marks(marks)
+            *span, coding.strand, phase if at == first else None, "", marks, coding.line,
+            has_marks(marks),
         )
         for at, span in enumerate(coding.spans)
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 Prokka (and other pipelines on assemblies of long contig names) writes name and length without a
 blank between them, and breaks the line: `LOCUS  NODE_1_length_3000_cov_13.66313000 bp   DNA
-linear`. The end of the source feature tells the two numbers apart.
+linear`. The end of the source feature gives the length.
 
 Example:
     >>> run_together("LOCUS       NODE_1_cov_13.66313000 bp   DNA linear"), split_name("n12345", 45)

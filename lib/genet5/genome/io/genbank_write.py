@@ -109,7 +109,8 @@ def _record(
         "molecule_type": "DNA",
         "topology": "circular" if is_circular else "linear",
     }
-    source = SeqFeature(SimpleLocation(0, length, 1), "source", qualifiers={"mol_type": "genomic DNA"})  # fmt: skip
+    whole = SimpleLocation(0, length, 1)
+    source = SeqFeature(whole, "source", qualifiers={"mol_type": "genomic DNA"})
     record.features = [source]
     for gene in genes:
         for kind, location, qualifiers in _features(gene, contig.bases, default_code):

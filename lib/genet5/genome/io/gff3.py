@@ -8,7 +8,8 @@ the rules of `assemble` and `transcripts`. `read_gff3` does so for all contigs. 
 Example:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "a.gff3")
-    >>> _ = path.write_text("c1\t.\tgene\t11\t40\t.\t-\t.\tID=g\nc1\t.\tCDS\t11\t40\t.\t-\t0\tID=c;Parent=g\n")
+    >>> gene = "c1\t.\tgene\t11\t40\t.\t-\t.\tID=g\n"
+    >>> _ = path.write_text(gene + "c1\t.\tCDS\t11\t40\t.\t-\t0\tID=c;Parent=g\n")
     >>> (gene,) = read_gff3(path).genes
     >>> gene.id, gene.type, gene.start, gene.end, gene.strand
     ('g', 'protein_coding', 10, 40, -1)

@@ -199,7 +199,7 @@ def _clipped(exons: list[Span], extent: Span) -> list[Span]:
 
 
 def _cds_groups(lines: list[CdsLine]) -> list[list[CdsLine]]:
-    """Split a transcript's CDS lines by ID, if those of different ID overlap; else it is one CDS."""
+    """Split a transcript's CDS lines by ID, if those of different ID overlap; else it has one."""
     if len({line.id for line in lines}) > 1:
         groups: dict[str, list[CdsLine]] = {}
         for line in lines:

@@ -154,8 +154,9 @@ class LineReader:
             return
         if "Parent" not in columns[8] and ' "' in columns[8] and "=" not in columns[8]:
             raise DataError(
-                "attributes in the style of GTF", expected="GFF3 (key=value)", path=self.report.path,
-                line=number, remedy="Convert the file, for instance with 'gffread -o out.gff3 in.gtf'",
+                "attributes in the style of GTF", expected="GFF3 (key=value)",
+                path=self.report.path, line=number,
+                remedy="Convert the file, for instance with 'gffread -o out.gff3 in.gtf'",
             )  # fmt: skip
         self._bad("no parent", columns, number, f"{columns[2]} without Parent", "Parent=ID")
 

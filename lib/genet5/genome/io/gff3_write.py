@@ -125,12 +125,14 @@ class _Writer:
         for cds in transcript.cds:
             span = (cds.start, cds.end)
             yield self._row(
-                gene.contig, "CDS", span, _sign(gene), attributes, gene.score, str(cds.phase), depth=3
+                gene.contig, "CDS", span, _sign(gene), attributes, gene.score, str(cds.phase),
+                depth=3,
             )  # fmt: skip
 
     def _row(
-        self, contig: str, kind: str, span: tuple[int, int], sign: str, attributes: Mapping[str, str],
-        score: float | None = None, phase: str = ".", *, depth: int = 0,
+        self, contig: str, kind: str, span: tuple[int, int], sign: str,
+        attributes: Mapping[str, str], score: float | None = None, phase: str = ".", *,
+        depth: int = 0,
     ) -> Row:  # fmt: skip
         start, end = span
         score_text = "." if score is None else f"{score:.4f}"

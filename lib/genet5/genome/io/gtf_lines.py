@@ -206,7 +206,7 @@ class GtfLineReader(LineReader):
 def _names(kind: str, text: str, attributes: Attributes) -> tuple[str, str]:
     """Gene and transcript that a line belongs to.
 
-    Augustus gives genes and transcripts a bare name, JGI's GFF2 one name for both.
+    Augustus gives genes and transcripts a name without a key, JGI's GFF2 one name for both.
     """
     transcript = unescape(attributes.get("transcript_id", ""))
     gene = unescape(attributes.get("gene_id", ""))
@@ -215,9 +215,9 @@ def _names(kind: str, text: str, attributes: Attributes) -> tuple[str, str]:
     for key in _GFF2_KEYS:
         if attributes.get(key):
             return unescape(attributes[key]), unescape(attributes[key])
-    bare = text.strip().rstrip(";")
-    if bare and not re.search(r"\s|=", bare):
+    word = text.strip().rstrip(";")
+    if word and not re.search(r"\s|=", word):
         if is_gene_type(kind):
-            return bare, ""
-        return bare.rpartition(".")[0] or bare, bare
+            return word, ""
+        return word.rpartition(".")[0] or word, word
     return "", ""

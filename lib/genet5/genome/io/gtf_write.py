@@ -1,4 +1,4 @@
-"""Write genes as GTF 2.2: gene, transcript, exon, CDS without the stop codon, start_codon, stop_codon.
+"""Write genes as GTF 2.2: gene, transcript, exon, CDS without stop codon, start and stop codon.
 
 What GTF has no word for is written in words of others: `transcript_biotype`, `partial`,
 `exception`, `transl_table`, `pseudo` and kept attributes (`product`, `db_xref`, `note` ...) as NCBI
@@ -36,7 +36,8 @@ def write_gtf(
     Args:
         out: Where to.
         genes: In any order.
-        contig_lengths: Name -> bases; its order is that of the file. Genes of other contigs come last.
+        contig_lengths: Name -> bases; its order is that of the file. Genes of other contigs come
+            last.
         source: Column 2.
         circular: Contigs to mark as circular; those with a gene over the origin are marked anyway.
     """
@@ -128,7 +129,8 @@ class _Writer:
         )
         sign = strand_sign(gene.strand)
         columns = (
-            gtf_name(gene.contig), self.source, kind, str(span[0] + 1), str(span[1]), score, sign, phase, text
+            gtf_name(gene.contig), self.source, kind, str(span[0] + 1), str(span[1]), score, sign,
+            phase, text,
         )  # fmt: skip
         return "\t".join(columns) + "\n"
 

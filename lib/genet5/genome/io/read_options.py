@@ -13,7 +13,7 @@ class ReadOptions:
     """Leave bad records out and count them by cause, instead of raising."""
     stop_codon_outside: bool = False
     """The file leaves stop codons out of its CDS and has no stop_codon lines: each complete CDS
-    is extended by its stop codon, across an intron where the exons say so."""
+    is extended by its stop codon, across an intron where it is split."""
     keep_attributes: bool = False
     """Keep products, cross-references, notes ... (`attributes.KEPT`) for writing them again."""
 

@@ -182,7 +182,8 @@ def _check_inside(lines: Sequence[CdsLine], exons: Sequence[Span], name: str) ->
             at += 1
         if at == len(exons) or line.start < exons[at][0] or line.end > exons[at][1]:
             raise BadTranscript(
-                "CDS outside exons", line.line, f'CDS of "{name}" outside its exons', "CDS inside exons"
+                "CDS outside exons", line.line, f'CDS of "{name}" outside its exons',
+                "CDS inside exons",
             )  # fmt: skip
 
 
@@ -205,7 +206,7 @@ def _exceptions(draft: Draft) -> tuple[str, ...]:
 
 
 def _open_ends(sources: Sequence[Attributes], strand: int) -> tuple[bool | None, bool | None]:
-    """Whether the 5' and the 3' end are marked as missing; None: one is, but it is not stated which."""
+    """Whether the 5' and the 3' end are marked as missing; None: one is, not stated which."""
     five = three = vague = False
     for attributes in sources:
         mark = attributes.get("partial", "")

@@ -16,7 +16,7 @@ class Names:
         self.used: set[str] = set()
 
     def unique(self, name: str) -> str:
-        """`name`, with a number behind it when it is taken; "feature" for an empty one."""
+        """`name`, with a number after it when it is taken; "feature" for an empty one."""
         name = name or "feature"
         result, number = name, 1
         while result in self.used:
