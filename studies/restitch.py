@@ -1,7 +1,7 @@
 """Put genes together from windows that were cut from them: the inverse of cutting.
 
-`annotate` forgives decoders their errors; `restitch` takes windows at their word. It measures what the gene-structure
-language loses, and tests hold the stitcher against it.
+`annotate` forgives decoders their errors; `restitch` takes windows at their word. It measures what
+the gene-structure language loses, and tests hold the stitcher against it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class ExactJoiner(Joiner):
     def pairs(
         self, chains: Sequence[Chain], fragments: Sequence[GeneFragment], left: Tile, right: Tile
     ) -> list[tuple[Chain, GeneFragment]]:
-        """Pair the chains that leave one window with the fragments that are the same genes in the next.
+        """Pair the chains that leave one window with the same genes in the next.
 
-        Where several genes look alike in the overlap (or there is none, and they are in one frame), one is taken to lie
-        in an intron of the other: what ends last continues first.
+        Where several genes look alike in the overlap (or there is none, and they are in one frame),
+        one is taken to lie in an intron of the other: what ends last continues first.
         """
         leaving: dict[tuple[object, ...], list[Chain]] = defaultdict(list)
         entering: dict[tuple[object, ...], list[GeneFragment]] = defaultdict(list)
@@ -66,7 +66,8 @@ def restitch(tiling: ContigTiling, shown: Iterable[Sequence[WindowGene]]) -> lis
         shown: The genes of each window, left to right; their first transcripts count.
 
     Returns:
-        Each gene once, sorted; on a circular contig those that begin past the origin are moved to the contig's start.
+        Each gene once, sorted; on a circular contig those that begin past the origin are moved to
+            the contig's start.
     """
     joiner = ExactJoiner(tiling)
     found: dict[tuple[object, ...], GeneCandidate] = {}

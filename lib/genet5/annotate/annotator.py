@@ -30,6 +30,8 @@ from genet5.config.annotate import (
     AnnotatorConfig,
     DeviceName,
     GrammarLevel,
+    Introns,
+    PartialGenes,
     PrecisionName,
 )
 from genet5.errors import DataError
@@ -69,8 +71,8 @@ class Annotator:
         precision: PrecisionName = "auto",
         batch_size: Literal["auto"] | int = "auto",
         min_score: float | None = None,
-        partial_genes: Literal["keep", "drop"] = "keep",
-        introns: Literal["auto", "yes", "no"] = "auto",
+        partial_genes: PartialGenes = "keep",
+        introns: Introns = "auto",
         start_codons: Collection[str] = (),
         grammar: GrammarLevel | None = None,
         clade: str | None = None,
@@ -80,7 +82,8 @@ class Annotator:
         """Load a model.
 
         Args:
-            model: Name of a shipped model, a model folder, or the id of a model on the Hugging Face Hub ("user/name").
+            model: Name of a shipped model, a model folder, or the id of a model on the Hugging Face
+                Hub ("user/name").
             device: "cpu", "cuda", or "auto" = cuda if there is a GPU.
             threads: CPU threads while genes are looked for; None = as PyTorch is set.
             precision: "bf16", "fp32", or "auto" = bf16 where the device multiplies it fast.
@@ -89,7 +92,8 @@ class Annotator:
             partial_genes: Whether genes that run over the end of a sequence are kept.
             introns: Whether genes may have introns; "auto" = as the model was trained.
             start_codons: Codons that may start a gene; none = the model's.
-            grammar: How strictly genes must follow the rules of coding sequence; None = as the model.
+            grammar: How strictly genes must follow the rules of coding sequence; None = as the
+                model.
             clade: Clade to name to a model that was trained with clades; None = the model's.
             window_overlap: Bases that neighbouring windows share at least; None = the model's.
             both_strands: Pass every window through the model on both strands.
@@ -133,7 +137,8 @@ class Annotator:
         """Return the genes of one sequence, sorted by start.
 
         Args:
-            sequence: DNA as text or bytes (white space is left out), a `Contig`, or a Biopython `SeqRecord`.
+            sequence: DNA as text or bytes (white space is left out), a `Contig`, or a Biopython
+                `SeqRecord`.
             genetic_code: NCBI number; None = the model's (11 for prokaryotes).
             circular: Whether genes may lie over the sequence's origin.
             name: Name of the contig in the genes; None = the record's own, or "sequence".
@@ -162,8 +167,8 @@ class Annotator:
         Args:
             path: FASTA file, plain, gzip or bgzip.
             genetic_code: NCBI number for all contigs; None = the model's.
-            circular: Names of circular contigs, or "all", "none", or "auto" = those whose FASTA header has
-                circular=true or topology=circular.
+            circular: Names of circular contigs, or "all", "none", or "auto" = those whose FASTA
+                header has circular=true or topology=circular.
 
         Raises:
             DataError: The file cannot be read, or is no FASTA.

@@ -1,12 +1,16 @@
-"""Fit a model's gene scores and threshold on validation genomes, and write them into its annotate.json.
+"""Calibrate a model's gene scores and its threshold on validation genomes.
 
-Annotates the genomes without a threshold and keeps every candidate with its features. A candidate is right if its 3' end is
-that of a complete reference gene, or, where genes have introns, if its whole CDS is that of one of its transcripts; those
-about pseudogenes and other references that do not count are left out. A logistic model is fitted (`score.fit_scoring`), then
-the threshold is taken that has the best mean F1 over the genomes.
+Both go into the model's annotate.json.
+
+Annotates the genomes without a threshold and keeps every candidate with its features. A candidate
+is right if its 3' end is that of a complete reference gene, or, where genes have introns, if its
+whole CDS is that of one of its transcripts; those about pseudogenes and other references that do
+not count are left out. A logistic model is fitted (`gene_score.fit_scoring`), then the threshold is
+taken that has the best mean F1 over the genomes.
 
 Example:
-    fit_model(CalibrateConfig(model=Path("run"), genomes=(fasta,), references=(gff,), work=Path("fit")))
+    genomes = {"genomes": (fasta,), "references": (gff,)}
+    calibrate_model(CalibrateConfig(model=Path("run"), **genomes, work=Path("work")))
 """
 
 from __future__ import annotations
@@ -57,7 +61,7 @@ Blocks = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One contig's calls with the truth about them."""
+    """One contig's candidates with the truth about them."""
 
     genome: int
     work: ContigWork
@@ -70,27 +74,27 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a genome's annotation says about the contigs at hand."""
+    """A genome's annotation of the contigs at hand."""
 
     genes: list[Gene]
     lengths: dict[str, int]
     code: int
 
 
-def fit_model(settings: CalibrateConfig) -> CallingConfig:
+def calibrate_model(config: CalibrateConfig) -> CallingConfig:
     """Fit scores and threshold; return what was written to the model's annotate.json.
 
     Raises:
         ConfigError: No contig is left.
-        DataError: A reference has no complete coding gene on the contigs at hand, or there are not both right and wrong
-            candidates.
+        DataError: A reference has no complete coding gene on the contigs at hand, or there are not
+            both right and wrong candidates.
     """
-    base = _base_settings(settings)
-    save_calling_config(base, settings.model)
+    base = _base_calling(config)
+    save_calling_config(base, config.model)
     samples: list[Sample] = []
     truth: list[Truth] = []
-    for index in range(len(settings.genomes)):
-        found, known = annotate_and_label(settings, index)
+    for index in range(len(config.genomes)):
+        found, known = annotate_and_label(config, index)
         samples += found
         truth.append(known)
     table = np.concatenate([s.features[s.counts] for s in samples])
@@ -101,45 +105,46 @@ def fit_model(settings: CalibrateConfig) -> CallingConfig:
         weight, mean = fitted.scoring.weights[name], fitted.scoring.means[name]
         log.info("%-16s weight %8.3f  mean %8.3f", name, weight, mean)
     fitted = replace(fitted, min_score=choose_threshold(fitted, samples, truth))
-    save_calling_config(fitted, settings.model)
-    log.info("min_score %.2f; written to %s", fitted.min_score, settings.model / "annotate.json")
+    save_calling_config(fitted, config.model)
+    log.info("min_score %.2f; written to %s", fitted.min_score, config.model / "annotate.json")
     return fitted
 
 
-def _base_settings(settings: CalibrateConfig) -> CallingConfig:
-    base = load_calling_config(settings.model, load_config(settings.model).max_window_bp)
+def _base_calling(config: CalibrateConfig) -> CallingConfig:
+    base = load_calling_config(config.model, load_config(config.model).max_window_bp)
     base = replace(
         base,
-        window_bp=base.window_bp if settings.window_bp is None else settings.window_bp,
-        overlap_bp=base.overlap_bp if settings.overlap_bp is None else settings.overlap_bp,
+        window_bp=base.window_bp if config.window_bp is None else config.window_bp,
+        overlap_bp=base.overlap_bp if config.overlap_bp is None else config.overlap_bp,
     )
-    if settings.head_only != "auto":
-        base = replace(base, head_only=settings.head_only == "yes")
+    if config.head_only != "auto":
+        base = replace(base, head_only=config.head_only == "yes")
     return base
 
 
-def annotate_and_label(settings: CalibrateConfig, index: int) -> tuple[list[Sample], Truth]:
+def annotate_and_label(config: CalibrateConfig, index: int) -> tuple[list[Sample], Truth]:
     """Annotate one genome without a threshold and compare each candidate with the reference."""
-    config, reference = _config(settings, index)
-    plan = plan_genome(config)
+    run, reference = _run_config(config, index)
+    plan = plan_genome(run)
     contigs = [
-        Contig(c.name, c.bases[: settings.max_bp], c.description)
-        for c in read_fasta(config.genome)
-        if c.name in settings.contigs or not settings.contigs
+        Contig(c.name, c.bases[: config.max_bp], c.description)
+        for c in read_fasta(run.genome)
+        if c.name in config.contigs or not config.contigs
     ]
     if not contigs:
-        raise ConfigError("contigs", settings.contigs, f"must name contigs of {config.genome}")
+        raise ConfigError("contigs", config.contigs, f"must name contigs of {run.genome}")
     lengths = {c.name: len(c.bases) for c in contigs}
     genes = [g for g in reference if g.contig in lengths and g.end <= lengths[g.contig]]
     if not any(g.is_regular for g in genes):
         raise DataError(
             "no complete coding gene", expected="genes of the contigs at hand",
-            path=settings.references[index], remedy="Are the contigs' names those of the FASTA file?",
+            path=config.references[index],
+            remedy="Are the contigs' names those of the FASTA file?",
         )  # fmt: skip
-    plan, machine = replace(plan, lengths=lengths), choose_machine(config.annotator)
+    plan, machine = replace(plan, lengths=lengths), choose_machine(run.annotator)
     calling = replace(plan.model.calling, min_score=0.0)
     rules = SelectionRules(calling=calling, code=plan.code)
-    journal = open_journal(config, plan, machine)
+    journal = open_journal(run, plan, machine)
     samples = []
     try:
         with BaseProgress(sum(lengths.values())) as progress:
@@ -153,28 +158,28 @@ def annotate_and_label(settings: CalibrateConfig, index: int) -> tuple[list[Samp
         if journal is not None:
             journal.close(remove=False)
     count = sum(len(s.candidates) for s in samples)
-    log.info("%s: %d candidates, %.0f s", config.genome, count, progress.elapsed_s)
+    log.info("%s: %d candidates, %.0f s", run.genome, count, progress.elapsed_s)
     return samples, Truth(genes, lengths, plan.code)
 
 
-def _config(settings: CalibrateConfig, index: int) -> tuple[AnnotateConfig, Sequence[Gene]]:
-    genome = settings.genomes[index]
-    annotation = read_annotation(settings.references[index], skip_bad=settings.skip_bad)
+def _run_config(config: CalibrateConfig, index: int) -> tuple[AnnotateConfig, Sequence[Gene]]:
+    genome = config.genomes[index]
+    annotation = read_annotation(config.references[index], skip_bad=config.skip_bad)
     for cause, count in annotation.skipped.items():
-        log.warning("%s: skipped %d: %s", settings.references[index], count, cause)
+        log.warning("%s: skipped %d: %s", config.references[index], count, cause)
     codes = Counter(g.genetic_code for g in annotation.genes if g.genetic_code)
-    settings.work.mkdir(parents=True, exist_ok=True)
-    config = AnnotateConfig(
+    config.work.mkdir(parents=True, exist_ok=True)
+    run = AnnotateConfig(
         genome=genome,
-        output=settings.work / f"{index}_{_stem(genome)}.gff3",
+        output=config.work / f"{index}_{_stem(genome)}.gff3",
         genetic_code=codes.most_common(1)[0][0] if codes else None,
         annotator=AnnotatorConfig(
-            model=str(settings.model),
-            batch_size=settings.batch_size,
-            both_strands=settings.both_strands,
+            model=str(config.model),
+            batch_size=config.batch_size,
+            both_strands=config.both_strands,
         ),
     )
-    return config, annotation.genes
+    return run, annotation.genes
 
 
 def _stem(genome: Path) -> str:
@@ -224,15 +229,16 @@ def _identity(strand: int, blocks: Blocks, whole: bool) -> tuple[int, object]:
 
 
 def choose_threshold(
-    settings: CallingConfig, samples: Sequence[Sample], truth: Sequence[Truth]
+    calling: CallingConfig, samples: Sequence[Sample], truth: Sequence[Truth]
 ) -> float:
-    """Return the threshold with the best mean F1 over the genomes: of stops, or of genes where they have introns."""
-    level = "gene" if settings.grammar.introns else "stop"
+    """Return the threshold with the best mean F1 over the genomes.
+
+    The F1 is that of 3' ends, or of whole genes where they have introns.
+    """
+    level = "gene" if calling.grammar.introns else "stop"
     best, best_f1, kept = THRESHOLDS[0], -1.0, []
     for threshold in THRESHOLDS:
-        scores = [
-            _evaluate(settings, threshold, samples, i, known) for i, known in enumerate(truth)
-        ]
+        scores = [_evaluate(calling, threshold, samples, i, known) for i, known in enumerate(truth)]
         f1 = float(np.mean([s.levels[level].f1 for s in scores]))
         log.info("min_score %.2f  %s F1 %.4f", threshold, level, f1)
         if f1 > best_f1:
@@ -247,14 +253,14 @@ def choose_threshold(
 
 
 def _evaluate(
-    settings: CallingConfig,
+    calling: CallingConfig,
     threshold: float,
     samples: Sequence[Sample],
     index: int,
     known: Truth,
 ) -> Scores:
     """Score the genes of one genome that a threshold leaves."""
-    rules = SelectionRules(calling=replace(settings, min_score=threshold), code=known.code)
+    rules = SelectionRules(calling=replace(calling, min_score=threshold), code=known.code)
     found: list[Gene] = []
     for sample in samples:
         if sample.genome == index:
@@ -263,5 +269,5 @@ def _evaluate(
             ):
                 name = f"g{len(found)}"
                 found.append(gene_of(candidate, sample.work.contig.name, name, score, known.code))
-    bare = not settings.grammar.introns
-    return score_genes(found, known.genes, known.lengths, prokaryote=bare)
+    unspliced = not calling.grammar.introns
+    return score_genes(found, known.genes, known.lengths, prokaryote=unspliced)

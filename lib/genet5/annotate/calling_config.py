@@ -1,7 +1,8 @@
 """How a model calls genes: the content of `annotate.json`, the file beside its weights.
 
-Keys on disk are the names of the fields, but for two that keep their former names (`_DISK_KEYS`). A file may leave keys out:
-they take the defaults, which are those of a prokaryote. Every key is described in the manual's page on file formats.
+Keys on disk are the names of the fields, but for two that keep their former names (`_DISK_KEYS`). A
+file may leave keys out: they take the defaults, which are those of a prokaryote. Every key is
+described in the manual's page on file formats.
 
 Example:
     >>> from genet5.model.folders import SHIPPED
@@ -56,10 +57,11 @@ class CallingConfig:
 
 
 def load_calling_config(folder: Path, max_window_bp: int) -> CallingConfig:
-    """Read a model's `annotate.json`; without one, the defaults with windows that the model can read.
+    """Read a model's `annotate.json`; without one, the defaults with windows that fit the model.
 
     Raises:
-        FormatError: The file has an unknown key, a wrong value, another format or windows too long for the model.
+        FormatError: The file has an unknown key, a wrong value, another format or windows too long
+            for the model.
     """
     path = folder / FILE_NAME
     if not path.exists():

@@ -1,7 +1,8 @@
-"""A gene on the contig, before it is chosen: what stitching makes of fragments, and merging of equal candidates.
+"""A gene on the contig before it is chosen: what stitching and merging make of fragments.
 
-Stitching fills structure and evidence; merging adds how far the windows agree (`support` and the shares). Intervals are
-0-based half-open on the contig's forward strand; on a circular contig they may lie past its end.
+Stitching fills structure and evidence; merging adds how far the windows agree (`support` and the
+shares). Intervals are 0-based half-open on the contig's forward strand; on a circular contig they
+may lie past its end.
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ class GeneCandidate:
     structure_share: float = 0.0
     """Share of the votes that this structure got."""
     path_share: float = 0.0
-    """Share (0..1, weighted) of the windows that could show the 3' end whose best path is this very structure."""
+    """Share (0..1, weighted) of the windows that could show the 3' end whose best path is this very
+    structure."""
     margin: float = 0.0
-    """Lead of its boundary logits over the best other candidate's on its bases; 0 if there is none."""
+    """Lead of its boundary logits over the best other candidate's on its bases; 0 if there is
+    none."""
 
     @property
     def start(self) -> int:

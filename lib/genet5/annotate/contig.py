@@ -19,7 +19,7 @@ Place = tuple[int, int]
 
 @dataclass
 class ContigWork:
-    """Takes the fragments of the contig's windows in any order; gives its candidates once all are there."""
+    """Takes the fragments of a contig's windows in any order; makes candidates of all of them."""
 
     index: int
     contig: Contig
@@ -60,7 +60,8 @@ class ContigWork:
     def candidates(self) -> list[GeneCandidate]:
         """Stitch and merge all fragments; sorted by start.
 
-        Each strand pass is stitched by itself, and so are the genes of best paths where genes may have introns.
+        Each strand pass is stitched by itself, and so are the genes of best paths where genes may
+        have introns.
         """
         merger = Merger(self.tiling, spliced=self.spliced)
         joiners = [(Joiner(self.tiling), Joiner(self.tiling)) for _ in range(self.strand_passes)]

@@ -1,8 +1,9 @@
 """The engine: contigs in, gene candidates out.
 
-Windows of many contigs are pooled, sorted by length and decoded in batches; results go back to their contigs, which are
-finished in the order they came. Memory holds the contigs of one pool and the fragments found on them; nothing grows with the
-length of a genome. The result does not depend on the batch size, up to the rounding of matrix products.
+Windows of many contigs are pooled, sorted by length and decoded in batches; results go back to
+their contigs, which are finished in the order they came. Memory holds the contigs of one pool and
+the fragments found on them; nothing grows with the length of a genome. The result does not depend
+on the batch size, up to the rounding of matrix products.
 
 Example:
     engine = load_engine(plan_model(config), choose_machine(config))
@@ -98,7 +99,7 @@ class Engine:
         journal: Journal | None = None,
         on_bases: Callable[[int], None] = ignore,
     ) -> Iterator[ContigWork]:
-        """Decode all windows of all contigs; yield the contigs in order, each when its last window is done.
+        """Decode all windows; yield the contigs in order, each when its last window is done.
 
         Args:
             contigs: Read as they are needed.
@@ -212,7 +213,7 @@ def _recalled(work: ContigWork, journal: Journal | None) -> list[WindowPass]:
 
 @contextmanager
 def _threads(wanted: int | None) -> Iterator[None]:
-    """Let PyTorch use this many CPU threads for a while; a program that calls us keeps its own setting."""
+    """Let PyTorch use this many CPU threads for a while; the caller's own setting comes back."""
     if wanted is None:
         yield
         return

@@ -1,9 +1,10 @@
-"""Turn the evidence for a gene into a probability: a logistic model of a few features, fitted on validation genomes.
+"""Turn the evidence for a gene into a probability by a logistic model of a few features.
 
-The features are averages over the windows that saw the gene: how sure the decoder was of type, strand and ends (without
-the grammar's mask, under which a forced position would always be sure), what the per-base heads say of its bases and
-ends, its length and number of parts, and the shares of windows whose decoder and whose best path found it. The coefficients live in the model directory (`annotate.json`)
-or the defaults below; `fit_scoring` fits them by Newton's method.
+The features are averages over the windows that saw the gene: how sure the decoder was of type,
+strand and ends (without the grammar's mask, under which a forced position would always be sure),
+what the per-base heads say of its bases and ends, its length and number of parts, and the shares of
+windows whose decoder and whose best path found it. The coefficients live in the model directory
+(`annotate.json`) or the defaults below; `fit_scoring` fits them by Newton's method.
 
 Example:
     scoring = ScoringConfig()
@@ -95,7 +96,8 @@ class ScoringConfig:
     weights: dict[str, float] = field(default_factory=_default_weights)
     """Coefficient of each feature (FEATURES); 0 for those that are not named."""
     means: dict[str, float] = field(default_factory=_default_means)
-    """What is subtracted from each feature; an unknown feature (an end beyond the contig) counts as its mean."""
+    """What is subtracted from each feature; an unknown feature (an end beyond the contig) counts as
+    its mean."""
 
     def __post_init__(self) -> None:
         for name in ("weights", "means"):
@@ -107,7 +109,7 @@ class ScoringConfig:
 
 
 def feature_table(candidates: Sequence[GeneCandidate]) -> NDArray[np.float64]:
-    """Return the features of each candidate, (number of candidates, len(FEATURES)); NaN = not known."""
+    """Return the features, (number of candidates, len(FEATURES)); NaN = not known."""
     rows = [_features(candidate) for candidate in candidates]
     table = np.array(rows, dtype=np.float64).reshape(len(candidates), len(FEATURES))
     for name, (low, high) in _LIMITS.items():
@@ -159,7 +161,8 @@ def fit_scoring(
     Args:
         candidates: Rows of `feature_table`, (n, len(FEATURES)).
         labels: (n,) whether each candidate is right.
-        ridge: Weight of the squared coefficients (of standardised features), in units of one candidate.
+        ridge: Weight of the squared coefficients (of standardised features), in units of one
+            candidate.
         steps: Most Newton steps.
 
     Raises:

@@ -1,7 +1,8 @@
-"""The journal of a run: what was found in each decoded window, so that a killed run resumes where it was.
+"""The journal of a run: what was found in each window, so that a killed run can resume.
 
-JSON lines beside the output file: a header that names genome, model and settings by a hash, then one line per window as it
-was decoded. All that follows decoding is cheap and deterministic, so nothing else is kept. A torn last line is ignored.
+JSON lines beside the output file: a header that names genome, model and settings by a hash, then
+one line per window as it was decoded. All that follows decoding is cheap and deterministic, so
+nothing else is kept. A torn last line is ignored.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def run_key(**facts: object) -> str:
 
 
 def file_stamp(path: Path) -> str:
-    """Hash of a file's size, beginning and end: tells versions of one file apart without reading all of it."""
+    """Hash of a file's size, beginning and end: its version, without reading all of it."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = stream.read(_SAMPLE_BYTES)

@@ -1,9 +1,10 @@
 """Merge the candidates of all windows that are the same gene.
 
-Candidates with one 3' end on one strand are the same gene. Their windows, and those that show the gene only in part, vote
-for its structure: each window that shows the 5' end splits its vote over the 5' ends it held possible, with more weight
-the farther that end lies from the window's edges; a window that shows only the 3' end votes for the structures that
-continue beyond its edge. The share of windows that show the 3' end, among those that could, is evidence of its own.
+Candidates with one 3' end on one strand are the same gene. Their windows, and those that show the
+gene only in part, vote for its structure: each window that shows the 5' end splits its vote over
+the 5' ends it held possible, with more weight the farther that end lies from the window's edges; a
+window that shows only the 3' end votes for the structures that continue beyond its edge. The share
+of windows that show the 3' end, among those that could, is evidence of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _CHAIN_WEIGHT = 1e-3
 """A joined gene only proposes its structure: the windows it was joined from vote by themselves."""
 
 GeneKey = tuple[str, int, int, int]
-"""Type, strand, base of the 3' end, and codon position there (other than the last only where the contig ends)."""
+"""Type, strand, base of the 3' end, and codon position there (other than the last only where the
+contig ends)."""
 
 
 def gene_key(candidate: GeneCandidate, tiling: ContigTiling) -> GeneKey:
@@ -47,8 +49,8 @@ class Merger:
 
     Args:
         tiling: The contig's windows.
-        spliced: Genes may have introns: the structures with most votes become candidates of their own, of which one is
-            chosen later.
+        spliced: Genes may have introns: the structures with most votes become candidates of their
+            own, of which one is chosen later.
     """
 
     def __init__(self, tiling: ContigTiling, *, spliced: bool = False) -> None:
@@ -68,7 +70,8 @@ class Merger:
 
         Args:
             candidates: From windows or chains of windows.
-            on_paths: They lie on best paths, and vote for their 5' ends as the windows of decoded ones do.
+            on_paths: They lie on best paths, and vote for their 5' ends as the windows of decoded
+                ones do.
         """
         size = self._tiling.contig_bp
         for candidate in candidates:
@@ -83,7 +86,7 @@ class Merger:
     def add_window(
         self, tile: Tile, fragments: Iterable[GeneFragment], strand_pass: int = 0
     ) -> None:
-        """Count which ends a window shows, of whole genes and of cut ones; every window must be added.
+        """Count which ends of genes a window shows; every window must be added.
 
         Args:
             tile: The window.
@@ -194,7 +197,10 @@ class _StopWeights:
 
 
 def view_weight(tile: Tile, base: int, tiling: ContigTiling) -> float:
-    """How reliable a window is at `base`: 1 far from its edges, little at them; the contig's ends are no edges."""
+    """How reliable a window is at `base`: 1 far from its edges, little at them.
+
+    The contig's ends are no edges.
+    """
     at_left, at_right = tile.start == 0, tile.end == tiling.length_bp
     left = FULL_WEIGHT_BP if at_left and not tiling.circular else base - tile.start
     right = FULL_WEIGHT_BP if at_right and not tiling.circular else tile.end - 1 - base

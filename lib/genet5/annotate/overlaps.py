@@ -1,9 +1,10 @@
 """Choose the best set of genes among candidates that may contradict each other.
 
-Every candidate has a score (how far its log-odds lie above the threshold); the set of compatible candidates with the
-largest sum is found exactly by dynamic programming along the contig: a state is the set of chosen candidates that still
-reach the point at hand, of which there are few. Genes may overlap a little: in prokaryotes neighbours often share a few
-bases (ATGA). With introns, a gene may lie in an intron of another.
+Every candidate has a score (how far its log-odds lie above the threshold); the set of compatible
+candidates with the largest sum is found exactly by dynamic programming along the contig: a state is
+the set of chosen candidates that still reach the point at hand, of which there are few. Genes may
+overlap a little: in prokaryotes neighbours often share a few bases (ATGA). With introns, a gene may
+lie in an intron of another.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class OverlapConfig:
 def choose_compatible(
     candidates: Sequence[GeneCandidate], scores: Sequence[float], config: OverlapConfig
 ) -> list[int]:
-    """Return the indices of the chosen candidates, ascending; those without positive score are never chosen.
+    """Return the indices of the chosen candidates, ascending; all have a positive score.
 
     Args:
         candidates: Sorted by start.

@@ -1,7 +1,7 @@
-"""Settle everything before work starts: which model, how it calls genes, which contigs, which device.
+"""Settle everything before work starts: model, gene calling, contigs, device.
 
-`plan_model` and `plan_genome` check all that the user gave and need no PyTorch, so that a wrong path fails at once;
-`choose_machine` comes last.
+`plan_model` and `plan_genome` check all that the user gave and need no PyTorch, so that a wrong
+path fails at once; `choose_machine` comes last.
 
 Example:
     plan = plan_genome(AnnotateConfig(genome=Path("genome.fa.gz"), output=Path("genes.gff3")))
@@ -66,9 +66,9 @@ class GenomePlan:
         introns = "yes" if calling.grammar.introns else "no"
         parts = f"{len(self.regions)} regions of " if self.regions else ""
         return (
-            f"{parts}{len(self.lengths)} contigs, {self.num_bases:,} bp; {self.num_windows:,} windows of"
-            f" {calling.window_bp:,} bp, overlap {calling.overlap_bp:,} bp,"
-            f" {self.model.strand_passes} strand pass{'es' if self.model.strand_passes > 1 else ''};"
+            f"{parts}{len(self.lengths)} contigs, {self.num_bases:,} bp; {self.num_windows:,}"
+            f" windows of {calling.window_bp:,} bp, overlap {calling.overlap_bp:,} bp,"
+            f" {'two strand passes' if self.model.strand_passes > 1 else 'one strand pass'};"
             f" model {self.model.folder}; genetic code {self.code};"
             f" grammar {calling.grammar.level}, introns {introns}"
         )
@@ -159,7 +159,7 @@ def _measure(config: AnnotateConfig) -> dict[str, int]:
 
 
 def _locate(config: AnnotateConfig) -> tuple[dict[str, int], tuple[Region, ...]]:
-    """Find the regions that were asked for; return the lengths of their contigs, and the regions."""
+    """Find the regions; return the lengths of their contigs, and the regions."""
     if not set(config.circular) <= {AUTO, NONE}:
         raise ConfigError("circular", config.circular, "has no effect on regions: leave it out")
     with IndexedFasta(config.genome) as fasta:
@@ -199,9 +199,9 @@ def check_circular(wanted: Collection[str], names: Collection[str]) -> None:
 def is_circular(contig: Contig, wanted: Collection[str]) -> bool:
     """Whether genes may lie over the contig's origin.
 
-    Unicycler, Trycycler and Plassembler write `circular=true` into headers, NCBI's submission format and Bakta
-    `[topology=circular]`; genomes from NCBI's servers have neither. Canu's `suggestCircular=yes` does not count: its ends
-    overlap untrimmed.
+    Unicycler, Trycycler and Plassembler write `circular=true` into headers, NCBI's submission
+    format and Bakta `[topology=circular]`; genomes from NCBI's servers have neither. Canu's
+    `suggestCircular=yes` does not count: its ends overlap untrimmed.
 
     Args:
         contig: The contig; its header counts where `wanted` has "auto".

@@ -1,10 +1,11 @@
 """One run of `genet5 annotate`: read a genome, find its genes, write the files.
 
-Decoded windows go to a journal beside the output, so that a killed run resumes where it was. Output files appear when all
-is done, never half.
+Decoded windows go to a journal beside the output, so that a killed run resumes where it was. Output
+files appear when all is done, never half.
 
 Example:
-    summary = annotate_genome(AnnotateConfig(genome=Path("genome.fa.gz"), output=Path("genes.gff3")))
+    config = AnnotateConfig(genome=Path("genome.fa.gz"), output=Path("genes.gff3"))
+    summary = annotate_genome(config)
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def _contigs(config: AnnotateConfig, plan: GenomePlan) -> Iterator[Contig]:
 def _on_contigs(
     found: Iterable[tuple[Contig, list[Gene]]], plan: GenomePlan
 ) -> Iterator[tuple[Contig, list[Gene]]]:
-    """Put the genes of regions where they lie on their contigs; bases outside the region are not known."""
+    """Put the genes of regions where they lie on their contigs; other bases are left 0."""
     if not plan.regions:
         yield from found
         return

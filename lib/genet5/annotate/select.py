@@ -58,7 +58,7 @@ def legal_candidates(work: ContigWork, rules: SelectionRules) -> list[GeneCandid
 def candidate_violations(
     candidate: GeneCandidate, contig_bases: Bases, code: int, options: GrammarOptions
 ) -> tuple[Violation, ...]:
-    """Return what a candidate violates: one joined from several windows could, where each fragment is legal."""
+    """Return what a candidate violates: one that was joined of legal fragments could."""
     return violations(
         candidate.parts,
         candidate.strand,
@@ -95,7 +95,7 @@ def _without_rivals_over_origin(
     rules: SelectionRules,
     contig_bp: int,
 ) -> list[int]:
-    """Drop, of genes over a circular contig's origin and genes at its start that contradict each other, the worse."""
+    """Drop the worse of genes over a circular contig's origin and rivals at its start."""
     dropped: set[int] = set()
     for i in (i for i in chosen if candidates[i].end > contig_bp):
         over = candidates[i].moved(-contig_bp)

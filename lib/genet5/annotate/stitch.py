@@ -1,14 +1,15 @@
 """Join the fragments of neighbouring windows into candidate genes.
 
-A gene continues in the next window where both windows have a fragment that reaches over the meeting point of their cores,
-on one strand and in the same state there: in a part or in an intron, at the same position of the codon. Both are cut at
-the edge towards the other; of the one that holds the 3' end this is not asked, since a window that begins inside a long
-gene sometimes takes a codon near its edge for the start (a false stop cannot happen: stops are in the DNA). Pairs whose
-boundaries agree in the whole overlap are joined first, then what is left. The joined gene takes from each window what
-lies on its core's side, so genes longer than a window chain through many.
+A gene continues in the next window where both windows have a fragment that reaches over the meeting
+point of their cores, on one strand and in the same state there: in a part or in an intron, at the
+same position of the codon. Both are cut at the edge towards the other; of the one that holds the 3'
+end this is not asked, since a window that begins inside a long gene sometimes takes a codon near
+its edge for the start (a false stop cannot happen: stops are in the DNA). Pairs whose boundaries
+agree in the whole overlap are joined first, then what is left. The joined gene takes from each
+window what lies on its core's side, so genes longer than a window chain through many.
 
-Windows must come in order; only the chains that are still open are kept. The result does not depend on how windows were
-batched.
+Windows must come in order; only the chains that are still open are kept. The result does not depend
+on how windows were batched.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ Chain = tuple[Link, ...]
 class Joiner:
     """Takes the fragments of a tiling window by window; gives whole candidates.
 
-    Windows without any known base may be left out: a gene with an intron there continues after them.
+    Windows without any known base may be left out: a gene with an intron there continues after
+    them.
     """
 
     tiling: ContigTiling
@@ -87,7 +89,7 @@ class Joiner:
     def pairs(
         self, chains: Sequence[Chain], fragments: Sequence[GeneFragment], left: Tile, right: Tile
     ) -> list[tuple[Chain, GeneFragment]]:
-        """Pair the chains that leave one window with the fragments that continue them in the next."""
+        """Pair the chains that leave one window with what continues them in the next."""
         earlier = list({id(c[-1].fragment): c[-1].fragment for c in chains}.values())
         paired = []
         for former, fragment in match_fragments(earlier, fragments, left, right):
@@ -121,7 +123,7 @@ def candidate_of(chain: Chain) -> GeneCandidate:
 def match_fragments(
     earlier: Sequence[GeneFragment], later: Sequence[GeneFragment], left: Tile, right: Tile
 ) -> list[tuple[GeneFragment, GeneFragment]]:
-    """Pair the fragments of window `left` with those that continue them in window `right`, the next."""
+    """Pair the fragments of window `left` with what continues them in the next, `right`."""
     meet = right.core_start
     over_left = [f for f in earlier if reaches_over(f, meet, left)]
     over_right = [f for f in later if reaches_over(f, meet, right)]
@@ -143,7 +145,7 @@ def match_fragments(
 
 
 def reaches_over(fragment: GeneFragment, position: int, tile: Tile) -> bool:
-    """Whether the gene has bases on both sides of `position` (between position - 1 and position)."""
+    """Whether the gene has bases both before `position` and from it on."""
     left = tile.start if fragment.cut_left else fragment.parts[0].start
     right = tile.end if fragment.cut_right else fragment.parts[-1].end
     return (left < position or fragment.cut_left) and (right > position or fragment.cut_right)

@@ -1,4 +1,4 @@
-"""How a freshly trained model calls genes: with the windows, genetic code and gene types of its training file."""
+"""How a freshly trained model calls genes: as its training file was made."""
 
 from __future__ import annotations
 

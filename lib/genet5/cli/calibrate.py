@@ -28,7 +28,7 @@ def _calibrate(config: CalibrateConfig) -> int:
     for path in config.references:
         check_inputs({"references": path}, once=False)
     check_folder("work", config.work)
-    from genet5.annotate.calibrate import fit_model
+    from genet5.annotate.calibrate import calibrate_model
 
-    fit_model(config)
+    calibrate_model(config)
     return 0

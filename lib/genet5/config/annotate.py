@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import tyro
 
@@ -16,6 +16,14 @@ DEFAULT_MODEL = "nano"
 DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "bf16", "fp32"]
 GrammarLevel = Literal["strict", "splice_free", "off"]
+PartialGenes = Literal["keep", "drop"]
+Introns = Literal["auto", "yes", "no"]
+_CHOICES = {
+    "partial_genes": PartialGenes,
+    "introns": Introns,
+    "device": DeviceName,
+    "precision": PrecisionName,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,9 +35,9 @@ class AnnotatorConfig:
     (user/name)."""
     min_score: Annotated[float | None, by_default("the model's threshold")] = None
     """Drop genes with a lower probability, 0 to 1."""
-    partial_genes: Literal["keep", "drop"] = "keep"
+    partial_genes: PartialGenes = "keep"
     """Keep or drop genes that extend beyond the end of a contig."""
-    introns: Literal["auto", "yes", "no"] = "auto"
+    introns: Introns = "auto"
     """Whether genes may have introns; auto is as the model was trained."""
     start_codons: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="CODON ..."), by_default("the model's")
@@ -56,6 +64,9 @@ class AnnotatorConfig:
     """Number of CPU threads."""
 
     def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            value, known = getattr(self, name), get_args(choices)
+            require(value in known, name, value, f"must be one of {', '.join(known)}")
         require(
             self.min_score is None or 0 <= self.min_score <= 1,
             "min_score", self.min_score, "must be between 0 and 1",

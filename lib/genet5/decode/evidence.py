@@ -1,6 +1,7 @@
-"""What a window says for a gene: log-probabilities of the decoder's choices, and logits of the per-base heads.
+"""Evidence for a gene: log-probabilities of the decoder's choices, logits of the per-base heads.
 
-Evidence of two parts of one gene adds up, so that a gene longer than a window is judged like any other.
+Evidence of two fragments of one gene adds up, so that a gene longer than a window is scored like
+any other.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ NAN = math.nan
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """How sure the model was of a piece; log-probabilities are those without the grammar's mask.
+    """How sure the model was of a fragment; log-probabilities are those without the grammar's mask.
 
-    Sums over bases and splice sites cover the piece's share only (its core where it is cut), so that those of joined
-    pieces add up. NaN: the piece does not show that end.
+    Sums over bases and splice sites cover the fragment's share only (its core where it is cut), so
+    that those of joined fragments add up. NaN: the fragment does not show that end.
     """
 
     type_logp: float = 0.0
@@ -39,7 +40,7 @@ class Evidence:
     """Sum of boundary logits over splice sites."""
 
     def joined(self, other: Evidence) -> Evidence:
-        """Return the evidence of a gene whose two pieces say this."""
+        """Return the evidence of a gene that has these two fragments."""
         return Evidence(
             min(self.type_logp, other.type_logp),
             _known(self.start_logp, other.start_logp),

@@ -1,9 +1,9 @@
 """What one window shows of one gene: the form in which decoding hands over genes.
 
-A fragment is a gene, whole or cut at the window's edges, with the evidence for it. Decoding makes it in coordinates of
-the window as the model got it; `placed` is the one conversion, to the contig's forward strand. Fragments are what the
-stitcher joins and counts, and what an interrupted run keeps. Intervals are 0-based half-open; a codon position ("frame")
-counts in the gene's reading direction.
+A fragment is a gene, whole or cut at the window's edges, with the evidence for it. Decoding makes
+it in coordinates of the window as the model got it; `placed` is the one conversion, to the contig's
+forward strand. Fragments are what the stitcher joins and counts, and what an interrupted run keeps.
+Intervals are 0-based half-open; a codon position ("frame") counts in the gene's reading direction.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class GeneFragment:
     cut_left: bool = False
     cut_right: bool = False
     frame: int | None = None
-    """Codon position of the leftmost coding base at or right of the window's left edge; None unless cut there."""
+    """Codon position of the leftmost coding base at or right of the window's left edge; None unless
+    cut there."""
     evidence: Evidence = field(default_factory=Evidence)
     starts: Starts = ()
     """Possible 5' ends, the chosen one among them; empty where the window does not show it."""
@@ -116,7 +117,7 @@ class GeneFragment:
 
     @property
     def first_frame(self) -> int:
-        """Codon position of the leftmost coding base that is in the window or beyond its right edge.
+        """Codon position of the leftmost coding base in the window, or beyond its right edge.
 
         A gene without coding bases on one side of an edge counts as being between two codons there.
         """

@@ -1,10 +1,11 @@
 """Decode a batch of windows under the grammar, greedily, with a KV cache.
 
-All windows of the batch take a step together: rows that want a token choose the best legal one, rows that want a base the
-best legal base; rows that are finished leave the batch when enough of them have. What is chosen is legal; what is kept as
-evidence is the probability *without* the grammar's mask, since a forced choice would always look certain. The encoder runs
-in bf16, the small products of the steps in fp32 (casting weights at every step costs more than it saves). On CPU only the
-rows that want a base are scored against their bases.
+All windows of the batch take a step together: rows that want a token choose the best legal one,
+rows that want a base the best legal base; rows that are finished leave the batch when enough of
+them have. What is chosen is legal; what is kept as evidence is the probability *without* the
+grammar's mask, since a forced choice would always look certain. The encoder runs in bf16, the small
+products of the steps in fp32 (casting weights at every step costs more than it saves). On CPU only
+the rows that want a base are scored against their bases.
 
 Example:
     decoded = decode_windows(model, tokenizer, windows, [11] * len(windows), prokaryote_options())
@@ -49,8 +50,8 @@ class DecodedWindow:
     labels: tuple[int, ...]
     """The row of labels, <bos> to <eos>."""
     fragments: tuple[GeneFragment, ...]
-    """The genes that the labels stand for, in their order; then, if asked for, head-only ones: without introns those
-    that the decoder left out, with introns all that lie on the best path."""
+    """The genes that the labels stand for, in their order; then, if asked for, head-only ones:
+    without introns those that the decoder left out, with introns all that lie on the best path."""
 
 
 @torch.inference_mode()
@@ -131,7 +132,7 @@ def _on_paths(
     tracks: Tracks,
     cores: Sequence[tuple[int, int]],
 ) -> Iterator[tuple[GeneFragment, ...]]:
-    """Spliced genes on the best path of the per-base heads, whether or not the decoder wrote them, too."""
+    """Spliced genes on the best path of the per-base heads, whether or not they were written."""
     states, edges = encoded.state_logits.cpu().numpy(), encoded.boundary_logits.cpu().numpy()
     for row, genes in enumerate(best_paths(signals, options, states, edges)):
         size, core = int(signals.lengths[row]), cores[row]
@@ -203,7 +204,10 @@ def _choose(
 
 
 class BasePointer:
-    """Scores bases for some rows of a batch: `GeneT5.position_logits` with all that does not depend on the step done once."""
+    """Scores bases for some rows of a batch.
+
+    `GeneT5.position_logits`, with all that does not depend on the step done once.
+    """
 
     def __init__(self, model: GeneT5, encoded: Encoded) -> None:
         self._head = model.pointer
@@ -221,7 +225,7 @@ class BasePointer:
         return kept
 
     def logits(self, states: Tensor, places: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        """Score all bases for the states of some rows, (n, L) fp32; -inf behind a window's end.
+        """Score all bases for the states of some rows, (n, L) fp32; -inf after a window's end.
 
         Args:
             states: (N, D) states of all rows.
@@ -239,8 +243,8 @@ class BasePointer:
             which = (self._which[index] @ fine[:, :, None])[:, :, 0]
         length = which.shape[1]
         spread = where.repeat_interleave(self._head.bin_bp, dim=-1)[:, :length]
-        behind = torch.arange(length, device=states.device) >= self._num_bases[index][:, None]
-        return (spread + which).masked_fill_(behind, float("-inf"))
+        beyond = torch.arange(length, device=states.device) >= self._num_bases[index][:, None]
+        return (spread + which).masked_fill_(beyond, float("-inf"))
 
     def best(
         self,
@@ -258,7 +262,8 @@ class BasePointer:
             legal: (n, L) True = may be chosen; L may be smaller than the padded length.
 
         Returns:
-            (n, k) bases and (n, k) their log-probabilities among all bases; -inf where there are fewer legal ones.
+            (n, k) bases and (n, k) their log-probabilities among all bases; -inf where there are
+                fewer legal ones.
         """
         scores = self.logits(states, places, rows)
         total = scores.logsumexp(dim=-1, keepdim=True)

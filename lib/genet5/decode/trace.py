@@ -1,7 +1,8 @@
 """Read the evidence for each gene off a decoded window.
 
-Two sources: the log-probabilities of the labels that the decoder wrote (without the grammar's mask), and the per-base heads:
-the logit of the expected codon position at each coding base, and the boundary logits at the gene's ends and splice sites.
+Two sources: the log-probabilities of the labels that the decoder wrote (without the grammar's
+mask), and the per-base heads: the logit of the expected codon position at each coding base, and the
+boundary logits at the gene's ends and splice sites.
 """
 
 from __future__ import annotations
@@ -94,7 +95,10 @@ def read_tracks(state_logits: Tensor, boundary_logits: Tensor) -> Tracks:
 def tracks_evidence(
     gene: WindowGene, tracks: Tracks, row: int, length_bp: int, core: tuple[int, int]
 ) -> Evidence:
-    """What the per-base heads alone say of a gene's first transcript; where the window cuts it, of its share in `core`."""
+    """Evidence of the per-base heads for a gene's first transcript.
+
+    Where the window cuts the gene, its share in `core` counts.
+    """
     transcript, side = gene.transcripts[0], strand_index(gene.strand)
     low, high = _share(transcript, length_bp, core)
     edges = tracks.boundaries[row, side::2]
@@ -119,7 +123,7 @@ def tracks_evidence(
 
 
 def _share(transcript: WindowTranscript, length_bp: int, core: tuple[int, int]) -> tuple[int, int]:
-    """The stretch that this window answers for: up to the core's end where the gene is cut."""
+    """The interval that this window counts for: up to the core's end where the gene is cut."""
     low = core[0] if transcript.cut_left else 0
     return low, core[1] if transcript.cut_right else length_bp
 
@@ -127,7 +131,10 @@ def _share(transcript: WindowTranscript, length_bp: int, core: tuple[int, int]) 
 def _splice_sites(
     transcript: WindowTranscript, length_bp: int, low: int, high: int
 ) -> tuple[list[int], list[int]]:
-    """Last bases of parts before an intron and first bases behind one in [low, high); what the window's edge cuts is none."""
+    """Last bases of parts before an intron and first bases after one, in [low, high).
+
+    Where the window's edge cuts a part, there is no splice site.
+    """
     lasts = [part.last for part in transcript.parts]
     firsts = [part.first for part in transcript.parts]
     if not (transcript.cut_left and firsts and firsts[0] > 0):
@@ -140,7 +147,7 @@ def _splice_sites(
 def _codon_odds(
     transcript: WindowTranscript, strand: int, odds: NDArray[np.float32], low: int, high: int
 ) -> tuple[float, int]:
-    """Sum of the codon logits, (3, L), over a transcript's coding bases in [low, high), and their number."""
+    """Sum of the codon logits, (3, L), over the coding bases in [low, high), and their number."""
     parts = [np.arange(p.first, p.last + 1) for p in transcript.parts if p.kind == "cds"]
     if not parts:
         return 0.0, 0
@@ -154,7 +161,7 @@ def _codon_odds(
 
 @dataclass
 class TraceReader:
-    """Turns one window's trace into fragments: the genes that it wrote, with the evidence for them."""
+    """Turns one window's trace into fragments: the written genes with their evidence."""
 
     trace: Trace
     tracks: Tracks
@@ -203,7 +210,7 @@ class TraceReader:
         return evidence, self._starts(transcript, gene.strand, five)
 
     def _starts(self, transcript: WindowTranscript, strand: int, five: int | None) -> Starts:
-        """Bases that may be the 5' end of the same reading frame, with their probabilities; the chosen one first."""
+        """Possible 5' ends of the same reading frame with their probabilities, the chosen first."""
         if five is None or self.signals.free or any(p.kind != "cds" for p in transcript.parts):
             return ()
         bases = self.trace.other_bases[self.row, five].astype(np.int64)

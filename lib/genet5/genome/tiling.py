@@ -1,10 +1,11 @@
 """Windows over a contig: what annotation and baking lay over a genome.
 
-A `ContigTiling` covers the contig from end to end. `even` spreads windows of one length so that neighbours share at
-least what was asked (annotation); `stepped` lays them at one distance, with a shorter one at either end (baking). A
-circular contig is continued past its origin by one window, so that some window shows every gene over the origin whole.
-A window's *core* extends to the middle of the overlap with each neighbour: cores cover the contig without overlap, and
-fragments of one gene meet where cores meet. Coordinates are 0-based half-open.
+A `ContigTiling` covers the contig from end to end. `even` spreads windows of one length so that
+neighbours share at least what was asked (annotation); `stepped` lays them at one distance, with a
+shorter one at either end (baking). A circular contig is continued past its origin by one window, so
+that some window shows every gene over the origin whole. A window's *core* extends to the middle of
+the overlap with each neighbour: cores cover the contig without overlap, and fragments of one gene
+meet where cores meet. Coordinates are 0-based half-open.
 
 Example:
     >>> [(t.start, t.end, t.core_start, t.core_end) for t in ContigTiling.even(20, 10, 4).tiles]

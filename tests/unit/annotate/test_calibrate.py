@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genet5.annotate.calibrate import fit_model
+from genet5.annotate.calibrate import calibrate_model
 from genet5.annotate.calling_config import load_calling_config, save_calling_config
 from genet5.annotate.gene_score import FEATURES
 from genet5.annotate.trained_config import trained_config
@@ -45,18 +45,18 @@ def test_scores_are_fitted_and_a_second_fit_from_kept_windows_is_the_same(
     model: Path, genome: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     former = load_calling_config(model, 8192)
-    fitted = fit_model(settings_of(model, genome))
+    fitted = calibrate_model(settings_of(model, genome))
     assert load_calling_config(model, 8192) == fitted
     assert set(fitted.scoring.weights) == set(FEATURES)
     assert fitted.scoring != former.scoring
     assert (fitted.grammar, fitted.window_bp) == (former.grammar, former.window_bp)
     monkeypatch.setattr("genet5.annotate.engine.decode_windows", None)  # not needed again
-    assert fit_model(settings_of(model, genome)) == fitted
+    assert calibrate_model(settings_of(model, genome)) == fitted
 
 
 def test_contigs_that_are_not_there_are_an_error(model: Path, genome: Path) -> None:
     with pytest.raises(ConfigError, match="contigs"):
-        fit_model(settings_of(model, genome, contigs=("nowhere",)))
+        calibrate_model(settings_of(model, genome, contigs=("nowhere",)))
 
 
 def test_a_reference_of_other_contigs_is_an_error(
@@ -66,7 +66,7 @@ def test_a_reference_of_other_contigs_is_an_error(
     renamed = tmp_path / "renamed.fa"
     renamed.write_text(text.replace(">", ">other_"), encoding="ascii")
     with pytest.raises(DataError, match="no complete coding gene"):
-        fit_model(settings_of(model, genome, genomes=(renamed,)))
+        calibrate_model(settings_of(model, genome, genomes=(renamed,)))
 
 
 def test_genomes_and_references_go_in_pairs(model: Path, genome: Path) -> None:
@@ -104,5 +104,5 @@ def test_a_bad_record_stops_the_fit_unless_told_otherwise(
     text = (genome / "annotation.gff3").read_text(encoding="utf-8")
     bad.write_text(text + "1\t2\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"bad\.gff3:\d+"):
-        fit_model(settings_of(model, genome, references=(bad,)))
-    fit_model(settings_of(model, genome, references=(bad,), skip_bad=True))
+        calibrate_model(settings_of(model, genome, references=(bad,)))
+    calibrate_model(settings_of(model, genome, references=(bad,), skip_bad=True))

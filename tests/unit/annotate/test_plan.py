@@ -91,3 +91,9 @@ def test_precision_is_what_was_asked_for(precision: str, use_bf16: bool) -> None
     machine = choose_machine(AnnotatorConfig(device="cpu", precision=precision, batch_size=3))
     assert machine.use_bf16 is use_bf16
     assert str(machine) == f"cpu in {precision}, 3 windows in a batch"
+
+
+@pytest.mark.parametrize("name", ["device", "precision", "introns", "partial_genes"])
+def test_a_word_that_is_no_choice_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} = 'gpu': must be one of "):
+        AnnotatorConfig(**{name: "gpu"})
