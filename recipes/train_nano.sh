@@ -37,5 +37,5 @@ while IFS=$'\t' read -r clade genome _ split; do
     fi
 done < "$data/splits.tsv"
 "$python" bin/calibrate "$work/nano" --genomes "${genomes[@]}" --references "${references[@]}" --work "$work/fit" \
-    --window_bp 6144 --overlap_bp 3072 --max_bp 700000 --overlooked yes
+    --window_bp 6144 --overlap_bp 3072 --max_bp 700000 --head_only yes
 echo "the model is in $work/nano; compare it: benchmarks/accuracy/bench_peers.py --clades prokaryotes --model prokaryotes=$work/nano"
