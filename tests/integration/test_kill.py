@@ -89,7 +89,7 @@ def await_progress(agent: subprocess.Popen[str], out: Path, since: float, *, sav
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         assert agent.poll() is None, finish(agent)
-        # ranks that go on first drop the rows of steps that were not saved
+        # resumed ranks first drop the rows of steps that were not saved
         is_new = metrics.exists() and metrics.stat().st_mtime > since
         if is_new and (last_saved(out) if saved else last_step(out)) > before:
             return

@@ -136,7 +136,7 @@ def test_a_finished_run_holds_a_model_and_its_record(whole: Path, toy_run: Path)
     assert {"config.json", "model.safetensors", "tokenizer.json", "run.json", "metrics.csv"} <= {
         path.name for path in whole.iterdir()
     }
-    story = json.loads((whole / "run.json").read_text(encoding="utf-8"))
-    assert story["outcome"]["reason"] == "finished"
-    assert story["settings"]["optim"]["lr"] == 1e-2
+    record = json.loads((whole / "run.json").read_text(encoding="utf-8"))
+    assert record["outcome"]["reason"] == "finished"
+    assert record["settings"]["optim"]["lr"] == 1e-2
     assert GeneT5.from_pretrained(whole).config == GeneT5.from_pretrained(toy_run / "base").config

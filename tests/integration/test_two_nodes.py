@@ -57,7 +57,7 @@ def environment() -> dict[str, str]:
 
 
 def run(command: list[str]) -> str:
-    """Run a command that must succeed; return what it said."""
+    """Run a command that must succeed; return its output."""
     done = subprocess.run(
         command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=PATIENCE_S, check=False,
@@ -94,8 +94,8 @@ def test_two_nodes_train_as_two_processes_of_one_machine(
         "--nnodes 2 --node-rank {node} --nproc-per-node 1 --master 192.168.100.10"
         " --interface eth0 --socket"
     )
-    said = run([*two_nodes, *training(root, toy_run, tmp_path / "two", *apart.split())])
-    assert len(re.findall("GLOO_SOCKET_IFNAME=eth0", said)) == 2
+    output = run([*two_nodes, *training(root, toy_run, tmp_path / "two", *apart.split())])
+    assert len(re.findall("GLOO_SOCKET_IFNAME=eth0", output)) == 2
     (rows, ours), (expected_rows, theirs) = steps(tmp_path / "two"), steps(tmp_path / "one")
     assert rows == expected_rows == [("train", 1), ("train", 2), ("train", 3), ("validation", 3)]
     assert len(ours) == 7
@@ -125,10 +125,10 @@ def test_the_network_is_checked_and_measured(
         f"sleep 0.5; exec {root / 'bin/check_network.sh'} 192.168.100.1$((1 - NODE)) --socket "
         "--bandwidth 0.0001 --node-rank $NODE -- --sizes_mib 1 --rounds 2 --device cpu"
     )
-    said = run(["env", f"TMPDIR={tmp_path}", *two_nodes, "bash", "-c", line])
-    assert said.count("eth0 has 9000") == said.count("at least 0.0001 GB/s") == 2
+    output = run(["env", f"TMPDIR={tmp_path}", *two_nodes, "bash", "-c", line])
+    assert output.count("eth0 has 9000") == output.count("at least 0.0001 GB/s") == 2
     if shutil.which("ping"):
-        assert said.count("packets of 9000 bytes reach") == 2
+        assert output.count("packets of 9000 bytes reach") == 2
     (found,) = tmp_path.glob("genet5_allreduce_*.json")
     record = json.loads(found.read_text())
     assert (record["backend"], record["ranks"]) == ("gloo", 2)
@@ -173,8 +173,8 @@ def test_a_cut_cable_ends_both_nodes_with_the_reason(
             process.terminate()
             process.wait()
         log.seek(0)
-        said = log.read()
-    assert code == 1, said[-3000:]
+        output = log.read()
+    assert code == 1, output[-3000:]
     for here, there in ((0, 1), (1, 0)):
         line = rf"\[rank {here}\] rank {there} on host .* has not been heard of"
-        assert re.search(line, said), said[-3000:]
+        assert re.search(line, output), output[-3000:]

@@ -1,4 +1,4 @@
-"""How long runs are, also those that go on with other steps."""
+"""How long runs are, also those that resume with other steps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_epochs_or_steps_decide(toy: Any, tmp_path: Any) -> None:
 def test_the_rest_of_the_epochs_is_left_whatever_a_step_takes_in(
     per_epoch: float, total: int
 ) -> None:
-    """A run of two epochs of 25 steps goes on at step 30, where 1.2 epochs are seen."""
+    """A run of two epochs of 25 steps resumes at step 30, after 1.2 epochs."""
     whole = Horizon(round(2 * per_epoch), per_epoch, counts_epochs=True)
     rest = whole.after(30, 1.2)
     assert rest.total_steps == total

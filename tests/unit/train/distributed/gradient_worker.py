@@ -64,5 +64,5 @@ def gradients(
     trainer.state.optimizer.step = keep
     trainer._step([mine])
     reading = trainer._meter.read()
-    found |= {f"told/{name}": torch.tensor(value) for name, value in reading.means.items()}
+    found |= {f"mean/{name}": torch.tensor(value) for name, value in reading.means.items()}
     return found

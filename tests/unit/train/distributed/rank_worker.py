@@ -1,8 +1,8 @@
 """One rank of some toy runs, started by `test_processes.py` with main(OUT, MODE, ...).
 
 For each MODE (ddp, fsdp) OUT/MODE/whole is a run, and OUT/MODE/resumed one that stopped at step 4
-of 6 and went on. OUT/MODE/stopped is the latter before it went on. With OTHER=FOLDER,MODE a run in
-that folder goes on here. A step of all ranks has four micro-batches.
+of 6 and was resumed. OUT/MODE/stopped is the latter before that. With OTHER=FOLDER,MODE a run in
+that folder is resumed here. A step of all ranks has four micro-batches.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class WeightSums:
 
 
 def run(ranks: Ranks, out: Path, mode: str, stop_at: int = 0) -> None:
-    """Start a run, or go on with it."""
+    """Start a run, or resume it."""
     torch.manual_seed(0)  # all ranks begin with equal weights, as they do when they load BASE
     config = toys.toy_config(
         out,

@@ -87,7 +87,7 @@ def test_a_killed_rank_ends_those_that_wait_for_it_and_those_that_do_not(
     assert time.monotonic() - before < SOON_S
     line = f"rank 2 on host {HOST} has not been heard of for"
     assert line in scene.log(0)  # its main thread slept all the time
-    assert f"RankError: {line}" in scene.log(1)  # its main thread was told by gloo
+    assert f"RankError: {line}" in scene.log(1)  # its main thread got it from gloo
     assert "--resume" in scene.log(0)
 
 

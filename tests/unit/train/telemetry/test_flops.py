@@ -114,7 +114,7 @@ def expected(config: ModelConfig) -> dict[str, int]:
     ours = forward_flops(config, SIZES) * WINDOWS
     unseen = (
         STEPS * STEPS - STEPS * (STEPS + 1) // 2
-    )  # labels behind each label: scored, then masked
+    )  # labels after each label: scored, then masked
     masked = WINDOWS * config.decoder.layers * 4 * unseen * WIDTH
     # Every step is embedded as a position, too, and the pointer's choice of the two is thrown away.
     discarded = WINDOWS * 2 * (STEPS - SIZES.positions) * (WIDTH + config.base_channels) * WIDTH
