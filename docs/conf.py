@@ -30,6 +30,7 @@ smartquotes = False  # flags begin with two hyphens
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "deflist"]
 nb_execution_mode = "off"
+suppress_warnings = ["misc.highlighting_failure"]  # shell commands over several lines in notebooks
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

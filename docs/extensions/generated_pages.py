@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import io
+import json
 import os
 import re
-import shutil
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -128,11 +128,12 @@ def hide_config_signature(
 
 
 def write_example_pages(folder: Path) -> None:
-    """Copy the notebooks and list them."""
+    """Copy the notebooks, marked as IPython since cells may run shell commands, and list them."""
     notebooks = sorted(EXAMPLES.glob("*.ipynb"))
-    folder.mkdir(parents=True, exist_ok=True)
     for notebook in notebooks:
-        shutil.copyfile(notebook, folder / notebook.name)
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        content["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+        _write(folder / notebook.name, json.dumps(content))
     listed = "\n".join(notebook.stem for notebook in notebooks)
     _write(
         folder / "index.md",
