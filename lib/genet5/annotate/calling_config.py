@@ -2,7 +2,7 @@
 
 Keys on disk are the names of the fields, but for two that keep their former names (`_DISK_KEYS`). A
 file may leave keys out: they take the defaults, which are those of a prokaryote. Every key is
-described in the manual's page on file formats.
+described in docs/reference/runs.md.
 
 Example:
     >>> from genet5.model.folders import SHIPPED
