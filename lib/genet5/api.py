@@ -36,12 +36,21 @@ def read_fasta(path: AnyPath) -> Iterator[Contig]:
     return fasta.read_fasta(Path(path))
 
 
-def read_annotation(path: AnyPath, *, skip_bad: bool = False) -> Annotation:
+def read_annotation(
+    path: AnyPath,
+    *,
+    skip_bad: bool = False,
+    stop_codon_outside: bool = False,
+    keep_attributes: bool = False,
+) -> Annotation:
     """Read the genes of a GFF3, GTF or GenBank file, whatever its name; `-` is standard input.
 
     Args:
         path: The file: plain, gzip or bgzip.
         skip_bad: Leave bad records out and count them in `Annotation.skipped`, instead of raising.
+        stop_codon_outside: The file leaves stop codons out of its CDS: extend each complete CDS.
+        keep_attributes: Keep products, cross-references, notes ... in `Gene.attributes`,
+            `Transcript.attributes` and `Transcript.cds_attributes`.
 
     Returns:
         A sequence of `Gene`, which also knows the contigs' lengths and which of them are circular.
@@ -49,7 +58,12 @@ def read_annotation(path: AnyPath, *, skip_bad: bool = False) -> Annotation:
     Raises:
         DataError: The file or a record is bad; the text gives file and line.
     """
-    return formats.read_annotation(Path(path), skip_bad=skip_bad)
+    return formats.read_annotation(
+        Path(path),
+        skip_bad=skip_bad,
+        stop_codon_outside=stop_codon_outside,
+        keep_attributes=keep_attributes,
+    )
 
 
 def write_gff3(
