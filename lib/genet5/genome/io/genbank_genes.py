@@ -288,7 +288,9 @@ def _biotype(entry: _Entry) -> str:
     noted = entry.gene.note(BIOTYPE_NOTE) if entry.gene is not None else ""
     if noted:
         return noted
-    classes = {child.qualifiers.get("ncRNA_class", "") for child in entry.children}
+    classes = {
+        child.note(RNA_NOTE) or child.qualifiers.get("ncRNA_class", "") for child in entry.children
+    }
     kinds = {child.kind for child in entry.children}
     if kinds == {"misc_RNA"}:
         return "misc_RNA"

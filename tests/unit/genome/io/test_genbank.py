@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -233,3 +234,17 @@ def test_writing_and_reading_again() -> None:
     assert _read(text) == Annotation(genes, {"c": 100}, frozenset("c"), {})
     with pytest.raises(DataError, match='gene "g1" on contig "c"; expected a contig of the genome'):
         write_genbank(io.StringIO(), genes, [])
+
+
+def test_an_rna_without_a_class_of_insdc_keeps_its_type_and_that_of_its_gene() -> None:
+    rna = Transcript(id="t", exons=(Exon(0, 9),), type="pseudogenic_transcript")
+    gene = Gene(id="g", contig="c", strand=1, transcripts=(rna,), type="pseudogene", pseudo=True)
+    other = replace(rna, type="odd_RNA")
+    genes = (gene, Gene(id="h", contig="c", strand=1, transcripts=(other,), type="odd_RNA"))
+    out = io.StringIO()
+    write_genbank(out, genes, [Contig("c", encode_bases("A" * 30))])
+    assert out.getvalue().count('/ncRNA_class="other"') == 2
+    again = parse_genbank(out.getvalue().splitlines(keepends=True), Path("x.gb"))
+    assert [(g.type, g.canonical.type) for g in again.genes] == [
+        ("pseudogene", "pseudogenic_transcript"), ("odd_RNA", "odd_RNA"),
+    ]  # fmt: skip
