@@ -271,7 +271,10 @@ def shape_of(gene: Any) -> Shape:
 def annotate_joins(
     tiling: ContigTiling, shown: Sequence[Sequence[WindowGene]], contig: Contig
 ) -> set[Shape]:
-    """What `annotate` makes of these windows: its joiner forgives decoders, and its merger lets windows vote."""
+    """What `annotate` makes of these windows.
+
+    Its joiner forgives decoders, and its merger lets windows vote.
+    """
     joiner, merger = Joiner(tiling), Merger(tiling)
     for tile, genes in zip(tiling.tiles, shown, strict=True):
         if is_blank(tiling.bases(contig.bases, tile)):
