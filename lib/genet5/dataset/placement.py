@@ -1,7 +1,7 @@
 """Placement of a genome's windows: over whole contigs, or around genes.
 
 *Whole genome*: every contig is tiled, in each pass with another phase. *Gene-centric*: a window of
-the taxon's size lies at a random offset around each chosen gene; a gene that is longer than the
+the clade's size lies at a random offset around each chosen gene; a gene that is longer than the
 window is tiled with windows that cut it; and gene-free windows come from between the genes. Chosen
 validation genes get gene-centric windows in both modes, and training windows that share a base with
 one of these are left out.

@@ -14,6 +14,7 @@ import tyro
 
 from genet5.cli.parse import parse, run
 from genet5.config.checks import by_default
+from genet5.config.train import TrainConfig
 from genet5.errors import ConfigError, DataError
 
 
@@ -236,3 +237,20 @@ def test_a_reader_that_leaves_causes_no_noise() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+def test_a_training_configuration_file_has_a_group_for_each_concern(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text('{"optim": {"lr": 3e-4, "beta2": 0.95}, "seed": 7}', encoding="utf-8")
+    words = ["a", "b", "c", "d", "--config", str(file), "--lr", "1e-3"]
+    config = parse(TrainConfig, words, name="finet", description="Train.", has_file=True)
+    assert (config.optim.lr, config.optim.beta2, config.seed) == (1e-3, 0.95, 7)
+    assert (config.train, config.base) == (Path("a"), Path("d"))
+
+
+def test_a_training_configuration_file_may_hold_the_paths(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text('{"train": "a", "val": "b", "out": "c", "base": "d"}', encoding="utf-8")
+    words = ["--config", str(file)]
+    config = parse(TrainConfig, words, name="finet", description="Train.", has_file=True)
+    assert config == TrainConfig(train=Path("a"), val=Path("b"), out=Path("c"), base=Path("d"))
