@@ -90,10 +90,10 @@ def test_a_missing_or_foreign_shard_is_refused(index_file, packed_rows) -> None:
     with pytest.raises(FormatError, match=r"00002-of-00003.packed: file not found"):
         PackedReader(index_file)
     write_packed(shard, packed_rows[:14], Header(split="training"))
-    with pytest.raises(FormatError, match=r"00002-of-00003.packed: checksum .* as the index says"):
+    with pytest.raises(FormatError, match=r"00002-of-00003.packed: checksum .* as in the index"):
         PackedReader(index_file)
     write_packed(shard, packed_rows[26:], Header(split="training", tokenizer_hash="other"))
-    with pytest.raises(FormatError, match=r"tokenizer other; .* as the first shard says"):
+    with pytest.raises(FormatError, match=r"tokenizer other; .* as in the first shard"):
         PackedReader(index_file)
 
 

@@ -130,7 +130,7 @@ def test_a_killed_bake_goes_on_and_gives_the_same_bytes(settings, tmp_path, root
 
 def test_other_settings_are_refused(settings, monkeypatch) -> None:
     stopped(settings, monkeypatch)
-    with pytest.raises(ConfigError, match=r"passes = 2: the bake that --resume goes on with had 1"):
+    with pytest.raises(ConfigError, match=r"passes = 2: the bake to resume had 1"):
         bake(replace(settings, resume=True, passes=2))
     bake(replace(settings, resume=True))
 

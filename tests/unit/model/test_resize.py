@@ -153,7 +153,7 @@ def test_config_tokenizer_and_settings_of_annotation_go_along(tmp_path) -> None:
 def test_without_a_tokenizer_the_models_own_appended_one_counts(tmp_path) -> None:
     folder = save_model(tmp_path / "old")
     save_tokenizer(LARGER, folder)
-    with pytest.raises(CheckpointError, match=r"knows 5 gene types.* names 8.*genet5 resize_model"):
+    with pytest.raises(CheckpointError, match=r"knows 5 gene types.* has 8.*genet5 resize_model"):
         require_fit(folder)
     assert resize_model(folder, tmp_path / "new") == NEW
     require_fit(tmp_path / "new")
