@@ -8,9 +8,9 @@ from genet5.blocks.attention import key_mask
 def dense_bias(
     middle_BS, num_tokens_B, num_latents, *, bin_bp, window_bp, loss_per_bin, dtype=torch.float32
 ):
-    """(B, M, S) score of each token for each latent, -inf = not seen, as it was before there were blocks.
+    """(B, M, S) score of each token for each latent, without blocks; -inf is masked.
 
-    One rule differs: a latent that no token is near saw all tokens of its row then; here it sees the nearest.
+    A latent that no token is near attends to its nearest.
     """
     anchor = (torch.arange(num_latents) + 0.5) * bin_bp
     distance = (anchor[None, :, None] - middle_BS[:, None]).abs()

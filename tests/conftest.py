@@ -16,7 +16,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported anywhe
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# No time limits (a busy machine is no failure), no files in the repository, and the same examples on every CI run.
+# No time limits (a busy machine is no failure), no files in the repository, and the same examples
+# on every CI run.
 hypothesis.settings.register_profile(
     "house", deadline=None, database=None, derandomize=bool(os.environ.get("CI"))
 )
@@ -46,7 +47,7 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compare a text with the stored file `tests/golden/NAME`; `make golden` rewrites the file instead."""
+    """Compare a text with the stored file `tests/golden/NAME`, which `make golden` rewrites."""
 
     def check(name: str, text: str) -> None:
         path = ROOT / "tests" / "golden" / name
@@ -63,7 +64,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 @pytest.fixture(autouse=True)
 def _clean_state() -> Iterator[None]:
-    """Seed every generator; put back what a test may change (torch only if the test imported it)."""
+    """Seed all generators; restore what a test may change (torch only if it was imported)."""
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - for libraries that still use the global generator
     torch = sys.modules.get("torch")

@@ -1,4 +1,4 @@
-"""DNABERT-2 for tests: checkpoints with random weights, and its equations written out (shared/design/dnabert2.md).
+"""DNABERT-2 for tests: checkpoints with random weights, and its equations written out.
 
 Nothing here uses the library's own layers, so that agreement means something.
 """

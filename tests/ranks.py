@@ -10,7 +10,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-# Imports a script and becomes its ranks, so that they share the import of torch, which takes longer than most scripts.
+# Imports a script and becomes its ranks: they share the import of torch, which takes longer than
+# most scripts.
 _FORK = """
 import importlib, os, sys, traceback
 name, size = sys.argv[1], int(sys.argv[2])
@@ -45,7 +46,7 @@ def free_port() -> int:
 
 
 def run_ranks(world_size: int, script: Path, *arguments: object) -> None:
-    """Run the function `main` of a script as that many ranks on one thread each; all must end well."""
+    """Run `main` of a script as that many ranks on one thread each; all must succeed."""
     shared = {
         **os.environ,
         "WORLD_SIZE": str(world_size),

@@ -1,4 +1,4 @@
-"""Every command: its help is quick, needs no torch, says the same from `bin/` and from `genet5`, and is stored."""
+"""Every command: its help is quick, stored, and the same from `bin/` and from `genet5`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def tiny_config() -> ModelConfig:
 
 @pytest.fixture(scope="session")
 def tiny_model(tiny_config: ModelConfig):
-    """Random weights, large enough that choices differ from window to window; slow to end a window or to cut a gene."""
+    """Random weights, large enough that choices differ between windows."""
     import torch
 
     from genet5.model.network import GeneT5
