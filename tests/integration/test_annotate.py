@@ -1,4 +1,4 @@
-"""`genet5 annotate` from FASTA to GFF3, with a tiny random model and with an oracle that writes the true genes."""
+"""`genet5 annotate` from FASTA to GFF3, with a tiny random model and with an oracle."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def save_model(folder: Path, settings: CallingConfig | None = None) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def _talkative() -> Iterator[None]:
-    """Models write genes rather than end windows or cut genes: random weights find few otherwise."""
+    """Models write genes rather than end windows or cut genes: they find few otherwise."""
     import torch
 
     from genet5.model.network import GeneT5
@@ -245,7 +245,7 @@ def test_wrong_input_is_one_line(model: Path, genome: Path, tmp_path: Path, caps
     assert "must be codons" in capsys.readouterr().err
 
 
-def test_a_killed_run_goes_on(
+def test_a_killed_run_resumes(
     model: Path, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
 ) -> None:
     flags = ["--model", str(model), "--batch_size", "2"]
@@ -323,7 +323,7 @@ def as_tuples(genes: Sequence[Gene]) -> list[tuple[str, int, tuple[tuple[int, in
 def test_true_pieces_give_the_true_genes(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
 ) -> None:
-    """Genes of a simulated bacterium, most of them longer than the windows' overlap, many than a window."""
+    """Most genes are longer than the windows' overlap, many longer than a window."""
     contigs, genes = simulate_bacterium(120_000, seed=5, num_contigs=3)
     path = write_genome(tmp_path / "genome.fa", contigs)
     truth = {c.name: [g for g in genes if g.contig == c.name] for c in contigs}
@@ -351,7 +351,7 @@ def test_spliced_genes_longer_than_windows(
 
 
 def spliced_genome() -> tuple[Contig, list[Gene]]:
-    """Genes with GT-AG introns of up to 5,000 bp, on both strands, one inside an intron of another."""
+    """Genes with GT-AG introns of up to 5,000 bp, one inside an intron of another."""
     draw = np.random.default_rng(7)
     (bases, genes), at = ([], []), 0
 

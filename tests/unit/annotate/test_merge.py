@@ -1,4 +1,4 @@
-"""Spliced genes in the merger: several structures of one gene, votes of paths, and how candidates compare with rivals."""
+"""Spliced genes in the merger: structures of one gene, votes of paths, margins over rivals."""
 
 from __future__ import annotations
 
@@ -69,7 +69,12 @@ def test_margins_are_taken_from_overlapping_calls_of_the_same_strand() -> None:
         evidence = Evidence(start_boundary=total)
         return GeneCandidate("protein_coding", strand, parts, 0, evidence=evidence)
 
-    candidates = [candidate(0, 90, 1, 5.0), candidate(30, 60, -1, 50.0), candidate(60, 150, 1, 2.0), candidate(150, 240, 1, 9.0)]  # fmt: skip
+    candidates = [
+        candidate(0, 90, 1, 5.0),
+        candidate(30, 60, -1, 50.0),
+        candidate(60, 150, 1, 2.0),
+        candidate(150, 240, 1, 9.0),
+    ]
     assert [c.margin for c in with_margins(candidates)] == [3.0, 0.0, -3.0, 0.0]
     assert boundary_total(KNOWN) == 6.0
     assert boundary_total(Evidence(stop_boundary=1.5)) == 1.5

@@ -37,7 +37,7 @@ def make_gene(number: int, strand: int, blocks: list[tuple[int, int]]) -> Gene:
 
 @st.composite
 def genomes(draw: st.DrawFn) -> tuple[int, list[Gene]]:
-    """A contig's length and genes on it, spliced or not; on one strand they overlap by a few bases at most."""
+    """A contig's length and genes on it, spliced or not; those of one strand hardly overlap."""
     genes = []
     for strand in (1, -1):
         at = gap = draw(st.integers(0, 60))
@@ -114,7 +114,7 @@ def test_windows_restitch_to_exactly_the_genes_they_were_cut_from(
 def test_a_gene_in_an_intron_of_another_in_its_frame_restitches(
     strand: int, overlap_bp: int
 ) -> None:
-    """In the windows between 200 and 800 both genes lie in introns: what is open last closes first."""
+    """Between 200 and 800 both genes lie in introns: what is open last closes first."""
     outer = make_gene(0, strand, [(30, 60), (930, 960)])
     inner = make_gene(1, strand, [(130, 160), (830, 860)])
     tiling = ContigTiling.even(1000, 100, overlap_bp)
