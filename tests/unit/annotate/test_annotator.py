@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,20 @@ def test_a_file_gives_its_contigs_in_order_with_genes_numbered_through(
     assert [(g.start, g.end, g.strand) for g in found[0][1]] == [
         (g.start, g.end, g.strand) for g in alone
     ]
+
+
+def test_contigs_are_read_as_they_are_needed(contig: Contig) -> None:
+    read = []
+
+    def contigs() -> Iterator[Contig]:
+        for number in range(30):
+            read.append(number)
+            yield Contig(str(number), contig.bases[:300])
+
+    annotator = Annotator.load("nano", device="cpu", precision="fp32", batch_size=1)
+    found = annotator.annotate_contigs(contigs(), is_circular=lambda _: False)
+    assert next(found)[0].name == "0"
+    assert len(read) <= 8  # a pool is eight batches
 
 
 @pytest.mark.parametrize(
