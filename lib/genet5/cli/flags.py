@@ -60,6 +60,7 @@ def parse_flags(
 
     Raises:
         SystemExit: 0 after the help text was written to stdout.
+        BrokenPipeError: Nobody reads that text any more.
         UsageError: tyro refuses the words.
         ConfigError: A value breaks a rule of its group.
         FormatError: The configuration file is wrong.
@@ -84,6 +85,7 @@ def parse_flags(
         if stop.code:
             raise UsageError(error_line(err.getvalue())) from None
         sys.stdout.write(help_text(out.getvalue(), () if ALL_FLAG in asked else rare))
+        sys.stdout.flush()
         raise
 
 

@@ -87,6 +87,8 @@ def run(
         config = parse(config_cls, arguments, **how, rare=rare, has_file=has_file)
     except SystemExit:  # after the help text
         return 0
+    except BrokenPipeError as error:  # `--help | head`
+        return _report(error, name=name, debug=debug)
     except (UsageError, GeneT5Error) as error:
         _write_error(name, str(error))
         return 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -254,3 +255,15 @@ def test_a_training_configuration_file_may_hold_the_paths(tmp_path: Path) -> Non
     words = ["--config", str(file)]
     config = parse(TrainConfig, words, name="finet", description="Train.", has_file=True)
     assert config == TrainConfig(train=Path("a"), val=Path("b"), out=Path("c"), base=Path("d"))
+
+
+def test_help_into_a_pipe_that_nobody_reads_ends_without_a_word() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "genet5", "simulate", "--help"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
