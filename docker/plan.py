@@ -1,8 +1,9 @@
-"""Plan what the image installs, so that pip keeps the base image's PyTorch, what is built against it, and NumPy.
+"""Plan what the image installs, so that pip keeps the base image's PyTorch and NumPy.
 
-`python3 docker/plan.py write DIR` writes DIR/requirements.txt from pyproject.toml, and DIR/constraints.txt: those
-packages at the version that is installed, and the tested version (pins.txt) of every requirement that is not.
-`python3 docker/plan.py check DIR` fails if one of those packages has another version than at that time.
+`python3 docker/plan.py write DIR` writes DIR/requirements.txt from pyproject.toml, and
+DIR/constraints.txt: those packages at the version that is installed, and the tested version
+(pins.txt) of every requirement that is not. `python3 docker/plan.py check DIR` fails if one of
+those packages has another version than at that time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Twenty steps of a toy model: a refactoring must keep these losses; a change of numbers is told in CHANGELOG."""
+"""Twenty steps of a toy model: a refactoring must keep these losses; CHANGELOG lists changes."""
 
 import numpy as np
 import pytest

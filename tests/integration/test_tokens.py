@@ -40,7 +40,9 @@ def model(toy_run: Path, tmp_path: Path) -> Path:
 
 
 def finet(toy_run: Path, training: Path, out: Path, base: Path) -> int:
-    return main(["finet", str(training), str(toy_run / "validation.packed"), str(out), str(base), *SETTINGS])  # fmt: skip
+    return main(
+        ["finet", str(training), str(toy_run / "validation.packed"), str(out), str(base), *SETTINGS]
+    )
 
 
 def test_an_old_file_trains_a_resized_model(toy_run, model, tmp_path, capsys) -> None:
@@ -68,7 +70,10 @@ def test_annotate_refuses_a_model_that_was_not_resized(model, tmp_path, capsys) 
 
 def test_a_subset_trains_like_any_packed_file(toy_run, tmp_path) -> None:
     tenth = tmp_path / "tenth" / "training.packed"
-    assert main(["subset_packed", str(toy_run / "training.packed"), str(tenth), "--fraction", "0.2"]) == 0  # fmt: skip
+    assert (
+        main(["subset_packed", str(toy_run / "training.packed"), str(tenth), "--fraction", "0.2"])
+        == 0
+    )
     whole, part = PackedReader(toy_run / "training.packed"), PackedReader(tenth)
     assert len(part) == round(0.2 * len(whole))
     assert part.header.tokenizer_hash == whole.header.tokenizer_hash
