@@ -42,7 +42,7 @@ from genet5.genome.sequence import checked_bases
 if TYPE_CHECKING:
     from Bio.SeqRecord import SeqRecord
 
-Sequence: TypeAlias = "str | bytes | Contig | SeqRecord"
+SequenceLike: TypeAlias = "str | bytes | Contig | SeqRecord"
 """What `Annotator.annotate` takes."""
 
 DEFAULT_NAME = "sequence"
@@ -128,7 +128,7 @@ class Annotator:
 
     def annotate(
         self,
-        sequence: Sequence,
+        sequence: SequenceLike,
         *,
         genetic_code: int | None = None,
         circular: bool = False,
@@ -225,7 +225,7 @@ def _numbered(
         yield work.contig, genes
 
 
-def contig_of(sequence: Sequence, name: str | None = None) -> Contig:
+def contig_of(sequence: SequenceLike, name: str | None = None) -> Contig:
     """Make a contig of whatever holds a sequence.
 
     Raises:
