@@ -59,13 +59,13 @@ def test_tiles_cover_the_contig_with_the_overlap_and_none_holds_another(
     overlap = data.draw(st.integers(0, window - 1))
     phase = data.draw(st.integers(0, 100))
     tiling = ContigTiling.stepped(length, window, overlap_bp=overlap, phase_bp=phase)
-    stretches = [(tile.start, tile.end) for tile in tiling.tiles]
-    assert bool(stretches) == (length > 0)
+    intervals = [(tile.start, tile.end) for tile in tiling.tiles]
+    assert bool(intervals) == (length > 0)
     if length:
-        assert stretches[0][0] == 0
-        assert stretches[-1][1] == length
-    assert all(0 < end - start <= window for start, end in stretches)
-    for (start, end), (next_start, next_end) in itertools.pairwise(stretches):
+        assert intervals[0][0] == 0
+        assert intervals[-1][1] == length
+    assert all(0 < end - start <= window for start, end in intervals)
+    for (start, end), (next_start, next_end) in itertools.pairwise(intervals):
         assert start < next_start
         assert end < next_end
         assert end - next_start == overlap

@@ -8,7 +8,7 @@ exceptions. A join() that runs over the ends of a linear record is read as over 
 circular one (an exception); any other order than that of the sequence is an exception too.
 
 Example:
-    for gene in read_genbank(Path("genome.gbff.gz")).genes:
+    for gene in parse_genbank(lines, path):
         print(gene.id, gene.start, gene.end)
 """
 
@@ -26,7 +26,6 @@ from genet5.genome.codes import known_codes
 from genet5.genome.gene import Gene
 from genet5.genome.io.annotation import Annotation, without_garbage_collection
 from genet5.genome.io.feature_table import ContigTable, Span
-from genet5.genome.io.files import damage_as_data_error, open_text
 from genet5.genome.io.genbank_genes import Builder, Feature, is_used
 from genet5.genome.io.genbank_locus import repaired, run_together
 from genet5.genome.io.read_options import DEFAULT_OPTIONS, ReadOptions
@@ -40,12 +39,6 @@ if TYPE_CHECKING:
 _KNOWN_CODES = frozenset(map(str, known_codes()))
 _NO_FEATURES = frozenset({"source", "gap", "assembly_gap"})
 _FEATURE = re.compile(r"     [^ \n]")
-
-
-def read_genbank(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Annotation:
-    """Read all genes of a plain, gzip or bgzip GenBank file; errors as those of `read_gff3`."""
-    with damage_as_data_error(path), open_text(path) as lines:
-        return parse_genbank(lines, path, options)
 
 
 def parse_genbank(

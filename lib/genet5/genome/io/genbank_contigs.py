@@ -25,7 +25,7 @@ _NOT_LETTERS = str.maketrans("", "", "0123456789 \t\r\n")
 
 
 def read_genbank_contigs(path: Path) -> Iterator[Contig]:
-    """Yield the sequence of each record, named as `read_genbank` names its contig.
+    """Yield the sequence of each record, named as `parse_genbank` names its contig.
 
     Raises:
         DataError: A record is torn, has no sequence (masters of shotgun projects), or another
