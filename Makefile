@@ -3,6 +3,8 @@ SHELL   := /bin/bash
 PYTHON  ?= python3
 WORKERS ?= 2
 BIN     := .venv/bin
+# Files go to the workers in their order, integration first: the few long tests do not come last and alone.
+PYTEST   = $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh tests/matrix.sh .ci/run benchmarks/run_gpu.sh $(wildcard recipes/*)
 
@@ -23,10 +25,10 @@ demo: .venv/installed ## annotate an artificial genome with the shipped model an
 	@echo "Scores (the table above):       demo/scores.json"
 
 test: .venv/installed-dev ## run all tests
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+	$(PYTEST)
 
 test-fast: .venv/installed-dev ## run the unit tests that take no more than a second each
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not data and not slow" tests/unit
+	$(PYTEST) -m "not data and not slow" tests/unit
 
 test-data: .venv/installed-dev ## sweep over the real genomes in ../shared (minutes)
 	$(BIN)/python -m pytest -q -m data
@@ -35,10 +37,10 @@ test-matrix: ## run the fast tests with Python 3.11 to 3.13 and the oldest and n
 	tests/matrix.sh
 
 coverage: .venv/installed-dev ## run all tests and print what they leave uncovered, branches included
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
 coverage-fast: .venv/installed-dev ## the same for the fast tests, which leave more uncovered than all do
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not data and not slow" tests/unit \
+	$(PYTEST) -m "not data and not slow" tests/unit \
 		--cov --cov-report=term:skip-covered
 
 check: .venv/installed-dev ## lint, formatting, types, import contracts, shell scripts, Dockerfile

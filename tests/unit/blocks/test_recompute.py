@@ -89,6 +89,7 @@ def test_recomputed_layers_give_the_same_to_the_bit(kind, experts, precision):
     assert products["nothing"] > products["products"] == products[None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "experts", "keep"), [("encoder", 0, "nothing"), ("decoder", 4, "products")]
 )
