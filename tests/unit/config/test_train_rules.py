@@ -54,7 +54,7 @@ def test_settings_of_recomputation_need_it() -> None:
 
 
 def test_a_run_resumes_from_one_checkpoint() -> None:
-    with pytest.raises(ConfigError, match="checkpoint = .*cannot be combined with resume"):
+    with pytest.raises(ConfigError, match=r"checkpoint = .*cannot be combined with resume"):
         CheckpointConfig(resume=True, checkpoint=Path("run/checkpoints/step-00000004"))
 
 
