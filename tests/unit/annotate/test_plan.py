@@ -97,3 +97,29 @@ def test_precision_is_what_was_asked_for(precision: str, use_bf16: bool) -> None
 def test_a_word_that_is_no_choice_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} = 'gpu': must be one of "):
         AnnotatorConfig(**{name: "gpu"})
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_auto_is_the_precision_that_the_device_multiplies_fast(
+    monkeypatch: pytest.MonkeyPatch, is_fast: bool
+) -> None:
+    monkeypatch.setattr("genet5.model.precision.has_fast_bf16", lambda device: is_fast)
+    machine = choose_machine(AnnotatorConfig(device="cpu"))
+    assert (machine.use_bf16, machine.batch_size) == (is_fast, 16)
+
+
+def test_cuda_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match="device = 'cuda': is not available here"):
+        choose_machine(AnnotatorConfig(device="cuda"))
+    assert choose_machine(AnnotatorConfig(precision="fp32")).device == "cpu"
+
+
+@pytest.mark.parametrize(("free_gib", "windows"), [(1, 8), (10, 40), (100, 256)])
+def test_a_gpus_free_memory_decides_the_size_of_its_batches(
+    monkeypatch: pytest.MonkeyPatch, free_gib: int, windows: int
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (free_gib << 30, 200 << 30))
+    machine = choose_machine(AnnotatorConfig(precision="bf16"))
+    assert (machine.device, machine.batch_size) == ("cuda", windows)
