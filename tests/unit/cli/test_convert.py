@@ -68,7 +68,8 @@ KEPT = """\
 ##gff-version 3
 ##sequence-region c1 1 60
 c1 . gene 1 30 . + . ID=gene-A;locus_tag=A_1;Note=n%2C1;Dbxref=X:1
-c1 . CDS 1 30 . + 0 ID=cds-A;Parent=gene-A;product=a%3B b;protein_id=P.1;Dbxref=Y:1,Z:2;transl_except=(pos:4..6%2Caa:Sec);transl_table=11
+c1 . CDS 1 30 . + 0 ID=cds-A;Parent=gene-A;product=a%3B b;protein_id=P.1;Dbxref=Y:1,Z:2;\
+transl_except=(pos:4..6%2Caa:Sec);transl_table=11
 c1 . gene 31 60 . - . ID=gene-B
 c1 . mRNA 31 60 . - . ID=rna-B;Parent=gene-B;product=b;transcript_id=T.1
 c1 . exon 31 60 . - . Parent=rna-B

@@ -1,4 +1,4 @@
-"""Every shared genome is read, fits its FASTA, translates, and reads back the same after writing."""
+"""Every shared genome is read, fits its FASTA, translates, and survives writing and reading."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from genet5.genome.sequence import decode_bases
 
 RAW = (Path(__file__).parents[3] / "../shared/data/raw").resolve()
 GENOMES = sorted(path.parent for path in RAW.glob("*/*/annotation.gff3.gz"))
-# Pseudomonas.com's file and the eukaryotes' hold real genes that break the rules (readthrough, odd starts)
+# Pseudomonas.com's file and those of eukaryotes contain real genes that violate the rules
+# (readthrough, rare start codons)
 LEAST_VALID = {"prokaryotes": 0.997, "invertebrates": 0.96, "vertebrates": 0.99}
 
 pytestmark = [
@@ -63,7 +64,10 @@ def test_regular_genes_translate(folder: Path) -> None:
 def test_genbank_keeps_all_but_scores_and_the_order_of_exceptions(
     folder: Path, tmp_path: Path
 ) -> None:
-    """Two genes of all change their type: GenBank has no RNA of a pseudogene, and no non-coding protein_coding gene."""
+    """Only two genes change their type.
+
+    GenBank has no RNA of a pseudogene, and no protein_coding gene without CDS.
+    """
     first = read_gff3(folder / "annotation.gff3.gz")
     contigs = list(read_genome(folder / "genome.fa.gz").values())
     path = tmp_path / "again.gb"
@@ -92,8 +96,12 @@ def test_writing_and_reading_again_changes_nothing(folder: Path, tmp_path: Path)
     for prokaryote in (False, True):
         with path.open("w", encoding="utf-8") as out:
             write_gff3(
-                out, first.genes, first.contig_lengths, prokaryote=prokaryote, circular=first.circular
-            )  # fmt: skip
+                out,
+                first.genes,
+                first.contig_lengths,
+                prokaryote=prokaryote,
+                circular=first.circular,
+            )
         assert read_gff3(path) == first
         if shutil.which("gt"):
             done = subprocess.run(
@@ -117,7 +125,8 @@ def test_writing_as_gtf_and_reading_again_changes_nothing(folder: Path) -> None:
 def test_proteins_equal_those_of_gffread(folder: Path, tmp_path: Path, kind: str) -> None:
     """Of every complete CDS.
 
-    gffread knows the standard code only, writes start codons as they translate, and reads GGN as G where we say X.
+    gffread knows the standard code only, translates start codons literally, and translates GGN as G
+    where GeneT5 writes X.
     Version 0.12.7 crashes on CDS whose pieces overlap: those, never complete, are kept from it.
     """
     annotation = read_gff3(folder / "annotation.gff3.gz")

@@ -1,4 +1,4 @@
-"""A file is read contig by contig, whatever the order of its lines, with what a contig needs in memory."""
+"""Files are read contig by contig in any order of lines, with one contig in memory at a time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def genes_of(contig: str, count: int) -> list[Gene]:
     return [gene(contig, number, 1 if number % 3 else -1) for number in range(count)]
 
 
-GENES = [found for name, count in (("c1", 5), ("c 2", 3), ("c3", 7)) for found in genes_of(name, count)]  # fmt: skip
+GENES = [
+    found for name, count in (("c1", 5), ("c 2", 3), ("c3", 7)) for found in genes_of(name, count)
+]
 """Three contigs whose genes have the same IDs."""
 
 
@@ -69,7 +71,10 @@ def test_lines_of_contigs_may_be_mixed(parse, write, seed) -> None:
     lines = written(write)
     expected = parse(lines, Path("x"))
     heads = [line for line in lines if line.startswith("#")]
-    decks = [[line for line in lines if line.startswith(f"{name}\t")] for name in ("c1", "c3", "c 2", "c%202")]  # fmt: skip
+    decks = [
+        [line for line in lines if line.startswith(f"{name}\t")]
+        for name in ("c1", "c3", "c 2", "c%202")
+    ]
     order = [at for at, deck in enumerate(decks) for _ in deck]
     seed.shuffle(order)
     hands = [iter(deck) for deck in decks]

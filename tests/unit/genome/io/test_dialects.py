@@ -1,4 +1,4 @@
-"""Files of other programs that say in their own way what belongs to what; each is a kind of file."""
+"""Dialects of other programs, each of which links genes, transcripts and parts in its own way."""
 
 from __future__ import annotations
 

@@ -36,7 +36,11 @@ def test_the_content_tells_the_format(tmp_path: Path, text: str, change: str) ->
         ("##gff-version 2", "gtf"),
         ("#gtf-version 2.2", "gtf"),
         ("c\ta\tgene\t1\t9\t.\t+\t.\tg1", "gff3"),
-        ("c\ta\tgene\t1\t9\t.\t+\t.\tg1\nc\ta\tCDS\t1\t9\t.\t+\t0\ttranscript_id \"g1.t1\"; gene_id \"g1\";", "gtf"),
+        (
+            "c\ta\tgene\t1\t9\t.\t+\t.\tg1\n"
+            'c\ta\tCDS\t1\t9\t.\t+\t0\ttranscript_id "g1.t1"; gene_id "g1";',
+            "gtf",
+        ),
         ('c\ta\tgene\t1\t9\t.\t+\t.\tID=g;Note=has gene_id "x"', "gff3"),
         ("LOCUS       x", "genbank"),
     ],

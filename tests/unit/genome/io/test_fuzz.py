@@ -25,24 +25,102 @@ NUMBER = st.one_of(
     st.integers(-1, 40).map(str),
     st.sampled_from(["", ".", "1e3", "\u00b2", "1_0", "9" * 30, "0x1", " 7", "nan", "inf"]),
 )
-KIND = st.sampled_from(["gene", "mRNA", "transcript", "exon", "CDS", "stop_codon", "start_codon", "tRNA", "region", "five_prime_UTR", "pseudogene", "x", "", "stop_codon_redefined_as_selenocysteine", "Selenocysteine"])  # fmt: skip
+KIND = st.sampled_from(
+    [
+        "gene",
+        "mRNA",
+        "transcript",
+        "exon",
+        "CDS",
+        "stop_codon",
+        "start_codon",
+        "tRNA",
+        "region",
+        "five_prime_UTR",
+        "pseudogene",
+        "x",
+        "",
+        "stop_codon_redefined_as_selenocysteine",
+        "Selenocysteine",
+    ]
+)
 STRAND = st.sampled_from(["+", "+", "+", "-", "-", ".", "?", "*", ""])
 PHASE = st.sampled_from([".", "0", "1", "2", "3", "", "-1"])
-GFF3_KEY = st.sampled_from(["ID", "Parent", "Name", "partial", "start_range", "end_range", "exception", "transl_except", "transl_table", "Is_circular", "pseudo", "gene_biotype"])  # fmt: skip
-GTF_KEY = st.sampled_from(["gene_id", "transcript_id", "tag", "partial", "exception", "transl_table", "pseudo", "gene_biotype", "transcript_biotype"])  # fmt: skip
-VALUE = st.one_of(NAME, st.sampled_from(["true", "1", "11", "cds_start_NF", "start", "both", ".,1", "9,.", "seleno", "ribosomal slippage"]))  # fmt: skip
+GFF3_KEY = st.sampled_from(
+    [
+        "ID",
+        "Parent",
+        "Name",
+        "partial",
+        "start_range",
+        "end_range",
+        "exception",
+        "transl_except",
+        "transl_table",
+        "Is_circular",
+        "pseudo",
+        "gene_biotype",
+    ]
+)
+GTF_KEY = st.sampled_from(
+    [
+        "gene_id",
+        "transcript_id",
+        "tag",
+        "partial",
+        "exception",
+        "transl_table",
+        "pseudo",
+        "gene_biotype",
+        "transcript_biotype",
+    ]
+)
+VALUE = st.one_of(
+    NAME,
+    st.sampled_from(
+        [
+            "true",
+            "1",
+            "11",
+            "cds_start_NF",
+            "start",
+            "both",
+            ".,1",
+            "9,.",
+            "seleno",
+            "ribosomal slippage",
+        ]
+    ),
+)
 GFF3_ATTRIBUTES = st.lists(st.tuples(GFF3_KEY, VALUE), max_size=5).map(
     lambda pairs: ";".join(f"{key}={value}" for key, value in pairs)
 )
 GTF_ATTRIBUTES = st.lists(st.tuples(GTF_KEY, VALUE), max_size=5).map(
     lambda pairs: " ".join(f'{key} "{value}";' for key, value in pairs)
 )
-OTHER_LINE = st.sampled_from(["", "#", "##sequence-region a 1 30", "##sequence-region a 1 \u00b2", "##sequence-region a 1 " + "9" * 5000, "###", "#!circular a", "\ufeff", "a\tb", "\x00", "LOCUS", "\t" * 8])  # fmt: skip
+OTHER_LINE = st.sampled_from(
+    [
+        "",
+        "#",
+        "##sequence-region a 1 30",
+        "##sequence-region a 1 \u00b2",
+        "##sequence-region a 1 " + "9" * 5000,
+        "###",
+        "#!circular a",
+        "\ufeff",
+        "a\tb",
+        "\x00",
+        "LOCUS",
+        "\t" * 8,
+    ]
+)
 
 
 def _line(attributes: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     contig = st.sampled_from(["a", "a", "a", "b", "", "a b", "%20"])
-    columns = st.tuples(contig, st.just("s"), KIND, NUMBER, NUMBER, NUMBER, STRAND, PHASE, attributes)  # fmt: skip
+    columns = st.tuples(
+        contig, st.just("s"), KIND, NUMBER, NUMBER, NUMBER, STRAND, PHASE, attributes
+    )
     good = st.tuples(
         st.just("a"), st.just("s"), KIND, st.integers(1, 15).map(str), st.integers(15, 30).map(str),
         st.just("."), st.sampled_from(["+", "-"]), st.just("0"), attributes,
@@ -56,7 +134,7 @@ def _file(attributes: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
 
 
 def _both(parse: object, lines: list[str]) -> Annotation | None:
-    """Read with and without `skip_bad`; what the strict reader takes, the lenient one takes alike."""
+    """Read with and without `skip_bad`; both agree on a file that the strict one accepts."""
     strict, message = None, "x:"
     try:
         strict = parse(iter(lines), Path("x"))  # type: ignore[operator]
@@ -119,7 +197,11 @@ ORIGIN
 
 
 @settings(max_examples=100)
-@given(at=st.integers(0, len(GENBANK)), cut=st.integers(0, 12), put=st.text("0,.<>()/=\n\" ajo", max_size=4))  # fmt: skip
+@given(
+    at=st.integers(0, len(GENBANK)),
+    cut=st.integers(0, 12),
+    put=st.text('0,.<>()/=\n" ajo', max_size=4),
+)
 def test_genbank_with_a_damaged_place(at: int, cut: int, put: str) -> None:
     from genet5.genome.io.genbank import parse_genbank
 
@@ -128,7 +210,13 @@ def test_genbank_with_a_damaged_place(at: int, cut: int, put: str) -> None:
 
 
 @FAST
-@given(data=st.one_of(st.binary(max_size=200), st.text(">acgtN \r\n\t;x\u00a0", max_size=60).map(str.encode)), squeeze=st.booleans(), keep=st.integers(0, 300))  # fmt: skip
+@given(
+    data=st.one_of(
+        st.binary(max_size=200), st.text(">acgtN \r\n\t;x\u00a0", max_size=60).map(str.encode)
+    ),
+    squeeze=st.booleans(),
+    keep=st.integers(0, 300),
+)
 @pytest.mark.parametrize("reader", [lambda path: list(read_fasta(path)), read_annotation])
 def test_any_bytes(
     tmp_path_factory: pytest.TempPathFactory, reader: object, data: bytes, squeeze: bool, keep: int

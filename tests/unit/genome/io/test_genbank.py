@@ -53,7 +53,7 @@ def test_gene_mrna_and_cds_of_one_locus_tag() -> None:
             """
             gene complement(101..300) /locus_tag="Y1" /gene="ABC1"
             mRNA complement(join(101..161,201..300)) /locus_tag="Y1" /transcript_id="NM_1"
-            CDS complement(join(120..161,201..251)) /locus_tag="Y1" /protein_id="NP_1" /codon_start=1
+            CDS complement(join(120..161,201..251)) /locus_tag="Y1" /codon_start=1
             """
         )
     )
@@ -211,7 +211,8 @@ def test_writing_and_reading_again() -> None:
             id="g2", contig="c", strand=-1, genetic_code=1,
             transcripts=(
                 Transcript(
-                    id="t2", exons=(Exon(40, 56), Exon(58, 70)), cds=(Cds(50, 56, 0), Cds(58, 61, 0)),
+                    id="t2", exons=(Exon(40, 56), Exon(58, 70)),
+                    cds=(Cds(50, 56, 0), Cds(58, 61, 0)),
                     partial_5=True, exceptions=("ribosomal_slippage",),
                 ),
                 Transcript(id="t3", exons=(Exon(41, 50),), type="lnc_RNA"),

@@ -106,7 +106,8 @@ def test_cds_over_the_origin_at_both_ends_of_the_contig(tmp_path: Path) -> None:
     for strand, first, second in (("-", 0, 1), ("+", 1, 0)):
         text = region + (
             f"c1 . gene 1 8 . {strand} . ID=g\nc1 . gene 881 900 . {strand} . ID=g\n"
-            f"c1 . CDS 1 8 . {strand} {first} ID=c;Parent=g\nc1 . CDS 881 900 . {strand} {second} ID=c;Parent=g"
+            f"c1 . CDS 1 8 . {strand} {first} ID=c;Parent=g\n"
+            f"c1 . CDS 881 900 . {strand} {second} ID=c;Parent=g"
         )  # fmt: skip
         best = _one(tmp_path, text.replace("1 8 .", "1 7 .")).canonical
         assert best.exons == (Exon(880, 907),)
@@ -143,7 +144,8 @@ def test_slippage_pieces_overlap_and_the_exception_is_kept(tmp_path: Path) -> No
         tmp_path,
         "c1 . gene 1 59 . + . ID=g\n"
         "c1 . CDS 1 30 . + 0 ID=c;Parent=g;exception=ribosomal slippage\n"
-        "c1 . CDS 30 59 . + 0 ID=c;Parent=g;exception=ribosomal slippage;transl_except=(pos:4..6%2Caa:Sec)",
+        "c1 . CDS 30 59 . + 0 ID=c;Parent=g;exception=ribosomal slippage;"
+        "transl_except=(pos:4..6%2Caa:Sec)",
     ).canonical
     assert best.cds == (Cds(0, 30, 0), Cds(29, 59, 0))
     assert best.exons == (Exon(0, 59),)
@@ -175,8 +177,13 @@ def test_pieces_that_overlap_without_a_word_are_irregular(tmp_path: Path) -> Non
     ],
 )
 def test_partial_ends(
-    tmp_path: Path, strand: str, phase: str, attributes: str, length: int, expected: tuple[bool, bool]
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    strand: str,
+    phase: str,
+    attributes: str,
+    length: int,
+    expected: tuple[bool, bool],
+) -> None:
     line = f"c1 . CDS 1 {length} . {strand} {phase} ID=c;{attributes}"
     best = _one(tmp_path, line).canonical
     assert (best.partial_5, best.partial_3) == expected
@@ -219,7 +226,8 @@ def test_mature_rna_and_unknown_features_are_no_isoforms(tmp_path: Path) -> None
     gene = _one(
         tmp_path,
         "c1 . gene 1 60 . + . ID=g\nc1 . pre_miRNA 1 60 . + . ID=p;Parent=g\n"
-        "c1 . miRNA 5 25 . + . ID=m;Parent=p\nc1 . exon 5 25 . + . Parent=m\nc1 . polyA_site 60 60 . + . ID=s;Parent=g",
+        "c1 . miRNA 5 25 . + . ID=m;Parent=p\nc1 . exon 5 25 . + . Parent=m\n"
+        "c1 . polyA_site 60 60 . + . ID=s;Parent=g",
     )  # fmt: skip
     assert (gene.type, [t.id for t in gene.transcripts]) == ("pre_miRNA", ["p"])
 
@@ -237,7 +245,8 @@ def test_trans_splicing_and_strandless_genes_are_counted(tmp_path: Path) -> None
     annotation = _read(
         tmp_path,
         "c1 . gene 1 90 . . . ID=g\nc1 . mRNA 1 90 . . . ID=t;Parent=g\n"
-        "c1 . exon 1 30 . + . Parent=t\nc1 . exon 60 90 . - . Parent=t\nc1 . tRNA 100 110 . ? . ID=u",
+        "c1 . exon 1 30 . + . Parent=t\nc1 . exon 60 90 . - . Parent=t\n"
+        "c1 . tRNA 100 110 . ? . ID=u",
     )
     assert annotation.genes == ()
     assert annotation.skipped == {"no strand": 1, "trans-splicing": 1}
@@ -246,7 +255,8 @@ def test_trans_splicing_and_strandless_genes_are_counted(tmp_path: Path) -> None
 def test_genes_are_sorted_within_contigs_in_order_of_appearance(tmp_path: Path) -> None:
     genes = _read(
         tmp_path,
-        "c2 . CDS 50 52 . + 0 ID=a\nc1 . CDS 5 7 . + 0 ID=b\nc2 . CDS 1 6 . + 0 ID=c\nc2 . CDS 1 3 . + 0 ID=d\n"
+        "c2 . CDS 50 52 . + 0 ID=a\nc1 . CDS 5 7 . + 0 ID=b\n"
+        "c2 . CDS 1 6 . + 0 ID=c\nc2 . CDS 1 3 . + 0 ID=d\n"
         "##FASTA\n>c1\nACGT\nno GFF any more",
     ).genes
     assert [gene.id for gene in genes] == ["gene-d", "gene-c", "gene-a", "gene-b"]
@@ -259,7 +269,10 @@ BAD = {
     "phase": ("c1 . CDS 1 9 . + 3 ID=x;Parent=t", "CDS phase '3'; expected 0, 1 or 2"),
     "score": ("c1 . tRNA 1 9 high + . ID=t", "score 'high'"),
     "no parent": ("c1 . exon 1 9 . + . ID=x", "exon without Parent"),
-    "parent": ("c1 . CDS 1 9 . + 0 ID=x;Parent=nobody", 'parent "nobody" that is not on contig "c1"'),
+    "parent": (
+        "c1 . CDS 1 9 . + 0 ID=x;Parent=nobody",
+        'parent "nobody" that is not on contig "c1"',
+    ),
     "transl_table": ("c1 . CDS 1 9 . + 0 ID=x;transl_table=7;Parent=t", "transl_table=7; expected"),
     "CDS outside exons": (
         "c1 . mRNA 1 9 . + . ID=t\nc1 . exon 1 5 . + . Parent=t\nc1 . CDS 1 9 . + 0 ID=x;Parent=t",
@@ -300,7 +313,10 @@ def test_bad_records_are_errors_or_counted(tmp_path: Path, cause: str) -> None:
     ("lines", "message"),
     [
         ("c1 . gene 1 9 . + . ID=u\nc1 . mRNA 1 9 . + . ID=u;Parent=g", 'ID "u" of this mRNA'),
-        ("c1 . mRNA 1 9 . + . ID=u;Parent=v\nc1 . mRNA 1 9 . + . ID=v;Parent=u", 'mRNA "u" among its own'),
+        (
+            "c1 . mRNA 1 9 . + . ID=u;Parent=v\nc1 . mRNA 1 9 . + . ID=v;Parent=u",
+            'mRNA "u" among its own',
+        ),
         ("c1 . gene 1 9 . + . ID=u;transl_table=x", "transl_table=x; expected one of NCBI's"),
         ("c1 . gene 1 9 inf + . ID=u", "score 'inf'"),
         ("c1 . gene 1 9_0 . + . ID=u", "end '9_0' of a gene"),
@@ -332,8 +348,10 @@ def test_prokka(tmp_path: Path) -> None:
 ##gff-version 3
 ##sequence-region gnl|X|P_1 1 900
 gnl|X|P_1 prokka gene 1 30 . + . ID=P_00001_gene;Name=dnaA;gene=dnaA;locus_tag=P_00001
-gnl|X|P_1 Prodigal:2.6 CDS 1 30 . + 0 ID=P_00001;Parent=P_00001_gene;gene=dnaA;inference=ab_initio_prediction:Prodigal:2.6;locus_tag=P_00001
-gnl|X|P_1 Prodigal:2.6 CDS 101 130 . - 0 ID=P_00002;inference=x,y;locus_tag=P_00002;product=hypothetical_protein
+gnl|X|P_1 Prodigal:2.6 CDS 1 30 . + 0 ID=P_00001;Parent=P_00001_gene;gene=dnaA;\
+inference=ab_initio_prediction:Prodigal:2.6;locus_tag=P_00001
+gnl|X|P_1 Prodigal:2.6 CDS 101 130 . - 0 ID=P_00002;inference=x,y;locus_tag=P_00002;\
+product=hypothetical_protein
 gnl|X|P_1 Aragorn:1.2 tRNA 201 270 . + . ID=P_00003;locus_tag=P_00003;product=tRNA-Ser(gct)
 gnl|X|P_1 minced:0.2.0 CRISPR 301 400 . . . note=CRISPR;rpt_family=CRISPR
 ##FASTA

@@ -31,7 +31,10 @@ MRNA = Transcript(
     partial_5=True, exceptions=("ribosomal_slippage",),
 )  # fmt: skip
 GENES = [
-    Gene(id="g2", contig="c1", strand=-1, transcripts=(MRNA,), name="a;b", score=0.5, genetic_code=4),
+    Gene(
+        id="g2", contig="c1", strand=-1, transcripts=(MRNA,), name="a;b", score=0.5,
+        genetic_code=4,
+    ),
     Gene(
         id="g1", contig="c1", strand=1, score=0.25,
         transcripts=(Transcript(id="t1", exons=(Exon(9, 39),), cds=(Cds(9, 39, 0),)),),
@@ -46,9 +49,11 @@ c1 GeneT5 CDS 10 39 0.2500 + 0 ID=t1;Parent=g1
 c1 GeneT5 gene 100 300 0.5000 - . ID=g2;Name=a%3Bb;gene_biotype=protein_coding
 c1 GeneT5 mRNA 100 300 0.5000 - . ID=t1-2;Parent=g2
 c1 GeneT5 exon 100 160 . - . ID=t1-2.exon2;Parent=t1-2
-c1 GeneT5 CDS 120 160 0.5000 - 2 ID=t1-2.cds;Parent=t1-2;transl_table=4;partial=true;end_range=251,.;exception=ribosomal slippage
+c1 GeneT5 CDS 120 160 0.5000 - 2 ID=t1-2.cds;Parent=t1-2;transl_table=4;partial=true;\
+end_range=251,.;exception=ribosomal slippage
 c1 GeneT5 exon 200 300 . - . ID=t1-2.exon1;Parent=t1-2
-c1 GeneT5 CDS 200 251 0.5000 - 0 ID=t1-2.cds;Parent=t1-2;transl_table=4;partial=true;end_range=251,.;exception=ribosomal slippage
+c1 GeneT5 CDS 200 251 0.5000 - 0 ID=t1-2.cds;Parent=t1-2;transl_table=4;partial=true;\
+end_range=251,.;exception=ribosomal slippage
 """
 
 
@@ -113,7 +118,8 @@ def _shifted(transcript: Transcript, by: int) -> Transcript:
         id=transcript.id, type=transcript.type,
         exons=tuple(Exon(e.start + by, e.end + by) for e in transcript.exons),
         cds=tuple(Cds(c.start + by, c.end + by, c.phase) for c in transcript.cds),
-        partial_5=transcript.partial_5, partial_3=transcript.partial_3, exceptions=transcript.exceptions,
+        partial_5=transcript.partial_5, partial_3=transcript.partial_3,
+        exceptions=transcript.exceptions,
     )  # fmt: skip
 
 

@@ -27,8 +27,10 @@ def _read(text: str, *, skip_bad: bool = False) -> Annotation:
 
 ENSEMBL = """
 #!genome-build R64-1-1
-I e gene 101 300 . - . gene_id "G1"; gene_version "2"; gene_name "ABC1"; gene_biotype "protein_coding";
-I e transcript 101 300 . - . gene_id "G1"; transcript_id "T1"; transcript_biotype "protein_coding"; tag "basic"; tag "Ensembl_canonical";
+I e gene 101 300 . - . gene_id "G1"; gene_version "2"; gene_name "ABC1"; \
+gene_biotype "protein_coding";
+I e transcript 101 300 . - . gene_id "G1"; transcript_id "T1"; \
+transcript_biotype "protein_coding"; tag "basic"; tag "Ensembl_canonical";
 I e exon 201 300 . - . gene_id "G1"; transcript_id "T1"; exon_number "1";
 I e CDS 201 251 . - 0 gene_id "G1"; transcript_id "T1"; exon_number "1"; protein_id "P1";
 I e start_codon 249 251 . - 0 gene_id "G1"; transcript_id "T1";
@@ -68,7 +70,10 @@ def test_stop_codon_split_by_an_intron_or_alone_in_an_exon() -> None:
 
 
 def test_stop_codon_inside_the_cds_is_not_added() -> None:
-    text = 'c a CDS 1 9 . + 0 gene_id "g"; transcript_id "t";\nc a stop_codon 7 9 . + 0 gene_id "g"; transcript_id "t";'
+    text = """
+    c a CDS 1 9 . + 0 gene_id "g"; transcript_id "t";
+    c a stop_codon 7 9 . + 0 gene_id "g"; transcript_id "t";
+    """
     assert _read(text).genes[0].canonical.cds == (Cds(0, 9, 0),)
 
 
@@ -83,9 +88,12 @@ def test_stop_codon_outside_the_exons_extends_them() -> None:
 
 STRINGTIE = """
 # stringtie --version 2
-c StringTie transcript 11 90 1000 + . gene_id "STRG.1"; transcript_id "STRG.1.1"; cov "5.0"; FPKM "1"; TPM "2";
-c StringTie exon 11 30 1000 + . gene_id "STRG.1"; transcript_id "STRG.1.1"; exon_number "1"; cov "5";
-c StringTie exon 61 90 1000 + . gene_id "STRG.1"; transcript_id "STRG.1.1"; exon_number "2"; cov "5";
+c StringTie transcript 11 90 1000 + . gene_id "STRG.1"; transcript_id "STRG.1.1"; cov "5.0"; \
+FPKM "1"; TPM "2";
+c StringTie exon 11 30 1000 + . gene_id "STRG.1"; transcript_id "STRG.1.1"; exon_number "1"; \
+cov "5";
+c StringTie exon 61 90 1000 + . gene_id "STRG.1"; transcript_id "STRG.1.1"; exon_number "2"; \
+cov "5";
 c StringTie transcript 211 290 1000 . . gene_id "STRG.2"; transcript_id "STRG.2.1";
 c StringTie exon 211 290 1000 . . gene_id "STRG.2"; transcript_id "STRG.2.1"; exon_number "1";
 """
@@ -96,7 +104,9 @@ def test_stringtie_has_no_genes_and_no_cds() -> None:
     (gene,) = annotation.genes
     assert gene == Gene(
         id="STRG.1", contig="c", strand=1, type="ncRNA", score=1000.0,
-        transcripts=(Transcript(id="STRG.1.1", exons=(Exon(10, 30), Exon(60, 90)), type="transcript"),),
+        transcripts=(
+            Transcript(id="STRG.1.1", exons=(Exon(10, 30), Exon(60, 90)), type="transcript"),
+        ),
     )  # fmt: skip
     assert annotation.skipped == {"no strand": 1}
 
@@ -131,13 +141,16 @@ def test_augustus_bare_names_and_missing_codons() -> None:
 NCBI = """
 #gtf-version 2.2
 c R gene 11 40 . + . gene_id "b1"; transcript_id ""; gene "thrL"; gene_biotype "protein_coding";
-c R CDS 11 37 . + 0 gene_id "b1"; transcript_id "unassigned_transcript_1"; gene "thrL"; transl_table "11";
+c R CDS 11 37 . + 0 gene_id "b1"; transcript_id "unassigned_transcript_1"; gene "thrL"; \
+transl_table "11";
 c R start_codon 11 13 . + 0 gene_id "b1"; transcript_id "unassigned_transcript_1"; gene "thrL";
 c R stop_codon 38 40 . + 0 gene_id "b1"; transcript_id "unassigned_transcript_1"; gene "thrL";
 c R gene 61 90 . - . gene_id "b2"; transcript_id ""; gene_biotype "pseudogene"; pseudo "true";
-c R CDS 61 90 . - 0 gene_id "b2"; transcript_id "unassigned_transcript_2"; pseudo "true"; partial "true";
+c R CDS 61 90 . - 0 gene_id "b2"; transcript_id "unassigned_transcript_2"; pseudo "true"; \
+partial "true";
 c R gene 101 130 . + . gene_id "b3"; transcript_id ""; gene_biotype "protein_coding";
-c R CDS 101 127 . + 0 gene_id "b3"; transcript_id "u3"; exception "ribosomal slippage"; transl_except "(pos:4..6,aa:Sec)";
+c R CDS 101 127 . + 0 gene_id "b3"; transcript_id "u3"; exception "ribosomal slippage"; \
+transl_except "(pos:4..6,aa:Sec)";
 c R start_codon 101 103 . + 0 gene_id "b3"; transcript_id "u3";
 c R stop_codon 128 130 . + 0 gene_id "b3"; transcript_id "u3";
 """
@@ -153,8 +166,10 @@ def test_ncbi_prokaryotes() -> None:
 
 def test_gencode_tags() -> None:
     text = """
-    c H transcript 1 33 . + . gene_id "g"; transcript_id "t"; gene_type "protein_coding"; tag "cds_start_NF"; tag "mRNA_start_NF"; tag "seleno";
-    c H exon 1 33 . + . gene_id "g"; transcript_id "t"; gene_type "protein_coding"; tag "seleno"; tag "cds_start_NF";
+    c H transcript 1 33 . + . gene_id "g"; transcript_id "t"; gene_type "protein_coding"; \
+    tag "cds_start_NF"; tag "mRNA_start_NF"; tag "seleno";
+    c H exon 1 33 . + . gene_id "g"; transcript_id "t"; gene_type "protein_coding"; tag "seleno"; \
+    tag "cds_start_NF";
     c H CDS 1 30 . + 0 gene_id "g"; transcript_id "t"; gene_type "protein_coding";
     c H stop_codon 31 33 . + 0 gene_id "g"; transcript_id "t";
     """
@@ -171,7 +186,10 @@ def test_attributes() -> None:
 GENE = Gene(
     id='g"1;', contig="c", strand=-1, name="a, b", score=0.5, genetic_code=4,
     transcripts=(
-        Transcript(id="t", exons=(Exon(0, 10), Exon(20, 33)), cds=(Cds(8, 10, 2), Cds(22, 32, 0)), exceptions=("odd,one",)),
+        Transcript(
+            id="t", exons=(Exon(0, 10), Exon(20, 33)), cds=(Cds(8, 10, 2), Cds(22, 32, 0)),
+            exceptions=("odd,one",),
+        ),
     ),
 )  # fmt: skip
 GOLDEN = """\
@@ -179,7 +197,8 @@ GOLDEN = """\
 ##sequence-region c 1 50
 #!circular c
 c GeneT5 gene 1 33 0.5000 - . gene_id "g%221%3B"; gene_name "a, b"; gene_biotype "protein_coding";
-c GeneT5 transcript 1 33 0.5000 - . gene_id "g%221%3B"; transcript_id "t"; transcript_biotype "mRNA"; exception "odd%2Cone";
+c GeneT5 transcript 1 33 0.5000 - . gene_id "g%221%3B"; transcript_id "t"; \
+transcript_biotype "mRNA"; exception "odd%2Cone";
 c GeneT5 exon 21 33 . - . gene_id "g%221%3B"; transcript_id "t"; exon_number "1";
 c GeneT5 exon 1 10 . - . gene_id "g%221%3B"; transcript_id "t"; exon_number "2";
 c GeneT5 CDS 24 32 0.5000 - 0 gene_id "g%221%3B"; transcript_id "t"; transl_table "4";
@@ -199,18 +218,29 @@ def test_golden_text_keeps_the_stop_codon_out_of_the_cds() -> None:
 
 BAD = {
     "columns": ("c1 . CDS 1", "4 columns in 'c1"),
-    "coordinates": ('c a CDS 9 1 . + 0 gene_id "x"; transcript_id "y";', "start '9', end '1' of a CDS"),
+    "coordinates": (
+        'c a CDS 9 1 . + 0 gene_id "x"; transcript_id "y";',
+        "start '9', end '1' of a CDS",
+    ),
     "strand": ('c a CDS 1 9 . x 0 gene_id "x"; transcript_id "y";', "strand 'x'"),
     "phase": ('c a CDS 1 9 . + 3 gene_id "x"; transcript_id "y";', "CDS phase '3'"),
     "score": ('c a gene 1 9 nan + . gene_id "x";', "score 'nan'"),
-    "no gene_id": ('c a CDS 1 9 . + 0 note "x"; other "y";', "CDS without gene_id and transcript_id"),
-    "transl_table": ('c a CDS 1 9 . + 0 gene_id "x"; transcript_id "y"; transl_table "7";', "transl_table=7"),
+    "no gene_id": (
+        'c a CDS 1 9 . + 0 note "x"; other "y";',
+        "CDS without gene_id and transcript_id",
+    ),
+    "transl_table": (
+        'c a CDS 1 9 . + 0 gene_id "x"; transcript_id "y"; transl_table "7";',
+        "transl_table=7",
+    ),
     "strands differ": (
-        'c a transcript 1 9 . + . gene_id "x"; transcript_id "y";\nc a exon 1 9 . - . gene_id "x"; transcript_id "y";',
+        'c a transcript 1 9 . + . gene_id "x"; transcript_id "y";\n'
+        'c a exon 1 9 . - . gene_id "x"; transcript_id "y";',
         '"y" and its parts on different strands',
     ),
     "CDS outside exons": (
-        'c a exon 1 5 . + . gene_id "x"; transcript_id "y";\nc a CDS 1 9 . + 0 gene_id "x"; transcript_id "y";',
+        'c a exon 1 5 . + . gene_id "x"; transcript_id "y";\n'
+        'c a CDS 1 9 . + 0 gene_id "x"; transcript_id "y";',
         'CDS of "y" outside its exons',
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Random access to FASTA files: places as samtools writes them, plain and bgzip, and what is refused."""
+"""Random access to FASTA files: regions as samtools writes them, plain and bgzip, and refusals."""
 
 from __future__ import annotations
 
