@@ -47,7 +47,7 @@ class Models:
     """Which of our models annotates which genome."""
 
     by_key: Mapping[str, str]
-    """Taxon, or beginning of a genome's name -> name of a shipped model or model directory."""
+    """Clade, or beginning of a genome's name -> name of a shipped model or model directory."""
     flags: str = ""
     """More flags for annotate; {clade} stands for the genome's clade."""
 

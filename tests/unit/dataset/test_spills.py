@@ -1,4 +1,4 @@
-"""Going on with a stopped bake."""
+"""Resuming a stopped bake."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def settings(tmp_path: Path) -> BakeConfig:
 
 
 def stop_after(monkeypatch, number: int) -> None:
-    """Let the genome after so many finished ones fail."""
+    """Let the genome after a number of finished ones fail."""
     done = []
 
     def save(task, result) -> None:

@@ -26,8 +26,9 @@ from genet5.genome.sequence import decode_bases
 RAW = (Path(__file__).parents[3] / "../shared/data/raw").resolve()
 GENOMES = sorted(path.parent for path in RAW.glob("*/*/annotation.gff3.gz"))
 # Pseudomonas.com's file and those of eukaryotes contain real genes that violate the rules
-# (readthrough, rare start codons)
-LEAST_VALID = {"prokaryotes": 0.997, "invertebrates": 0.96, "vertebrates": 0.99}
+# (readthrough, rare start codons); poplar's has incomplete CDS without any mark.
+LEAST_VALID = {"prokaryotes": 0.997, "plants": 0.94, "invertebrates": 0.96, "vertebrates": 0.99}
+SKIPPED = {"Streptococcus_pneumoniae_ATCC700669": {"pseudogene on both strands": 2}}
 
 pytestmark = [
     pytest.mark.data,
@@ -39,7 +40,7 @@ pytestmark = [
 def test_regular_genes_translate(folder: Path) -> None:
     annotation = read_gff3(folder / "annotation.gff3.gz")
     genome = read_genome(folder / "genome.fa.gz")
-    assert annotation.skipped == {}
+    assert annotation.skipped == SKIPPED.get(folder.name, {})
     for name, length in annotation.contig_lengths.items():
         assert len(genome[name].bases) == length
     default = 11 if folder.parent.name == "prokaryotes" else 1

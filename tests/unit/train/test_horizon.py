@@ -40,7 +40,7 @@ def test_the_rest_of_the_epochs_is_left_whatever_a_step_takes_in(
     assert rest.epoch(total) == 2.0
     ends = [step for step in range(31, total + 1) if rest.ends_epoch(step)]
     assert ends == [total]
-    assert rest.after(40, rest.epoch(40)) == rest  # going on once more in the same way
+    assert rest.after(40, rest.epoch(40)) == rest  # the same once more
     assert rest.after(30, 1.2) == rest
 
 

@@ -80,7 +80,7 @@ def test_same_transcripts_as_gffutils(tmp_path: Path) -> None:
      "prokaryotes/Portiera_aleyrodidarum_BT-B-HRs"],
 )  # fmt: skip
 def test_same_transcripts_as_gffutils_on_real_genomes(genome: str) -> None:
-    path = Path(__file__).parents[3] / "../shared/data/raw" / genome / "annotation.gff3.gz"
+    path = Path(__file__).parents[4] / "../shared/data/raw" / genome / "annotation.gff3.gz"
     if not path.exists():
         pytest.skip(f"no shared data at {path}")
     genes = tuple(g for g in read_gff3(path).genes if not g.transcripts[0].id.endswith(".t1"))
