@@ -71,7 +71,7 @@ def measure_size(settings: BenchConfig, ranks: Ranks, size_mib: int) -> dict[str
     if tensor.min().item() != ranks.world_size or tensor.max().item() != ranks.world_size:
         raise RankError(
             f"{ranks.world_size} ones were summed to {tensor.min().item():g} to "
-            f"{tensor.max().item():g}: the link or a GPU is at fault"
+            f"{tensor.max().item():g}: the link or a GPU is faulty"
         )
     times_ms = []
     for _ in range(settings.rounds):

@@ -96,7 +96,7 @@ def _bench(settings: BenchConfig) -> int:
         for number in range(settings.repeats):
             for load in loads:
                 for mode in MODES:
-                    _say(f"round {number + 1}: {load.name}, {mode}")
+                    _print(f"round {number + 1}: {load.name}, {mode}")
                     one = _bake(load, mode, folder, settings.genes)
                     rounds.setdefault((load.name, mode), []).append(one)
         reading = _read_shards(loads[0], folder, settings.genes)
@@ -121,7 +121,7 @@ def _bench(settings: BenchConfig) -> int:
         out = result_path("bake")
     if out is not None:
         save_json(out, result)
-        _say(f"written: {out}")
+        _print(f"written: {out}")
     return 0
 
 
@@ -264,7 +264,7 @@ def _table(rows: Sequence[dict[str, Any]], reading: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 

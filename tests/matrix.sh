@@ -15,7 +15,7 @@ report() { # VERDICT PYTHON TORCH [REASON]
     summary+=("$(printf '%-8s python %-5s torch %-8s %s' "$1" "$2" "$3" "${4:-}")")
 }
 
-# Make the environment of a pair, or say why there is none.
+# Make the environment of a pair, or print why there is none.
 install() { # PYTHON TORCH FOLDER
     local torch="torch==$2"
     [ "$2" = newest ] && torch="torch>=2.10"

@@ -91,8 +91,8 @@ def test_every_option_has_a_help_text_and_a_name_with_underscores(root: Path, na
     options = re.split(r"\n +(?=-{1,2}[a-z])", text)[1:]
     assert len(options) >= 3
     for option in options:
-        flags, _, told = option.partition("(default:")[0].partition("  ")
-        assert re.search("[a-z]{2,} [a-z]", told.replace("\n", " ")), f"no help: {option}"
+        flags, _, description = option.partition("(default:")[0].partition("  ")
+        assert re.search("[a-z]{2,} [a-z]", description.replace("\n", " ")), f"no help: {option}"
         assert not re.search(r"--[a-z0-9_]+-", flags), option
 
 

@@ -24,12 +24,12 @@ def toy_windows(vocabulary, tokenizer):
     contigs, genes = simulate_bacterium(12_000, seed=5)
     index, bases = GeneIndex(genes), contigs[0].bases
     for start in range(0, 12_000, WINDOW_BP):
-        piece = bases[start : start + WINDOW_BP]
-        ids, token_start_bp = tokenizer.encode(piece)
-        structure = WindowStructure(11, None, index.cut(start, start + len(piece)))
+        window_bases = bases[start : start + WINDOW_BP]
+        ids, token_start_bp = tokenizer.encode(window_bases)
+        structure = WindowStructure(11, None, index.cut(start, start + len(window_bases)))
         labels = encode_window(structure, vocabulary)
         yield Window(
-            bases=piece,
+            bases=window_bases,
             input_ids=ids,
             token_start_bp=token_start_bp,
             labels=labels,

@@ -168,15 +168,15 @@ def test_start_dry_run_prints_the_command_without_docker(
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "message"),
     [
         ({"SERVICE": "down"}, "does not answer"),
         ({"RUNTIME": ",\\\"other\\\":{}"}, "NVIDIA Container Toolkit"),
         ({"IMAGE": "missing"}, "docker build --tag genet5 ."),
     ],
 )  # fmt: skip
-def test_start_says_what_is_missing(
-    root: Path, programs: Path, tmp_path: Path, environment: dict[str, str], said: str
+def test_start_names_what_is_missing(
+    root: Path, programs: Path, tmp_path: Path, environment: dict[str, str], message: str
 ) -> None:
     add_program(programs, "docker", FAKE_DOCKER)
     done = call(
@@ -184,7 +184,7 @@ def test_start_says_what_is_missing(
         path=programs, RECORD=str(tmp_path / "record"), **environment,
     )  # fmt: skip
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "record").exists()
 
 
@@ -419,7 +419,7 @@ def test_distributed_prints_then_runs_the_command(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["t", "v", "o"], "TRAIN VAL OUT BASE"),
         (["t", "v", "o", "b", "--nnodes", "2"], "--master"),
@@ -434,11 +434,11 @@ def test_distributed_prints_then_runs_the_command(
     ],
 )
 def test_distributed_refuses_wrong_usage(
-    root: Path, programs: Path, arguments: list[str], said: str
+    root: Path, programs: Path, arguments: list[str], message: str
 ) -> None:
     done = call(root / "bin/distributed.sh", *arguments, path=programs)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 FAKE_IP = """#!/usr/bin/env bash
@@ -460,7 +460,7 @@ echo "	Speed: ${MBIT:-200000}Mb/s"
 
 @pytest.fixture
 def network(programs: Path) -> Path:
-    """Programs that find the network in order, save for what the environment says."""
+    """Programs that find the network in order, except for what the environment sets."""
     for name, text in (("ip", FAKE_IP), ("ping", FAKE_PING), ("ethtool", FAKE_ETHTOOL)):
         add_program(programs, name, text)
     return programs
@@ -499,7 +499,7 @@ def test_check_network_finds_all_in_order(root: Path, network: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "what", "said"),
+    ("environment", "what", "message"),
     [
         ({"MTU": "1500"}, "MTU", "gt0 has 1500, expected 9000: ip link set dev gt0 mtu 9000"),
         ({"LOSS": "100"}, "jumbo frames", "100% packet loss), expected all: set MTU 9000"),
@@ -509,12 +509,12 @@ def test_check_network_finds_all_in_order(root: Path, network: Path) -> None:
     ],
 )
 def test_check_network_says_what_is_wrong(
-    root: Path, network: Path, environment: dict[str, str], what: str, said: str
+    root: Path, network: Path, environment: dict[str, str], what: str, message: str
 ) -> None:
     code, found = check_network(root, network, **environment)
     assert code == 1
     assert [name for name, text in found.items() if text.startswith("wrong")] == [what]
-    assert said in found[what]
+    assert message in found[what]
 
 
 def test_check_network_tells_what_it_could_not_try(root: Path, network: Path) -> None:

@@ -1,4 +1,4 @@
-"""Fitting a model's scores, and what a trained model says about how it annotates."""
+"""Calibrating the scores of a model, and the annotate.json of a trained model."""
 
 from __future__ import annotations
 

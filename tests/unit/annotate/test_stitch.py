@@ -21,7 +21,7 @@ from views import cut_genes
 
 
 def make_gene(number: int, strand: int, blocks: list[tuple[int, int]]) -> Gene:
-    """A gene with the right phases; `blocks` are its CDS pieces."""
+    """A gene with the right phases; `blocks` are its CDS segments."""
     order = blocks if strand > 0 else blocks[::-1]
     phases, read = {}, 0
     for block in order:

@@ -32,5 +32,5 @@ def splits(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_gene() -> Callable[..., Gene]:
-    """Make a gene of contig c1 from (start, end) pieces of its CDS, 0-based half-open."""
+    """Make a gene of contig c1 from (start, end) intervals of its CDS, 0-based half-open."""
     return partial(builders.make_gene, contig="c1")

@@ -40,7 +40,7 @@ def with_runs(length_bp):
 
 
 def rows(*starts, bp_per_token=6.0):
-    """Middles (B, S) and number of tokens of each row; padding starts behind the longest window."""
+    """Middles (B, S) and number of tokens of each row; padding starts after the longest window."""
     counts = torch.tensor([len(row) for row in starts])
     middle = torch.full((len(starts), int(counts.max())), 5000.0)
     for row, its in enumerate(starts):

@@ -40,8 +40,8 @@ def test_windows_cover_the_contigs_and_tell_their_genes(settings, genomes) -> No
             assert [w.start for w in own] == list(range(0, len(text), 3000))
             index = GeneIndex(gene for gene in genes if gene.contig == contig)
             for w in own:
-                piece = encode_bases(text[w.start : w.start + 3000])
-                expected = piece if w.strand > 0 else reverse_complement(piece)
+                window_bases = encode_bases(text[w.start : w.start + 3000])
+                expected = window_bases if w.strand > 0 else reverse_complement(window_bases)
                 assert np.array_equal(w.bases, expected)
                 structure = decode_window(w.labels, Tokenizer(KmerTokenizer(6)).structure)
                 end = w.start + len(w.bases)

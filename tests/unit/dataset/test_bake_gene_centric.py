@@ -1,4 +1,4 @@
-"""Windows round genes, and genes that are chosen for validation."""
+"""Windows around genes, and genes that are chosen for validation."""
 
 from __future__ import annotations
 

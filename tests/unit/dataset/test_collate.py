@@ -61,8 +61,8 @@ def test_training_and_annotation_differ_in_padding_alone(packed_rows) -> None:
     length = made.input_ids.shape[1]
     assert torch.equal(trained.input_ids[:, :length], made.input_ids)
     assert torch.equal(trained.token_start_bp[:, :length], made.token_start_bp)
-    behind = trained.token_start_bp[:, length:]
-    assert torch.equal(behind, trained.num_bases[:, None].expand_as(behind))
+    padding = trained.token_start_bp[:, length:]
+    assert torch.equal(padding, trained.num_bases[:, None].expand_as(padding))
     assert not trained.input_ids[:, length:].any()
 
 

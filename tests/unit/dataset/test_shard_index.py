@@ -25,10 +25,10 @@ SMALL = {"limits": BatchLimits(token_budget=200, max_batch_size=3), "seed": 5}
 @pytest.fixture
 def index_file(tmp_path: Path, packed_rows) -> Path:
     """The forty rows in three files and an index."""
-    pieces = [packed_rows[:13], packed_rows[13:26], packed_rows[26:]]
+    parts = [packed_rows[:13], packed_rows[13:26], packed_rows[26:]]
     shards = []
-    for number, rows in enumerate(pieces):
-        path = tmp_path / shard_name("training", number, len(pieces))
+    for number, rows in enumerate(parts):
+        path = tmp_path / shard_name("training", number, len(parts))
         shards.append((path, write_packed(path, rows, Header(split="training"))))
     counts = {name: sum(h.counts[name] for _, h in shards) for name in shards[0][1].counts}
     digests = (window.digest() for row in packed_rows for window in row)

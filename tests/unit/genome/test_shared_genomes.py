@@ -86,7 +86,8 @@ def as_genbank_tells(gene: Gene) -> Gene:
     transcripts = tuple(
         replace(t, exceptions=tuple(sorted(t.exceptions))) for t in gene.transcripts
     )
-    code = (gene.genetic_code or 1) if gene.is_coding else gene.genetic_code
+    has_cds = any(t.cds for t in gene.transcripts)
+    code = (gene.genetic_code or 1) if has_cds else gene.genetic_code
     return replace(gene, score=None, genetic_code=code, transcripts=transcripts)
 
 
@@ -103,7 +104,7 @@ def test_writing_and_reading_again_changes_nothing(folder: Path, tmp_path: Path)
                 prokaryote=prokaryote,
                 circular=first.circular,
             )
-        assert read_gff3(path) == first
+        assert read_gff3(path) == replace(first, skipped={})
         if shutil.which("gt"):
             done = subprocess.run(
                 ["gt", "gff3validator", str(path)], capture_output=True, text=True, check=False
@@ -117,7 +118,7 @@ def test_writing_as_gtf_and_reading_again_changes_nothing(folder: Path) -> None:
     out = io.StringIO()
     write_gtf(out, first.genes, first.contig_lengths, circular=first.circular)
     out.seek(0)
-    assert parse_gtf(out, Path("again.gtf")) == first
+    assert parse_gtf(out, Path("again.gtf")) == replace(first, skipped={})
 
 
 @pytest.mark.skipif(shutil.which("gffread") is None, reason="needs gffread")
@@ -128,7 +129,7 @@ def test_proteins_equal_those_of_gffread(folder: Path, tmp_path: Path, kind: str
 
     gffread knows the standard code only, translates start codons literally, and translates GGN as G
     where GeneT5 writes X.
-    Version 0.12.7 crashes on CDS whose pieces overlap: those, never complete, are kept from it.
+    Version 0.12.7 crashes on CDS with overlapping segments; those, never complete, are left out.
     """
     annotation = read_gff3(folder / "annotation.gff3.gz")
     safe = [gene for gene in annotation.genes if not any(map(_overlaps, gene.transcripts))]

@@ -152,20 +152,20 @@ def test_a_compiled_layer_keeps_the_names_of_its_weights_and_hooks_outside(count
 def test_flex_attention_lies_in_the_layers_graph(counter):
     """Its masks refer to tensors whose sizes change, too; forward only, as it is on a CPU."""
     layer = make_model().encoder.layers[0]
-    sights = []
+    masked = []
     for windows, tokens in ((2, 200), (3, 304), (5, 264)):
         x, number = torch.randn(windows, tokens, 32), torch.full((windows,), tokens - 3)
-        sights.append((x, [_sight(name, number, tokens) for name in ("flex", "sdpa")]))
-    expected = [layer(x, plain, None)[0] for x, (_, plain) in sights]
+        masked.append((x, [_mask(name, number, tokens) for name in ("flex", "sdpa")]))
+    expected = [layer(x, plain, None)[0] for x, (_, plain) in masked]
     compiled.compile_layer(layer, counter)
-    for (x, (flex, _)), wanted in zip(sights, expected, strict=True):
+    for (x, (flex, _)), wanted in zip(masked, expected, strict=True):
         found, _ = layer(x, flex, None)
         torch.testing.assert_close(found[:, :-3], wanted[:, :-3], rtol=1e-4, atol=1e-4)
     assert counter.frame_count <= 2
     assert not counters["graph_break"]
 
 
-def _sight(backend, number, tokens):
+def _mask(backend, number, tokens):
     return window_mask(backend, number, tokens, window=16, slopes_H=None, dtype=torch.float32)
 
 
@@ -188,12 +188,12 @@ def test_padding_to_another_length_changes_no_result():
     batch = make_batch(5, 3, 131)
     inputs, tokens = batch.inputs, int(batch.inputs.num_tokens.max())
     assert inputs.input_ids.shape[1] > tokens
-    bare = replace(
+    unpadded = replace(
         inputs,
         input_ids=inputs.input_ids[:, :tokens],
         token_start_bp=inputs.token_start_bp[:, :tokens],
     )
     with torch.no_grad():
-        padded, alone = model.encode(inputs), model.encode(bare)
+        padded, alone = model.encode(inputs), model.encode(unpadded)
     torch.testing.assert_close(padded.latents, alone.latents, rtol=0, atol=2e-5)
     torch.testing.assert_close(padded.state_logits, alone.state_logits, rtol=0, atol=2e-5)

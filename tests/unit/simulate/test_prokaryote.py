@@ -15,8 +15,8 @@ from genet5.simulate.prokaryote import simulate_bacterium
 
 
 def read(bases: Bases, gene: Gene) -> Bases:
-    piece = bases[gene.start : gene.end]
-    return piece if gene.strand > 0 else reverse_complement(piece)
+    interval = bases[gene.start : gene.end]
+    return interval if gene.strand > 0 else reverse_complement(interval)
 
 
 @pytest.fixture(scope="module")

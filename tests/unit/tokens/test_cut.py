@@ -217,7 +217,7 @@ class Piece:
 
 
 def rejoin(index: GeneIndex, starts: list[int], length: int) -> list[Piece]:
-    """Walk the windows left to right; each gene extends the one piece that it continues exactly."""
+    """Walk the windows left to right; each gene extends the one chain that it continues exactly."""
     complete: list[Piece] = []
     pool: list[Piece] = []
     reach = starts[0]

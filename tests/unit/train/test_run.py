@@ -37,7 +37,7 @@ def config_of(toy_run: Path, out: Path, **parts: Any) -> TrainConfig:
 
 
 def state_of_the_program() -> tuple[Any, ...]:
-    """What a run could leave behind in a notebook."""
+    """What a run could leave in a notebook."""
     logger = logging.getLogger("genet5")
     return (
         signal.getsignal(signal.SIGINT),

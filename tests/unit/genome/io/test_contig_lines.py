@@ -116,7 +116,7 @@ def _forms() -> Iterator[tuple[str, bytes]]:
     yield "byte order mark", b"\xef\xbb\xbf" + plain
     yield "Latin 1 in a comment", b"# \xe9t\xe9\n" + plain
     yield "half a letter at the end", plain + b"# \xc3"
-    yield "FASTA behind", plain + b"##FASTA\n>c1\nACGT\n"
+    yield "FASTA at the end", plain + b"##FASTA\n>c1\nACGT\n"
     yield "no line end", plain[:-1]
 
 

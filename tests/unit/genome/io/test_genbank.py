@@ -82,7 +82,7 @@ def test_prokaryotes() -> None:
         ncRNA 501..530 /locus_tag="b7" /ncRNA_class="lncRNA"
         """
     )
-    first, pseudo, trna, slip, sec, bare, rna = genes
+    first, pseudo, trna, slip, sec, gene_only, rna = genes
     assert (first.name, first.genetic_code, first.canonical.id) == ("thrL", 11, "P1")
     assert first.is_regular
     assert (pseudo.type, pseudo.pseudo) == ("pseudogene", True)
@@ -90,7 +90,9 @@ def test_prokaryotes() -> None:
     assert slip.canonical.exceptions == ("ribosomal_slippage",)
     assert slip.canonical.cds == (Cds(200, 230, 0), Cds(229, 260, 0))
     assert sec.canonical.exceptions == ("transl_except",)
-    assert bare.transcripts == (Transcript(id="b6.t1", exons=(Exon(400, 430),), type="transcript"),)
+    assert gene_only.transcripts == (
+        Transcript(id="b6.t1", exons=(Exon(400, 430),), type="transcript"),
+    )
     assert (rna.type, rna.canonical.type) == ("lncRNA", "lnc_RNA")
 
 

@@ -54,7 +54,7 @@ def test_gene_transcript_exon_cds_in_any_order_of_lines(tmp_path: Path) -> None:
 
 def test_phases_follow_from_the_first_and_a_contradiction_is_marked(tmp_path: Path) -> None:
     best = _one(tmp_path, EUKARYOTE).canonical
-    assert [piece.phase for piece in best.cds] == [2, 0]  # GTF's way to say it: no mark
+    assert [piece.phase for piece in best.cds] == [2, 0]  # given as GTF gives it: no mark
     assert best.exceptions == ()
     zeros = _one(tmp_path, EUKARYOTE.replace("- 1 ID=p1", "- 0 ID=p1")).canonical
     assert ([piece.phase for piece in zeros.cds], zeros.exceptions) == ([2, 0], ())
