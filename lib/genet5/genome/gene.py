@@ -89,12 +89,12 @@ class Gene:
     @property
     def start(self) -> int:
         """First base of the gene."""
-        return min(transcript.start for transcript in self.transcripts)
+        return min([transcript.start for transcript in self.transcripts])
 
     @property
     def end(self) -> int:
         """One past the last base of the gene."""
-        return max(transcript.end for transcript in self.transcripts)
+        return max([transcript.end for transcript in self.transcripts])
 
     @property
     def canonical(self) -> Transcript:

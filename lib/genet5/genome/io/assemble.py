@@ -39,6 +39,7 @@ class Assembler:
     def __init__(self, table: ContigTable, report: ReadReport) -> None:
         self.table, self.report = table, report
         self.pool = Pool()
+        self._keeps = report.options.keep_attributes
 
     def draft(
         self,
@@ -71,8 +72,9 @@ class Assembler:
         return Draft(
             id=name, type=kind, strand=strand, line=parts.line, attributes=attributes, exons=exons,
             cds=cds, recoded=parts.recoded, pseudo=pseudo, marked=marked,
-            has_stop_codon=bool(parts.stop_codons), kept=self.kept(attributes),
-            cds_kept=self.kept(cds[0].attributes) if cds else (),
+            has_stop_codon=bool(parts.stop_codons),
+            kept=self.kept(attributes) if self._keeps else (),
+            cds_kept=self.kept(cds[0].attributes) if cds and self._keeps else (),
         )  # fmt: skip
 
     def kept(self, attributes: Attributes) -> KeptAttributes:
@@ -168,7 +170,8 @@ class Assembler:
 
     def _lay_out(self, drafts: list[Draft]) -> None:
         table = self.table
-        if any(d.marked and any("origin_spanning" in c.attributes for c in d.cds) for d in drafts):
+        marked = [draft for draft in drafts if draft.marked]
+        if any("origin_spanning" in line.attributes for draft in marked for line in draft.cds):
             table.circular = True
         if table.circular and table.length is not None:
             unwrap(drafts, table.length)
@@ -228,6 +231,8 @@ class Assembler:
 
     def _gene_attributes(self, node: Node | None, cds: Attributes) -> KeptAttributes:
         """What to keep of a gene; without a line of its own, the /locus_tag of its parts."""
+        if not self._keeps:
+            return ()
         if node is not None and _has_line(node):
             return self.kept(node.attributes)
         source = {**cds, **(node.attributes if node is not None else {})}

@@ -43,14 +43,15 @@ def parse_attributes(text: str) -> Attributes:
     Values stay escaped (a comma separates values, an escaped comma does not): `unescape` and
     `values` decode them. Blanks around keys and values do not count.
     """
-    text = text.strip()
-    if "; " in text:
-        text = text.replace("; ", ";")
-    pairs = [pair.split("=", 1) for pair in text.split(";") if "=" in pair]
-    if " =" in text or "= " in text or " ;" in text:
-        pairs = [[word.strip() for word in pair] for pair in pairs]
-    pairs.reverse()
-    return dict(pairs)
+    found: Attributes = {}
+    has_blanks = " " in text
+    for pair in text.strip().split(";"):
+        key, equals, value = pair.partition("=")
+        if has_blanks:
+            key, value = key.strip(), value.strip()
+        if equals and key not in found:
+            found[key] = value
+    return found
 
 
 def unescape(text: str) -> str:

@@ -7,7 +7,7 @@ span is the exon). Which feature belongs to which gene is settled in `gff3_links
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -124,10 +124,10 @@ class _Builder(Assembler):
             drafts.append(childless(node, f"{node.id}.t1", "transcript"))
         return drafts + adopted
 
-    def _own_parts(self, node: Node, children: Iterable[Node]) -> Parts | None:
+    def _own_parts(self, node: Node, children: Sequence[Node]) -> Parts | None:
         """The parts that name the gene as parent and none of its transcripts."""
         parts = self.table.parts.get(node.id)
-        if parts is None or not parts.cds:
+        if parts is None or not parts.cds or not children:
             return parts
         table = self.table.parts
         taken = {cds.line for child in children if child.id in table for cds in table[child.id].cds}

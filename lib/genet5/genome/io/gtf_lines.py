@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from genet5.genome.io.attributes import (
@@ -64,22 +64,62 @@ def parse_gtf_attributes(text: str) -> Attributes:
     keys that may be kept (`attributes.KEPT`) by `GTF_SEPARATOR`.
     """
     parts = text.split('"')
-    keys = _keys(tuple(parts[::2]))
-    if keys is None or "\\" in text:
+    is_usual = len(parts) % 2 and "\\" not in text
+    layout = _layout(tuple(parts[::2])) if is_usual else None
+    if layout is None:
         return _parsed(text)
-    if len(set(keys)) == len(keys):
-        return dict(zip(keys, parts[1::2], strict=True))
-    found: Attributes = {}
-    for key, value in zip(keys, parts[1::2], strict=True):
-        _add(found, key, value)
+    if layout.is_unique:
+        found = layout.template.copy()
+        found.update(zip(layout.quoted, parts[1::2], strict=True))
+        return found
+    found, values = {}, iter(parts[1::2])
+    for key, plain in layout.pairs:
+        _add(found, key, next(values) if plain is None else plain)
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Column 9 without its quoted values."""
+
+    pairs: tuple[tuple[str, str | None], ...]
+    """Keys and values in order; None stands for the next quoted value."""
+    quoted: tuple[str, ...]
+    """Keys of the quoted values."""
+    template: Attributes
+    """All keys in order, with the values that have no quotes."""
+    is_unique: bool
+    """No key repeats."""
+
+
 @functools.lru_cache(maxsize=4096)
-def _keys(between: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The keys in the text between quoted values; None if there are values without quotes too."""
-    *keys, rest = (part.strip("; ") for part in between)
-    return None if rest or any(not key or " " in key or "=" in key for key in keys) else tuple(keys)
+def _layout(between: tuple[str, ...]) -> _Layout | None:
+    """Parse what stands between quoted values: keys, and pairs without quotes (`level 2;`).
+
+    None in any other form.
+    """
+    pairs: list[tuple[str, str | None]] = []
+    *parts, rest = (part.strip("; ").split(";") for part in between)
+    for *plain, key in (*parts, [*rest, ""]):
+        for words in (pair.strip(" ").split(" ") for pair in plain):
+            if len(words) == 2:
+                pairs.append((words[0], words[1]))
+            elif words != [""]:
+                return None
+        pairs.append((key.strip(" "), None))
+    pairs.pop()  # no quoted value follows the rest
+    if any(not key or " " in key or "=" in key or "=" in (plain or "") for key, plain in pairs):
+        return None
+    if any(plain for _, plain in pairs) and not _is_spaced(between):
+        return None
+    template = {key: plain or "" for key, plain in pairs}
+    quoted = tuple(key for key, plain in pairs if plain is None)
+    return _Layout(tuple(pairs), quoted, template, len(template) == len(pairs))
+
+
+def _is_spaced(between: Sequence[str]) -> bool:
+    """Whether a blank stands before each quoted value, and no other white space anywhere."""
+    return all(part.endswith(" ") for part in between[:-1]) and "".join(between).isprintable()
 
 
 def _parsed(text: str) -> Attributes:

@@ -115,7 +115,7 @@ def finish(draft: Draft, pool: Pool) -> Transcript:
 def _is_plain(lines: Sequence[CdsLine], exons: Sequence[Span], strand: int) -> bool:
     """The common case, fast: lines apart and inside the exons, whole codons, consistent phases."""
     phase = 0
-    for line in in_reading_order(lines, strand):
+    for line in in_reading_order(lines, strand) if len(lines) > 1 else lines:
         if line.phase != phase:
             return False
         phase = (phase + line.start - line.end) % 3

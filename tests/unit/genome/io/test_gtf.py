@@ -257,3 +257,18 @@ def test_bad_records_are_errors_or_counted(cause: str) -> None:
     annotation = _read(text, skip_bad=True)
     assert annotation.skipped == {cause: 1}
     assert [gene.id for gene in annotation.genes] == ["ok"]
+
+
+def test_values_with_and_without_quotes_keep_their_order() -> None:
+    text = 'gene_id "g"; exon_number 2; level 1; tag "basic"; rank 3;'
+    expected = {"gene_id": "g", "exon_number": "2", "level": "1", "tag": "basic", "rank": "3"}
+    assert list(parse_gtf_attributes(text).items()) == list(expected.items())
+
+
+def test_repeated_keys_without_quotes_keep_the_first_value_and_all_tags() -> None:
+    text = 'gene_id "g"; level 1; tag basic; level "2"; tag "seleno";'
+    assert parse_gtf_attributes(text) == {"gene_id": "g", "level": "1", "tag": "basic,seleno"}
+
+
+def test_a_quote_without_its_end_is_no_value() -> None:
+    assert parse_gtf_attributes('gene_id "g"; "') == {"gene_id": "g"}
