@@ -23,10 +23,11 @@ def annotator() -> Annotator:
 
 @pytest.fixture(scope="module")
 def contig() -> Contig:
-    (contig,), _ = simulate_bacterium(6_000, seed=4)
+    (contig,), _ = simulate_bacterium(3_000, seed=4)
     return contig
 
 
+@pytest.mark.slow
 def test_text_bytes_contig_and_record_give_the_same_genes(
     annotator: Annotator, contig: Contig
 ) -> None:
@@ -55,7 +56,7 @@ def test_a_file_gives_its_contigs_in_order_with_genes_numbered_through(
 ) -> None:
     path = tmp_path / "genome.fa"
     text = decode_bases(contig.bases)
-    write_fasta(path, [("b", text), ("empty", ""), ("a", text[:3000])])
+    write_fasta(path, [("b", text), ("empty", ""), ("a", text[:1500])])
     found = list(annotator.annotate_file(str(path)))
     assert [contig.name for contig, _ in found] == ["b", "empty", "a"]
     numbers = [gene.id for _, genes in found for gene in genes]

@@ -22,7 +22,7 @@ from genet5.model.folders import SHIPPED
 @pytest.fixture(scope="module")
 def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("fit") / "genome"
-    assert simulate([str(out), "--length_bp", "40000", "--seed", "5", "--gc", "0.4"]) == 0
+    assert simulate([str(out), "--length_bp", "20000", "--seed", "5", "--gc", "0.4"]) == 0
     return out
 
 
@@ -41,6 +41,7 @@ def settings_of(model: Path, genome: Path, **changes: object) -> CalibrateConfig
     return CalibrateConfig(**(values | changes))
 
 
+@pytest.mark.slow
 def test_scores_are_fitted_and_a_second_fit_from_kept_windows_is_the_same(
     model: Path, genome: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_training_file_tells_how_its_model_annotates(
     assert load_calling_config(tmp_path, 8192) == settings
 
 
+@pytest.mark.slow
 def test_a_bad_record_stops_the_fit_unless_told_otherwise(
     model: Path, genome: Path, tmp_path: Path
 ) -> None:

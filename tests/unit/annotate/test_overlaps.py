@@ -52,7 +52,7 @@ def test_worthless_are_left_out() -> None:
     assert choose_compatible([], [], CONFIG) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(

@@ -77,7 +77,8 @@ def as_tuples(genes: list[Gene]) -> list[tuple[int, tuple[tuple[int, int], ...]]
     return [(g.strand, tuple((c.start, c.end) for c in g.canonical.cds)) for g in genes]
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=150)
 @given(genomes(), st.integers(20, 400), st.floats(0, 0.95))
 def test_exact_fragments_stitch_to_the_genes(
     genome: tuple[int, list[Gene]], window_bp: int, overlap: float
@@ -99,7 +100,8 @@ def restitched(
     return [(c.strand, tuple((p.start, p.end) for p in c.parts)) for c in found]
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=150)
 @given(genomes(), st.integers(20, 400), st.floats(0, 0.95))
 def test_windows_restitch_to_exactly_the_genes_they_were_cut_from(
     genome: tuple[int, list[Gene]], window_bp: int, overlap: float
@@ -139,7 +141,7 @@ def test_a_gene_over_the_origin_restitches_once() -> None:
         assert restitched(shown, tiling) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60)
 @given(genomes(), st.integers(20, 400), st.data())
 def test_a_fragment_mirrored_twice_is_itself(
     genome: tuple[int, list[Gene]], window_bp: int, data: st.DataObject
@@ -153,7 +155,7 @@ def test_a_fragment_mirrored_twice_is_itself(
         assert fragment.mirrored(size).mirrored(size) == fragment
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60)
 @given(genomes(), st.integers(20, 400))
 def test_windows_of_the_other_strand_stitch(genome: tuple[int, list[Gene]], window_bp: int) -> None:
     length_bp, genes = genome
@@ -266,7 +268,7 @@ def test_the_structure_with_most_votes_wins_and_is_reported_once() -> None:
     assert 0.5 < call.support < 1.0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30)
 @given(genomes(), st.integers(20, 400))
 def test_fragments_survive_json(genome: tuple[int, list[Gene]], window_bp: int) -> None:
     length_bp, genes = genome

@@ -43,6 +43,7 @@ def test_windows_have_as_many_labels_as_are_written(made) -> None:
         choose_windows(BenchConfig(window_bp=2400, labels=500))
 
 
+@pytest.mark.slow
 def test_with_and_without_the_cache_the_same_is_computed(made) -> None:
     windows, model, _ = made
     with torch.inference_mode():

@@ -157,6 +157,7 @@ def test_nothing_waits_for_the_device_forward_or_backward():
     assert x.grad.shape == x.shape
 
 
+@pytest.mark.slow
 def test_layer_is_one_graph_for_the_compiler():
     moe, x = make_experts().bfloat16(), torch.randn(2, 7, 16, dtype=torch.bfloat16)
     compiled = torch.compile(moe, fullgraph=True, backend="aot_eager")
@@ -169,6 +170,7 @@ def test_layer_is_one_graph_for_the_compiler():
     torch.testing.assert_close(*results, atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_compiled_layer_works_in_fp32_too():
     moe, x = make_experts(), torch.randn(2, 7, 16)
     compiled = torch.compile(moe, backend="aot_eager")

@@ -69,6 +69,7 @@ def test_a_window_beyond_the_latents_is_an_error():
         make_compressor(num_latents=10)(*make_inputs((200,)))
 
 
+@pytest.mark.slow
 def test_layers_compile_whole_and_not_anew_for_each_length():
     compressor, graphs = make_compressor(layers=1), []
     expected = []
