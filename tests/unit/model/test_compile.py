@@ -31,12 +31,13 @@ SHAPES = [
     (4, 141),
     (3, 77),
     (7, 260),
+    (6, 333),
     (2, 48),
     (3, 410),
     (9, 128),
     (1, 300),
-    (3, 200),
 ]
+SHAPES += [(4, 222), (8, 64), (5, 500), (3, 200), (2, 97), (6, 181), (3, 30), (4, 275), (7, 119)]
 
 
 def make_config(experts=0):
@@ -99,7 +100,7 @@ def counter():
 
 
 @pytest.mark.slow
-def test_eleven_shapes_take_few_graphs_and_change_no_number(counter):
+def test_twenty_odd_shapes_take_few_graphs_and_change_no_number(counter):
     batches = [make_batch(number, *shape) for number, shape in enumerate(SHAPES)]
     model = make_model(experts=4)
     expected, gradients = train(model, batches)
