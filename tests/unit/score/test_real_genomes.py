@@ -9,6 +9,7 @@ from peers import Models, make_job, run_measured
 from testset import find_entries, load_case
 
 from genet5.genome.io.gff3 import read_gff3
+from genet5.genome.io.read_options import ReadOptions
 from genet5.score.genes import score_genes
 
 pytestmark = pytest.mark.data
@@ -42,7 +43,7 @@ def test_pyrodigal_scores_what_prodigal_is_known_to_score(name, shared_data, tmp
 def test_every_annotation_scores_1_against_itself(shared_data: Path) -> None:
     paths = sorted((shared_data / "raw").glob("*/*/annotation.gff3.gz"))
     for path in paths:
-        annotation = read_gff3(path, skip_bad=True)
+        annotation = read_gff3(path, ReadOptions(skip_bad=True))
         regular = [gene for gene in annotation.genes if gene.is_regular]
         if not regular:
             continue
