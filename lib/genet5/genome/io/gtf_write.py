@@ -19,7 +19,7 @@ from genet5.genome.io.feature_table import Span
 from genet5.genome.io.gff3_write import unexplained
 from genet5.genome.io.unique_ids import Names
 
-_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, '%;"'))}
+_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, '%;"\\'))}
 _COMMA = {ord(","): "%2C"}
 
 

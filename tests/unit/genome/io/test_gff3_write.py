@@ -193,6 +193,15 @@ def test_reading_gives_back_what_was_written_as_gtf(genes: list[Gene]) -> None:
     assert annotation.skipped == {}
 
 
+def test_a_backslash_does_not_hide_the_quote_that_ends_a_value_of_gtf() -> None:
+    bare = Transcript(id="t", exons=(Exon(0, 9),), type="tRNA")
+    gene = Gene(id="g", contig="c", strand=1, transcripts=(bare,), type="tRNA", name="a\\")
+    out = io.StringIO()
+    write_gtf(out, [gene], {"c": 10})
+    assert r'gene_name "a%5C";' in out.getvalue()
+    assert list(parse_gtf(io.StringIO(out.getvalue()), Path("r.gtf")).genes) == [gene]
+
+
 def test_lines_are_sorted_and_ids_unique() -> None:
     many = [g for g in GENES for _ in range(3)]
     rows = [line.split("\t") for line in _to_text(many, {"c1": 1000}).splitlines()[2:]]
