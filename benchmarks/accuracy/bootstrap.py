@@ -66,8 +66,8 @@ def compare_blocks(first: Counts, second: Counts) -> Difference:
     return _difference(float(value), drawn, len(first))
 
 
-def compare_genomes(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """Compare two tools by the mean of their F1s, given in the same order of genomes."""
+def compare_means(first: Sequence[float], second: Sequence[float]) -> Difference:
+    """Compare two tools by the mean of their values on the same units (F1s of genomes, say)."""
     gains = np.subtract(first, second)
     drawn = _weights(len(gains)) @ gains / len(gains)
     return _difference(float(gains.mean()), drawn, len(gains))

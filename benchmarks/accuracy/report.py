@@ -19,7 +19,7 @@ from bootstrap import (
     Counts,
     Difference,
     compare_blocks,
-    compare_genomes,
+    compare_means,
 )
 from peers import OURS, Run
 from testset import Entry, Regime
@@ -114,7 +114,7 @@ class Table:
         sides = [self.of(tool, self.common(peer)) for tool in (OURS, peer)]
         pairs = [(a.f1(level), b.f1(level)) for a, b in zip(*sides, strict=True)]
         pairs = [pair for pair in pairs if not any(math.isnan(value) for value in pair)]
-        return compare_genomes(*zip(*pairs, strict=True)) if pairs else None
+        return compare_means(*zip(*pairs, strict=True)) if pairs else None
 
 
 def tables_of(results: Sequence[Result]) -> list[Table]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bootstrap import MIN_UNITS, compare_blocks, compare_genomes, count_by_block, f1_of
+from bootstrap import MIN_UNITS, compare_blocks, compare_means, count_by_block, f1_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,20 +56,20 @@ def test_equal_tools_differ_by_nothing_whatever_is_drawn() -> None:
 def test_pairing_narrows_the_interval() -> None:
     """A tool that is better by the same amount everywhere is surely better."""
     f1s = np.array([0.2, 0.5, 0.9, 0.6, 0.3, 0.8])
-    found = compare_genomes(f1s + 0.05, f1s)
+    found = compare_means(f1s + 0.05, f1s)
     assert (found.value, found.low, found.high) == pytest.approx((0.05, 0.05, 0.05))
 
 
 def test_interval_of_genomes_agrees_with_the_normal_one() -> None:
     gains = np.random.default_rng(7).normal(0.02, 0.01, size=60)
-    found = compare_genomes(gains, np.zeros(60))
+    found = compare_means(gains, np.zeros(60))
     error = gains.std() / np.sqrt(60)
     assert found.low == pytest.approx(gains.mean() - 1.96 * error, abs=3e-4)
     assert found.high == pytest.approx(gains.mean() + 1.96 * error, abs=3e-4)
 
 
 def test_few_units_get_no_interval() -> None:
-    found = compare_genomes([0.5] * (MIN_UNITS - 1), [0.4] * (MIN_UNITS - 1))
+    found = compare_means([0.5] * (MIN_UNITS - 1), [0.4] * (MIN_UNITS - 1))
     assert found.value == pytest.approx(0.1)
     assert found.low is None
     assert found.high is None
