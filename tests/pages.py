@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from genet5.cli import COMMANDS
+from genet5.cli import COMMANDS, GROUP
 from genet5.cli.parse import parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +38,8 @@ def our_command(words: Sequence[str]) -> tuple[str, list[str]] | None:
     while words and ("=" in words[0] or Path(words[0]).name.startswith("python")):
         words = words[1:]
     head = words[0] if words else ""
+    if head == "genet5" and words[1] == GROUP:
+        return f"{GROUP}_{words[2]}", words[3:]
     if head == "genet5":
         return words[1], words[2:]
     if head.startswith("bin/") and not head.endswith(".sh"):

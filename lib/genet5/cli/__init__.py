@@ -28,8 +28,12 @@ COMMANDS: dict[str, str] = {
     "init_tokens": "genet5.cli.init_tokens",
     "append_tokens": "genet5.cli.append_tokens",
     "resize_model": "genet5.cli.resize_model",
+    "lm_init": "genet5.cli.lm_init",
 }
 """Command -> module with `main(argv) -> int`."""
+
+GROUP = "lm"
+"""`genet5 lm COMMAND` is the command `lm_COMMAND`."""
 
 ALIASES = {"fit": "calibrate"}
 """Former name of a command -> its name."""
@@ -49,6 +53,7 @@ SUMMARIES: dict[str, str] = {
     "init_tokens": "write a tokenizer with the gene types of annotations",
     "append_tokens": "append gene types to a tokenizer",
     "resize_model": "give a model rows for appended gene types",
+    "lm_init": "make a DNA language model from a preset",
 }
 """Command -> one line of help, kept here so that listing the commands imports none of them."""
 
@@ -61,15 +66,18 @@ def help_text() -> str:
         "Find genes in DNA with a decoder that points at bases.\n\n"
         f"commands:\n{''.join(lines)}\n"
         "genet5 COMMAND --help lists the options of a command, genet5 --version the version.\n"
+        f"genet5 {GROUP} COMMAND is the same as genet5 {GROUP}_COMMAND.\n"
     )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == [GROUP] and len(arguments) > 1 and not arguments[1].startswith("-"):
+        arguments = [f"{GROUP}_{arguments[1]}", *arguments[2:]]
     name = arguments[0] if arguments else ""
     name = ALIASES.get(name, name)
-    if name in ("-h", "--help", "help"):
+    if name in ("-h", "--help", "help", GROUP):
         sys.stdout.write(help_text())
         return 0
     if name in ("-V", "--version"):
