@@ -282,7 +282,7 @@ def annotate_joins(
         fragments = [GeneFragment.of(gene).placed(tile.start, tile.end) for gene in genes]
         merger.add_window(tile, fragments)
         merger.add_candidates(joiner.add(tile, fragments))
-    return {shape_of(candidate) for candidate in merger.merged()}
+    return {shape_of(candidate) for candidate in merger.finish()}
 
 
 def why_lost(checked: CheckedGene, others: Sequence[CheckedGene]) -> str:

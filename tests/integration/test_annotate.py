@@ -17,8 +17,9 @@ from genet5.annotate import engine as engine_module
 from genet5.annotate import run as driver
 from genet5.annotate.annotator import Annotator
 from genet5.annotate.calling_config import CallingConfig, save_calling_config
-from genet5.annotate.engine import Engine, WindowPass
+from genet5.annotate.engine import Engine, Found
 from genet5.annotate.plan import GenomePlan, Machine
+from genet5.annotate.windows import WindowPass
 from genet5.cli.annotate import main
 from genet5.decode.evidence import Evidence
 from genet5.decode.fragment import GeneFragment
@@ -286,7 +287,8 @@ def oracle(truth: dict[str, Sequence[Gene]]) -> Callable[[GenomePlan, Machine], 
     indices = {name: GeneIndex(genes) for name, genes in truth.items()}
 
     class Oracle(Engine):
-        def decode(self, batch: Sequence[WindowPass]) -> None:
+        def decode(self, batch: Sequence[WindowPass], code: int) -> Found:
+            shown = []
             for task in batch:
                 index, tile, tiling = indices[task.work.contig.name], task.tile, task.work.tiling
                 reverse = bool(task.strand_pass)
@@ -297,7 +299,8 @@ def oracle(truth: dict[str, Sequence[Gene]]) -> Callable[[GenomePlan, Machine], 
                     genes += [gene for gene in again if gene not in genes]
                 evidence = Evidence(-0.01, -0.01, -0.01, 0.0, 0, 800.0, 100, 3.0, 3.0)
                 found = [GeneFragment.of(gene, evidence) for gene in genes]
-                task.work.put((task.strand_pass, tile.index), task.placed(found))
+                shown.append(task.placed(found))
+            return shown
 
     def load(plan: GenomePlan, machine: Machine) -> Annotator:
         engine = Oracle(

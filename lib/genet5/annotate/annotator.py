@@ -12,10 +12,11 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from genet5.annotate.contig import ContigWork
+from genet5.annotate.block import Block
 from genet5.annotate.engine import Engine, ignore, load_engine
 from genet5.annotate.journal import Journal
 from genet5.annotate.plan import ModelPlan, choose_machine, is_circular, plan_model, settle_code
@@ -36,7 +37,7 @@ from genet5.config.annotate import (
 )
 from genet5.errors import DataError
 from genet5.genome.gene import Gene
-from genet5.genome.io.fasta import Contig, read_fasta
+from genet5.genome.io.fasta import AnyContig, Contig, read_fasta
 from genet5.genome.sequence import checked_bases
 
 if TYPE_CHECKING:
@@ -186,11 +187,33 @@ class Annotator:
         contigs: Iterable[Contig],
         *,
         genetic_code: int | None = None,
-        is_circular: Callable[[Contig], bool],
-        journal: Journal | None = None,
-        on_bases: Callable[[int], None] = ignore,
+        is_circular: Callable[[AnyContig], bool],
     ) -> Iterator[tuple[Contig, list[Gene]]]:
         """Yield contigs with their genes, in order; genes are numbered through all contigs.
+
+        Args:
+            contigs: Read as they are needed.
+            genetic_code: NCBI number for all contigs; None = the model's.
+            is_circular: Whether genes may lie over a contig's origin.
+
+        Raises:
+            ConfigError: There is no such genetic code.
+        """
+        found = self.annotate_blocks(contigs, genetic_code=genetic_code, is_circular=is_circular)
+        return _whole_contigs(found)
+
+    def annotate_blocks(
+        self,
+        contigs: Iterable[AnyContig],
+        *,
+        genetic_code: int | None = None,
+        is_circular: Callable[[AnyContig], bool],
+        journal: Journal | None = None,
+        on_bases: Callable[[int], None] = ignore,
+    ) -> Iterator[GeneBlock]:
+        """Yield the genes of contigs block by block, numbered through all contigs.
+
+        Memory does not grow with the contigs' number and length.
 
         Args:
             contigs: Read as they are needed.
@@ -205,24 +228,44 @@ class Annotator:
         calling = self._plan.calling
         code = settle_code(genetic_code, calling)
         rules = SelectionRules(calling=calling, code=code, keep_partial=self._plan.keep_partial)
-        finished = self._engine.run(
+        blocks = self._engine.run(
             contigs, code=code, is_circular=is_circular, journal=journal, on_bases=on_bases
         )
-        return _numbered(finished, rules)
+        return _numbered(blocks, rules)
 
 
-def _numbered(
-    finished: Iterable[ContigWork], rules: SelectionRules
-) -> Iterator[tuple[Contig, list[Gene]]]:
+@dataclass(frozen=True, slots=True)
+class GeneBlock:
+    """Genes of one stretch of a contig, sorted by start; every contig has one block at least."""
+
+    index: int
+    """Number of the contig in the run."""
+    contig: AnyContig
+    genes: list[Gene]
+    is_last: bool
+    """Whether it is the contig's last."""
+
+
+def _numbered(blocks: Iterable[Block], rules: SelectionRules) -> Iterator[GeneBlock]:
     number = 0
-    for work in finished:
+    for block in blocks:
         genes = []
-        legal = legal_candidates(work, rules)
-        for candidate, score in select_candidates(legal, rules, len(work.contig.bases)):
+        legal = legal_candidates(block, rules)
+        for candidate, score in select_candidates(legal, rules, len(block.contig.bases)):
             number += 1
             name = f"gene_{number:06d}"
-            genes.append(gene_of(candidate, work.contig.name, name, score, rules.code))
-        yield work.contig, genes
+            genes.append(gene_of(candidate, block.contig.name, name, score, rules.code))
+        yield GeneBlock(block.index, block.contig, genes, block.is_last)
+
+
+def _whole_contigs(found: Iterable[GeneBlock]) -> Iterator[tuple[Contig, list[Gene]]]:
+    """Put the blocks of each contig together; the contigs are in memory."""
+    genes: list[Gene] = []
+    for block in found:
+        genes += block.genes
+        if block.is_last:
+            yield cast("Contig", block.contig), genes
+            genes = []
 
 
 def contig_of(sequence: SequenceLike, name: str | None = None) -> Contig:

@@ -30,10 +30,10 @@ from genet5.annotate.calling_config import (
     save_calling_config,
 )
 from genet5.annotate.candidate import GeneCandidate
-from genet5.annotate.contig import ContigWork
 from genet5.annotate.engine import load_engine
 from genet5.annotate.gene_score import FEATURES, feature_table, fit_scoring
-from genet5.annotate.plan import choose_machine, plan_genome
+from genet5.annotate.genome import Genome, measure
+from genet5.annotate.plan import GenomePlan, choose_machine, plan_model, settle_code
 from genet5.annotate.run import open_journal
 from genet5.annotate.select import (
     SelectionRules,
@@ -45,7 +45,7 @@ from genet5.config.annotate import AnnotateConfig, AnnotatorConfig
 from genet5.config.calibrate import CalibrateConfig
 from genet5.errors import ConfigError, DataError
 from genet5.genome.gene import Gene
-from genet5.genome.io.fasta import Contig, read_fasta
+from genet5.genome.io.fasta import AnyContig, Contig, read_fasta
 from genet5.genome.io.formats import read_annotation
 from genet5.model.folders import load_config
 from genet5.progress import BaseProgress
@@ -64,7 +64,7 @@ class Sample:
     """One contig's candidates with the truth about them."""
 
     genome: int
-    work: ContigWork
+    contig: AnyContig
     candidates: list[GeneCandidate]
     features: NDArray[np.float64]
     right: NDArray[np.bool_]
@@ -125,7 +125,7 @@ def _base_calling(config: CalibrateConfig) -> CallingConfig:
 def annotate_and_label(config: CalibrateConfig, index: int) -> tuple[list[Sample], Truth]:
     """Annotate one genome without a threshold and compare each candidate with the reference."""
     run, reference = _run_config(config, index)
-    plan = plan_genome(run)
+    model = plan_model(run.annotator)
     contigs = [
         Contig(c.name, c.bases[: config.max_bp], c.description)
         for c in read_fasta(run.genome)
@@ -141,19 +141,29 @@ def annotate_and_label(config: CalibrateConfig, index: int) -> tuple[list[Sample
             path=config.references[index],
             remedy="Are the contigs' names those of the FASTA file?",
         )  # fmt: skip
-    plan, machine = replace(plan, lengths=lengths), choose_machine(run.annotator)
-    calling = replace(plan.model.calling, min_score=0.0)
+    plan = GenomePlan(
+        model=model,
+        genome=Genome(contigs, contigs),
+        code=settle_code(run.genetic_code, model.calling),
+        size=measure(contigs, model.calling),
+    )
+    calling = replace(model.calling, min_score=0.0)
     rules = SelectionRules(calling=calling, code=plan.code)
+    machine = choose_machine(run.annotator)
     journal = open_journal(run, plan, machine)
     samples = []
     try:
-        with BaseProgress(sum(lengths.values())) as progress:
-            engine = load_engine(plan.model, machine)
+        with BaseProgress(plan.size.bases) as progress:
+            engine = load_engine(model, machine)
             done = engine.run(contigs, code=plan.code, journal=journal, on_bases=progress.add)
-            for work in done:
-                candidates = legal_candidates(work, rules)
-                labels = label(candidates, work, genes, whole=calling.grammar.introns)
-                samples.append(Sample(index, work, candidates, feature_table(candidates), *labels))
+            found: list[GeneCandidate] = []
+            for block in done:
+                found += legal_candidates(block, rules)
+                if block.is_last:
+                    labels = label(found, block.contig, genes, whole=calling.grammar.introns)
+                    table = feature_table(found)
+                    samples.append(Sample(index, block.contig, found, table, *labels))
+                    found = []
     finally:
         if journal is not None:
             journal.close(remove=False)
@@ -188,24 +198,24 @@ def _stem(genome: Path) -> str:
 
 
 def label(
-    candidates: Sequence[GeneCandidate], work: ContigWork, genes: Sequence[Gene], *, whole: bool
+    candidates: Sequence[GeneCandidate], contig: AnyContig, genes: Sequence[Gene], *, whole: bool
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which candidates are right, and which count, (number of candidates,) each.
 
     Args:
-        candidates: All of one contig.
-        work: The contig.
+        candidates: Of one contig.
+        contig: The contig.
         genes: The reference, of any contig.
         whole: The whole CDS must agree; otherwise the 3' end.
     """
-    here = [g for g in genes if g.contig == work.contig.name]
+    here = [g for g in genes if g.contig == contig.name]
     truth = {
         _identity(g.strand, tuple((c.start, c.end) for c in t.cds), whole)
         for g in here
         for t in g.transcripts
         if g.is_regular and t.cds
     }
-    left_out = {strand: np.zeros(2 * len(work.contig.bases), dtype=bool) for strand in (1, -1)}
+    left_out = {strand: np.zeros(2 * len(contig.bases), dtype=bool) for strand in (1, -1)}
     for gene in here:
         if not gene.is_regular and (gene.is_coding or gene.pseudo):
             left_out[gene.strand][gene.start : gene.end] = True
@@ -265,9 +275,9 @@ def _evaluate(
     for sample in samples:
         if sample.genome == index:
             for candidate, score in select_candidates(
-                sample.candidates, rules, len(sample.work.contig.bases)
+                sample.candidates, rules, len(sample.contig.bases)
             ):
                 name = f"g{len(found)}"
-                found.append(gene_of(candidate, sample.work.contig.name, name, score, known.code))
+                found.append(gene_of(candidate, sample.contig.name, name, score, known.code))
     unspliced = not calling.grammar.introns
     return score_genes(found, known.genes, known.lengths, prokaryote=unspliced)

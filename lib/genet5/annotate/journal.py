@@ -1,8 +1,13 @@
 """The journal of a run: what was found in each window, so that a killed run can resume.
 
-JSON lines beside the output file: a header that names genome, model and settings by a hash, then
-one line per window as it was decoded. All that follows decoding is cheap and deterministic, so
-nothing else is kept. A torn last line is ignored.
+Lines beside the output file, each with a checksum (CRC-32): a header that names genome, model and
+settings by a hash, then one record per window as it was decoded. All that follows decoding is cheap
+and deterministic, so nothing else is kept. A torn last line is cut off, and a damaged one is passed
+over, with a warning: its window is decoded again. The checksums begin from the run's hash, so that
+a record of another run is none. Memory holds the place of each record, 8 bytes, not its content.
+
+    3f2a90c1 {"run":"..."}
+    9b1d33e0 [0,[["protein_coding",1,...]]]
 """
 
 from __future__ import annotations
@@ -10,70 +15,123 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+import os
+import zlib
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from genet5.decode.fragment import GeneFragment
 
 log = logging.getLogger(__name__)
 
-WindowKey = tuple[int, int, int]
-"""Index of the contig, strand pass (0 forward, 1 reverse complement), index of the window."""
-
-FORMAT = 2
+FORMAT = 3
 """Version of the lines; a journal of another version belongs to another run."""
 _SAMPLE_BYTES = 1 << 20
+_UNKNOWN = -1
 
 
 class Journal:
-    """Windows of earlier runs, and the file that gets those of this one."""
+    """Windows of earlier runs, and the file that gets those of this one.
+
+    Windows are named by their number in the order of the run.
+
+    Args:
+        path: The file.
+        run_key: Names the run; a journal of another one is replaced.
+        restart: Replace the file in any case.
+    """
 
     def __init__(self, path: Path, run_key: str, *, restart: bool = False) -> None:
-        self._path, self._key = path, run_key
-        self.known: dict[WindowKey, list[Any]] = {} if restart else self._load()
-        self._out: TextIO = (
-            path.open("a", encoding="utf-8") if self.known else path.open("w", encoding="utf-8")
-        )
-        if not self.known:
+        self._path, self._seed = path, zlib.crc32(run_key.encode())
+        self._places = array("q")
+        self.num_known = 0
+        """Windows of earlier runs."""
+        is_ours = not restart and self._load()
+        self._file = path.open("r+b" if is_ours else "w+b")
+        self._end = self._file.seek(0, 2)
+        if not is_ours:
             self._write({"run": run_key})
 
-    def fragments(self, key: WindowKey) -> list[GeneFragment] | None:
-        """Return what an earlier run found in a window; None if it did not get there."""
-        values = self.known.get(key)
-        return None if values is None else [GeneFragment.from_json(v) for v in values]
+    def knows(self, number: int) -> bool:
+        """Whether a window was decoded already."""
+        return number < len(self._places) and self._places[number] != _UNKNOWN
 
-    def add(self, key: WindowKey, fragments: Sequence[GeneFragment]) -> None:
+    def fragments(self, number: int) -> list[GeneFragment]:
+        """Return what was found in a window that is known."""
+        self._file.seek(self._places[number])
+        _, values = self._value(self._file.readline())
+        return [GeneFragment.from_json(v) for v in values]
+
+    def add(self, number: int, fragments: Sequence[GeneFragment]) -> None:
         """Keep a window."""
-        self._write([*key, [fragment.to_json() for fragment in fragments]])
+        self._file.seek(self._end)
+        self._note(number, self._end)
+        self._write([number, [fragment.to_json() for fragment in fragments]])
 
     def flush(self) -> None:
         """Hand all to the operating system."""
-        self._out.flush()
+        self._file.flush()
 
     def close(self, *, remove: bool) -> None:
         """Close the file; `remove` it when the run is done."""
-        self._out.close()
+        self._file.close()
         if remove:
             self._path.unlink(missing_ok=True)
 
     def _write(self, value: object) -> None:
-        self._out.write(json.dumps(value, separators=(",", ":")) + "\n")
+        text = json.dumps(value, separators=(",", ":")).encode()
+        self._end += self._file.write(b"%08x %s\n" % (zlib.crc32(text, self._seed), text))
 
-    def _load(self) -> dict[WindowKey, list[Any]]:
-        try:
-            lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-        except FileNotFoundError:
-            return {}
-        rows = [json.loads(line) for line in lines if line.endswith("\n")]
-        if not rows or rows[0] != {"run": self._key}:
+    def _value(self, line: bytes) -> Any:
+        """Return what a line holds; None if it is not as this run wrote it."""
+        checksum, _, text = line[:-1].partition(b" ")
+        is_whole = line.endswith(b"\n") and checksum == b"%08x" % zlib.crc32(text, self._seed)
+        return json.loads(text) if is_whole else None
+
+    def _note(self, number: int, place: int) -> None:
+        missing = number + 1 - len(self._places)
+        self._places.extend([_UNKNOWN] * missing)
+        self._places[number] = place
+
+    def _load(self) -> bool:
+        """Note where the records lie; return whether there is any line of this run."""
+        if not self._path.exists():
+            return False
+        good = damaged = end = 0
+        for place, line in _lines(self._path):
+            value = self._value(line)
+            good += value is not None
+            damaged += value is None and line.endswith(b"\n")
+            end = place + len(line) if line.endswith(b"\n") else place
+            if isinstance(value, list):
+                self.num_known += not self.knows(value[0])
+                self._note(value[0], place)
+        if not good:
             log.info("%s belongs to another run: starting anew", self._path)
-            return {}
-        if len(rows) < len(lines):
-            self._path.write_text("".join(lines[:-1]), encoding="utf-8")
-        if len(rows) > 1:
-            log.info("resuming: %d windows are decoded already (%s)", len(rows) - 1, self._path)
-        return {(row[0], row[1], row[2]): row[3] for row in rows[1:]}
+            return False
+        os.truncate(self._path, end)
+        self._report(damaged)
+        return True
+
+    def _report(self, damaged: int) -> None:
+        if self.num_known:
+            log.info("resuming: %d windows are decoded already (%s)", self.num_known, self._path)
+        if damaged:
+            log.warning(
+                "%d records of %s are damaged: their windows are decoded again",
+                damaged, self._path,
+            )  # fmt: skip
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file, each with its place."""
+    place = 0
+    with path.open("rb") as file:
+        for line in file:
+            yield place, line
+            place += len(line)
 
 
 def run_key(**facts: object) -> str:

@@ -5,15 +5,19 @@ gene only in part, vote for its structure: each window that shows the 5' end spl
 the 5' ends it held possible, with more weight the farther that end lies from the window's edges; a
 window that shows only the 3' end votes for the structures that continue beyond its edge. The share
 of windows that show the 3' end, among those that could, is evidence of its own.
+
+Windows come left to right, and genes leave as soon as no later window can change them (`retire`):
+memory holds what lies right of the last finished base, however long the contig is. A circular
+contig leaves at its end.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from genet5.annotate.candidate import GeneCandidate, Parts
 from genet5.decode.evidence import Evidence
@@ -27,6 +31,8 @@ _LEAST_WEIGHT = 0.05
 _MOST_STRUCTURES = 3
 _CHAIN_WEIGHT = 1e-3
 """A joined gene only proposes its structure: the windows it was joined from vote by themselves."""
+_ANYWHERE = 1 << 62
+"""Right of every base."""
 
 GeneKey = tuple[str, int, int, int]
 """Type, strand, base of the 3' end, and codon position there (other than the last only where the
@@ -57,11 +63,12 @@ class Merger:
         self._tiling = tiling
         self._spliced = spliced
         self._paths: dict[tuple[int, Parts], float] = defaultdict(float)
-        self._groups: dict[GeneKey, list[tuple[GeneCandidate, float]]] = defaultdict(list)
+        self._groups: dict[GeneKey, _Group] = {}
         self._seen: dict[tuple[int, int], dict[tuple[int, int], float]] = defaultdict(dict)
         self._starts: dict[tuple[int, int], float] = defaultdict(float)
         self._longer: dict[tuple[int, int], list[tuple[int, float]]] = defaultdict(list)
-        self._passes: list[Tile] = []
+        self._passes: Counter[int] = Counter()
+        self._merged: list[GeneCandidate] = []
 
     def add_candidates(
         self, candidates: Iterable[GeneCandidate], *, on_paths: bool = False
@@ -78,7 +85,8 @@ class Merger:
             tile = self._tiling.tiles[candidate.tile]
             weight = view_weight(tile, candidate.stop_base, self._tiling)
             kept = candidate.moved(-size) if candidate.start >= size else candidate
-            self._groups[gene_key(kept, self._tiling)].append((kept, weight))
+            group = self._groups.setdefault(gene_key(kept, self._tiling), _Group())
+            group.add(kept, weight)
             if on_paths:
                 self._paths[kept.strand, kept.parts] += weight
                 self._starts[kept.strand, kept.start_base % size] += weight
@@ -93,7 +101,7 @@ class Merger:
             fragments: What was found in it.
             strand_pass: 0, or 1 for the pass of the same window's reverse complement.
         """
-        self._passes.append(tile)
+        self._passes[tile.index] += 1
         for fragment in (f for f in fragments if f.parts and not f.head_only):
             ends = (fragment.parts[0].start, fragment.parts[-1].end - 1)
             start, stop = five_three(*ends, fragment.strand)
@@ -109,19 +117,47 @@ class Merger:
                     key = (fragment.strand, base % self._tiling.contig_bp)
                     self._starts[key] += share * view_weight(tile, start, self._tiling)
 
-    def merged(self) -> list[GeneCandidate]:
-        """Return the merged candidates, sorted by start, end, strand."""
-        weights = _StopWeights(self._passes, self._tiling)
-        groups = self._groups.items()
-        merged = [c for key, group in groups for c in self._merge(key, group, weights)]
-        merged.sort(key=lambda c: (c.start, c.end, c.strand, c.type, c.parts))
-        return with_margins(merged) if self._spliced else merged
+    def retire(self, horizon: int) -> list[GeneCandidate]:
+        """Return the merged candidates that nothing can change any more, and forget them.
+
+        They are sorted by start, end, strand; none overlaps one of another call.
+
+        Args:
+            horizon: No window or candidate that is still to come has a base left of it.
+        """
+        if self._tiling.circular and horizon < self._tiling.length_bp:
+            return []
+        done = [key for key, group in self._groups.items() if group.end <= horizon]
+        for key in done:
+            self._merged += self._merge(key, self._groups.pop(key).members)
+        bound = min([horizon, *(group.start for group in self._groups.values())])
+        self._forget(bound)
+        self._merged.sort(key=lambda c: (c.start, c.end, c.strand, c.type, c.parts))
+        count = _closed(self._merged, bound)
+        found, self._merged = self._merged[:count], self._merged[count:]
+        return with_margins(found) if self._spliced else found
+
+    def finish(self) -> list[GeneCandidate]:
+        """Return the merged candidates that are left, all windows being there."""
+        return self.retire(_ANYWHERE)
+
+    def _forget(self, bound: int) -> None:
+        """Drop the votes for bases left of `bound`."""
+        votes: dict[tuple[int, int], Any]
+        for votes in (self._seen, self._starts, self._longer):
+            for key in [key for key in votes if key[1] < bound]:
+                del votes[key]
+        for path in [path for path in self._paths if path[1][0].start < bound]:
+            del self._paths[path]
+        tiles = self._tiling.tiles
+        for index in [index for index in self._passes if tiles[index].end <= bound]:
+            del self._passes[index]
 
     def _merge(
-        self, key: GeneKey, members: list[tuple[GeneCandidate, float]], weights: _StopWeights
+        self, key: GeneKey, members: list[tuple[GeneCandidate, float]]
     ) -> list[GeneCandidate]:
         _, strand, stop, _ = key
-        possible = weights.at(stop)
+        possible = self._possible(stop)
         support = (
             min(sum(self._seen.get((strand, stop), {}).values()) / possible, 1.0)
             if possible
@@ -169,31 +205,51 @@ class Merger:
         total = sum(votes.values())
         return [(parts, votes[parts] / total) for parts in ranked]
 
+    def _possible(self, base: int) -> float:
+        """Sum of the weights of the windows that show a base."""
+        total, tiles = 0.0, self._tiling.tiles
+        places = [base, base + self._tiling.contig_bp] if self._tiling.circular else [base]
+        for place in places:
+            i = tiles.last_from(place)
+            while i >= 0 and tiles[i].end > place:
+                total += self._passes[i] * view_weight(tiles[i], place, self._tiling)
+                i -= 1
+        return total
+
+
+@dataclass(slots=True)
+class _Group:
+    """The candidates of one gene, each with its weight."""
+
+    members: list[tuple[GeneCandidate, float]] = field(default_factory=list)
+    start: int = _ANYWHERE
+    """First base of the gene, wherever its 5' end lies."""
+    end: int = 0
+    """One past its last base."""
+
+    def add(self, candidate: GeneCandidate, weight: float) -> None:
+        self.members.append((candidate, weight))
+        bases = [base for base, _ in candidate.starts]
+        self.start = min(self.start, candidate.start, *bases)
+        self.end = max(self.end, candidate.end, *(base + 1 for base in bases))
+
+
+def _closed(candidates: Sequence[GeneCandidate], bound: int) -> int:
+    """How many of the sorted candidates overlap none of the others and end at or left of `bound`.
+
+    What is still to come begins at or right of `bound`.
+    """
+    count = end = 0
+    for number, candidate in enumerate(candidates):
+        if candidate.start >= end and end <= bound:
+            count = number
+        end = max(end, candidate.end)
+    return len(candidates) if end <= bound else count
+
 
 def _start_base(parts: Parts, strand: int) -> int:
     """Base of the 5' end."""
     return five_prime_base(parts[0].start, parts[-1].end, strand)
-
-
-class _StopWeights:
-    """Sum of the weights of the windows that show a base."""
-
-    def __init__(self, passes: Sequence[Tile], tiling: ContigTiling) -> None:
-        self._tiling = tiling
-        self._by_window: dict[int, int] = defaultdict(int)
-        for tile in passes:
-            self._by_window[tile.index] += 1
-        self._starts = [tile.start for tile in tiling.tiles]
-
-    def at(self, base: int) -> float:
-        total, tiles = 0.0, self._tiling.tiles
-        places = [base, base + self._tiling.contig_bp] if self._tiling.circular else [base]
-        for place in places:
-            i = bisect_right(self._starts, place) - 1
-            while i >= 0 and tiles[i].end > place:
-                total += self._by_window.get(i, 0) * view_weight(tiles[i], place, self._tiling)
-                i -= 1
-        return total
 
 
 def view_weight(tile: Tile, base: int, tiling: ContigTiling) -> float:

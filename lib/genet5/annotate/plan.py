@@ -4,24 +4,25 @@
 path fails at once; `choose_machine` comes last.
 
 Example:
-    plan = plan_genome(AnnotateConfig(genome=Path("genome.fa.gz"), output=Path("genes.gff3")))
-    machine = choose_machine(AnnotatorConfig())
+    config = AnnotateConfig(genome=Path("genome.fa.gz"), output=Path("genes.gff3"))
+    with plan_genome(config) as plan:
+        machine = choose_machine(config.annotator)
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genet5.annotate.calling_config import CallingConfig, load_calling_config
+from genet5.annotate.genome import Genome, GenomeSize, measure, open_genome
 from genet5.config.annotate import AnnotateConfig, AnnotatorConfig
 from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import genetic_code
-from genet5.genome.io.fasta import Contig, read_fasta
-from genet5.genome.io.regions import IndexedFasta, Region
-from genet5.genome.tiling import ContigTiling
+from genet5.genome.io.fasta import AnyContig
 from genet5.model.folders import load_config, model_folder
 
 ALL, AUTO, NONE = "all", "auto", "none"
@@ -49,24 +50,17 @@ class GenomePlan:
     """What is annotated with which model."""
 
     model: ModelPlan
-    lengths: dict[str, int]
-    """Length of each contig, in the file's order; with regions, of the contigs that they lie on."""
-    regions: tuple[Region, ...]
-    """What of the genome is annotated, in the file's order; none = all of it."""
-    num_windows: int
+    genome: Genome
     code: int
-
-    @property
-    def num_bases(self) -> int:
-        """Bases that are annotated."""
-        return sum(_sizes(self.lengths, self.regions))
+    size: GenomeSize
 
     def __str__(self) -> str:
-        calling = self.model.calling
+        calling, regions = self.model.calling, self.genome.regions
         introns = "yes" if calling.grammar.introns else "no"
-        parts = f"{len(self.regions)} regions of " if self.regions else ""
+        parts = f"{len(regions)} regions of " if regions else ""
         return (
-            f"{parts}{len(self.lengths)} contigs, {self.num_bases:,} bp; {self.num_windows:,}"
+            f"{parts}{len(self.genome.contigs)} contigs, {self.size.bases:,} bp;"
+            f" {self.size.windows:,}"
             f" windows of {calling.window_bp:,} bp, overlap {calling.overlap_bp:,} bp,"
             f" {'two strand passes' if self.model.strand_passes > 1 else 'one strand pass'};"
             f" model {self.model.folder}; genetic code {self.code};"
@@ -133,8 +127,9 @@ def effective_calling(config: AnnotatorConfig, own: CallingConfig) -> CallingCon
     )
 
 
-def plan_genome(config: AnnotateConfig) -> GenomePlan:
-    """Read the genome once and settle everything that the flags leave open.
+@contextmanager
+def plan_genome(config: AnnotateConfig) -> Iterator[GenomePlan]:
+    """Open the genome, and settle everything that the flags leave open.
 
     Raises:
         ConfigError: A flag does not fit the genome or the model.
@@ -143,34 +138,14 @@ def plan_genome(config: AnnotateConfig) -> GenomePlan:
     """
     model = plan_model(config.annotator)
     code = settle_code(config.genetic_code, model.calling)
-    lengths, regions = _locate(config) if config.region else (_measure(config), ())
-    size = model.calling.window_bp, model.calling.overlap_bp
-    windows = sum(len(ContigTiling.even(n, *size).tiles) for n in _sizes(lengths, regions))
-    return GenomePlan(model=model, lengths=lengths, regions=regions, num_windows=windows, code=code)
-
-
-def _measure(config: AnnotateConfig) -> dict[str, int]:
-    """Read the genome; return the lengths of its contigs."""
-    lengths = {contig.name: len(contig.bases) for contig in read_fasta(config.genome)}
-    check_circular(config.circular, lengths)
-    if not sum(lengths.values()):
-        raise DataError("no bases in any contig", expected="DNA", path=config.genome)
-    return lengths
-
-
-def _locate(config: AnnotateConfig) -> tuple[dict[str, int], tuple[Region, ...]]:
-    """Find the regions; return the lengths of their contigs, and the regions."""
-    if not set(config.circular) <= {AUTO, NONE}:
+    if config.region and not set(config.circular) <= {AUTO, NONE}:
         raise ConfigError("circular", config.circular, "has no effect on regions: leave it out")
-    with IndexedFasta(config.genome) as fasta:
-        regions, lengths = fasta.locate(config.region), fasta.lengths
-    wanted = {region.contig for region in regions}
-    return {name: length for name, length in lengths.items() if name in wanted}, regions
-
-
-def _sizes(lengths: dict[str, int], regions: Sequence[Region]) -> list[int]:
-    """Lengths of what is annotated: regions, or whole contigs."""
-    return [region.end - region.start for region in regions] or list(lengths.values())
+    with open_genome(config.genome, config.region) as genome:
+        check_circular(config.circular, genome.contigs)
+        size = measure(genome.parts, model.calling)
+        if not size.bases:
+            raise DataError("no bases in any contig", expected="DNA", path=config.genome)
+        yield GenomePlan(model=model, genome=genome, code=code, size=size)
 
 
 def settle_code(wanted: int | None, calling: CallingConfig) -> int:
@@ -183,20 +158,24 @@ def settle_code(wanted: int | None, calling: CallingConfig) -> int:
     return genetic_code(code).number
 
 
-def check_circular(wanted: Collection[str], names: Collection[str]) -> None:
+def check_circular(wanted: Collection[str], contigs: Iterable[AnyContig]) -> None:
     """Check that circular contigs exist.
 
     Raises:
         ConfigError: One does not.
     """
-    for name in wanted:
-        if name not in CIRCULAR_WORDS and name not in names:
+    names = [name for name in wanted if name not in CIRCULAR_WORDS]
+    missing = set(names)
+    if missing:
+        missing.difference_update(contig.name for contig in contigs)
+    for name in names:
+        if name in missing:
             raise ConfigError(
                 "circular", name, "must be the name of a contig of the genome, all, auto or none"
             )
 
 
-def is_circular(contig: Contig, wanted: Collection[str]) -> bool:
+def is_circular(contig: AnyContig, wanted: Collection[str]) -> bool:
     """Whether genes may lie over the contig's origin.
 
     Unicycler, Trycycler and Plassembler write `circular=true` into headers, NCBI's submission
@@ -209,6 +188,7 @@ def is_circular(contig: Contig, wanted: Collection[str]) -> bool:
 
     Example:
         >>> import numpy as np
+        >>> from genet5.genome.io.fasta import Contig
         >>> is_circular(Contig("1", np.zeros(3, np.uint8), "depth=1.00x circular=true"), ("auto",))
         True
     """

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
 from genet5.annotate.plan import GenomePlan, Machine, choose_machine, is_circular, plan_genome
@@ -25,17 +24,16 @@ from genet5.config.annotate import AnnotateConfig
 from genet5.config.json_files import config_to_dict
 from genet5.genome.extract import cds_records, protein_records
 from genet5.genome.gene import Gene
-from genet5.genome.io.fasta import Contig, read_fasta, write_fasta
+from genet5.genome.io.fasta import AnyContig, write_fasta
 from genet5.genome.io.formats import format_of_name
-from genet5.genome.io.regions import IndexedFasta
-from genet5.genome.io.write import write_annotation
+from genet5.genome.io.write import AnnotationWriter
 from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE
 from genet5.outputs import atomic_writer, is_stream
 from genet5.progress import BaseProgress
 from genet5.tokens.cut import shift_gene
 
 if TYPE_CHECKING:
-    from genet5.annotate.annotator import Annotator
+    from genet5.annotate.annotator import Annotator, GeneBlock
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +59,8 @@ class Summary:
 
 def describe(config: AnnotateConfig) -> str:
     """Return what a run would do."""
-    plan = plan_genome(config)
-    return f"{plan}; {choose_machine(config.annotator)}"
+    with plan_genome(config) as plan:
+        return f"{plan}; {choose_machine(config.annotator)}"
 
 
 def annotate_genome(config: AnnotateConfig) -> Summary:
@@ -73,33 +71,27 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         DataError: The genome cannot be read.
         CheckpointError: The model cannot be used.
     """
-    plan = plan_genome(config)
-    machine = choose_machine(config.annotator)
-    log.info("%s; %s", plan, machine)
-    annotator = load_annotator(plan, machine)
-    journal = open_journal(config, plan, machine)
-    finished = False
-    try:
-        with BaseProgress(plan.num_bases) as progress:
-            found = annotator.annotate_contigs(
-                _contigs(config, plan),
+    with plan_genome(config) as plan:
+        machine = choose_machine(config.annotator)
+        log.info("%s; %s", plan, machine)
+        annotator = load_annotator(plan, machine)
+        journal = open_journal(config, plan, machine)
+        with BaseProgress(plan.size.bases) as progress, closing(journal):
+            found = annotator.annotate_blocks(
+                plan.genome.parts,
                 genetic_code=plan.code,
                 is_circular=lambda contig: _is_circular(contig, config),
                 journal=journal,
                 on_bases=progress.add,
             )
-            num_genes = _write_all(config, plan, _on_contigs(found, plan))
-        finished = True
-    finally:
-        if journal is not None:
-            journal.close(remove=finished)
-    return Summary(
-        contigs=len(plan.lengths),
-        bases=plan.num_bases,
-        genes=num_genes,
-        seconds=progress.elapsed_s,
-        output=config.output,
-    )
+            num_genes = _write_all(config, plan, found)
+        return Summary(
+            contigs=len(plan.genome.contigs),
+            bases=plan.size.bases,
+            genes=num_genes,
+            seconds=progress.elapsed_s,
+            output=config.output,
+        )
 
 
 def load_annotator(plan: GenomePlan, machine: Machine) -> Annotator:
@@ -110,62 +102,64 @@ def load_annotator(plan: GenomePlan, machine: Machine) -> Annotator:
     return Annotator(load_engine(plan.model, machine), plan.model)
 
 
-def _contigs(config: AnnotateConfig, plan: GenomePlan) -> Iterator[Contig]:
-    """Read what is annotated: whole contigs, or regions as contigs of their own."""
-    if not plan.regions:
-        yield from read_fasta(config.genome)
-        return
-    with IndexedFasta(config.genome) as fasta:
-        for region in plan.regions:
-            yield Contig(region.contig, fasta.bases(region))
-
-
-def _on_contigs(
-    found: Iterable[tuple[Contig, list[Gene]]], plan: GenomePlan
-) -> Iterator[tuple[Contig, list[Gene]]]:
-    """Put the genes of regions where they lie on their contigs; other bases are left 0."""
-    if not plan.regions:
-        yield from found
-        return
-    for region, (part, genes) in zip(plan.regions, found, strict=True):
-        bases = np.zeros(plan.lengths[region.contig], dtype=np.uint8)
-        bases[region.start : region.end] = part.bases
-        yield Contig(region.contig, bases), [shift_gene(gene, region.start) for gene in genes]
-
-
-def _is_circular(contig: Contig, config: AnnotateConfig) -> bool:
+def _is_circular(contig: AnyContig, config: AnnotateConfig) -> bool:
     """Whether genes may lie over the origin; the ends of a region are no origin."""
     return not config.region and is_circular(contig, config.circular)
 
 
-def _write_all(
-    config: AnnotateConfig, plan: GenomePlan, found: Iterable[tuple[Contig, list[Gene]]]
-) -> int:
+def _write_all(config: AnnotateConfig, plan: GenomePlan, found: Iterable[GeneBlock]) -> int:
     """Write the genes and the FASTA files that were asked for; return the number of genes."""
-    genes: list[Gene] = []
-    circular: list[str] = []
     with ExitStack() as stack:
-        out = stack.enter_context(atomic_writer(config.output))
-        proteins = stack.enter_context(atomic_writer(config.proteins)) if config.proteins else None
-        coding = stack.enter_context(atomic_writer(config.cds)) if config.cds else None
-        for contig, some in found:
-            if proteins is not None:
-                write_fasta(proteins, protein_records(contig.bases, some, plan.code))
-            if coding is not None:
-                write_fasta(coding, cds_records(contig.bases, some))
-            genes += some
-            circular += [contig.name] if _is_circular(contig, config) else []
-        write_annotation(
-            out,
+        writer = AnnotationWriter(
+            stack.enter_context(atomic_writer(config.output)),
             format_of_name(config.output) or "gff3",
-            genes,
-            plan.lengths,
-            (contig for contig in read_fasta(config.genome) if contig.name in plan.lengths),
             default_code=plan.code,
             prokaryote=not plan.model.calling.grammar.introns,
-            circular=circular,
         )
-    return len(genes)
+        writer.header(plan.genome.contigs)
+        records = _Records(plan, stack, config.proteins, config.cds)
+        for index, blocks in groupby(found, key=lambda block: plan.genome.place(block.index)[0]):
+            contig = plan.genome.contigs[index]
+            genes = records.written(contig, blocks)
+            writer.contig(contig, genes, is_circular=_is_circular(contig, config))
+    return records.num_genes
+
+
+class _Records:
+    """Writes FASTA records of genes that pass, and counts the genes."""
+
+    def __init__(
+        self, plan: GenomePlan, stack: ExitStack, proteins: Path | None, cds: Path | None
+    ) -> None:
+        self._plan = plan
+        self._proteins = stack.enter_context(atomic_writer(proteins)) if proteins else None
+        self._cds = stack.enter_context(atomic_writer(cds)) if cds else None
+        self.num_genes = 0
+
+    def written(self, contig: AnyContig, blocks: Iterable[GeneBlock]) -> Iterator[Gene]:
+        """Yield the genes of a contig where they lie on it."""
+        for block in blocks:
+            _, offset = self._plan.genome.place(block.index)
+            genes = [shift_gene(gene, offset) for gene in block.genes] if offset else block.genes
+            self.num_genes += len(genes)
+            if self._proteins is not None:
+                records = protein_records(contig.bases, genes, self._plan.code)
+                write_fasta(self._proteins, records)
+            if self._cds is not None:
+                write_fasta(self._cds, cds_records(contig.bases, genes))
+            yield from genes
+
+
+@contextmanager
+def closing(journal: Journal | None) -> Iterator[None]:
+    """Close a journal at the end; remove it if no error ended the block."""
+    finished = False
+    try:
+        yield
+        finished = True
+    finally:
+        if journal is not None:
+            journal.close(remove=finished)
 
 
 def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> Journal | None:
@@ -177,8 +171,8 @@ def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> 
     key = run_key(
         journal=FORMAT,
         genome=file_stamp(config.genome),
-        contigs=plan.lengths,
-        regions=[str(region) for region in plan.regions],
+        contigs=plan.size.key,
+        regions=[str(region) for region in plan.genome.regions],
         circular=sorted(config.circular),
         weights=file_stamp(plan.model.folder / WEIGHTS_FILE),
         shape=file_stamp(plan.model.folder / CONFIG_FILE),

@@ -2,7 +2,7 @@
 
 Example:
     rules = SelectionRules(calling=config, code=11)
-    for candidate, score in select_candidates(legal_candidates(work, rules), rules, contig_bp):
+    for candidate, score in select_candidates(legal_candidates(block, rules), rules, contig_bp):
         gene = gene_of(candidate, "chr1", "gene_000001", score, code=11)
 """
 
@@ -12,9 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genet5.annotate.block import Block
 from genet5.annotate.calling_config import CallingConfig
 from genet5.annotate.candidate import GeneCandidate
-from genet5.annotate.contig import ContigWork
 from genet5.annotate.gene_score import feature_table, gene_log_odds, probability
 from genet5.annotate.overlaps import are_compatible, choose_compatible
 from genet5.decode.fragment import merge_touching
@@ -26,7 +26,7 @@ from genet5.genome.frames import (
     phases,
 )
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.genome.sequence import Bases
+from genet5.genome.sequence import AnyBases
 from genet5.tokens.grammar import GrammarOptions
 from genet5.tokens.legality import Violation, violations
 
@@ -42,12 +42,12 @@ class SelectionRules:
     """Whether genes that run over the end of a contig are kept."""
 
 
-def legal_candidates(work: ContigWork, rules: SelectionRules) -> list[GeneCandidate]:
-    """Return the contig's candidates that keep all rules, whatever their score."""
-    least, bases = rules.calling.min_coding_bp, work.contig.bases
+def legal_candidates(block: Block, rules: SelectionRules) -> list[GeneCandidate]:
+    """Return the block's candidates that keep all rules, whatever their score."""
+    least, bases = rules.calling.min_coding_bp, block.contig.bases
     return [
         candidate
-        for candidate in work.candidates()
+        for candidate in block.candidates
         if (rules.keep_partial or not candidate.is_partial)
         and (candidate.coding_bp == 0 or candidate.coding_bp >= least)
         and candidate.end - candidate.start <= len(bases)
@@ -56,7 +56,7 @@ def legal_candidates(work: ContigWork, rules: SelectionRules) -> list[GeneCandid
 
 
 def candidate_violations(
-    candidate: GeneCandidate, contig_bases: Bases, code: int, options: GrammarOptions
+    candidate: GeneCandidate, contig_bases: AnyBases, code: int, options: GrammarOptions
 ) -> tuple[Violation, ...]:
     """Return what a candidate violates: one that was joined of legal fragments could."""
     return violations(
@@ -77,7 +77,7 @@ def select_candidates(
     """Return the best compatible set of candidates with their probabilities.
 
     Args:
-        candidates: Of one contig, sorted by start.
+        candidates: Of one block, sorted by start.
         rules: Scores, threshold and overlaps.
         contig_bp: Length of the contig.
     """

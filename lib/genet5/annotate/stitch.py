@@ -67,6 +67,15 @@ class Joiner:
         candidates = [candidate_of(chain) for chain in whole]
         return [candidate for candidate in candidates if candidate.parts]
 
+    def horizon(self, next_bp: int) -> int:
+        """Return the leftmost base that later candidates may have.
+
+        Args:
+            next_bp: First base of the windows that are still to come.
+        """
+        waiting = (c for c in self._open if c[-1].fragment.cut_right or _extent(c)[1] > next_bp)
+        return min((_extent(chain)[0] for chain in waiting), default=next_bp)
+
     def _is_head(self, tile: Tile, fragment: GeneFragment) -> bool:
         """Whether nothing of the gene lies left of the window."""
         return not fragment.cut_left or (tile.start == 0 and not self.tiling.circular)
@@ -96,6 +105,15 @@ class Joiner:
             through = [chain for chain in chains if chain[-1].fragment is former]
             paired += [(chain, fragment) for chain in through[:_MAX_CHAINS]]
         return paired
+
+
+def _extent(chain: Chain) -> tuple[int, int]:
+    """First base of a chain, its possible 5' ends included, and one past its last base."""
+    bases = [chain[0].start] if not chain[0].fragment.parts else []
+    for fragment in (link.fragment for link in chain):
+        bases += [base for part in fragment.parts for base in (part.start, part.end - 1)]
+        bases += [base for base, _ in fragment.starts]
+    return min(bases), max(bases) + 1
 
 
 def candidate_of(chain: Chain) -> GeneCandidate:

@@ -30,12 +30,12 @@ from genet5.errors import DataError
 from genet5.genome.codes import GeneticCode, genetic_code
 from genet5.genome.frames import five_prime, strand_sign
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.genome.sequence import Bases, decode_bases, on_strand
+from genet5.genome.sequence import AnyBases, Bases, decode_bases, on_strand
 
 _COMMON_STARTS = frozenset({"ATG", "GTG", "TTG", "CTG"})
 
 
-def span_bases(contig_bases: Bases, start: int, end: int, strand: int = 1) -> Bases:
+def span_bases(contig_bases: AnyBases, start: int, end: int, strand: int = 1) -> Bases:
     """Bases of one span in reading direction; `end` may lie beyond the contig (circular).
 
     Raises:
@@ -56,7 +56,7 @@ def span_bases(contig_bases: Bases, start: int, end: int, strand: int = 1) -> Ba
     return on_strand(found, strand)
 
 
-def cds_bases(contig_bases: Bases, gene: Gene, transcript: Transcript) -> Bases:
+def cds_bases(contig_bases: AnyBases, gene: Gene, transcript: Transcript) -> Bases:
     """The joined CDS in reading direction, partial codons at its ends included."""
     return _joined(contig_bases, transcript.cds, gene.strand)
 
@@ -74,7 +74,7 @@ def coding_phase(gene: Gene, transcript: Transcript) -> int:
 
 
 def protein(
-    contig_bases: Bases,
+    contig_bases: AnyBases,
     gene: Gene,
     transcript: Transcript,
     code: GeneticCode,
@@ -103,7 +103,7 @@ def protein(
 
 
 def cds_records(
-    contig_bases: Bases, genes: Iterable[Gene], *, canonical_only: bool = False
+    contig_bases: AnyBases, genes: Iterable[Gene], *, canonical_only: bool = False
 ) -> Iterator[tuple[str, str]]:
     """Yield (header, CDS) of the coding genes of one contig, pseudogenes left out."""
     for gene, transcript in _coding(genes, canonical_only):
@@ -111,7 +111,7 @@ def cds_records(
 
 
 def protein_records(
-    contig_bases: Bases,
+    contig_bases: AnyBases,
     genes: Iterable[Gene],
     default_code: int = 1,
     *,
@@ -130,7 +130,7 @@ def protein_records(
         yield _header(gene, transcript), protein(contig_bases, gene, transcript, code)
 
 
-def _joined(contig_bases: Bases, parts: tuple[Exon | Cds, ...], strand: int) -> Bases:
+def _joined(contig_bases: AnyBases, parts: tuple[Exon | Cds, ...], strand: int) -> Bases:
     found = [span_bases(contig_bases, part.start, part.end) for part in parts]
     if not found:
         return np.zeros(0, dtype=np.uint8)

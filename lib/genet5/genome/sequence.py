@@ -7,7 +7,7 @@ Example:
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,17 @@ _SPACE = b" \t\r\n\v\f"
 
 Bases: TypeAlias = NDArray[np.uint8]
 """(L,) ASCII bytes of DNA letters, upper or lower case."""
+
+
+class AnyBases(Protocol):
+    """Bases that are read by slices: an array in memory, or a contig on disk."""
+
+    def __len__(self) -> int:
+        """Return the number of bases."""
+
+    def __getitem__(self, span: slice, /) -> Bases:
+        """Return the bases of a span; its step is 1."""
+
 
 _COMPLEMENT_FROM = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv"
 _COMPLEMENT_TO = b"TGCAANYRSWMKVHDBtgcaanyrswmkvhdb"

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import overload
 
 import numpy as np
 
 from genet5.errors import ConfigError
-from genet5.genome.sequence import BASE_INDEX, Bases
+from genet5.genome.sequence import BASE_INDEX, AnyBases, Bases
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,52 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
+class Tiles(Sequence[Tile]):
+    """The windows of a tiling, left to right; none is held, each is worked out when asked for.
+
+    Window i is what of [start_i, start_i + window_bp) lies on [0, length_bp), where start_i is
+    `first_bp` + i * `free_bp` // `parts`.
+    """
+
+    size: int
+    window_bp: int
+    length_bp: int
+    first_bp: int = 0
+    free_bp: int = 0
+    parts: int = 1
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, index: int) -> Tile: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Tile, ...]: ...
+    def __getitem__(self, index: int | slice) -> Tile | tuple[Tile, ...]:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(self.size)))
+        if not -self.size <= index < self.size:
+            raise IndexError(f"window {index} of {self.size}")
+        index %= self.size
+        (start, end), is_last = self._span(index), index + 1 == self.size
+        core_start = (self._span(index - 1)[1] + start) // 2 if index else 0
+        core_end = self.length_bp if is_last else (end + self._span(index + 1)[0]) // 2
+        return Tile(index, start, end, core_start, core_end)
+
+    def last_from(self, base: int) -> int:
+        """Return the index of the last window that starts at or left of `base`; -1 if none does."""
+        low, high = 0, self.size
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self._span(middle)[0] <= base else (low, middle)
+        return low - 1
+
+    def _span(self, index: int) -> tuple[int, int]:
+        start = self.first_bp + index * self.free_bp // self.parts
+        return max(start, 0), min(start + self.window_bp, self.length_bp)
+
+
+@dataclass(frozen=True, slots=True)
 class ContigTiling:
     """Where a contig's windows lie."""
 
@@ -45,7 +91,7 @@ class ContigTiling:
     length_bp: int
     """What the windows cover: the contig, and on a circular contig one window more."""
     circular: bool
-    tiles: tuple[Tile, ...]
+    tiles: Tiles
     """From left to right; none contains another."""
 
     @classmethod
@@ -61,14 +107,16 @@ class ContigTiling:
         """
         _check_overlap(overlap_bp, window_bp)
         length_bp = contig_bp + min(contig_bp, window_bp) if circular else contig_bp
-        if length_bp <= window_bp:
-            spans = [(0, length_bp)] if length_bp else []
-        else:
-            free = length_bp - window_bp
-            count = 1 + -(-free // (window_bp - overlap_bp))
-            starts = [i * free // (count - 1) for i in range(count)]
-            spans = [(start, start + window_bp) for start in starts]
-        return cls(contig_bp, length_bp, circular, _tiles(spans, length_bp))
+        free = max(length_bp - window_bp, 0)
+        steps = -(-free // (window_bp - overlap_bp))
+        tiles = Tiles(
+            size=steps + 1 if length_bp else 0,
+            window_bp=window_bp,
+            length_bp=length_bp,
+            free_bp=free,
+            parts=max(steps, 1),
+        )
+        return cls(contig_bp, length_bp, circular, tiles)
 
     @classmethod
     def stepped(
@@ -87,32 +135,27 @@ class ContigTiling:
         """
         _check_overlap(overlap_bp, window_bp)
         step = window_bp - overlap_bp
-        start = phase_bp % step - step if phase_bp % step else 0
-        spans = []
-        while contig_bp:
-            spans.append((max(start, 0), min(start + window_bp, contig_bp)))
-            if start + window_bp >= contig_bp:
-                break
-            start += step
-        return cls(contig_bp, contig_bp, False, _tiles(spans, contig_bp))
+        first = phase_bp % step - step if phase_bp % step else 0
+        tiles = Tiles(
+            size=1 + max(-(-(contig_bp - window_bp - first) // step), 0) if contig_bp else 0,
+            window_bp=window_bp,
+            length_bp=contig_bp,
+            first_bp=first,
+            free_bp=step,
+        )
+        return cls(contig_bp, contig_bp, False, tiles)
 
-    def bases(self, contig_bases: Bases, tile: Tile) -> Bases:
+    def bases(self, contig_bases: AnyBases, tile: Tile) -> Bases:
         """Return a window's bases; past the origin they continue at the contig's start."""
         if tile.end <= self.contig_bp:
             return contig_bases[tile.start : tile.end]
-        return contig_bases[np.arange(tile.start, tile.end) % self.contig_bp]
+        before = contig_bases[tile.start : self.contig_bp]
+        return np.concatenate((before, contig_bases[: tile.end - self.contig_bp]))
 
 
 def _check_overlap(overlap_bp: int, window_bp: int) -> None:
     if not 0 <= overlap_bp < window_bp:
         raise ConfigError("window_overlap", overlap_bp, f"must be 0 to {window_bp - 1}")
-
-
-def _tiles(spans: Sequence[tuple[int, int]], length_bp: int) -> tuple[Tile, ...]:
-    """Number the windows and give each its core."""
-    meets = [(end + start) // 2 for (_, end), (start, _) in pairwise(spans)]
-    cores = [0, *meets, length_bp]
-    return tuple(Tile(i, *span, cores[i], cores[i + 1]) for i, span in enumerate(spans))
 
 
 def is_blank(bases: Bases) -> bool:

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from genet5.genome.extract import span_bases
 from genet5.genome.frames import five_three, leftmost_frame, phase_from_left, strand_index
-from genet5.genome.sequence import BASE_INDEX, Bases, on_strand
+from genet5.genome.sequence import BASE_INDEX, AnyBases, on_strand
 from genet5.tokens.rules import (
     AMBIGUOUS,
     AT_AC,
@@ -83,7 +83,7 @@ so, too."""
 def violations(
     parts: Sequence[PartSpan],
     strand: int,
-    bases: Bases,
+    bases: AnyBases,
     code: int,
     options: GrammarOptions,
     *,
@@ -124,7 +124,7 @@ def violations(
     return tuple(violation for violation in VIOLATIONS if violation in found)
 
 
-def _joined(bases: Bases, spans: Sequence[tuple[int, int]], strand: int) -> NDArray[np.uint8]:
+def _joined(bases: AnyBases, spans: Sequence[tuple[int, int]], strand: int) -> NDArray[np.uint8]:
     """Symbols of the spans' bases in reading direction."""
     pieces = [span_bases(bases, start, end) for start, end in spans]
     joined: NDArray[np.uint8] = BASE_INDEX[on_strand(np.concatenate(pieces), strand)]
@@ -169,7 +169,7 @@ def _coding_violations(
 def _end_violations(
     parts: Sequence[PartSpan],
     strand: int,
-    bases: Bases,
+    bases: AnyBases,
     options: GrammarOptions,
     open_left: bool,
     open_right: bool,
@@ -197,7 +197,7 @@ def _end_violations(
 
 
 def _intron_violations(
-    bases: Bases, start: int, end: int, strand: int, options: GrammarOptions
+    bases: AnyBases, start: int, end: int, strand: int, options: GrammarOptions
 ) -> set[Violation]:
     least = 1 if options.level == "off" else options.min_intron
     if end - start < min(_LEAST_GAP_BP, least):
@@ -211,7 +211,7 @@ def _intron_violations(
 
 
 def _splice_violations(
-    bases: Bases, start: int, end: int, strand: int, options: GrammarOptions
+    bases: AnyBases, start: int, end: int, strand: int, options: GrammarOptions
 ) -> set[Violation]:
     """Violations of the two bases at each end of an intron."""
     a, b = BASE_INDEX[span_bases(bases, start, start + 2)].tolist()

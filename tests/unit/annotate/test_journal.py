@@ -4,42 +4,72 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from genet5.annotate.journal import Journal, file_stamp, run_key
 from genet5.decode.fragment import GeneFragment, Interval
 
 GENE = GeneFragment("protein_coding", -1, (Interval("cds", 3, 12),), cut_left=True, frame=1)
+FOUND: list[list[GeneFragment]] = [[GENE], [], [GENE, GENE]]
 
 
-def interrupted(path: Path, key: str = "run") -> None:
-    """Leave the journal of a run that was killed after two windows."""
+def interrupted(path: Path, key: str = "run") -> bytes:
+    """Leave the journal of a run that was killed after three windows."""
     journal = Journal(path, key)
-    journal.add((0, 0, 0), [GENE])
-    journal.add((0, 1, 0), [])
-    journal.flush()
+    for number, fragments in enumerate(FOUND):
+        journal.add(number, fragments)
     journal.close(remove=False)
+    return path.read_bytes()
+
+
+def known(journal: Journal) -> dict[int, list[GeneFragment]]:
+    return {n: journal.fragments(n) for n in range(10) if journal.knows(n)}
 
 
 def test_a_resumed_run_knows_its_windows_and_appends(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     interrupted(path)
     journal = Journal(path, "run")
-    assert journal.fragments((0, 0, 0)) == [GENE]
-    assert journal.fragments((0, 1, 0)) == []
-    assert journal.fragments((0, 0, 1)) is None
-    journal.add((0, 0, 1), [])
+    assert known(journal) == dict(enumerate(FOUND))
+    journal.add(7, [GENE])
+    assert journal.fragments(0) == [GENE]
+    journal.add(3, [])
     journal.close(remove=False)
-    assert len(Journal(path, "run").known) == 3
+    assert known(Journal(path, "run")) == {**dict(enumerate(FOUND)), 3: [], 7: [GENE]}
 
 
-def test_a_torn_last_line_is_dropped(tmp_path: Path) -> None:
+def test_cut_at_any_byte_it_knows_the_whole_records_before_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    interrupted(path)
-    whole = path.read_text(encoding="utf-8")
-    path.write_text(whole + "[0,0,", encoding="utf-8")
-    journal = Journal(path, "run")
-    journal.close(remove=False)
-    assert len(journal.known) == 2
-    assert path.read_text(encoding="utf-8") == whole
+    whole = interrupted(path)
+    ends = [n + 1 for n, byte in enumerate(whole) if byte == ord("\n")]
+    for size in {*range(0, len(whole), 5), *ends, *(end - 1 for end in ends)}:
+        path.write_bytes(whole[:size])
+        journal = Journal(path, "run")
+        count = max(sum(end <= size for end in ends) - 1, 0)
+        assert known(journal) == dict(enumerate(FOUND[:count]))
+        for number in range(count, len(FOUND)):
+            journal.add(number, FOUND[number])
+        journal.close(remove=False)
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("bit", [0, 7])
+def test_a_flipped_bit_costs_the_records_it_lies_in_and_is_reported(
+    tmp_path: Path, bit: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "journal"
+    whole = interrupted(path)
+    for place in range(0, len(whole) - 1, 5):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << bit
+        path.write_bytes(bytes(damaged))
+        caplog.clear()
+        journal = Journal(path, "run")
+        found = known(journal)
+        journal.close(remove=False)
+        assert all(found[number] == FOUND[number] for number in found)
+        assert len(found) >= len(FOUND) - 2
+        assert "damaged: their windows are decoded again" in caplog.text
 
 
 def test_the_journal_of_another_run_is_replaced(tmp_path: Path) -> None:
@@ -47,16 +77,14 @@ def test_the_journal_of_another_run_is_replaced(tmp_path: Path) -> None:
     interrupted(path, "another run")
     journal = Journal(path, "run")
     journal.close(remove=False)
-    assert journal.known == {}
-    assert path.read_text(encoding="utf-8") == '{"run":"run"}\n'
+    assert not known(Journal(path, "run"))
+    assert path.read_bytes().endswith(b' {"run":"run"}\n')
 
 
 def test_a_restart_forgets_all_windows(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     interrupted(path)
-    journal = Journal(path, "run", restart=True)
-    journal.close(remove=False)
-    assert journal.known == {}
+    assert not known(Journal(path, "run", restart=True))
 
 
 def test_a_finished_run_leaves_no_journal(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def merged(
     merger.add_window(tile, [*decoded, *on_path])
     merger.add_candidates(Joiner(tiling).add(tile, decoded))
     merger.add_candidates(Joiner(tiling).add(tile, on_path), on_paths=True)
-    return merger.merged()
+    return merger.finish()
 
 
 def test_decoder_and_path_that_agree_are_one_call_with_both_votes() -> None:

@@ -70,7 +70,7 @@ def stitch(genes: list[Gene], tiling: ContigTiling) -> list[GeneCandidate]:
         ]
         merger.add_window(window, fragments)
         merger.add_candidates(joiner.add(window, fragments))
-    return merger.merged()
+    return merger.finish()
 
 
 def as_tuples(genes: list[Gene]) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
@@ -169,7 +169,7 @@ def test_windows_of_the_other_strand_stitch(genome: tuple[int, list[Gene]], wind
         ]
         merger.add_window(window, fragments, strand_pass=1)
         merger.add_candidates(joiner.add(window, fragments))
-    found = sorted((c.strand, tuple((p.start, p.end) for p in c.parts)) for c in merger.merged())
+    found = sorted((c.strand, tuple((p.start, p.end) for p in c.parts)) for c in merger.finish())
     assert found == sorted(as_tuples(genes))
 
 
@@ -262,7 +262,7 @@ def test_the_structure_with_most_votes_wins_and_is_reported_once() -> None:
         shown = fragments[window.index : window.index + 1]
         merger.add_window(window, shown)
         merger.add_candidates(joiner.add(window, shown))
-    (call,) = merger.merged()
+    (call,) = merger.finish()
     assert call.parts == (short,)
     assert 0.7 < call.structure_share < 0.9
     assert 0.5 < call.support < 1.0

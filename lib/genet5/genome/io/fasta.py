@@ -1,8 +1,8 @@
 """Read and write FASTA.
 
-The reader streams blocks of 1 MiB and works on whole blocks (no loop over lines): a contig costs
-one byte of memory per base, and a plain file is read at several hundred Mbp/s. Case is kept (it is
-the soft mask).
+`read_pieces` streams blocks of 1 MiB, whatever the length of lines and contigs, and works on whole
+blocks (no loop over lines): a plain file is read at several hundred Mbp/s. `read_fasta` puts the
+pieces of each contig together. Case is kept (it is the soft mask).
 
 Example:
     >>> import tempfile
@@ -19,13 +19,13 @@ import codecs
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import numpy as np
 
 from genet5.errors import DataError
 from genet5.genome.io.files import damage_as_data_error, open_binary
-from genet5.genome.sequence import DNA_LETTERS, Bases
+from genet5.genome.sequence import DNA_LETTERS, AnyBases, Bases
 from genet5.outputs import atomic_writer
 
 _SPACE = b" \t\r\n\v\f"
@@ -44,6 +44,34 @@ class Contig:
     """The rest of the header."""
 
 
+class AnyContig(Protocol):
+    """A contig in memory or on disk."""
+
+    @property
+    def name(self) -> str:
+        """The header up to the first blank."""
+
+    @property
+    def bases(self) -> AnyBases:
+        """ASCII bytes as in the file, without white space."""
+
+    @property
+    def description(self) -> str:
+        """The rest of the header."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContig:
+    """One sequence of a genome on disk."""
+
+    name: str
+    """The header up to the first blank."""
+    bases: AnyBases
+    """Read when a span is asked for."""
+    description: str = ""
+    """The rest of the header."""
+
+
 def read_fasta(path: Path) -> Iterator[Contig]:
     """Yield the contigs of a plain, gzip or bgzip FASTA file one by one, in the file's order.
 
@@ -53,14 +81,48 @@ def read_fasta(path: Path) -> Iterator[Contig]:
         DataError: The file is no FASTA or damaged, a letter is no DNA, or a name is missing or
             occurs twice.
     """
+    header, parts = None, list[bytes]()
+    for piece in read_pieces(path):
+        if isinstance(piece, bytes):
+            parts.append(piece)
+            continue
+        if header is not None:
+            yield _joined(header, parts)
+        header, parts = piece, []
+    if header is not None:
+        yield _joined(header, parts)
+
+
+def read_pieces(path: Path) -> Iterator[str | bytes]:
+    """Yield a plain, gzip or bgzip FASTA file in small pieces, in the file's order.
+
+    Yields:
+        The header of each contig as text, without its ">"; then the contig's bases as bytes,
+            without white space, some 1 MiB at a time.
+
+    Raises:
+        DataError: As `read_fasta`.
+    """
     parser = _Parser(path)
     with damage_as_data_error(path), open_binary(path) as source:
         mark = codecs.BOM_UTF8
         while block := source.read(_BLOCK_BYTES):
-            block += source.readline()  # whole lines only
+            if b">" in block[block.rfind(b"\n") + 1 :]:
+                block += source.readline()  # whole headers only
             yield from parser.feed(block.removeprefix(mark))
             mark = b""
-    yield from parser.finish()
+    parser.finish()
+
+
+def header_words(header: str) -> tuple[str, str]:
+    """Split a header into the contig's name and its description."""
+    name, *description = header.split(maxsplit=1)
+    return name, "".join(description)
+
+
+def _joined(header: str, parts: list[bytes]) -> Contig:
+    name, description = header_words(header)
+    return Contig(name, np.frombuffer(b"".join(parts), dtype=np.uint8), description)
 
 
 def write_fasta(
@@ -79,43 +141,42 @@ def write_fasta(
 
 @dataclass
 class _Parser:
-    """Keeps the current contig across blocks."""
+    """Keeps across blocks what is needed to name a line."""
 
     path: Path
-    header: str | None = None
-    parts: list[bytes] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     lines: int = 0
     """Lines before the current part of the block."""
+    at_line_start: bool = True
 
-    def feed(self, block: bytes) -> Iterator[Contig]:
-        """Take a block of whole lines; yield the contigs that it completes."""
+    def feed(self, block: bytes) -> Iterator[str | bytes]:
+        """Take a block that ends in no header's midst; yield its headers and bases."""
         start = 0
         while start < len(block):
-            if block[start] == ord(">"):
-                yield from self._complete()
+            if self.at_line_start and block[start] == ord(">"):
                 end = _end_of_line(block, start)
-                self._begin(block[start + 1 : end])
+                yield self._header(block[start + 1 : end])
                 self.lines += 1
                 start = end + 1
             else:
                 found = block.find(b"\n>", start)
                 end = len(block) if found < 0 else found + 1
-                self._add(block[start:end])
+                if bases := self._bases(block[start:end]):
+                    yield bases
                 start = end
+                self.at_line_start = block.endswith(b"\n", 0, end)
 
-    def finish(self) -> Iterator[Contig]:
-        """Yield the last contig."""
-        if self.header is None:
+    def finish(self) -> None:
+        """Check that there was a contig."""
+        if not self.names:
             raise DataError(
                 "no sequence in the file",
                 expected="FASTA",
                 path=self.path,
                 remedy="Is it the right file?",
             )
-        yield from self._complete()
 
-    def _begin(self, header: bytes) -> None:
+    def _header(self, header: bytes) -> str:
         text = header.decode("utf-8", "replace").strip()
         name = text.split(maxsplit=1)[0] if text else ""
         if not name:
@@ -130,11 +191,11 @@ class _Parser:
                 "Rename or remove one of them",
             )  # fmt: skip
         self.names.add(name)
-        self.header = text
+        return text
 
-    def _add(self, body: bytes) -> None:
+    def _bases(self, body: bytes) -> bytes:
         strange = body.translate(None, DNA_LETTERS + _SPACE)
-        if self.header is None and body.strip(_SPACE):
+        if not self.names and body.strip(_SPACE):
             line = 1 + body[: len(body) - len(body.lstrip(_SPACE))].count(b"\n")
             found = body.split(maxsplit=1)[0][:20].decode("utf-8", "replace")
             raise self._error(
@@ -152,15 +213,8 @@ class _Parser:
                 line,
                 "Is this a DNA file? Take out gaps and stop signs",
             )
-        self.parts.append(body.translate(None, _SPACE))
         self.lines += body.count(b"\n")
-
-    def _complete(self) -> Iterator[Contig]:
-        if self.header is not None:
-            bases = np.frombuffer(b"".join(self.parts), dtype=np.uint8)
-            name, *description = self.header.split(maxsplit=1)
-            self.parts.clear()
-            yield Contig(name, bases, "".join(description))
+        return body.translate(None, _SPACE)
 
     def _error(self, found: str, expected: str, offset: int, remedy: str = "") -> DataError:
         return DataError(

@@ -118,7 +118,7 @@ def _is_plain(path: Path) -> bool:
 def _unpacked(path: Path) -> BinaryIO:
     copy = tempfile.SpooledTemporaryFile(_MOST_IN_MEMORY)  # noqa: SIM115 - the caller closes it
     try:
-        with _room_for_copy(path), open_text(path) as text:
+        with room_for_copy(path), open_text(path) as text:
             while block := text.read(_BLOCK_BYTES):
                 copy.write(block.encode())
         copy.seek(0)
@@ -142,7 +142,7 @@ def spooled(path: Path) -> Iterator[Path]:
         yield path
         return
     with tempfile.NamedTemporaryFile(prefix="genet5_", suffix=path.suffix) as copy:
-        with damage_as_data_error(path), _room_for_copy(path), _open_raw(path) as source:
+        with damage_as_data_error(path), room_for_copy(path), _open_raw(path) as source:
             shutil.copyfileobj(source, copy, _BLOCK_BYTES)
             copy.flush()
         try:
@@ -202,7 +202,8 @@ def damage_as_data_error(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _room_for_copy(path: Path) -> Iterator[None]:
+def room_for_copy(path: Path) -> Iterator[None]:
+    """Turn the error of a full disk into a `DataError` that names TMPDIR."""
     try:
         yield
     except OSError as error:

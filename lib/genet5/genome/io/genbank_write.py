@@ -82,16 +82,23 @@ def write_genbank(
     for contig in contigs:
         some = by_contig.pop(contig.name, [])
         some.sort(key=lambda gene: (gene.start, gene.end))
-        record = _record(contig, some, default_code, is_circular=contig.name in circular)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BiopythonWarning)  # long names: readers take them
-            SeqIO.write(record, out, "genbank")
+        write_genbank_record(out, contig, some, default_code, is_circular=contig.name in circular)
     if by_contig:
         name = next(iter(by_contig))
         raise DataError(
             f'gene "{by_contig[name][0].id}" on contig "{name}"', expected="a contig of the genome",
             remedy="Do the annotation and the genome belong together?",
         )  # fmt: skip
+
+
+def write_genbank_record(
+    out: TextIO, contig: Contig, genes: list[Gene], default_code: int = 1, *, is_circular: bool
+) -> None:
+    """Write one contig with its genes, which ascend by start and end."""
+    record = _record(contig, genes, default_code, is_circular=is_circular)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BiopythonWarning)  # long names: readers take them
+        SeqIO.write(record, out, "genbank")
 
 
 def _record(

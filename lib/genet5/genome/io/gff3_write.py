@@ -51,28 +51,66 @@ def write_gff3(
     for gene in genes:
         by_contig.setdefault(gene.contig, []).append(gene)
     warn_of_escapes(by_contig, gff3_name)
-    out.write("##gff-version 3\n")
-    for name, length in contig_lengths.items():
-        out.write(f"##sequence-region {gff3_name(name)} 1 {length}\n")
-    writer = _Writer(_escape(source), prokaryote)
+    writer = Gff3Writer(out, source, prokaryote=prokaryote)
+    writer.header(contig_lengths.items())
     for name, some in by_contig.items():
         length = contig_lengths.get(name, 0)
         is_circular = name in circular or any(gene.end > length > 0 for gene in some)
-        rows = writer.region(name, length) if is_circular and length else []
-        for gene in sorted(some, key=lambda gene: (gene.start, gene.end)):
-            rows.extend(writer.gene(gene))
+        some.sort(key=lambda gene: (gene.start, gene.end))
+        writer.contig(name, length, some, is_circular=is_circular)
+
+
+class Gff3Writer:
+    """Writes a file contig by contig; holds the lines of genes that overlap, no more.
+
+    Args:
+        out: Where to.
+        source: Column 2.
+        prokaryote: Write coding genes of one exon without UTR as gene > CDS.
+        names: Remembers the IDs in use; by default all of them.
+    """
+
+    def __init__(
+        self,
+        out: TextIO,
+        source: str = "GeneT5",
+        *,
+        prokaryote: bool = False,
+        names: Names | None = None,
+    ) -> None:
+        self._out = out
+        self.source, self.prokaryote = _escape(source), prokaryote
+        self.names = names or Names()
+
+    def header(self, contigs: Iterable[tuple[str, int]]) -> None:
+        """Write what precedes all genes.
+
+        Args:
+            contigs: Name and length of each that gets a ##sequence-region.
+        """
+        self._out.write("##gff-version 3\n")
+        for name, length in contigs:
+            self._out.write(f"##sequence-region {gff3_name(name)} 1 {length}\n")
+
+    def contig(
+        self, name: str, length: int, genes: Iterable[Gene], *, is_circular: bool = False
+    ) -> None:
+        """Write the genes of a contig, which ascend by start and end."""
+        rows = self._region(name, length) if is_circular and length else []
+        end = 0
+        for gene in genes:
+            if gene.start >= end:
+                self._write(rows)
+                rows = []
+            rows.extend(self.gene(gene))
+            end = max(end, gene.end)
+        self._write(rows)
+
+    def _write(self, rows: list[Row]) -> None:
         rows.sort(key=lambda row: (row[0], -row[1], row[2]))
-        out.writelines(row[3] for row in rows)
+        self._out.writelines(row[3] for row in rows)
 
-
-class _Writer:
-    """Makes the lines; remembers the IDs in use."""
-
-    def __init__(self, source: str, prokaryote: bool) -> None:
-        self.source, self.prokaryote = source, prokaryote
-        self.names = Names()
-
-    def region(self, contig: str, length: int) -> list[Row]:
+    def _region(self, contig: str, length: int) -> list[Row]:
         """The line that marks a contig as circular."""
         attributes = {"ID": self.names.unique(f"{contig}:1..{length}"), "Is_circular": "true"}
         return [self._row(contig, "region", (0, length), "+", attributes, depth=-1)]

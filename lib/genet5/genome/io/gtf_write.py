@@ -8,7 +8,7 @@ does, tags for missing ends as GENCODE does, and the comment lines `##sequence-r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TextIO
 
@@ -45,24 +45,49 @@ def write_gtf(
     for gene in genes:
         by_contig.setdefault(gene.contig, []).append(gene)
     warn_of_escapes(by_contig, gtf_name)
-    out.write("#gtf-version 2.2\n")
-    for name, length in contig_lengths.items():
-        out.write(f"##sequence-region {gtf_name(name)} 1 {length}\n")
-    writer = _Writer(_escape(source))
+    writer = GtfWriter(out, source)
+    writer.header(contig_lengths.items())
     for name, some in by_contig.items():
         length = contig_lengths.get(name, 0)
-        if name in circular or any(gene.end > length > 0 for gene in some):
-            out.write(f"#!circular {gtf_name(name)}\n")
-        for gene in sorted(some, key=lambda gene: (gene.start, gene.end)):
-            out.writelines(writer.gene(gene))
+        is_circular = name in circular or any(gene.end > length > 0 for gene in some)
+        some.sort(key=lambda gene: (gene.start, gene.end))
+        writer.contig(name, length, some, is_circular=is_circular)
 
 
-class _Writer:
-    """Makes the lines; remembers the IDs in use."""
+class GtfWriter:
+    """Writes a file contig by contig, gene by gene.
 
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.genes, self.transcripts = Names(), Names()
+    Args:
+        out: Where to.
+        source: Column 2.
+        names: Makes the objects that remember the IDs in use.
+    """
+
+    def __init__(
+        self, out: TextIO, source: str = "GeneT5", *, names: Callable[[], Names] = Names
+    ) -> None:
+        self._out = out
+        self.source = _escape(source)
+        self.genes, self.transcripts = names(), names()
+
+    def header(self, contigs: Iterable[tuple[str, int]]) -> None:
+        """Write what precedes all genes.
+
+        Args:
+            contigs: Name and length of each that gets a ##sequence-region.
+        """
+        self._out.write("#gtf-version 2.2\n")
+        for name, length in contigs:
+            self._out.write(f"##sequence-region {gtf_name(name)} 1 {length}\n")
+
+    def contig(
+        self, name: str, length: int, genes: Iterable[Gene], *, is_circular: bool = False
+    ) -> None:
+        """Write the genes of a contig, which ascend by start and end."""
+        if is_circular:
+            self._out.write(f"#!circular {gtf_name(name)}\n")
+        for gene in genes:
+            self._out.writelines(self.gene(gene))
 
     def gene(self, gene: Gene) -> Iterator[str]:
         """All lines of a gene."""

@@ -26,6 +26,7 @@ from typing import Self
 import pyfaidx
 
 from genet5.errors import ConfigError, DataError
+from genet5.genome.io.fasta import StoredContig, header_words
 from genet5.genome.io.files import damage_as_data_error
 from genet5.genome.sequence import Bases, checked_bases
 
@@ -43,6 +44,23 @@ class Region:
 
     def __str__(self) -> str:
         return f"{self.contig}:{self.start + 1}-{self.end}"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedBases:
+    """The bases of a region in an open file: `len` and slices of step 1, as those of an array."""
+
+    fasta: IndexedFasta
+    region: Region
+
+    def __len__(self) -> int:
+        return self.region.end - self.region.start
+
+    def __getitem__(self, span: slice) -> Bases:
+        start, end, _ = span.indices(len(self))
+        first = self.region.start + start
+        last = self.region.start + max(end, start)
+        return self.fasta.bases(Region(self.region.contig, first, last))
 
 
 class IndexedFasta:
@@ -97,6 +115,11 @@ class IndexedFasta:
         with damage_as_data_error(self._path):
             text = self._fasta[region.contig][region.start : region.end]
         return checked_bases(text)
+
+    def contig(self, region: Region) -> StoredContig:
+        """Return a region as a contig of its own, whose bases are read when they are asked for."""
+        _, description = header_words(self._fasta[region.contig].long_name)
+        return StoredContig(region.contig, IndexedBases(self, region), description)
 
     def locate(self, texts: Sequence[str]) -> tuple[Region, ...]:
         """Find regions; they come back in the file's order.

@@ -24,3 +24,11 @@ class Names:
             result = f"{name}-{number}"
         self.used.add(result)
         return result
+
+
+class DistinctNames(Names):
+    """Names that are known to differ; none is remembered, however many there are."""
+
+    def unique(self, name: str) -> str:
+        """`name`; "feature" for an empty one."""
+        return name or "feature"

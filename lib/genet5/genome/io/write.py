@@ -19,11 +19,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TextIO
 
 from genet5.genome.gene import Gene
-from genet5.genome.io.fasta import Contig
+from genet5.genome.io.contig_names import gff3_name, gtf_name, warn_of_escapes
+from genet5.genome.io.fasta import AnyContig, Contig
 from genet5.genome.io.formats import Format
-from genet5.genome.io.genbank_write import write_genbank
-from genet5.genome.io.gff3_write import write_gff3
-from genet5.genome.io.gtf_write import write_gtf
+from genet5.genome.io.genbank_write import write_genbank, write_genbank_record
+from genet5.genome.io.gff3_write import Gff3Writer, write_gff3
+from genet5.genome.io.gtf_write import GtfWriter, write_gtf
+from genet5.genome.io.unique_ids import DistinctNames
 
 
 def write_annotation(
@@ -55,3 +57,45 @@ def write_annotation(
         write_gtf(out, genes, contig_lengths, circular=circular)
     else:
         write_gff3(out, genes, contig_lengths, prokaryote=prokaryote, circular=circular)
+
+
+class AnnotationWriter:
+    """Writes genes contig by contig, as they come; their IDs must differ.
+
+    GFF3 and GTF need some genes in memory, GenBank a contig with all its genes.
+
+    Args:
+        out: Where to.
+        kind: The format.
+        default_code: NCBI number of the genetic code of genes that state none (GenBank).
+        prokaryote: Write coding genes of one exon without UTR as gene > CDS (GFF3).
+    """
+
+    def __init__(
+        self, out: TextIO, kind: Format, *, default_code: int = 1, prokaryote: bool = False
+    ) -> None:
+        self._out, self._code = out, default_code
+        self._name = gtf_name if kind == "gtf" else gff3_name
+        self._lines: Gff3Writer | GtfWriter | None = None
+        if kind == "gff3":
+            self._lines = Gff3Writer(out, prokaryote=prokaryote, names=DistinctNames())
+        elif kind == "gtf":
+            self._lines = GtfWriter(out, names=DistinctNames)
+
+    def header(self, contigs: Iterable[AnyContig]) -> None:
+        """Write what precedes all genes.
+
+        Args:
+            contigs: All of the file; can be gone through twice.
+        """
+        if self._lines is not None:
+            warn_of_escapes((contig.name for contig in contigs), self._name)
+            self._lines.header((contig.name, len(contig.bases)) for contig in contigs)
+
+    def contig(self, contig: AnyContig, genes: Iterable[Gene], *, is_circular: bool) -> None:
+        """Write the next contig; its genes ascend by start and end."""
+        if self._lines is not None:
+            self._lines.contig(contig.name, len(contig.bases), genes, is_circular=is_circular)
+            return
+        whole = Contig(contig.name, contig.bases[:], contig.description)
+        write_genbank_record(self._out, whole, list(genes), self._code, is_circular=is_circular)

@@ -1,0 +1,180 @@
+"""The windows of a run, listed lazily: contigs in, batches of windows out.
+
+Windows of many contigs are pooled, sorted by length and cut into batches. What a batch holds
+depends on the genome, the windows and the batch size alone, not on what an earlier run found nor on
+the number of processes: so that a resumed run, and one of several processes, compute the same.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from genet5.annotate.block import Block
+from genet5.annotate.contig import ContigWork
+from genet5.decode.fragment import GeneFragment
+from genet5.genome.io.fasta import AnyContig
+from genet5.genome.sequence import Bases, reverse_complement
+from genet5.genome.tiling import ContigTiling, Tile
+
+_POOL_BATCHES = 8
+"""Batches' worth of windows that are sorted by length together."""
+_SHORT_FACTOR = 4
+"""A batch of short windows may hold this many times more of them."""
+_MOST_OPEN = 4096
+"""Contigs that may be open at a time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowPass:
+    """One strand pass of one window."""
+
+    number: int
+    """In the order of the run; windows without any known base have none."""
+    work: ContigWork
+    strand_pass: int
+    """0 forward, 1 reverse complement."""
+    tile: Tile
+    forward_bases: Bases
+
+    @property
+    def length_bp(self) -> int:
+        """Length of the window."""
+        return self.tile.end - self.tile.start
+
+    @property
+    def bases(self) -> Bases:
+        """Bases as the model gets them."""
+        return reverse_complement(self.forward_bases) if self.strand_pass else self.forward_bases
+
+    @property
+    def core(self) -> tuple[int, int]:
+        """The window's core, in the coordinates of the pass."""
+        low = self.tile.core_start - self.tile.start
+        high = self.tile.core_end - self.tile.start
+        return (self.length_bp - high, self.length_bp - low) if self.strand_pass else (low, high)
+
+    def placed(self, found: Sequence[GeneFragment]) -> list[GeneFragment]:
+        """Return the window's fragments in coordinates of the contig."""
+        start, end, reverse = self.tile.start, self.tile.end, bool(self.strand_pass)
+        return [fragment.placed(start, end, reverse=reverse) for fragment in found]
+
+    def new_bp(self) -> int:
+        """Bases of the contig that this pass finishes: its core's, each base counted once."""
+        tile, limit = self.tile, self.work.tiling.contig_bp
+        share = min(tile.core_end, limit) - min(tile.core_start, limit)
+        return share if self.strand_pass == self.work.strand_passes - 1 else 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Windows that are decoded together."""
+
+    passes: list[WindowPass]
+    pool: list[WindowPass]
+    """All windows of the batch's pool, in the order of the run."""
+    is_last: bool
+    """Whether it is the pool's last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowRules:
+    """How windows are laid over contigs and put into batches."""
+
+    window_bp: int
+    overlap_bp: int
+    strand_passes: int
+    spliced: bool
+    batch_size: int
+
+
+class WindowList:
+    """Lists the windows of contigs as batches; hands out blocks when their windows are back.
+
+    Args:
+        contigs: Read as they are needed.
+        rules: Windows and batches.
+        is_circular: Whether genes may lie over a contig's origin.
+        on_bases: Called with the number of bases that were just finished.
+    """
+
+    def __init__(
+        self,
+        contigs: Iterable[AnyContig],
+        rules: WindowRules,
+        is_circular: Callable[[AnyContig], bool],
+        on_bases: Callable[[int], None],
+    ) -> None:
+        self._contigs, self._rules = contigs, rules
+        self._is_circular, self._on_bases = is_circular, on_bases
+        self._open: deque[ContigWork] = deque()
+
+    def batches(self) -> Iterator[Batch]:
+        """List all windows, pool by pool."""
+        pool: list[WindowPass] = []
+        number = 0
+        for index, contig in enumerate(self._contigs):
+            work = self._begin(index, contig)
+            for tile, strand_pass, bases in work.windows():
+                pool.append(WindowPass(number, work, strand_pass, tile, bases))
+                number += 1
+                if len(pool) >= _POOL_BATCHES * self._rules.batch_size:
+                    yield from self._cut(pool)
+                    pool = []
+            if len(self._open) > _MOST_OPEN and pool:
+                yield from self._cut(pool)
+                pool = []
+        yield from self._cut(pool)
+
+    def put(self, pool: Sequence[WindowPass], found: dict[int, Sequence[GeneFragment]]) -> None:
+        """Take the fragments of a pool's windows, which are named by number."""
+        for window_pass in pool:
+            place = window_pass.tile, window_pass.strand_pass
+            window_pass.work.put(*place, found.pop(window_pass.number))
+            self._count(window_pass.work, window_pass.new_bp())
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield what has become final since the last call."""
+        while self._open and self._open[0].is_done:
+            work = self._open.popleft()
+            yield work.block()
+            self._count(work, len(work.contig.bases) - work.counted_bp)
+        if self._open:
+            block = self._open[0].block()
+            if block.candidates:
+                yield block
+
+    def _begin(self, index: int, contig: AnyContig) -> ContigWork:
+        rules, circular = self._rules, self._is_circular(contig)
+        size = rules.window_bp, rules.overlap_bp
+        tiling = ContigTiling.even(len(contig.bases), *size, circular=circular)
+        work = ContigWork(index, contig, tiling, rules.strand_passes, spliced=rules.spliced)
+        self._open.append(work)
+        return work
+
+    def _cut(self, pool: list[WindowPass]) -> Iterator[Batch]:
+        """Cut a pool into batches, longest windows first."""
+        ordered = sorted(pool, key=lambda p: (-p.length_bp, p.number))
+        batches = list(plan_batches(ordered, self._rules.batch_size, self._rules.window_bp))
+        for number, passes in enumerate(batches, 1):
+            yield Batch(passes, pool, number == len(batches))
+
+    def _count(self, work: ContigWork, bases: int) -> None:
+        work.counted_bp += bases
+        self._on_bases(bases)
+
+
+def plan_batches(
+    passes: Sequence[WindowPass], batch_size: int, window_bp: int
+) -> Iterator[list[WindowPass]]:
+    """Cut sorted passes into batches of `batch_size` whole windows, or some more of short ones."""
+    batch: list[WindowPass] = []
+    for window_pass in passes:
+        full = (len(batch) + 1) * batch[0].length_bp > batch_size * window_bp if batch else False
+        if full or len(batch) >= _SHORT_FACTOR * batch_size:
+            yield batch
+            batch = []
+        batch.append(window_pass)
+    if batch:
+        yield batch
