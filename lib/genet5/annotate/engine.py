@@ -139,8 +139,11 @@ def load_engine(plan: ModelPlan, machine: Machine) -> Engine:
     """
     require_fit(plan.folder)
     model = GeneT5.from_pretrained(plan.folder, device=machine.device)
+    model.eval().requires_grad_(False)
+    if machine.device == "cpu" and not machine.use_bf16:
+        model.interleave()
     return Engine(
-        model=model.eval().requires_grad_(False),
+        model=model,
         tokenizer=load_tokenizer(plan.folder),
         calling=plan.calling,
         machine=machine,

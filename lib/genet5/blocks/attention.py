@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genet5.blocks.rope import rotate
+from genet5.blocks.rope import Rope, interleaved, rotate
 
 
 def alibi_slopes(num_heads: int, device: torch.device | None = None) -> Tensor:
@@ -82,6 +82,18 @@ def key_mask(num_keys_B: Tensor, length: int) -> Tensor:
     return (keys < num_keys_B[:, None])[:, None, None]
 
 
+@torch.no_grad()
+def _interleave_rows(linear: nn.Linear, heads: int, head_width: int) -> None:
+    """Reorder the outputs of the first heads of a projection."""
+    order = torch.arange(linear.out_features)
+    order[: heads * head_width] = (
+        torch.arange(heads)[:, None] * head_width + interleaved(head_width)
+    ).flatten()
+    for tensor in (linear.weight, linear.bias):
+        if tensor is not None:
+            tensor.copy_(tensor[order.to(tensor.device)])
+
+
 class SelfAttention(nn.Module):
     """Projections of self-attention with fused query, key and value; rows of `qkv` are q, k, v."""
 
@@ -91,15 +103,19 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(width, (heads + 2 * kv_heads) * self.head_width, bias=bias)
         self.out = nn.Linear(width, width, bias=bias)
 
-    def split(
-        self, x_BSD: Tensor, rope: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def interleave(self) -> None:
+        """Reorder the channels of queries and keys for `rope_turns`, for good."""
+        _interleave_rows(self.qkv, self.heads + self.kv_heads, self.head_width)
+
+    def split(self, x_BSD: Tensor, rope: Rope | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, H, S, K), keys and values (B, G, S, K); RoPE applied to the first two."""
         batch, length, _ = x_BSD.shape
         sizes = (self.heads, self.kv_heads, self.kv_heads)
         qkv = self.qkv(x_BSD).view(batch, length, sum(sizes), self.head_width).transpose(1, 2)
+        if isinstance(rope, Tensor):
+            rotate(qkv[:, : self.heads + self.kv_heads], rope)
         q, k, v = qkv.split(sizes, dim=1)
-        if rope is not None:
+        if isinstance(rope, tuple):
             q, k = rotate(q, rope), rotate(k, rope)
         return q, k, v
 
@@ -119,6 +135,11 @@ class CrossAttention(nn.Module):
         self.q = nn.Linear(width, width, bias=False)
         self.kv = nn.Linear(width, 2 * kv_heads * self.head_width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
+
+    def interleave(self) -> None:
+        """Reorder the channels of queries and keys for `rope_turns`, for good."""
+        _interleave_rows(self.q, self.heads, self.head_width)
+        _interleave_rows(self.kv, self.kv_heads, self.head_width)
 
     def queries(self, x_BTD: Tensor) -> Tensor:
         """(B, H, T, K)."""

@@ -37,6 +37,25 @@ def real_bases(num_bases_B: Tensor, length: int) -> Tensor:
     return torch.arange(length, device=num_bases_B.device) < num_bases_B[:, None]
 
 
+def convolve(conv: nn.Conv1d, x_BLC: Tensor) -> Tensor:
+    """Apply a convolution of odd kernel and padding "same" to (B, L, C), channels last.
+
+    Without gradients as a flat image in that layout: on a CPU half the time, since nothing is
+    transposed.
+    """
+    x = x_BLC.transpose(1, 2)
+    mapped: Tensor
+    if torch.is_grad_enabled():
+        mapped = conv(x)
+        return mapped.transpose(1, 2)
+    (size,), (step,) = conv.kernel_size, conv.dilation
+    image = x[:, :, None].contiguous(memory_format=torch.channels_last)
+    weight = conv.weight[:, :, None]
+    padding, dilation = (0, step * (size // 2)), (1, step)
+    mapped = F.conv2d(image, weight, conv.bias, padding=padding, dilation=dilation)
+    return mapped[:, :, 0].transpose(1, 2)
+
+
 class BaseStem(nn.Module):
     """Convolutions over raw nucleotides, and their means for each token."""
 
@@ -50,10 +69,10 @@ class BaseStem(nn.Module):
 
     def forward(self, bases_BL: Tensor, genetic_code_B: Tensor, num_bases_B: Tensor) -> Tensor:
         """Return (B, L, C) features of raw bases, unaffected by padding after a row's bases."""
-        features = self.features(bases_BL, genetic_code_B, num_bases_B)
-        x = F.gelu(self.conv1(features)) * real_bases(num_bases_B, bases_BL.shape[1])[:, None]
-        x = x + F.gelu(self.conv2(x))
-        return x.transpose(1, 2)
+        features = self.features(bases_BL, genetic_code_B, num_bases_B).transpose(1, 2)
+        real = real_bases(num_bases_B, bases_BL.shape[1])[..., None]
+        x = F.gelu(convolve(self.conv1, features)) * real
+        return x + F.gelu(convolve(self.conv2, x))
 
     def pool(self, features_BLC: Tensor, slots_BL: Tensor, num_tokens: int) -> Tensor:
         """Mean features of each token, phase by phase, as (B, S, D)."""
@@ -88,6 +107,6 @@ class BaseUpsampler(nn.Module):
         rows = slots_BL + 3 * tokens * torch.arange(batch, device=slots_BL.device)[:, None]
         x = F.gelu(F.embedding(rows, spread) + features_BLC)
         x = x * real_bases(num_bases_B, x.shape[1])[..., None]
-        x = x + F.gelu(self.conv(x.transpose(1, 2))).transpose(1, 2)
+        x = x + F.gelu(convolve(self.conv, x))
         normed: Tensor = self.norm(x)
         return normed

@@ -12,7 +12,7 @@ from genet5.blocks.attention import SelfAttention, alibi_slopes, key_mask
 from genet5.blocks.moe import MixtureOfExperts, RouterLoss, feed, make_feedforward
 from genet5.blocks.norm import LayerNorm
 from genet5.blocks.recompute import run_layer
-from genet5.blocks.rope import rope_table
+from genet5.blocks.rope import Rope, rope_table, rope_turns
 from genet5.blocks.windowed import WindowMask, attend_window, choose_backend, window_mask
 from genet5.config.model import AttentionName, KeepName, ModelConfig
 
@@ -39,7 +39,7 @@ class EncoderLayer(nn.Module):
         self,
         x_BSD: Tensor,
         mask: WindowMask,
-        rope: tuple[Tensor, Tensor] | None,
+        rope: Rope | None,
         real_BS: Tensor | None = None,
     ) -> tuple[Tensor, RouterLoss | None]:
         """Map (B, S, D) to (B, S, D).
@@ -58,7 +58,7 @@ class EncoderLayer(nn.Module):
         self,
         x_BSD: Tensor,
         mask: WindowMask,
-        rope: tuple[Tensor, Tensor] | None,
+        rope: Rope | None,
         real_BS: Tensor | None,
     ) -> tuple[Tensor, RouterLoss | None]:
         if self.norm_first:
@@ -69,9 +69,7 @@ class EncoderLayer(nn.Module):
         fed, loss = feed(self.feedforward, x_BSD, real_BS)
         return self.norm2(x_BSD + self.dropout(fed)), loss
 
-    def _attend(
-        self, x_BSD: Tensor, mask: WindowMask, rope: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
+    def _attend(self, x_BSD: Tensor, mask: WindowMask, rope: Rope | None) -> Tensor:
         q, k, v = self.attention.split(x_BSD, rope)
         seen: Tensor = self.dropout(self.attention.merge(attend_window(q, k, v, mask)))
         return seen
@@ -94,6 +92,13 @@ class Encoder(nn.Module):
         )
         self.last_norm = last
         self.attention: AttentionName = "auto"
+        self.is_interleaved = False
+
+    def interleave(self) -> None:
+        """Reorder queries and keys for `rope_turns`, for good; without RoPE nothing changes."""
+        self.is_interleaved = self.config.encoder.positions == "rope"
+        for layer in self.layers if self.is_interleaved else ():
+            layer.attention.interleave()
 
     def forward(
         self,
@@ -117,10 +122,12 @@ class Encoder(nn.Module):
         """
         shape = self.config.encoder
         x = self.embedding_norm(self.embedding(ids_BS) + added_BSD)
-        rope = slopes = None
+        rope: Rope | None = None
+        slopes = None
         if shape.positions == "rope":
             positions = start_bp_BS / self.config.bp_per_token
-            rope = rope_table(positions, self.config.width // shape.heads)
+            table = rope_turns if self.is_interleaved else rope_table
+            rope = table(positions, self.config.width // shape.heads)
         else:
             slopes = alibi_slopes(shape.heads, x.device)
         mask = self._mask(x, num_tokens_B, slopes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,5 +18,7 @@ class GatedFeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., D) to (..., D)."""
         gate, value = self.up(x).chunk(2, dim=-1)
-        mapped: Tensor = self.down(F.gelu(gate) * value)
+        opened = F.gelu(gate)
+        opened = opened * value if torch.is_grad_enabled() else opened.mul_(value)
+        mapped: Tensor = self.down(opened)
         return mapped

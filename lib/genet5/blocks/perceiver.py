@@ -7,6 +7,9 @@ index).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +22,7 @@ from genet5.blocks.anchored import (
 from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
 from genet5.blocks.feedforward import GatedFeedForward
 from genet5.blocks.norm import LayerNorm
-from genet5.blocks.rope import rope_table, rotate
+from genet5.blocks.rope import Rope, rope_table, rope_turns, rotate
 from genet5.config.model import AttentionName, ModelConfig
 
 _BIAS_PER_BIN = 0.1  # score lost for each bin of distance between a latent's anchor and a token
@@ -44,7 +47,7 @@ class PerceiverLayer(nn.Module):
         tokens_BSD: Tensor,
         mask: AnchoredMask,
         num_latents_B: Tensor,
-        ropes: tuple[tuple[Tensor, Tensor], ...],
+        ropes: tuple[Rope, ...],
     ) -> Tensor:
         """Map (B, M, D) to (B, M, D).
 
@@ -74,9 +77,20 @@ class Compressor(nn.Module):
         super().__init__()
         self.config = config
         self.latents = nn.Parameter(torch.zeros(config.compressor.num_latents, config.width))
-        self.layers = nn.ModuleList(PerceiverLayer(config) for _ in range(config.compressor.layers))
+        self.layers = cast(  # a ModuleList forgets of which kind its modules are
+            "Sequence[PerceiverLayer]",
+            nn.ModuleList(PerceiverLayer(config) for _ in range(config.compressor.layers)),
+        )
         self.norm = LayerNorm(config.width)
         self.attention: AttentionName = "auto"
+        self.is_interleaved = False
+
+    def interleave(self) -> None:
+        """Reorder queries and keys for `rope_turns`, for good."""
+        self.is_interleaved = True
+        for layer in self.layers:
+            layer.cross.interleave()
+            layer.attention.interleave()
 
     def forward(
         self,
@@ -111,11 +125,9 @@ class Compressor(nn.Module):
         anchor = (index + 0.5) * shape.bin_bp
         scale = self.config.bp_per_token
         head_width = width // shape.heads
-        ropes = (
-            rope_table(anchor / scale, head_width),
-            rope_table(start_bp_BS / scale, head_width),
-            rope_table(index, head_width),
-        )
+        table = rope_turns if self.is_interleaved else rope_table
+        positions = anchor / scale, start_bp_BS / scale, index
+        ropes = tuple(table(places, head_width) for places in positions)
         mask = self._mask(start_bp_BS, num_tokens_B, count)
         num_latents = -(-num_bases_B // shape.bin_bp)
         x = self.latents[:count].expand(len(tokens_BSD), -1, -1).contiguous()

@@ -132,6 +132,8 @@ def window_mask(
         bias = _block_bias(half, -(-length // half), num_keys_B, slopes_H)
     else:
         bias = _whole_bias(length, num_keys_B, slopes_H)
+    if bias.dtype == torch.bool and half and not torch.is_grad_enabled():
+        bias = torch.zeros_like(bias, dtype=dtype).masked_fill_(~bias, float("-inf"))
     if bias.dtype != torch.bool and not _is_plain(bias, half):
         bias = bias.to(dtype)  # once for all layers
     return WindowMask(backend, half, slopes_H, bias=bias)
@@ -162,12 +164,55 @@ def _attend_sdpa(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMas
         return attend(q_BHSK, k_BHSK, v_BHSK, bias=bias)
     batch, heads, length, width = q_BHSK.shape
     blocks = -(-length // half)
+    if length % half == 0 and batch * blocks > 2 and not torch.is_grad_enabled():
+        return _attend_views(q_BHSK, k_BHSK, v_BHSK, mask)
     q, k, v = (
         _split_blocks(x, half, blocks, halo) for x, halo in ((q_BHSK, 0), (k_BHSK, 1), (v_BHSK, 1))
     )
     out = attend_plain(q, k, v, bias=bias) if _is_plain(q, half) else attend(q, k, v, bias=bias)
     out = out.view(batch, blocks, heads, half, width).transpose(1, 2)
     return out.reshape(batch, heads, blocks * half, width)[:, :, :length]
+
+
+def _attend_views(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
+    """`_attend_sdpa` without copies of keys: all rows are one line of blocks.
+
+    A block's slice of the line is a view. At a row's ends it reaches into the next row, which the
+    mask hides; the line's own two ends have slices of two blocks.
+    """
+    half, bias = mask.half, mask.bias
+    assert bias is not None
+    batch, heads, length, width = q_BHSK.shape
+    count = batch * length // half
+    parts = [(0, 1, 0, 2), (1, count - 1, 0, 3), (count - 1, count, count - 2, 2)]
+    outs = []
+    for first, last, key, size in parts:
+        n = last - first
+        q = _blocks(q_BHSK, first, n, half, half)
+        k, v = (_blocks(x, key, n, half, size * half) for x in (k_BHSK, v_BHSK))
+        cut = slice(half, None) if first == 0 else slice(0, size * half)
+        outs.append(attend(q, k, v, bias=bias[first:last, ..., cut]).transpose(1, 2))
+    return torch.cat(outs).view(batch, length, heads, width).transpose(1, 2)
+
+
+def _blocks(x_BHSK: Tensor, first: int, count: int, step: int, size: int) -> Tensor:
+    """View blocks on the line of all rows, (count, H, size, K).
+
+    Args:
+        x_BHSK: All rows.
+        first: First block.
+        count: How many.
+        step: Tokens from one to the next.
+        size: Tokens of one.
+    """
+    batch, heads, length, width = x_BHSK.shape
+    if x_BHSK.stride(0) != length * x_BHSK.stride(2) and batch > 1:
+        x_BHSK = x_BHSK.transpose(1, 2).contiguous().transpose(1, 2)
+    _, head, token, channel = x_BHSK.stride()
+    start = x_BHSK.storage_offset() + first * step * token
+    return x_BHSK.as_strided(
+        (count, heads, size, width), (step * token, head, token, channel), start
+    )
 
 
 def _is_plain(x: Tensor, half: int) -> bool:

@@ -12,7 +12,7 @@ from genet5.blocks.attention import (
     attend,
     attend_plain,
 )
-from genet5.blocks.rope import rope_table, rotate
+from genet5.blocks.rope import interleaved, rope_table, rope_turns, rotate
 
 TOLERANCE = 2e-6  # fp32 sums of a few dozen terms in another order
 
@@ -70,3 +70,23 @@ def test_self_attention_rows_of_qkv_are_q_k_v():
     flat = attention.qkv(x)
     for part, rows in ((q, slice(0, 8)), (k, slice(8, 16)), (v, slice(16, 24))):
         torch.testing.assert_close(part.transpose(1, 2).reshape(1, 5, 8), flat[..., rows])
+
+
+def test_interleaved_heads_are_rotated_by_pairs_side_by_side():
+    heads, places = torch.randn(2, 3, 5, 8), torch.rand(2, 5) * 100
+    expected = rotate(heads, rope_table(places, 8))[..., interleaved(8)]
+    got = rotate(heads[..., interleaved(8)], rope_turns(places, 8))
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def test_interleaved_projections_give_the_same_values_and_scores():
+    layer, x, places = SelfAttention(16, 4, 2, bias=True), torch.randn(2, 7, 16), torch.arange(7)
+    q, k, v = layer.split(x, rope_table(places, 4))
+    layer.interleave()
+    p, j, w = layer.split(x, rope_turns(places, 4))
+    torch.testing.assert_close(w, v, atol=0, rtol=0)
+    scores, others = (
+        a @ b.repeat_interleave(2, dim=1).transpose(-1, -2) for a, b in ((q, k), (p, j))
+    )
+    torch.testing.assert_close(others, scores, atol=1e-5, rtol=0)

@@ -3,9 +3,10 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 
-from genet5.blocks.bases import BaseStem, BaseUpsampler, base_slots
+from genet5.blocks.bases import BaseStem, BaseUpsampler, base_slots, convolve
 from genet5.blocks.codons import NUM_FEATURES, CodonFeatures
 from genet5.config.model import preset
 from genet5.genome.codes import genetic_code
@@ -85,6 +86,16 @@ def test_pooling_is_the_mean_of_each_token_and_phase():
                 means.append(torch.stack(chosen).mean(0) if chosen else torch.zeros(64))
             expected = stem.to_tokens(torch.cat(means))
             torch.testing.assert_close(pooled[row, token], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_convolution_without_gradient_equals_that_with_gradient(dilation):
+    conv = torch.nn.Conv1d(3, 5, 9, padding="same", dilation=dilation)
+    x_BLC = torch.randn(2, 40, 3)
+    expected = conv(x_BLC.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(convolve(conv, x_BLC), expected, atol=0, rtol=0)
+    with torch.no_grad():
+        torch.testing.assert_close(convolve(conv, x_BLC), expected, atol=1e-6, rtol=0)
 
 
 def test_upsampling_gives_each_base_its_own_token():

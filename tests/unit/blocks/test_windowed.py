@@ -82,6 +82,18 @@ def test_gradients_of_sdpa_in_blocks_equal_those_of_the_definition(length, windo
         torch.testing.assert_close(one, other, atol=2e-5, rtol=0)
 
 
+@torch.no_grad()
+def test_rows_of_one_projection_are_read_as_views_and_do_not_see_each_other():
+    lengths = torch.tensor([16, 16, 9])
+    projected = torch.randn(3, 16, 3 * HEADS, WIDTH).transpose(1, 2)
+    q, k, v = projected.chunk(3, dim=1)
+    got = attend("sdpa", q, k, v, lengths, 8, None)
+    assert_equal_but_for_padding(got, by_the_book(q, k, v, lengths, 8, None), lengths)
+    projected[1:] += 1.0
+    after = attend("sdpa", *projected.chunk(3, dim=1), lengths, 8, None)
+    torch.testing.assert_close(after[0], got[0], atol=0, rtol=0)
+
+
 def test_window_as_wide_as_the_input_equals_full_attention():
     q, k, v = make_qkv(length=20)
     lengths = torch.tensor([20, 20])

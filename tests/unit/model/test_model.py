@@ -175,6 +175,18 @@ def test_padded_windows_equal_windows_alone(num_experts, norm_first):
         )
 
 
+@pytest.mark.parametrize("norm_first", [True, False])
+@torch.no_grad()
+def test_interleaved_model_encodes_the_same_as_before(norm_first):
+    model, inputs = make_model(norm_first=norm_first), make_batch((96, 61)).inputs
+    before = model.encode(inputs)
+    model.interleave()
+    after = model.encode(inputs)
+    for name in ("latents", "features", "state_logits", "boundary_logits"):
+        one, other = getattr(before, name), getattr(after, name)
+        torch.testing.assert_close(other, one, atol=TOLERANCE, rtol=0)
+
+
 @pytest.mark.parametrize("num_experts", [0, 4])
 @torch.no_grad()
 def test_cached_steps_equal_the_whole_row_at_once(num_experts):
