@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TextIO
 
 from genet5.cli.flags import ALL_FLAG, CONFIG_FLAG, Config, UsageError, parse_flags
+from genet5.cores import settle_threads
 from genet5.errors import ConfigError, GeneT5Error
 from genet5.outputs import is_standard_output
 
@@ -93,6 +94,7 @@ def run(
         _write_error(name, str(error))
         return 2
     with _logging_to_stderr(logging.DEBUG if debug else logging.INFO):
+        settle_threads()
         try:
             code = main_body(config)
             sys.stdout.flush()

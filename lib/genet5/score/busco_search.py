@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 import re
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from genet5.cores import usable_cores
 from genet5.errors import DataError, ExternalToolError, FormatError
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
@@ -101,13 +101,13 @@ def run_busco(
         lineage: Groups to look for.
         scorer: "busco" runs that program, "pyhmmer" applies its rules here; "auto" takes the first
             that is installed.
-        threads: CPU threads; None takes all cores.
+        threads: CPU threads; None takes all cores that the process may use.
         progress: Called for each finished group.
 
     Raises:
         ExternalToolError: The scorer is not installed, or failed.
     """
-    chosen, threads = choose_scorer(scorer), threads or os.cpu_count() or 1
+    chosen, threads = choose_scorer(scorer), threads or usable_cores()
     if chosen == "busco":
         version, results = _by_program(proteins, lineage, threads, progress)
     else:
