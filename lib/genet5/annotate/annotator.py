@@ -16,18 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from genet5.annotate.block import Block
+from genet5.annotate.adapt.record import Learned
+from genet5.annotate.adaptation import Adaptation, ChosenBlock
 from genet5.annotate.engine import Engine, ignore, load_engine
 from genet5.annotate.journal import Journal
 from genet5.annotate.plan import ModelPlan, choose_machine, is_circular, plan_model, settle_code
-from genet5.annotate.select import (
-    SelectionRules,
-    gene_of,
-    legal_candidates,
-    select_candidates,
-)
+from genet5.annotate.select import SelectionRules, gene_of
 from genet5.config.annotate import (
     DEFAULT_MODEL,
+    AdaptName,
     AnnotatorConfig,
     DeviceName,
     GrammarLevel,
@@ -74,6 +71,8 @@ class Annotator:
         min_score: float | None = None,
         partial_genes: PartialGenes = "keep",
         introns: Introns = "auto",
+        adapt: AdaptName = "auto",
+        start_alternatives: int = 0,
         start_codons: Collection[str] = (),
         grammar: GrammarLevel | None = None,
         clade: str | None = None,
@@ -92,6 +91,9 @@ class Annotator:
             min_score: Drop genes with a lower probability; None = the model's threshold.
             partial_genes: Whether genes that run over the end of a sequence are kept.
             introns: Whether genes may have introns; "auto" = as the model was trained.
+            adapt: Learn starts and codon usage from the genes of the "genome", of each "contig", or
+                not ("off"); "auto" = genome up to 20 Mbp, contig beyond, if the model can.
+            start_alternatives: How many other starts a gene names at most.
             start_codons: Codons that may start a gene; none = the model's.
             grammar: How strictly genes must follow the rules of coding sequence; None = as the
                 model.
@@ -113,6 +115,8 @@ class Annotator:
                 min_score=min_score,
                 partial_genes=partial_genes,
                 introns=introns,
+                adapt=adapt,
+                start_alternatives=start_alternatives,
                 start_codons=tuple(start_codons),
                 grammar=grammar,
                 clade=clade,
@@ -210,10 +214,12 @@ class Annotator:
         is_circular: Callable[[AnyContig], bool],
         journal: Journal | None = None,
         on_bases: Callable[[int], None] = ignore,
+        on_learned: Callable[[Learned], None] = ignore,
     ) -> Iterator[GeneBlock]:
         """Yield the genes of contigs block by block, numbered through all contigs.
 
-        Memory does not grow with the contigs' number and length.
+        Memory does not grow with the contigs' number and length, but for what is held of contigs
+        that are learned from together (`adaptation`).
 
         Args:
             contigs: Read as they are needed.
@@ -221,6 +227,7 @@ class Annotator:
             is_circular: Whether genes may lie over a contig's origin.
             journal: Gets the decoded windows, and has those of an interrupted run.
             on_bases: Called with the number of bases that were just finished.
+            on_learned: Called with what was learned from contigs' own genes.
 
         Raises:
             ConfigError: There is no such genetic code.
@@ -231,7 +238,8 @@ class Annotator:
         blocks = self._engine.run(
             contigs, code=code, is_circular=is_circular, journal=journal, on_bases=on_bases
         )
-        return _numbered(blocks, rules)
+        chosen = Adaptation(rules, self._plan.adapt, on_learned).chosen(blocks)
+        return _numbered(chosen, code, self._plan.start_alternatives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,15 +254,20 @@ class GeneBlock:
     """Whether it is the contig's last."""
 
 
-def _numbered(blocks: Iterable[Block], rules: SelectionRules) -> Iterator[GeneBlock]:
+def _numbered(
+    chosen: Iterable[ChosenBlock], code: int, start_alternatives: int
+) -> Iterator[GeneBlock]:
     number = 0
-    for block in blocks:
+    for block in chosen:
         genes = []
-        legal = legal_candidates(block, rules)
-        for candidate, score in select_candidates(legal, rules, len(block.contig.bases)):
+        for candidate, score in block.genes:
             number += 1
-            name = f"gene_{number:06d}"
-            genes.append(gene_of(candidate, block.contig.name, name, score, rules.code))
+            genes.append(
+                gene_of(
+                    candidate, block.contig.name, f"gene_{number:06d}", score, code,
+                    start_alternatives=start_alternatives,
+                )
+            )  # fmt: skip
         yield GeneBlock(block.index, block.contig, genes, block.is_last)
 
 

@@ -6,7 +6,8 @@ Annotates the genomes without a threshold and keeps every candidate with its fea
 is right if its 3' end is that of a complete reference gene, or, where genes have introns, if its
 whole CDS is that of one of its transcripts; those about pseudogenes and other references that do
 not count are left out. A logistic model is fitted (`gene_score.fit_scoring`), then the threshold is
-taken that has the best mean F1 over the genomes.
+taken that has the best mean F1 over the genomes. For genomes without introns the same is done once
+more with what each genome's own genes teach (`annotate.adapt`), after the weights of starts.
 
 Example:
     genomes = {"genomes": (fasta,), "references": (gff,)}
@@ -24,7 +25,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from genet5.annotate.adapt.rescore import rescored
+from genet5.annotate.adaptation import hold
+from genet5.annotate.calibrate_starts import fit_starts, teach
 from genet5.annotate.calling_config import (
+    AdaptConfig,
     CallingConfig,
     load_calling_config,
     save_calling_config,
@@ -97,17 +102,60 @@ def calibrate_model(config: CalibrateConfig) -> CallingConfig:
         found, known = annotate_and_label(config, index)
         samples += found
         truth.append(known)
-    table = np.concatenate([s.features[s.counts] for s in samples])
-    right = np.concatenate([s.right[s.counts] for s in samples])
-    log.info("%d candidates, %d right", len(right), right.sum())
-    fitted = replace(base, scoring=fit_scoring(table, right))
-    for name in FEATURES:
-        weight, mean = fitted.scoring.weights[name], fitted.scoring.means[name]
-        log.info("%-16s weight %8.3f  mean %8.3f", name, weight, mean)
-    fitted = replace(fitted, min_score=choose_threshold(fitted, samples, truth))
+    fitted = fit_calling(base, samples, truth)
+    fitted = replace(fitted, adapt=fit_adapt(fitted, samples, truth))
     save_calling_config(fitted, config.model)
     log.info("min_score %.2f; written to %s", fitted.min_score, config.model / "annotate.json")
     return fitted
+
+
+def fit_calling(
+    calling: CallingConfig, samples: Sequence[Sample], truth: Sequence[Truth]
+) -> CallingConfig:
+    """Fit scores, then the threshold."""
+    table = np.concatenate([s.features[s.counts] for s in samples])
+    right = np.concatenate([s.right[s.counts] for s in samples])
+    log.info("%d candidates, %d right", len(right), right.sum())
+    fitted = replace(calling, scoring=fit_scoring(table, right))
+    for name in FEATURES:
+        weight, mean = fitted.scoring.weights[name], fitted.scoring.means[name]
+        log.info("%-16s weight %8.3f  mean %8.3f", name, weight, mean)
+    return replace(fitted, min_score=choose_threshold(fitted, samples, truth))
+
+
+def fit_adapt(
+    calling: CallingConfig, samples: Sequence[Sample], truth: Sequence[Truth]
+) -> AdaptConfig | None:
+    """Fit how what genomes teach counts: weights of starts, then scores, then the threshold.
+
+    None where genes may have introns, and where a genome has too few confident genes to learn from.
+    """
+    if calling.grammar.introns or calling.grammar.level != "strict":
+        return None
+    moved, genomes = [], []
+    for index, known in enumerate(truth):
+        rules = SelectionRules(calling=calling, code=known.code)
+        held = [
+            hold(s.genome, s.contig, s.candidates, rules, circular=False)
+            for s in samples
+            if s.genome == index
+        ]
+        genome = teach(held, known.genes)
+        if genome is None:
+            log.warning("genome %d has too few genes to learn from: no weights", index + 1)
+            return None
+        genomes.append(genome)
+    starts = fit_starts(genomes)
+    log.info("starts: %s", starts)
+    for index, genome in enumerate(genomes):
+        own = [s for s in samples if s.genome == index]
+        for sample, one in zip(own, genome.held, strict=True):
+            candidates = rescored(one.calls, one.genes, genome.model, starts)
+            labels = label(candidates, sample.contig, truth[index].genes, whole=False)
+            table = feature_table(candidates)
+            moved.append(Sample(index, sample.contig, candidates, table, *labels))
+    fitted = fit_calling(calling, moved, truth)
+    return AdaptConfig(starts=starts, scoring=fitted.scoring, min_score=fitted.min_score)
 
 
 def _base_calling(config: CalibrateConfig) -> CallingConfig:

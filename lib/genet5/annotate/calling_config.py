@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from genet5.annotate.adapt.rescore import StartWeights
 from genet5.annotate.gene_score import ScoringConfig
 from genet5.annotate.overlaps import OverlapConfig
 from genet5.config.json_files import config_from_dict, config_to_dict, load_json, save_json
@@ -26,6 +27,18 @@ FILE_NAME = "annotate.json"
 FORMAT = 1
 _DISK_KEYS = {"clade": "taxon", "head_only": "overlooked"}
 """Fields that have another name on disk: that of the first version of the format."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdaptConfig:
+    """Weights of what is learned from the genome at hand (`annotate.adapt`)."""
+
+    starts: StartWeights = field(default_factory=StartWeights)
+    """How a gene's start is chosen."""
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    """How evidence becomes a probability, with what was learned."""
+    min_score: float = 0.5
+    """Genes with a lower probability are dropped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +67,8 @@ class CallingConfig:
     """How much two genes may share."""
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
     """How evidence becomes a probability."""
+    adapt: AdaptConfig | None = None
+    """How what is learned from a genome's own genes counts; None: nothing is learned."""
 
 
 def load_calling_config(folder: Path, max_window_bp: int) -> CallingConfig:

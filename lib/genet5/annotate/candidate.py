@@ -7,6 +7,7 @@ may lie past its end.
 
 from __future__ import annotations
 
+import math
 from dataclasses import astuple, dataclass, field, fields, replace
 from functools import cache
 from typing import Any
@@ -32,7 +33,8 @@ class GeneCandidate:
     evidence: Evidence = field(default_factory=Evidence)
     """Of one gene; after merging the weighted mean over the windows that show it."""
     starts: Starts = ()
-    """Possible 5' ends, the chosen one among them."""
+    """Possible 5' ends, the chosen one among them, with their shares of the votes (after merging,
+    without introns) or probabilities (after re-scoring)."""
     tile: int = 0
     """Index of the window that shows the 3' end."""
     is_joined: bool = False
@@ -47,6 +49,13 @@ class GeneCandidate:
     margin: float = 0.0
     """Lead of its boundary logits over the best other candidate's on its bases; 0 if there is
     none."""
+    start_score: float = math.nan
+    """Probability of its 5' end, given its 3' end (`adapt.rescore`); NaN = not known, as the next
+    two."""
+    coding_per_codon: float = math.nan
+    """Coding score of a codon, as a multiple of the genome's mean."""
+    motif: float = math.nan
+    """Score of the ribosome binding site."""
 
     @property
     def start(self) -> int:

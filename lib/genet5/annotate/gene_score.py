@@ -39,6 +39,8 @@ FEATURES = (
     "path_share",
     "log_exons",
     "margin",
+    "coding_per_codon",
+    "motif",
 )
 """Names of the columns of `feature_table`, in order."""
 
@@ -52,6 +54,7 @@ _LIMITS = {
     "stop_boundary": (-10.0, 10.0),
     "splice_boundary": (-10.0, 10.0),
     "margin": (-10.0, 10.0),
+    "coding_per_codon": (-2.0, 2.0),
 }
 
 
@@ -136,6 +139,8 @@ def _features(candidate: GeneCandidate) -> list[float]:
         candidate.path_share,
         math.log10(len(candidate.parts)) if candidate.parts else math.nan,
         candidate.margin,
+        candidate.coding_per_codon,
+        candidate.motif,
     ]
 
 

@@ -163,8 +163,10 @@ class Merger:
             if possible
             else 1.0
         )
+        ranked = self._elect(key, members)
+        votes = tuple((_start_base(parts, strand), share) for parts, share in ranked)
         merged = []
-        for parts, share in self._elect(key, members)[: _MOST_STRUCTURES if self._spliced else 1]:
+        for parts, share in ranked[: _MOST_STRUCTURES if self._spliced else 1]:
             alike = [(c, w) for c, w in members if c.parts == parts] or members
             shown = alike if self._spliced else members
             path = self._paths.get((strand, parts), 0.0)
@@ -172,6 +174,7 @@ class Merger:
                 replace(
                     alike[0][0],
                     parts=parts,
+                    starts=() if self._spliced else votes,
                     evidence=mean_evidence([c.evidence for c, _ in shown], [w for _, w in shown]),
                     support=support,
                     structure_share=share,

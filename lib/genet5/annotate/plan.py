@@ -19,7 +19,7 @@ from pathlib import Path
 
 from genet5.annotate.calling_config import CallingConfig, load_calling_config
 from genet5.annotate.genome import Genome, GenomeSize, measure, open_genome
-from genet5.config.annotate import AnnotateConfig, AnnotatorConfig
+from genet5.config.annotate import AdaptName, AnnotateConfig, AnnotatorConfig
 from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.io.fasta import AnyContig
@@ -43,6 +43,9 @@ class ModelPlan:
     strand_passes: int
     """1, or 2: windows also pass as their reverse complements."""
     keep_partial: bool
+    adapt: AdaptName = "off"
+    """Which contigs' genes teach together; off where the model cannot learn."""
+    start_alternatives: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +108,27 @@ def plan_model(config: AnnotatorConfig) -> ModelPlan:
         calling=calling,
         strand_passes=2 if config.both_strands else 1,
         keep_partial=config.partial_genes == "keep",
+        adapt=settle_adapt(config.adapt, calling),
+        start_alternatives=config.start_alternatives,
     )
+
+
+def settle_adapt(wanted: AdaptName, calling: CallingConfig) -> AdaptName:
+    """Return what is learned from: what is wanted, or off where auto is wanted and impossible.
+
+    Raises:
+        ConfigError: genome or contig is wanted, and the model cannot learn from genomes.
+    """
+    reason = ""
+    if calling.adapt is None:
+        reason = "needs weights in the model's annotate.json: run genet5 calibrate"
+    elif calling.grammar.introns:
+        reason = "is for genomes without introns"
+    elif calling.grammar.level != "strict":
+        reason = "needs --grammar strict"
+    if reason and wanted not in ("auto", "off"):
+        raise ConfigError("adapt", wanted, reason)
+    return "off" if reason else wanted
 
 
 def effective_calling(config: AnnotatorConfig, own: CallingConfig) -> CallingConfig:
@@ -124,6 +147,9 @@ def effective_calling(config: AnnotatorConfig, own: CallingConfig) -> CallingCon
         overlap_bp=own.overlap_bp if overlap_bp is None else overlap_bp,
         clade=own.clade if clade is None else clade,
         min_score=own.min_score if min_score is None else min_score,
+        adapt=own.adapt
+        if own.adapt is None or min_score is None
+        else replace(own.adapt, min_score=min_score),
     )
 
 

@@ -11,17 +11,18 @@ Example:
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from genet5 import __version__
 from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
 from genet5.annotate.plan import GenomePlan, Machine, choose_machine, is_circular, plan_genome
 from genet5.config.annotate import AnnotateConfig
-from genet5.config.json_files import config_to_dict
+from genet5.config.json_files import config_to_dict, save_json
 from genet5.genome.extract import cds_records, protein_records
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import AnyContig, write_fasta
@@ -33,6 +34,7 @@ from genet5.progress import BaseProgress
 from genet5.tokens.cut import shift_gene
 
 if TYPE_CHECKING:
+    from genet5.annotate.adapt.record import Learned
     from genet5.annotate.annotator import Annotator, GeneBlock
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         log.info("%s; %s", plan, machine)
         annotator = load_annotator(plan, machine)
         journal = open_journal(config, plan, machine)
+        learned: list[Learned] = []
         with BaseProgress(plan.size.bases) as progress, closing(journal):
             found = annotator.annotate_blocks(
                 plan.genome.parts,
@@ -83,15 +86,33 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
                 is_circular=lambda contig: _is_circular(contig, config),
                 journal=journal,
                 on_bases=progress.add,
+                on_learned=learned.append,
             )
             num_genes = _write_all(config, plan, found)
-        return Summary(
+        summary = Summary(
             contigs=len(plan.genome.contigs),
             bases=plan.size.bases,
             genes=num_genes,
             seconds=progress.elapsed_s,
             output=config.output,
         )
+        if config.record is not None:
+            save_json(config.record, _record(config, plan, summary, learned))
+        return summary
+
+
+def _record(
+    config: AnnotateConfig, plan: GenomePlan, summary: Summary, learned: Sequence[Learned]
+) -> dict[str, Any]:
+    """What was run, and what was learned from the genome."""
+    return {
+        "genet5": __version__,
+        "settings": config_to_dict(config),
+        "genetic_code": plan.code,
+        "windows": plan.size.windows,
+        "summary": config_to_dict(summary),
+        "learned": [one.to_json() for one in learned],
+    }
 
 
 def load_annotator(plan: GenomePlan, machine: Machine) -> Annotator:

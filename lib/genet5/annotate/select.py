@@ -12,6 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from genet5.annotate.block import Block
 from genet5.annotate.calling_config import CallingConfig
 from genet5.annotate.candidate import GeneCandidate
@@ -77,7 +80,21 @@ def select_candidates(
     """Return the best compatible set of candidates with their probabilities.
 
     Args:
-        candidates: Of one block, sorted by start.
+        candidates: Of one contig, sorted by start.
+        rules: Scores, threshold and overlaps.
+        contig_bp: Length of the contig.
+    """
+    kept, p = select_indices(candidates, rules, contig_bp)
+    return [(candidates[i], float(p[i])) for i in kept]
+
+
+def select_indices(
+    candidates: Sequence[GeneCandidate], rules: SelectionRules, contig_bp: int
+) -> tuple[list[int], NDArray[np.float64]]:
+    """Return the indices of the best compatible set, ascending, and the probability of every one.
+
+    Args:
+        candidates: Of one contig, sorted by start.
         rules: Scores, threshold and overlaps.
         contig_bp: Length of the contig.
     """
@@ -85,7 +102,7 @@ def select_candidates(
     scores = (odds - _logit(rules.calling.min_score)).tolist()
     chosen = choose_compatible(candidates, scores, rules.calling.overlaps)
     kept = _without_rivals_over_origin(candidates, scores, chosen, rules, contig_bp)
-    return [(candidates[i], float(probability(odds[i]))) for i in kept]
+    return kept, probability(odds)
 
 
 def _without_rivals_over_origin(
@@ -106,16 +123,29 @@ def _without_rivals_over_origin(
     return [i for i in chosen if i not in dropped]
 
 
-def gene_of(candidate: GeneCandidate, contig: str, name: str, score: float, code: int) -> Gene:
+def gene_of(
+    candidate: GeneCandidate,
+    contig: str,
+    name: str,
+    score: float,
+    code: int,
+    *,
+    start_alternatives: int = 0,
+) -> Gene:
     """Make a gene of a candidate.
+
+    Its score is the probability that it is right: that of its 3' end, times that of its start where
+    starts have probabilities.
 
     Args:
         candidate: The gene's structure.
         contig: Name of its contig.
         name: The gene's ID.
-        score: Its probability.
+        score: Probability that there is a gene with this 3' end (without introns) or structure.
         code: NCBI number of its genetic code.
+        start_alternatives: How many other starts are named at most.
     """
+    start_score = None if math.isnan(candidate.start_score) else candidate.start_score
     partial_5, partial_3 = five_three(
         candidate.partial_left, candidate.partial_right, candidate.strand
     )
@@ -136,8 +166,20 @@ def gene_of(candidate: GeneCandidate, contig: str, name: str, score: float, code
         type=candidate.type,
         pseudo=candidate.type == "pseudogene",
         genetic_code=code if is_coding else None,
-        score=round(score, 4),
+        score=round(score if start_score is None else score * start_score, 4),
+        start_score=None if start_score is None else round(start_score, 4),
+        start_alternatives=_other_starts(candidate, start_alternatives),
     )
+
+
+def _other_starts(candidate: GeneCandidate, most: int) -> tuple[tuple[int, float], ...]:
+    """The most probable other starts: bases downstream of the chosen one, and probability."""
+    if math.isnan(candidate.start_score):
+        return ()
+    own = candidate.start_base
+    others = [(candidate.strand * (base - own), p) for base, p in candidate.starts if base != own]
+    others.sort(key=lambda other: -other[1])
+    return tuple((offset, round(p, 4)) for offset, p in others[:most] if round(p, 4) > 0)
 
 
 def _exons(candidate: GeneCandidate) -> tuple[Exon, ...]:

@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _annotate(config: AnnotateConfig) -> int:
     check_inputs({"GENOME": config.genome})
     outputs = {"output": config.output, "proteins": config.proteins, "cds": config.cds}
+    outputs["record"] = config.record
     check_outputs(outputs, {"GENOME": config.genome})
     from genet5.annotate.run import annotate_genome, describe
 

@@ -18,9 +18,11 @@ PrecisionName = Literal["auto", "bf16", "fp32"]
 GrammarLevel = Literal["strict", "splice_free", "off"]
 PartialGenes = Literal["keep", "drop"]
 Introns = Literal["auto", "yes", "no"]
+AdaptName = Literal["auto", "genome", "contig", "off"]
 _CHOICES = {
     "partial_genes": PartialGenes,
     "introns": Introns,
+    "adapt": AdaptName,
     "device": DeviceName,
     "precision": PrecisionName,
 }
@@ -39,6 +41,12 @@ class AnnotatorConfig:
     """Keep or drop genes that extend beyond the end of a contig."""
     introns: Introns = "auto"
     """Whether genes may have introns; auto is as the model was trained."""
+    adapt: AdaptName = "auto"
+    """Learn start codons, ribosome binding site and codon usage from the genes found: of the whole
+    genome, of each contig by itself (metagenomes), or not at all; auto is genome up to 20 Mbp,
+    contig beyond, for models that are calibrated for it."""
+    start_alternatives: int = 0
+    """Name up to this many other starts of each gene with their probabilities (GFF3, GTF)."""
     start_codons: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="CODON ..."), by_default("the model's")
     ] = ()
@@ -78,6 +86,10 @@ class AnnotatorConfig:
         require(
             self.threads is None or self.threads >= 1, "threads", self.threads, "must be at least 1"
         )
+        require(
+            self.start_alternatives >= 0,
+            "start_alternatives", self.start_alternatives, "must not be negative",
+        )  # fmt: skip
         for codon in self.start_codons:
             ok = len(codon) == 3 and set(codon.upper()) <= set("ACGT")
             require(ok, "start_codons", codon, "must be codons of A, C, G, T")
@@ -106,6 +118,8 @@ class AnnotateConfig:
     ] = ()
     """Regions to annotate: CONTIG:START-END (1-based, as in samtools) or CONTIG. GENOME must be a
     plain or bgzip file."""
+    record: Path | None = None
+    """Write what was run, and what was learned from the genome, to this JSON file."""
     restart: bool = False
     """Start over instead of resuming an unfinished run of the same genome, model and options."""
     dry_run: bool = False

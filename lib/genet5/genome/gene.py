@@ -84,6 +84,11 @@ class Gene:
     name: str = ""
     score: float | None = None
     """GFF3's score column; a probability for our own predictions."""
+    start_score: float | None = field(default=None, compare=False)
+    """Probability of its start, given its end, for our own predictions."""
+    start_alternatives: tuple[tuple[int, float], ...] = field(default=(), compare=False)
+    """Other starts, most probable first: bases downstream of the start (negative: upstream), and
+    probability."""
     attributes: KeptAttributes = field(default=(), compare=False)
 
     @property

@@ -75,7 +75,7 @@ def test_contigs_are_read_as_they_are_needed(contig: Contig) -> None:
             read.append(number)
             yield Contig(str(number), contig.bases[:300])
 
-    annotator = Annotator.load("nano", device="cpu", precision="fp32", batch_size=1)
+    annotator = Annotator.load("nano", device="cpu", precision="fp32", batch_size=1, adapt="off")
     found = annotator.annotate_contigs(contigs(), is_circular=lambda _: False)
     assert next(found)[0].name == "0"
     assert len(read) <= 8  # a pool is eight batches

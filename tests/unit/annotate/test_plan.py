@@ -73,7 +73,10 @@ def test_flags_are_laid_over_the_models_own_configuration() -> None:
     plan = plan_model(config)
     assert plan.strand_passes == 2
     grammar = replace(plain.calling.grammar, introns=True, start_codons=("ATG",))
-    assert plan.calling == replace(plain.calling, grammar=grammar, min_score=0.1)
+    assert plain.calling.adapt is not None
+    adapt = replace(plain.calling.adapt, min_score=0.1)
+    assert plan.calling == replace(plain.calling, grammar=grammar, min_score=0.1, adapt=adapt)
+    assert (plain.adapt, plan.adapt) == ("auto", "off")
 
 
 def test_an_overlap_as_long_as_the_window_is_refused() -> None:

@@ -99,3 +99,24 @@ def test_genes_without_their_3_end(cut: int) -> None:
     turned = candidate(-1, (0, len(bases)), partial_left=True, frame=(2 - cut) % 3)
     assert not candidate_violations(turned, reverse_complement(bases), 11, UNSPLICED)
     assert gene_of(turned, "c", "g", 0.5, 11).canonical.partial_3
+
+
+def test_a_genes_score_includes_that_of_its_start() -> None:
+    starts = ((7, 0.6), (13, 0.3), (1, 0.0999), (19, 0.00001))
+    gene = candidate(1, (7, 70), starts=starts, start_score=0.6)
+    made = gene_of(gene, "c", "g", 0.5, 11, start_alternatives=5)
+    assert (made.score, made.start_score) == (0.3, 0.6)
+    assert made.start_alternatives == ((6, 0.3), (-6, 0.0999))
+    assert gene_of(gene, "c", "g", 0.5, 11, start_alternatives=1).start_alternatives == ((6, 0.3),)
+
+
+def test_other_starts_count_in_reading_direction() -> None:
+    starts = ((69, 0.6), (63, 0.3), (75, 0.1))
+    gene = candidate(-1, (7, 70), starts=starts, start_score=0.6)
+    made = gene_of(gene, "c", "g", 1.0, 11, start_alternatives=2)
+    assert made.start_alternatives == ((6, 0.3), (-6, 0.1))
+
+
+def test_a_gene_whose_start_has_no_probability_keeps_its_score() -> None:
+    made = gene_of(candidate(1, (7, 70)), "c", "g", 0.5, 11, start_alternatives=2)
+    assert (made.score, made.start_score, made.start_alternatives) == (0.5, None, ())

@@ -23,7 +23,9 @@ Row: TypeAlias = tuple[int, int, int, str]
 """Start, end (0-based half-open), depth in the tree of features, and the text of the line."""
 
 _ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, "%;=&,"))}
-_LISTS = frozenset({"start_range", "end_range", "exception", *GFF3_WORDS.values()})
+_LISTS = frozenset(
+    {"start_range", "end_range", "exception", "start_alternatives", *GFF3_WORDS.values()}
+)
 """Attributes whose values are escaped already: their commas separate values."""
 
 
@@ -124,7 +126,7 @@ class Gff3Writer:
         coding = any(transcript.cds for transcript in gene.transcripts)
         if gene.genetic_code is not None and not coding:
             attributes["transl_table"] = str(gene.genetic_code)
-        attributes |= _kept(gene.attributes)
+        attributes |= _kept(gene.attributes) | start_attributes(gene)
         kind = "pseudogene" if gene.pseudo else "gene"
         yield self._row(
             gene.contig, kind, (gene.start, gene.end), _sign(gene), attributes, gene.score
@@ -229,6 +231,16 @@ def _kept(attributes: KeptAttributes) -> dict[str, str]:
     for name, value in attributes:
         found.setdefault(GFF3_WORDS[name], []).append(_escape(value))
     return {word: ",".join(texts) for word, texts in found.items()}
+
+
+def start_attributes(gene: Gene) -> dict[str, str]:
+    """Return what is known about how sure a gene's start is."""
+    found = {} if gene.start_score is None else {"start_score": f"{gene.start_score:.4f}"}
+    if gene.start_alternatives:
+        found["start_alternatives"] = ",".join(
+            f"{o:+d}:{p:.4f}" for o, p in gene.start_alternatives
+        )
+    return found
 
 
 def _sign(gene: Gene) -> str:

@@ -16,7 +16,7 @@ from genet5.genome.frames import in_reading_order, phases, strand_sign
 from genet5.genome.gene import Cds, Gene, KeptAttributes, Transcript
 from genet5.genome.io.contig_names import gtf_name, warn_of_escapes
 from genet5.genome.io.feature_table import Span
-from genet5.genome.io.gff3_write import unexplained
+from genet5.genome.io.gff3_write import start_attributes, unexplained
 from genet5.genome.io.unique_ids import Names
 
 _ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, '%;"\\'))}
@@ -98,7 +98,7 @@ class GtfWriter:
         coding = any(transcript.cds for transcript in gene.transcripts)
         if gene.genetic_code is not None and not coding:
             attributes.append(("transl_table", str(gene.genetic_code)))
-        attributes += _kept(gene.attributes)
+        attributes += [*_kept(gene.attributes), *start_attributes(gene).items()]
         yield self._row(gene, "gene", (gene.start, gene.end), attributes)
         for transcript in gene.transcripts:
             yield from self._transcript(gene, transcript, name)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -235,3 +236,12 @@ def test_genometools_finds_the_file_valid(tmp_path: Path, prokaryote: bool) -> N
         ["gt", "gff3validator", str(path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_probability_of_a_start_and_of_others_is_written() -> None:
+    gene = replace(GENES[1], start_score=0.9, start_alternatives=((6, 0.05), (-30, 0.02)))
+    (line,) = [x for x in _to_text([gene], {}).splitlines() if "\tgene\t" in x]
+    assert line.endswith(";start_score=0.9000;start_alternatives=+6:0.0500,-30:0.0200")
+    out = io.StringIO()
+    write_gtf(out, [gene], {})
+    assert 'start_score "0.9000"; start_alternatives "+6:0.0500,-30:0.0200"' in out.getvalue()

@@ -1,0 +1,187 @@
+"""What adaptation keeps of a contig: gene candidates, possible starts, and what surrounds them.
+
+A candidate (a "call") may start at the start codons in frame between the in-frame stop before it
+and its own 3' end: the network's start and up to `strand.FLANK` on either side of it. Of each start
+its codon, the bases upstream and its share of the votes are kept; of each call the hexamers (6-mers
+in frame) from its first start to its last sense codon. The contig's bases are not needed
+afterwards. Coordinates are 0-based on the forward strand.
+
+Example:
+    calls = contig_calls("chr", candidates, bases, code=11, start_codons=("ATG", "GTG", "TTG"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genet5.annotate.adapt.ragged import (
+    Floats,
+    Ints,
+    place_in_row,
+    row_firsts,
+    row_index,
+    row_sums,
+)
+from genet5.annotate.adapt.strand import UPSTREAM_BP, StrandReader
+from genet5.annotate.candidate import GeneCandidate
+from genet5.genome.frames import five_three
+from genet5.genome.sequence import Bases
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContigCalls:
+    """A contig's n calls with their m starts; ragged arrays as in `ragged`."""
+
+    name: str
+    contig_bp: int
+    candidates: Sequence[GeneCandidate]
+    """(n) sorted by start."""
+    firsts: Ints
+    """(n + 1,) where the starts of each call begin; a call whose 5' end is not on the contig, or is
+    no start codon, has none."""
+    base: Ints
+    """(m,) the start's first base; those of a call stand in reading order, the longest gene
+    first."""
+    share: Floats
+    """(m,) share of the call's votes, 0..1."""
+    codon: NDArray[np.uint8]
+    """(m,) index of the start codon (`genome.codes.CODONS`)."""
+    upstream: NDArray[np.uint8]
+    """(m, UPSTREAM_BP) the bases before the start, 0..3 for A, C, G, T, 4 for others; the last
+    column is the base next to the codon."""
+    skipped: Ints
+    """(m,) codons of the call between its first start and this one."""
+    hexamer_firsts: Ints
+    """(n + 1,) where the hexamers of each call begin."""
+    hexamers: NDArray[np.int16]
+    """Hexamer at each codon from the call's first start to its last sense codon but one."""
+    background: Ints
+    """(NUM_HEXAMERS,) counts of all hexamers of the contig, on both strands."""
+
+    @property
+    def strand(self) -> Ints:
+        """(n,) Strand of each call, +1 or -1."""
+        return np.array([c.strand for c in self.candidates], dtype=np.int64)
+
+    @property
+    def chosen(self) -> Ints:
+        """(n,) Index of the start that each candidate has; -1 if there is none."""
+        own = np.array([c.start_base for c in self.candidates], dtype=np.int64)
+        rows = row_index(self.firsts)
+        here = np.flatnonzero(self.base == own[rows])
+        found = np.full(len(self.candidates), -1, dtype=np.int64)
+        found[rows[here]] = here
+        return found
+
+
+def contig_calls(
+    name: str,
+    candidates: Sequence[GeneCandidate],
+    bases: Bases,
+    *,
+    code: int,
+    start_codons: Sequence[str],
+    circular: bool = False,
+) -> ContigCalls:
+    """Find the starts of candidates without introns, and what surrounds them.
+
+    Args:
+        name: The contig's.
+        candidates: Sorted by start; `starts` holds the votes for each 5' end.
+        bases: (L,) of the contig.
+        code: NCBI number of the genetic code.
+        start_codons: Codons that may start a gene.
+        circular: Whether the bases continue past the contig's end.
+    """
+    strands = np.array([c.strand for c in candidates], dtype=np.int64)
+    mine = [np.flatnonzero(strands == sign) for sign in (1, -1)]
+    readers = [StrandReader.of(bases, s, code, start_codons, circular=circular) for s in (1, -1)]
+    found = [
+        _read(reader, [candidates[i] for i in rows.tolist()])
+        for reader, rows in zip(readers, mine, strict=True)
+    ]
+    order = np.concatenate(mine)
+    firsts, (base, codon, upstream, skipped) = _together([f.starts for f in found], order)
+    hexamer_firsts, (hexamers,) = _together([f.hexamers for f in found], order)
+    return ContigCalls(
+        name=name,
+        contig_bp=len(bases),
+        candidates=candidates,
+        firsts=firsts,
+        base=base,
+        share=_shares(candidates, firsts, base),
+        codon=codon,
+        upstream=upstream,
+        skipped=skipped,
+        hexamer_firsts=hexamer_firsts,
+        hexamers=hexamers,
+        background=readers[0].hexamer_counts() + readers[1].hexamer_counts(),
+    )
+
+
+_Rows = tuple[Ints, tuple[NDArray[np.generic], ...]]
+"""Ragged rows: firsts, and flat arrays of one length."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Starts (base, codon, upstream, skipped) and hexamers of one strand's candidates."""
+
+    starts: _Rows
+    hexamers: _Rows
+
+
+def _read(reader: StrandReader, candidates: Sequence[GeneCandidate]) -> _Found:
+    """Find the starts and hexamers of the candidates of one strand."""
+    own = reader.place(np.array([c.start_base for c in candidates], dtype=np.int64))
+    last = reader.place(np.array([c.stop_base for c in candidates], dtype=np.int64))
+    cuts = [five_three(c.partial_left, c.partial_right, c.strand) for c in candidates]
+    lacks_start, lacks_stop = np.array(cuts, dtype=bool).reshape(-1, 2).T
+    end = own + (last + 1 - own) // 3 * 3
+    sense_end = np.where(lacks_stop, end, end - 3)
+    firsts, place = reader.starts_around(own, sense_end, end, ~lacks_start)
+    earliest = own.copy()
+    some = np.flatnonzero(np.diff(firsts))
+    earliest[some] = place[firsts[some]]
+    sizes = np.where(lacks_start, 0, np.maximum((sense_end - earliest) // 3 - 1, 0))
+    hexamer_firsts = row_firsts(sizes)
+    at = np.repeat(earliest, sizes) + 3 * place_in_row(hexamer_firsts)
+    around = place[:, None] + np.arange(-UPSTREAM_BP, 0)
+    starts = (
+        reader.base(place),
+        reader.codons[place].astype(np.uint8),
+        reader.index[around],
+        (place - earliest[row_index(firsts)]) // 3,
+    )
+    return _Found((firsts, starts), (hexamer_firsts, (reader.hexamers[at],)))
+
+
+def _together(both: Sequence[_Rows], order: Ints) -> tuple[Ints, tuple[Any, ...]]:
+    """Put the rows of two strands, of which row k belongs at order[k], into one order."""
+    sizes = np.zeros(len(order), dtype=np.int64)
+    sizes[order] = np.concatenate([np.diff(firsts) for firsts, _ in both])
+    firsts = row_firsts(sizes)
+    at = np.repeat(firsts[order], sizes[order]) + place_in_row(row_firsts(sizes[order]))
+    flat = []
+    for pair in zip(*(values for _, values in both), strict=True):
+        joined = np.concatenate(pair)
+        placed = np.empty_like(joined)
+        placed[at] = joined
+        flat.append(placed)
+    return firsts, tuple(flat)
+
+
+def _shares(candidates: Sequence[GeneCandidate], firsts: Ints, base: Ints) -> Floats:
+    """Return each start's share of the votes for its call's starts; 0 where nothing was voted."""
+    share = np.zeros(len(base))
+    for i, candidate in enumerate(candidates):
+        votes = dict(candidate.starts)
+        for j in range(firsts[i], firsts[i + 1]):
+            share[j] = votes.get(int(base[j]), 0.0)
+    totals = row_sums(share, firsts)[row_index(firsts)]
+    return np.divide(share, totals, out=share, where=totals > 0)

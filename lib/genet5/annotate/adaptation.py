@@ -1,0 +1,194 @@
+"""From candidates to genes, with what the genome's own genes teach.
+
+Contigs that teach together are held, as calls (`adapt.calls`), until the last one is decoded; then
+their genes are re-scored contig by contig. `auto` takes genomes up to `MOST_AUTO_BP` together; of
+longer input (a metagenome) each contig teaches itself alone and is not held, and longer contigs
+stay as the network has them: memory does not grow with the input. So do those with less than
+`LEAST_GENES` confident genes.
+
+Example:
+    adaptation = Adaptation(rules, "genome")
+    for block in adaptation.chosen(engine.run(contigs, code=11)):
+        print(block.contig.name, len(block.genes))
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genet5.annotate.adapt.calls import ContigCalls, contig_calls
+from genet5.annotate.adapt.model import GenomeModel, Tally
+from genet5.annotate.adapt.ragged import Ints
+from genet5.annotate.adapt.record import Learned
+from genet5.annotate.adapt.rescore import rescored
+from genet5.annotate.block import Block
+from genet5.annotate.candidate import GeneCandidate
+from genet5.annotate.select import (
+    SelectionRules,
+    legal_candidates,
+    select_candidates,
+    select_indices,
+)
+from genet5.config.annotate import AdaptName
+from genet5.genome.io.fasta import AnyContig
+
+log = logging.getLogger(__name__)
+
+MOST_AUTO_BP = 20_000_000
+"""Longer than any bacterial genome."""
+LEAST_GENES = 50
+"""Confident genes that it takes to learn from them."""
+CONFIDENT = 0.8
+"""Genes with a higher probability are learned from."""
+
+Chosen = list[tuple[GeneCandidate, float]]
+"""Genes with the probabilities of their 3' ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenBlock:
+    """The genes of a stretch of a contig; every contig has one block at least."""
+
+    index: int
+    """Number of the contig in the run."""
+    contig: AnyContig
+    genes: Chosen
+    is_last: bool
+    """Whether it is the contig's last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A finished contig that waits for the others."""
+
+    index: int
+    """Number of the contig in the run."""
+    contig: AnyContig
+    calls: ContigCalls
+    genes: Ints
+    """Indices of the calls that the network alone would choose."""
+    confident: NDArray[np.bool_]
+    """(len(genes),) Which of them are learned from."""
+
+
+class Adaptation:
+    """Chooses the genes among the candidates of a run.
+
+    Args:
+        rules: How candidates become genes; their calling has `adapt` unless `mode` is off.
+        mode: Which contigs teach together.
+        on_learned: Gets what was learned, once, or once a contig.
+    """
+
+    def __init__(
+        self,
+        rules: SelectionRules,
+        mode: AdaptName,
+        on_learned: Callable[[Learned], None] = lambda _: None,
+    ) -> None:
+        self._rules, self._on_learned = rules, on_learned
+        self._mode: AdaptName = mode
+        self._num_learned = 0
+
+    def chosen(self, blocks: Iterable[Block]) -> Iterator[ChosenBlock]:
+        """Yield the genes of contigs, in order."""
+        if self._mode == "off":
+            for block in blocks:
+                yield self._unadapted(block)
+            return
+        most_bp = {"genome": math.inf, "auto": MOST_AUTO_BP, "contig": 0}[self._mode]
+        held: list[Held] = []
+        held_bp = 0
+        for _, group in groupby(blocks, key=lambda block: block.index):
+            first = next(group)
+            own = chain([first], group)
+            size = len(first.contig.bases)
+            held_bp += size
+            if self._mode == "auto" and size > MOST_AUTO_BP:
+                yield from self._apart(held)
+                held = []
+                yield from map(self._unadapted, own)
+                continue
+            held.append(self._held(first, own))
+            if held_bp > most_bp:
+                yield from self._apart(held)
+                held = []
+        if held:
+            yield from self._together(held)
+        elif self._num_learned > 1:
+            log.info("learned from each of %d contigs by itself", self._num_learned)
+
+    def _unadapted(self, block: Block) -> ChosenBlock:
+        """Choose among a block's candidates as the network has them."""
+        legal = legal_candidates(block, self._rules)
+        genes = select_candidates(legal, self._rules, len(block.contig.bases))
+        return ChosenBlock(block.index, block.contig, genes, block.is_last)
+
+    def _held(self, first: Block, blocks: Iterable[Block]) -> Held:
+        """Keep what is needed of a contig's blocks, the first among them."""
+        legal = [one for block in blocks for one in legal_candidates(block, self._rules)]
+        return hold(first.index, first.contig, legal, self._rules, circular=first.circular)
+
+    def _apart(self, held: Sequence[Held]) -> Iterator[ChosenBlock]:
+        """Let each contig teach itself."""
+        for one in held:
+            yield from self._together([one])
+
+    def _together(self, held: Sequence[Held]) -> Iterator[ChosenBlock]:
+        """Learn from contigs together, and choose their genes."""
+        genome = learn(held)
+        if genome is not None:
+            learned = Learned.of(genome, [one.contig.name for one in held])
+            self._num_learned += 1
+            self._on_learned(learned)
+            log.log(logging.INFO if self._num_learned == 1 else logging.DEBUG, "%s", learned)
+        for one in held:
+            yield ChosenBlock(one.index, one.contig, choose(one, genome, self._rules), True)
+
+
+def hold(
+    index: int,
+    contig: AnyContig,
+    legal: Sequence[GeneCandidate],
+    rules: SelectionRules,
+    *,
+    circular: bool,
+) -> Held:
+    """Keep what is needed of a contig with these legal candidates, sorted by start."""
+    bases = contig.bases[0 : len(contig.bases)]
+    calls = contig_calls(
+        contig.name,
+        legal,
+        bases,
+        code=rules.code,
+        start_codons=rules.calling.grammar.start_codons,
+        circular=circular,
+    )
+    kept, p = select_indices(legal, rules, len(bases))
+    genes = np.array(kept, dtype=np.int64)
+    return Held(index, contig, calls, genes, p[genes] > CONFIDENT)
+
+
+def learn(held: Iterable[Held]) -> GenomeModel | None:
+    """Learn from contigs together; None if they have too few confident genes."""
+    tally = Tally()
+    for one in held:
+        tally.add(one.calls, one.genes, one.confident)
+    return tally.learned() if tally.num_genes >= LEAST_GENES else None
+
+
+def choose(one: Held, genome: GenomeModel | None, rules: SelectionRules) -> Chosen:
+    """Choose a contig's genes by what was learned, or without."""
+    size, adapt = len(one.contig.bases), rules.calling.adapt
+    if genome is None or adapt is None:
+        return select_candidates(one.calls.candidates, rules, size)
+    moved = rescored(one.calls, one.genes, genome, adapt.starts)
+    calling = replace(rules.calling, scoring=adapt.scoring, min_score=adapt.min_score)
+    return select_candidates(moved, replace(rules, calling=calling), size)

@@ -1,0 +1,149 @@
+"""The starts of a call, and what surrounds them, against a plain loop over letters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from artificial_genome import STARTS, STOPS, artificial, candidate
+from genet5.annotate.adapt.calls import ContigCalls, contig_calls
+from genet5.annotate.adapt.strand import FLANK, LEAST_GENE_BP, UPSTREAM_BP
+from genet5.annotate.candidate import GeneCandidate
+from genet5.genome.codes import CODONS
+from genet5.genome.sequence import (
+    Bases,
+    decode_bases,
+    encode_bases,
+    on_strand,
+    reverse_complement,
+)
+
+
+def calls_of(bases: Bases, *candidates: GeneCandidate, circular: bool = False) -> ContigCalls:
+    return contig_calls("c", candidates, bases, code=11, start_codons=STARTS, circular=circular)
+
+
+def plain_starts(text: str, start: int, end: int) -> list[int]:
+    """Starts of the gene [start, end) of a strand's letters, found codon by codon."""
+    first = end - 3
+    while first >= 3 and text[first - 3 : first] not in STOPS:
+        first -= 3
+    places = range(first, end - LEAST_GENE_BP + 1, 3)
+    starts = [place for place in places if text[place : place + 3] in STARTS]
+    mine = starts.index(start)
+    return starts[max(0, mine - FLANK) : mine + FLANK + 1]
+
+
+def random_gene(seed: int) -> tuple[str, int, int]:
+    """Letters with a gene that has many starts before and after its own."""
+    rng = np.random.default_rng(seed)
+    sense = [codon for codon in CODONS if codon not in STOPS]
+    codons = [*rng.choice(sense, 40), "ATG", *rng.choice(sense, 60), "TAG"]
+    text = "".join(rng.choice(list("ACGT"), 25)) + "".join(codons) + "ACGTACGT"
+    return text, 25 + 120, 25 + 120 + 3 + 180 + 3
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_starts_are_those_of_a_plain_loop_on_either_strand(seed: int) -> None:
+    text, start, end = random_gene(seed)
+    bases, size = encode_bases(text), len(text)
+    expected = plain_starts(text, start, end)
+    forward = calls_of(bases, candidate(start, end, 1))
+    assert forward.base.tolist() == expected
+    turned = calls_of(reverse_complement(bases), candidate(size - end, size - start, -1))
+    assert turned.base.tolist() == [size - 1 - place for place in expected]
+    for name in ("codon", "upstream", "skipped", "hexamers", "background"):
+        assert np.array_equal(getattr(forward, name), getattr(turned, name)), name
+
+
+def test_what_surrounds_a_start_is_read_off_its_strand() -> None:
+    text, start, end = random_gene(3)
+    calls = calls_of(encode_bases(text), candidate(start, end, 1))
+    for place, codon, upstream in zip(calls.base, calls.codon, calls.upstream, strict=True):
+        assert CODONS[codon] == text[place : place + 3]
+        before = text[max(0, place - UPSTREAM_BP) : place].rjust(UPSTREAM_BP, "N")
+        assert "".join("ACGTN"[i] for i in upstream) == before
+    first = calls.base[0]
+    places = range(first, end - 6, 3)
+    hexamers = [text[place : place + 6] for place in places]
+    named = [CODONS[h // 64] + CODONS[h % 64] for h in calls.hexamers.tolist()]
+    assert named == hexamers[: len(named)]
+    assert len(named) == (end - 3 - first) // 3 - 1
+
+
+def test_both_strands_of_a_contig_keep_their_order() -> None:
+    genome = artificial(12, seed=1)
+    calls = genome.calls
+    for i, one in enumerate(genome.candidates):
+        alone = calls_of(genome.bases, one)
+        low, high = calls.firsts[i], calls.firsts[i + 1]
+        assert calls.base[low:high].tolist() == alone.base.tolist()
+        assert np.allclose(calls.share[low:high], alone.share)
+        low, high = calls.hexamer_firsts[i], calls.hexamer_firsts[i + 1]
+        assert np.array_equal(calls.hexamers[low:high], alone.hexamers)
+        assert calls.base[calls.chosen[i]] == one.start_base
+
+
+def test_background_counts_hexamers_of_both_strands() -> None:
+    calls = calls_of(encode_bases("AAAAAAC"))
+    named = {CODONS[i // 64] + CODONS[i % 64]: n for i, n in enumerate(calls.background) if n}
+    assert named == {"AAAAAA": 1, "AAAAAC": 1, "TTTTTT": 1, "GTTTTT": 1}
+
+
+def test_a_gene_without_its_5_end_has_no_starts() -> None:
+    text, start, end = random_gene(0)
+    calls = calls_of(encode_bases(text), candidate(start, end, 1, partial_left=True))
+    assert calls.firsts.tolist() == [0, 0]
+    assert calls.chosen.tolist() == [-1]
+
+
+def test_a_gene_that_the_contig_cuts_has_starts_in_its_frame() -> None:
+    text, start, end = random_gene(0)
+    cut = end - 10
+    calls = calls_of(encode_bases(text[:cut]), candidate(start, cut, 1, partial_right=True))
+    assert start in calls.base.tolist()
+    assert all((base - start) % 3 == 0 for base in calls.base.tolist())
+
+
+def test_a_gene_over_the_origin_has_the_starts_it_has_elsewhere() -> None:
+    text, start, end = random_gene(5)
+    turned = text[start + 30 :] + text[: start + 30]
+    size = len(text)
+    shift = size - (start + 30)
+    for strand in (1, -1):
+        bases = on_strand(encode_bases(turned), strand)
+        span = (start + shift, end + shift)
+        if strand < 0:
+            span = (2 * size - span[1], 2 * size - span[0])
+        found = calls_of(bases, candidate(*span, strand), circular=True)
+        place = found.base if strand > 0 else 2 * size - 1 - found.base
+        expected = [p + shift for p in plain_starts(text, start, end)]
+        assert place.tolist() == expected
+        index = place.tolist().index(start + shift)
+        letters = "".join("ACGTN"[i] for i in found.upstream[index])
+        assert letters == text[start - UPSTREAM_BP : start]
+
+
+def test_votes_become_shares_of_the_calls_starts() -> None:
+    text, start, end = random_gene(3)
+    starts = plain_starts(text, start, end)
+    votes = ((starts[0], 0.2), (start, 0.6), (start + 1, 0.2))
+    calls = calls_of(encode_bases(text), candidate(start, end, 1, starts=votes))
+    known = dict(zip(calls.base.tolist(), calls.share.tolist(), strict=True))
+    assert known[starts[0]] == pytest.approx(0.25)
+    assert known[start] == pytest.approx(0.75)
+    assert sum(known.values()) == pytest.approx(1)
+
+
+def test_ambiguous_bases_give_unknown_hexamers_and_no_starts() -> None:
+    text, start, end = random_gene(3)
+    masked = text[: start + 30] + "N" + text[start + 31 :]
+    calls = calls_of(encode_bases(masked), candidate(start, end, 1))
+    assert (calls.hexamers == 4096).sum() == 2
+    assert decode_bases(encode_bases(masked))[start + 30] == "N"
+
+
+def test_a_contig_without_calls_still_has_a_background() -> None:
+    calls = calls_of(encode_bases("ACGTACGTAC"))
+    assert calls.firsts.tolist() == [0]
+    assert calls.background.sum() == 10
