@@ -14,7 +14,7 @@ Example:
     >>> counts = np.zeros(4096); counts[7] = 4096
     >>> usage = coding_usage(counts, np.ones(4096))
     >>> usage[[7, 8, 4096]].round(2).tolist()
-    [7.63, -0.69, 0.0]
+    [7.62, -0.69, 0.0]
 """
 
 from __future__ import annotations

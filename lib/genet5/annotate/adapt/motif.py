@@ -17,10 +17,10 @@ spacer learned from the genome's own starts); Shine and Dalgarno 1974.
 Example:
     >>> rng = np.random.default_rng(0)
     >>> upstream = rng.integers(0, 4, (400, 21))
-    >>> upstream[:, 8:14] = [2, 2, 0, 2, 2, 0]  # GGAGGA, 7 bases before the start
+    >>> upstream[:, 8:14] = [0, 2, 2, 0, 2, 2]  # AGGAGG, 7 bases before the start
     >>> motif = learn_motif(upstream, np.ones(400), np.full(4, 0.25))
     >>> motif.consensus, motif.best_spacer, motif.share > 0.9
-    ('GGAGGA', 7, True)
+    ('AGGAGG', 7, True)
 """
 
 from __future__ import annotations
