@@ -11,12 +11,14 @@ genes ask for (about two bases in seven labels), whatever the weights.
 - genet5 with grammar: each choice is masked by what is legal; its set-up per window is reported
   apart
 - genet5: the same without masks
+- genet5 in one pass: the labels are a draft, read at once with the grammar's masks for all of them,
+  as annotation does
 - genet5 without cache: all labels so far go through the decoder at every step
 - t5, bart: `generate` of transformers with its cache, greedy, from sources of as many tokens; as
   many layers and weights
 
 With nano, the shipped model also runs `decode_windows`, all that annotation does to a window:
-windows per second.
+windows per second, and how often the decoder reads a window's draft.
 
 Example:
     python benchmarks/bench_decode.py --presets nano --batch_sizes 1 8
@@ -45,10 +47,12 @@ from genet5.config.json_files import save_json
 from genet5.config.model import PresetName, preset
 from genet5.dataset.collate import make_inputs
 from genet5.dataset.windows import Window
-from genet5.decode.greedy import BasePointer, decode_windows
+from genet5.decode.greedy import decode_windows
+from genet5.decode.pointer import BasePointer
 from genet5.errors import ConfigError
 from genet5.model.network import Encoded, GeneT5, count_parameters
 from genet5.tokens.grammar import Grammar, prokaryote_options
+from genet5.tokens.look_ahead import look_ahead, padded_bases
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.tokenizer_file import load_tokenizer
 from genet5.tokens.vocabulary import StructureVocabulary
@@ -130,12 +134,31 @@ class Writer:
 
     def cached(self, grammar: Grammar | None = None) -> list[Tensor]:
         """Write with the cache; return the states of all steps."""
-        cache = self.model.start_decoding(self.encoded, self.count)
+        cache = self.model.start_decoding(self.encoded)
         states = []
         for step in range(self.count - 1):
-            column = self.on_device[:, step]
-            states.append(self.model.decode_step(self.encoded, cache, column))
-            self.choose(states[-1], cache.place, step + 1, grammar)
+            column = self.on_device[:, step : step + 1]
+            states.append(self.model.extend(self.encoded, cache, column)[:, 0])
+            self.choose(states[-1], cache.place(), step + 1, grammar)
+        return states
+
+    def at_once(self, grammar: Grammar) -> Tensor:
+        """Read all labels in one pass, and choose at each; return the states."""
+        states = self.model.extend(
+            self.encoded, self.model.start_decoding(self.encoded), self.on_device[:, :-1]
+        )
+        begin = len(grammar.prompt[0])
+        drafts = self.labels[:, begin:-1]
+        ahead = look_ahead(grammar, drafts, np.full(len(drafts), drafts.shape[1]))
+        rows, steps = ahead.walk.rows, begin - 1 + ahead.walk.steps
+        at_token = rows[ahead.at_token], steps[ahead.at_token]
+        logits = self.model.token_logits(states[at_token]).log_softmax(dim=-1)
+        legal = torch.from_numpy(ahead.tokens).to(self.device)
+        logits.masked_fill(~legal, float("-inf")).argmax(dim=1).cpu()
+        at_base = rows[ahead.at_base], steps[ahead.at_base]
+        bases = torch.from_numpy(ahead.bases).to(self.device)
+        chosen = self.pointer.best(states[at_base], self.places[at_base], at_base[0], bases, 8)
+        chosen[0].cpu()
         return states
 
     def uncached(self) -> list[Tensor]:
@@ -163,8 +186,9 @@ class Writer:
                 logits = np.where(grammar.legal_tokens(), logits, -np.inf)
             logits[at_token].argmax(axis=1)
         if len(at_base):
-            legal = self.everything if grammar is None else grammar.legal_positions()
-            self.pointer.best(states, places, at_base, legal[at_base])
+            masks = self.everything if grammar is None else grammar.legal_positions()
+            bases = torch.from_numpy(padded_bases(masks[at_base])).to(self.device)
+            self.pointer.best(states[at_base], places[at_base], at_base, bases, 8)
         if grammar is not None:
             grammar.advance(true)
 
@@ -234,10 +258,13 @@ def measure_batch(
     """Return a row for each contender at one batch size."""
     writer = Writer(model, windows, settings.labels)
     is_small = len(windows) <= settings.uncached_windows
-    grammars = iter([writer.grammar() for _ in range(settings.rounds + 1)])
+    grammars, drafted = (
+        iter([writer.grammar() for _ in range(settings.rounds + 1)]) for _ in range(2)
+    )
     contenders: dict[str, Callable[[], Any]] = {
         "genet5": writer.cached,
         "genet5 with grammar": lambda: writer.cached(next(grammars)),
+        "genet5 in one pass": lambda: writer.at_once(next(drafted)),
         **({"genet5 without cache": writer.uncached} if is_small else {}),
         "genet5 grammar's set-up": writer.grammar,
         "genet5 encoding": writer.encode,
@@ -275,13 +302,16 @@ def annotate_windows(
         def work() -> Any:
             return decode_windows(model, tokenizer, bases, codes, options, head_only=True)  # noqa: B023
 
-        labels = sum(len(found.labels) for found in work())
+        decoded = work()
+        labels = sum(len(found.labels) for found in decoded)
+        passes = float(np.mean([found.passes for found in decoded]))
         row = measure.time_in_turn({"": work}, device, rounds=settings.rounds, warmup=0)[""]
         rates = {
             "windows_per_s": 1000 * size / work_ms(row),
             "labels_per_s": 1000 * labels / work_ms(row),
         }
         rates["kbp_per_s"] = rates["windows_per_s"] * settings.window_bp / 1000
+        rates["passes_a_window"] = passes
         rows.append({"windows": size, **row, **{k: round(v, 2) for k, v in rates.items()}})
     return rows
 

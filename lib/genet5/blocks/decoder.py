@@ -14,6 +14,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from genet5.blocks.attention import CrossAttention, SelfAttention, attend, key_mask
 from genet5.blocks.moe import MixtureOfExperts, RouterLoss, feed, make_feedforward
@@ -28,30 +29,65 @@ class LayerCache:
     """Keys and values of one layer."""
 
     self_kv: tuple[Tensor, Tensor]
-    """Two (B, G, max_steps, K); filled from the left."""
+    """Two (B, G, S, K); each row is filled from the left."""
     cross_kv: tuple[Tensor, Tensor]
     """Two (B, G, M, K); keys are rotated."""
 
 
 @dataclass(slots=True)
 class Cache:
-    """State of step-by-step decoding; every row stands at the same step."""
+    """What the decoder has read of the labels of each row; rows may have read unequally many.
+
+    Labels are taken back by lowering `lengths`: what lies beyond is written over.
+    """
 
     layers: list[LayerCache]
     latent_mask: Tensor
     """(B, 1, 1, M) bool, True = may be attended."""
-    place: Tensor
-    """(B,) int64 base that each row named last; 0 before the first."""
-    step: int = 0
+    rows: Tensor
+    """(B,) int64 window of each row."""
+    places: Tensor
+    """(B, S) int64 base that each label or one before it named last; 0 before the first."""
+    lengths: Tensor
+    """(B,) int64 labels of each row, on the CPU."""
 
     def keep(self, rows: Tensor) -> None:
-        """Drop all rows of the batch but `rows`, an index tensor."""
-        self.latent_mask, self.place = self.latent_mask[rows], self.place[rows]
+        """Drop all rows of the batch but `rows`, an index tensor on the CPU.
+
+        Rows that keep their index are not copied.
+        """
+        self.lengths = self.lengths[rows]
+        moved = torch.nonzero(rows != torch.arange(len(rows)))[:, 0]
+        device, count = self.places.device, len(rows)
+        to, source = (index.to(device, non_blocking=True) for index in (moved, rows[moved]))
+
+        def kept(tensor: Tensor) -> Tensor:
+            tensor[to] = tensor[source]
+            return tensor[:count]
+
+        self.rows, self.places = kept(self.rows), kept(self.places)
+        self.latent_mask = kept(self.latent_mask)
         for layer in self.layers:
             keys, values = layer.self_kv
-            layer.self_kv = keys[rows], values[rows]
+            layer.self_kv = kept(keys), kept(values)
             keys, values = layer.cross_kv
-            layer.cross_kv = keys[rows], values[rows]
+            layer.cross_kv = kept(keys), kept(values)
+
+    def place(self) -> Tensor:
+        """(B,) Base that each row named last."""
+        last = (self.lengths - 1).clamp_min(0).to(self.places.device, non_blocking=True)
+        return self.places.gather(1, last[:, None])[:, 0]
+
+    def reserve(self, num_labels: int) -> None:
+        """Make room for that many labels in each row."""
+        missing = num_labels - self.places.shape[1]
+        if missing <= 0:
+            return
+        missing = max(missing, self.places.shape[1])  # doubled, so that growing is rare
+        self.places = F.pad(self.places, (0, missing))
+        for layer in self.layers:
+            keys, values = layer.self_kv
+            layer.self_kv = F.pad(keys, (0, 0, 0, missing)), F.pad(values, (0, 0, 0, missing))
 
 
 class DecoderLayer(nn.Module):
@@ -112,23 +148,34 @@ class DecoderLayer(nn.Module):
         keys, values = self.cross.keys_values(latents_BMD)
         return rotate(keys, anchor_rope), values
 
-    def step(
+    def extend(
         self,
-        x_B1D: Tensor,
+        x_BTD: Tensor,
         cache: LayerCache,
-        latent_mask: Tensor,
+        at: tuple[Tensor, Tensor],
+        masks: tuple[Tensor, Tensor],
         ropes: tuple[tuple[Tensor, Tensor], ...],
-        step: int,
     ) -> Tensor:
-        """Map one position, (B, 1, D), and append its key and value to the cache."""
+        """Map the next T positions of each row, (B, T, D); their keys and values join the cache.
+
+        Args:
+            x_BTD: Embedded labels or the layer below.
+            cache: The layer's.
+            at: Indices of the positions in the cache: rows (B, 1) and labels (B, T).
+            masks: True = may be attended: labels (B, 1, T, S) and latents (B, 1, 1, M).
+            ropes: RoPE tables of steps (index) and steps (place).
+        """
         step_rope, place_rope = ropes
-        q, k, v = self.attention.split(self.norm_self(x_B1D), step_rope)
+        rows, labels = at
+        q, k, v = self.attention.split(self.norm_self(x_BTD), step_rope)
         keys, values = cache.self_kv
-        keys[:, :, step : step + 1], values[:, :, step : step + 1] = k, v
-        seen = attend(q, keys[:, :, : step + 1], values[:, :, : step + 1])
-        x_B1D = x_B1D + self.attention.merge(seen)
-        x_B1D = x_B1D + self._cross(x_B1D, cache.cross_kv, latent_mask, place_rope)
-        return self._feed(x_B1D, None)[0]
+        keys[rows, :, labels], values[rows, :, labels] = k.transpose(1, 2), v.transpose(1, 2)
+        seen_labels, seen_latents = masks
+        size = seen_labels.shape[-1]
+        seen = attend(q, keys[:, :, :size], values[:, :, :size], bias=seen_labels)
+        x_BTD = x_BTD + self.attention.merge(seen)
+        x_BTD = x_BTD + self._cross(x_BTD, cache.cross_kv, seen_latents, place_rope)
+        return self._feed(x_BTD, None)[0]
 
     def _cross(
         self,
@@ -197,29 +244,47 @@ class Decoder(nn.Module):
                 losses.append(loss)
         return self.norm(x_BTD), losses
 
-    def start(self, latents_BMD: Tensor, num_latents_B: Tensor, max_steps: int) -> Cache:
-        """Prepare a cache for at most `max_steps` calls of `step`."""
+    def start(self, latents_BMD: Tensor, num_latents_B: Tensor) -> Cache:
+        """Prepare a cache that holds no label yet."""
         shape, batch = self.config.decoder, len(latents_BMD)
         anchor_rope = self._anchor_rope(latents_BMD)
         head_width = self.config.width // shape.heads
         layers = []
         for layer in self.layers:
             keys, values = layer.cross_kv(latents_BMD, anchor_rope)
-            empty = values.new_zeros(batch, shape.kv_heads, max_steps, head_width)
+            empty = values.new_zeros(batch, shape.kv_heads, 0, head_width)
             layers.append(LayerCache(self_kv=(empty, empty.clone()), cross_kv=(keys, values)))
         return Cache(
             layers=layers,
             latent_mask=key_mask(num_latents_B, latents_BMD.shape[1]),
-            place=torch.zeros(batch, dtype=torch.int64, device=latents_BMD.device),
+            rows=torch.arange(batch, device=latents_BMD.device),
+            places=torch.zeros(batch, 0, dtype=torch.int64, device=latents_BMD.device),
+            lengths=torch.zeros(batch, dtype=torch.int64),
         )
 
-    def step(self, x_BD: Tensor, cache: Cache) -> Tensor:
-        """Decode the next position of every row from its embedded label, (B, D) to (B, D)."""
-        step = torch.full((1,), cache.step, device=x_BD.device)
-        ropes = self._rope(step), self._rope(cache.place[:, None] / self.config.compressor.bin_bp)
-        x = x_BD[:, None]
+    def extend(self, x_BTD: Tensor, place_BT: Tensor, cache: Cache) -> Tensor:
+        """Decode the next T positions of every row at once, each seeing those before it.
+
+        Args:
+            x_BTD: Embedded labels.
+            place_BT: Base that each label or one before it named last.
+            cache: Holds the labels before; gets these.
+
+        Returns:
+            (B, T, D) states.
+        """
+        count, device = x_BTD.shape[1], x_BTD.device
+        most = int(cache.lengths.max()) + count
+        cache.reserve(most)
+        rows = torch.arange(len(x_BTD), device=device)[:, None]
+        begin = cache.lengths.to(device, non_blocking=True)
+        labels = begin[:, None] + torch.arange(count, device=device)
+        cache.places[rows, labels] = place_BT
+        seen = torch.arange(most, device=device) <= labels[:, None, :, None]
+        place = place_BT / self.config.compressor.bin_bp
+        ropes = self._rope(labels), self._rope(place)
         for layer, kept in zip(self.layers, cache.layers, strict=True):
-            x = layer.step(x, kept, cache.latent_mask, ropes, cache.step)
-        cache.step += 1
-        states: Tensor = self.norm(x)
-        return states[:, 0]
+            x_BTD = layer.extend(x_BTD, kept, (rows, labels), (seen, cache.latent_mask), ropes)
+        cache.lengths = cache.lengths + count
+        states: Tensor = self.norm(x_BTD)
+        return states

@@ -90,10 +90,18 @@ class Pointer(nn.Module):
             spread = where.repeat_interleave(self.bin_bp, dim=-1)[..., : which_BLF.shape[1]]
             return torch.baddbmm(spread, q_fine, keyed.float().transpose(1, 2))
 
-    def embed(self, positions_BT: Tensor, latents_BMD: Tensor, features_BLC: Tensor) -> Tensor:
-        """Embed bases `positions_BT` of their rows, (B, T, D)."""
+    def embed(
+        self,
+        positions_BT: Tensor,
+        latents_BMD: Tensor,
+        features_BLC: Tensor,
+        rows_B: Tensor | None = None,
+    ) -> Tensor:
+        """Embed bases `positions_BT` of the windows `rows_B` (None: of all), (B, T, D)."""
         bins = positions_BT // self.bin_bp
-        rows = torch.arange(len(positions_BT), device=positions_BT.device)[:, None]
+        if rows_B is None:
+            rows_B = torch.arange(len(positions_BT), device=positions_BT.device)
+        rows = rows_B[:, None]
         embedded: Tensor = (
             self.embed_latent(latents_BMD[rows, bins])
             + self.embed_offset(positions_BT % self.bin_bp)

@@ -1,6 +1,6 @@
 """GeneT5: encoder, compressor, decoder and heads.
 
-`model(batch)` gives the logits that training needs; `encode`, `start_decoding`, `decode_step`,
+`model(batch)` gives the logits that training needs; `encode`, `start_decoding`, `extend`,
 `token_logits` and `position_logits` are the steps of decoding. The model knows arrays, not genes.
 
 Example:
@@ -52,19 +52,6 @@ class Encoded:
     """(N, L, 8)."""
     num_bases: Tensor
     """(N,)."""
-
-    def keep(self, rows: Tensor) -> Encoded:
-        """Return the windows `rows`, an index tensor."""
-        where, which = self.keys
-        return Encoded(
-            latents=self.latents[rows],
-            num_latents=self.num_latents[rows],
-            features=self.features[rows],
-            keys=(where[rows], which[rows]),
-            state_logits=self.state_logits[rows],
-            boundary_logits=self.boundary_logits[rows],
-            num_bases=self.num_bases[rows],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,29 +160,29 @@ class GeneT5(nn.Module):
         pointing = states.gather(1, steps[..., None].expand(-1, -1, states.shape[-1]))
         return Output(
             token_logits=self.token_logits(states),
-            position_logits=self._position_logits(encoded, pointing, places.gather(1, steps)),
+            position_logits=self.position_logits(encoded, pointing, places.gather(1, steps)),
             encoded=encoded,
             router_losses=router_losses,
             encoder_router_losses=encoder_router_losses,
         )
 
-    def start_decoding(self, encoded: Encoded, max_steps: int) -> Cache:
-        """Prepare step-by-step decoding of at most `max_steps` labels."""
-        return self.decoder.start(encoded.latents, encoded.num_latents, max_steps)
+    def start_decoding(self, encoded: Encoded) -> Cache:
+        """Prepare decoding: a cache that holds no label yet."""
+        return self.decoder.start(encoded.latents, encoded.num_latents)
 
-    def decode_step(self, encoded: Encoded, cache: Cache, labels: Tensor) -> Tensor:
-        """Feed each row's newest label.
+    def extend(self, encoded: Encoded, cache: Cache, labels: Tensor) -> Tensor:
+        """Read the next labels of each row.
 
         Args:
             encoded: The windows.
-            cache: From `start_decoding`; advanced by one step.
-            labels: (N,) int64 labels, positions as -1 - p.
+            cache: From `start_decoding`; gets the labels. Lower its `lengths` to take some back.
+            labels: (N, T) int64 labels, positions as -1 - p.
 
         Returns:
-            (N, D) states, for `token_logits` and `position_logits`.
+            (N, T, D) states, for `token_logits` and `position_logits`: what comes after each label.
         """
-        cache.place = torch.where(labels < 0, -1 - labels, cache.place)
-        return self.decoder.step(self._embed(encoded, labels[:, None])[:, 0], cache)
+        places = _places(labels, cache.place() if cache.places.shape[1] else None)
+        return self.decoder.extend(self._embed(encoded, labels, cache.rows), places, cache)
 
     def token_logits(self, states: Tensor) -> Tensor:
         """Score structural tokens, (..., D) to fp32 (..., V)."""
@@ -203,27 +190,25 @@ class GeneT5(nn.Module):
         return logits.float()
 
     def position_logits(self, encoded: Encoded, states: Tensor, places: Tensor) -> Tensor:
-        """Score the bases of each row for its state.
+        """Score the bases of each row for some of its states.
 
         Args:
             encoded: The windows.
-            states: (N, D) from `decode_step`.
-            places: (N,) base that each row named last, `cache.place`.
+            states: (N, P, D) from `extend`.
+            places: (N, P) base that each state's labels named last.
 
         Returns:
-            (N, L) fp32, -inf after a window's end.
+            (N, P, L) fp32, -inf after a window's end.
         """
-        return self._position_logits(encoded, states[:, None], places[:, None])[:, 0]
-
-    def _position_logits(self, encoded: Encoded, states_NPD: Tensor, places_NP: Tensor) -> Tensor:
-        scores = self.pointer.scores(states_NPD, places_NP, encoded.keys, encoded.boundary_logits)
+        scores = self.pointer.scores(states, places, encoded.keys, encoded.boundary_logits)
         base = torch.arange(scores.shape[-1], device=scores.device)
         return scores.masked_fill_((base >= encoded.num_bases[:, None])[:, None], float("-inf"))
 
-    def _embed(self, encoded: Encoded, labels_NT: Tensor) -> Tensor:
+    def _embed(self, encoded: Encoded, labels_NT: Tensor, rows_N: Tensor | None = None) -> Tensor:
+        """Embed labels of the windows `rows_N`; None = of all."""
         tokens = self.label_embedding(labels_NT.clamp_min(0))
         positions = (-1 - labels_NT).clamp_min(0)
-        pointed = self.pointer.embed(positions, encoded.latents, encoded.features)
+        pointed = self.pointer.embed(positions, encoded.latents, encoded.features, rows_N)
         return torch.where((labels_NT < 0)[..., None], pointed.to(tokens.dtype), tokens)
 
     def interleave(self) -> None:
@@ -349,12 +334,15 @@ def count_parameters(model: GeneT5) -> dict[str, int]:
     return {**parts, "total": sum(parts.values())}
 
 
-def _places(labels_NT: Tensor) -> Tensor:
-    """(N, T) base that was named last at each step, the step included; 0 before the first."""
+def _places(labels_NT: Tensor, before_N: Tensor | None = None) -> Tensor:
+    """(N, T) base that was named last at each step, the step included.
+
+    Before the first that is named it is `before_N`, or 0.
+    """
     step = torch.arange(labels_NT.shape[1], device=labels_NT.device)
     last = torch.where(labels_NT < 0, step, -1).cummax(dim=1).values
     named = (-1 - labels_NT).gather(1, last.clamp_min(0))
-    return torch.where(last < 0, 0, named)
+    return torch.where(last < 0, 0 if before_N is None else before_N[:, None], named)
 
 
 def _shape(tensors: dict[str, Tensor], name: str) -> tuple[int, ...] | None:

@@ -15,7 +15,9 @@ row that wants a base.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,6 +50,23 @@ NOWHERE = -2
 _GENE_LABELS = 10  # TYPE STRAND <tx> <cut_left> FRAME KIND POS POS <cut_right> <eos>
 _ISOFORM_LABELS = 8
 _PART_LABELS = 5  # KIND POS POS <cut_right> <eos>
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Drafts written on trial: the grammar's state at each stop, before and after each label.
+
+    Stops are in the order of rows and, within a row, of steps; none follows <eos>. A row's walk
+    ends early at a base where a token is due or the other way around; other illegal labels are
+    written, so that stops after them mean nothing.
+    """
+
+    fork: Grammar
+    """Its rows are the stops; only to be asked what is legal."""
+    rows: NDArray[np.int64]
+    """Row of each stop."""
+    steps: NDArray[np.int64]
+    """Labels of the draft that are written at each stop."""
 
 
 class Grammar:
@@ -117,12 +136,86 @@ class Grammar:
 
     def keep(self, rows: ArrayLike) -> None:
         """Continue with these rows only, in this order; a row may be repeated (beams)."""
-        self._state.keep(np.asarray(rows, dtype=np.int64))
-        kept: list[int] = np.asarray(rows).tolist()
-        self._prompt = [self._prompt[row] for row in kept]
+        kept = np.asarray(rows, dtype=np.int64)
+        self._state = self._state.at(kept)
+        self._prompt = [self._prompt[row] for row in kept.tolist()]
         starts = self._starts
-        self._starts = {new: starts[old] for new, old in enumerate(kept) if old in starts}
+        self._starts = {new: starts[old] for new, old in enumerate(kept.tolist()) if old in starts}
         self._forget()
+
+    def walk(self, drafts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Walk:
+        """Write drafts, legal or not; the grammar itself stays where it is.
+
+        Args:
+            drafts: (B, T) labels, each row's from its present state on.
+            sizes: (B,) labels of each.
+        """
+        fork = copy.copy(self)
+        state, rows, step = self._state, np.arange(len(sizes)), 0
+        states, stops = [state], [(rows, rows * 0)]
+        while step < drafts.shape[1]:
+            labels = drafts[rows, step]
+            wants = (state.phase == Phase.KIND) | (state.phase == Phase.FIRST)
+            going = (sizes[rows] > step) & (state.phase != Phase.FINISHED)
+            going &= (wants == (labels < 0)) & self._is_known(labels, state.window)
+            left, step = np.flatnonzero(going), step + 1
+            fork._state = state = state.at(left)
+            rows = rows[left]
+            fork._take(labels[left])
+            states.append(state)
+            stops.append((rows, np.full(len(rows), step)))
+        row, at = (np.concatenate(part) for part in zip(*stops, strict=True))
+        joined = State.joined(states)
+        order = np.lexsort((at, row))
+        order = order[joined.phase[order] != Phase.FINISHED]
+        fork._state = joined.at(order)
+        fork._forget()
+        walk = Walk(fork, row[order], at[order])
+        fork._starts = self._starts_of(walk)
+        return walk
+
+    def _is_known(self, labels: NDArray[np.int64], windows: NDArray[np.int64]) -> Bool:
+        """(n,) bool: the label is a base of the window, or a token of genes."""
+        v, lengths = self.vocabulary, self._signals.lengths[windows]
+        tokens = (v.eos, v.plus, v.minus, v.tx, v.cut_left, v.cut_right, *self._kind_tokens)
+        frames = range(v.frame_0, v.frame_none + 1)
+        is_token = np.isin(labels, (*tokens, *frames, *self._type_tokens))
+        known: Bool = np.where(labels < 0, -1 - labels < lengths, is_token)
+        return known
+
+    def _starts_of(self, walk: Walk) -> dict[int, Bool]:
+        """Where parts that follow others may begin; a part's kind hides what it follows."""
+        fork, s = walk.fork, walk.fork._state
+        starts: dict[int, Bool] = {}
+        for stop in np.flatnonzero((s.phase == Phase.KIND) & (s.last >= 0)).tolist():
+            if walk.steps[stop]:
+                starts[stop] = fork._later_starts(stop - 1, int(s.kind[stop]))
+            else:
+                starts[stop] = self._starts[int(walk.rows[stop])]
+        return starts
+
+    def resume(self, walk: Walk, stops: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
+        """Continue from stops of a walk with one more label each.
+
+        Args:
+            walk: From the present state.
+            stops: (n,) one for each row that stays; the others are dropped.
+            labels: (n,) legal at these stops.
+        """
+        fork = walk.fork
+        self._state = fork._state.at(stops)
+        self._prompt = [self._prompt[row] for row in walk.rows[stops].tolist()]
+        old = stops.tolist()
+        starts = {new: fork._starts[stop] for new, stop in enumerate(old) if stop in fork._starts}
+        self._forget()
+        self._starts = starts
+        self._later = {
+            (new, kind): fork._later[stop, kind]
+            for new, stop in enumerate(old)
+            for kind in (CDS, UTR, EXON)
+            if (stop, kind) in fork._later
+        }
+        self._take(labels)
 
     def _forget(self) -> None:
         self._tokens = self._positions = None
@@ -238,16 +331,22 @@ class Grammar:
         Rows that want a token have none.
         """
         if self._positions is None:
-            s = self._state
-            legal = np.zeros((len(s.phase), int(self._signals.lengths.max())), dtype=bool)
-            for row in np.flatnonzero(s.phase == Phase.FIRST).tolist():
-                ends = self._ends(row)
-                legal[row, : len(ends)] = ends
-            for row in np.flatnonzero(s.phase == Phase.KIND).tolist():
-                starts = self._starts[row] if s.last[row] >= 0 else self._first_starts(row)
-                legal[row, : len(starts)] = starts
+            legal = np.zeros((len(self._state.phase), int(self._signals.lengths.max())), dtype=bool)
+            for row in np.flatnonzero(self.wants_position).tolist():
+                bases = self.legal_bases(row)
+                legal[row, : len(bases)] = bases
             self._positions = legal
         return self._positions
+
+    def legal_bases(self, row: int) -> Bool:
+        """Which bases of its window may come next in a row that wants one; not to be written to.
+
+        Bases beyond the mask's end may not.
+        """
+        s = self._state
+        if s.phase[row] == Phase.FIRST:
+            return self._ends(row)
+        return self._starts[row] if s.last[row] >= 0 else self._first_starts(row)
 
     def _codon(self, row: int) -> Codon:
         s = self._state
@@ -351,9 +450,13 @@ class Grammar:
             DataError: A label is not legal; the state is unchanged.
         """
         chosen = np.asarray(labels, dtype=np.int64)
+        self._check(chosen, ~self.finished, self.wants_position)
+        self._take(chosen)
+
+    def _take(self, chosen: NDArray[np.int64]) -> None:
+        """`advance` without a check."""
         s = self._state
         active, wants = ~self.finished, self.wants_position
-        self._check(chosen, active, wants)
         positions = np.where(wants, -1 - chosen, 0).astype(np.int32)
         s.left -= active
         firsts, lasts = s.phase == Phase.KIND, s.phase == Phase.FIRST

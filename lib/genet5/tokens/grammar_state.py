@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from genet5.tokens.rules import Bool
 
 
-class Phase(IntEnum):
+class Phase:
     """What the row has just written, and so what it wants."""
 
     BETWEEN = 0
@@ -68,8 +68,7 @@ class State:
     def begin(cls, size: int, left: NDArray[np.int32], num_types: int) -> State:
         """State of `size` windows after their prompts."""
         arrays = {
-            field.name: np.zeros(size, dtype=dtype)
-            for field, dtype in zip(fields(cls), _DTYPES, strict=True)
+            name: np.zeros(size, dtype=dtype) for name, dtype in zip(_NAMES, _DTYPES, strict=True)
         }
         arrays["window"] = np.arange(size)
         arrays["left"] = left
@@ -77,13 +76,18 @@ class State:
         arrays["used"] = np.zeros((size, 2, 5, num_types), dtype=bool)
         return cls(**arrays)
 
-    def keep(self, rows: NDArray[np.int64]) -> None:
-        """Continue with these rows, in this order."""
-        for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name)[rows])
+    def at(self, rows: NDArray[np.int64]) -> State:
+        """Return the state of these rows, in this order."""
+        return State(*[getattr(self, name)[rows] for name in _NAMES])
+
+    @classmethod
+    def joined(cls, states: Sequence[State]) -> State:
+        """Return the rows of all states, one state after the other."""
+        return cls(*[np.concatenate([getattr(state, name) for state in states]) for name in _NAMES])
 
 
 _DTYPES = (
     *("int64", "int8", "int32", "int32", "bool", "int16", "int8", "int16", "int8", "int8", "int8"),
     *("int32", "int32", "uint8", "bool", "int8", "int8", "uint8", "uint8"),
 )
+_NAMES = tuple(field.name for field in fields(State))

@@ -8,7 +8,7 @@ import torch
 
 from genet5.dataset.collate import make_inputs
 from genet5.decode.fragment import GeneFragment
-from genet5.decode.greedy import BasePointer, decode_windows
+from genet5.decode.greedy import decode_windows
 from genet5.genome.codes import genetic_code
 from genet5.genome.sequence import Bases, encode_bases, reverse_complement
 from genet5.tokens.grammar import GrammarOptions, prokaryote_options
@@ -90,22 +90,6 @@ def test_the_batch_does_not_matter(tiny_model, tiny_tokenizer) -> None:
             assert a.state == pytest.approx(b.state, abs=0.02 * max(a.coding, 10))
 
 
-def test_the_pointer_equals_the_models(tiny_model, tiny_tokenizer) -> None:
-    windows = random_windows(4, 5)
-    inputs = make_inputs(windows, [11] * 5, tiny_tokenizer.sequence)
-    with torch.inference_mode():
-        encoded = tiny_model.encode(inputs)
-        states = torch.randn(5, tiny_model.config.width)
-        places = torch.tensor([0, 5, 2, 1, 40])
-        expected = tiny_model.position_logits(encoded, states, places)
-        rows = np.array([1, 3, 4])
-        found = BasePointer(tiny_model, encoded).logits(states, places, rows)
-        torch.testing.assert_close(found, expected[torch.from_numpy(rows)], atol=1e-4, rtol=1e-4)
-        kept = BasePointer(tiny_model, encoded).keep(torch.tensor([3, 1]))
-        found = kept.logits(states[[3, 1]], places[[3, 1]], np.array([1]))
-        torch.testing.assert_close(found, expected[[1]], atol=1e-4, rtol=1e-4)
-
-
 def test_evidence_is_of_the_unmasked_distribution(tiny_model, tiny_tokenizer) -> None:
     """Log-probabilities equal a teacher-forced evaluation of the written labels."""
     window = random_windows(5, 3)[1:]
@@ -114,16 +98,16 @@ def test_evidence_is_of_the_unmasked_distribution(tiny_model, tiny_tokenizer) ->
     labels = torch.tensor([found[row].labels])
     with torch.inference_mode():
         encoded = tiny_model.encode(make_inputs([window[row]], [11], tiny_tokenizer.sequence))
-        cache = tiny_model.start_decoding(encoded, labels.shape[1])
+        cache = tiny_model.start_decoding(encoded)
         logp = []
         for step in range(labels.shape[1] - 1):
-            state = tiny_model.decode_step(encoded, cache, labels[:, step])
+            state = tiny_model.extend(encoded, cache, labels[:, step : step + 1])
             target = int(labels[0, step + 1])
             scores = (
                 tiny_model.token_logits(state)
                 if target >= 0
-                else tiny_model.position_logits(encoded, state, cache.place)
-            )
+                else tiny_model.position_logits(encoded, state, cache.place()[:, None])
+            )[:, 0]
             logp.append(float(scores.log_softmax(-1)[0, target if target >= 0 else -1 - target]))
     assert found[row].fragments
     first = found[row].fragments[0].evidence

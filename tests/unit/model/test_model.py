@@ -187,27 +187,44 @@ def test_interleaved_model_encodes_the_same_as_before(norm_first):
         torch.testing.assert_close(other, one, atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.parametrize("pieces", [(1,) * 20, (3, 1, 4, 20), (20,)])
 @pytest.mark.parametrize("num_experts", [0, 4])
 @torch.no_grad()
-def test_cached_steps_equal_the_whole_row_at_once(num_experts):
+def test_labels_read_piece_by_piece_equal_the_whole_row_at_once(num_experts, pieces):
     model, batch = make_model(num_experts=num_experts), make_batch()
-    whole = model(batch)
+    labels, whole = batch.targets.labels[:, :-1], model(batch)
     encoded = model.encode(batch.inputs)
-    cache = model.start_decoding(encoded, 16)
-    pointed = [0, 0]
-    for step in range(batch.targets.labels.shape[1] - 1):
-        state = model.decode_step(encoded, cache, batch.targets.labels[:, step])
-        torch.testing.assert_close(
-            model.token_logits(state), whole.token_logits[:, step], atol=TOLERANCE, rtol=0
-        )
-        positions = model.position_logits(encoded, state, cache.place)
-        for row in range(2):
-            if batch.targets.labels[row, step + 1] < 0:
-                assert batch.targets.position_steps[row, pointed[row]] == step
-                torch.testing.assert_close(
-                    positions[row], whole.position_logits[row, pointed[row]], atol=TOLERANCE, rtol=0
-                )
-                pointed[row] += 1
+    cache, states, places = model.start_decoding(encoded), [], []
+    for size in pieces:
+        piece = labels[:, sum(pieces[: len(states)]) :][:, :size]
+        if piece.shape[1]:
+            states.append(model.extend(encoded, cache, piece))
+    state, places = torch.cat(states, dim=1), cache.places[:, : labels.shape[1]]
+    torch.testing.assert_close(
+        model.token_logits(state), whole.token_logits, atol=TOLERANCE, rtol=0
+    )
+    steps = batch.targets.position_steps
+    pointing = state.gather(1, steps[..., None].expand(-1, -1, state.shape[-1]))
+    scores = model.position_logits(encoded, pointing, places.gather(1, steps))
+    torch.testing.assert_close(scores, whole.position_logits, atol=TOLERANCE, rtol=0)
+
+
+@torch.no_grad()
+def test_rows_that_are_at_different_labels_read_on_as_they_would_alone():
+    model, batch = make_model(), make_batch()
+    encoded, labels = model.encode(batch.inputs), batch.targets.labels
+    whole = model.extend(encoded, model.start_decoding(encoded), labels[:, :6])
+    cache = model.start_decoding(encoded)
+    model.extend(encoded, cache, torch.cat((labels[:, :3], torch.full((2, 4), 1)), dim=1))
+    cache.lengths = torch.tensor([3, 2])  # what the second row read third is taken back
+    assert cache.place().tolist() == [
+        int(cache.places[0, 2]),
+        int(cache.places[1, 1]),
+    ]
+    ragged = torch.stack((labels[0, 3:6], labels[1, 2:5]))
+    states = model.extend(encoded, cache, ragged)
+    torch.testing.assert_close(states[0], whole[0, 3:6], atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(states[1], whole[1, 2:5], atol=TOLERANCE, rtol=0)
 
 
 PASSES = pytest.mark.parametrize("norm_first", [False, True])
@@ -250,24 +267,18 @@ def test_a_training_pass_on_cuda_does_not_synchronise(norm_first):
 @torch.no_grad()
 def test_dropping_rows_does_not_change_the_others():
     model, batch = make_model(), make_batch()
-    encoded = model.encode(batch.inputs)
-    cache, labels = model.start_decoding(encoded, 8), batch.targets.labels
-    model.decode_step(encoded, cache, labels[:, 0])
-    expected = model.decode_step(encoded, cache, labels[:, 1])
-    places = cache.place
-    cache = model.start_decoding(encoded, 8)
-    model.decode_step(encoded, cache, labels[:, 0])
-    row = torch.tensor([1])
-    cache.keep(row)
-    kept = encoded.keep(row)
-    state = model.decode_step(kept, cache, labels[1:, 1])
+    encoded, labels = model.encode(batch.inputs), batch.targets.labels
+    cache = model.start_decoding(encoded)
+    model.extend(encoded, cache, labels[:, :1])
+    expected = model.extend(encoded, cache, labels[:, 1:2])
+    places = cache.place()
+    cache = model.start_decoding(encoded)
+    model.extend(encoded, cache, labels[:, :1])
+    cache.keep(torch.tensor([1]))
+    state = model.extend(encoded, cache, labels[1:, 1:2])
     torch.testing.assert_close(state, expected[1:], atol=TOLERANCE, rtol=0)
-    torch.testing.assert_close(
-        model.position_logits(kept, state, cache.place),
-        model.position_logits(encoded, expected, places)[1:],
-        atol=TOLERANCE,
-        rtol=0,
-    )
+    assert cache.rows.tolist() == [1]
+    assert cache.place().tolist() == places[1:].tolist()
 
 
 @torch.no_grad()

@@ -93,26 +93,20 @@ def test_states_and_logits_of_old_tokens_and_bases_are_equal_and_new_ones_never_
     for model in models:
         with torch.no_grad():
             encoded = model.encode(make_inputs(windows, [11, 11], KmerTokenizer(4)))
-            cache = model.start_decoding(encoded, 30)
-            for step in range(30):
-                states = model.decode_step(encoded, cache, torch.from_numpy(labels[:, step]))
-                found.append(
-                    (
-                        states,
-                        model.token_logits(states),
-                        model.position_logits(encoded, states, cache.place),
-                    )
-                )
-    for old, new in zip(found[:30], found[30:], strict=True):
-        assert torch.equal(old[0], new[0])
-        same_shape = new[0] @ models[1].token_head.weight.detach()[: len(V)].T
-        assert torch.equal(old[1], same_shape)
-        torch.testing.assert_close(new[1][:, : len(V)], old[1], rtol=0, atol=ROUNDING)
-        assert torch.equal(old[2], new[2])
-        best_old, best_new = (
-            new[1][:, ids].amax(dim=1) for ids in (slice(V.first_type, len(V)), slice(len(V), None))
-        )
-        assert (best_new < best_old).all()
+            cache = model.start_decoding(encoded)
+            states = model.extend(encoded, cache, torch.from_numpy(labels))
+            scores = model.position_logits(encoded, states, cache.places[:, :30])
+            found.append((states, model.token_logits(states), scores))
+    old, new = found
+    assert torch.equal(old[0], new[0])
+    same_shape = new[0] @ models[1].token_head.weight.detach()[: len(V)].T
+    assert torch.equal(old[1], same_shape)
+    torch.testing.assert_close(new[1][..., : len(V)], old[1], rtol=0, atol=ROUNDING)
+    assert torch.equal(old[2], new[2])
+    best_old, best_new = (
+        new[1][..., ids].amax(dim=-1) for ids in (slice(V.first_type, len(V)), slice(len(V), None))
+    )
+    assert (best_new < best_old).all()
 
 
 def test_the_same_genes_are_found(tmp_path) -> None:
