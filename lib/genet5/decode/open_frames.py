@@ -2,24 +2,24 @@
 
 A frame reaches from one stop codon to the next, or over the window's edges. Its score is the sum of
 the logits of its codon positions, weighted as neighbouring bases repeat each other, and of the
-boundary logits at its two ends. Cost: one pass over the six reading frames.
+boundary logits at its two ends. Cost: some passes over the six reading frames.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.decode.compiled import compiled
 from genet5.genome.frames import in_reading_order
+from genet5.tokens.rules import Bool
 from genet5.tokens.signals import Signals
 
 Float = NDArray[np.float32]
 
 _CUT = -1
-_NONE = -2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,19 +63,15 @@ def open_frames(
     length = int(signals.lengths[row])
     found = []
     for side, strand in enumerate((1, -1)):
-        logits = in_reading_order(codon_logits[side].T, strand).T
-        ends, scores = _frames(
-            np.ascontiguousarray(in_reading_order(signals.start_codons(row, side), strand)),
-            np.ascontiguousarray(in_reading_order(signals.stop_codons(row, side), strand)),
-            np.ascontiguousarray(logits),
-            np.ascontiguousarray(in_reading_order(boundaries[side], strand)),
-            np.ascontiguousarray(in_reading_order(boundaries[2 + side], strand)),
-            weights.state,
-            weights.edge,
-            weights.least,
+        frames = _frames(
+            in_reading_order(signals.start_codons(row, side), strand),
+            in_reading_order(signals.stop_codons(row, side), strand),
+            in_reading_order(codon_logits[side].T, strand).T,
+            in_reading_order(boundaries[side], strand),
+            in_reading_order(boundaries[2 + side], strand),
+            weights,
         )
-        for (frame, five, three), score in zip(ends.tolist(), scores.tolist(), strict=True):
-            found.append(_placed(strand, length, frame, five, three, score))
+        found += [_placed(strand, length, *frame) for frame in frames]
     return found
 
 
@@ -93,18 +89,10 @@ def _placed(strand: int, length: int, frame: int, five: int, three: int, score: 
     return OpenFrame(strand, first, last, cut_left, cut_right, position, score)
 
 
-@compiled
 def _frames(
-    is_start: NDArray[np.bool_],
-    is_stop: NDArray[np.bool_],
-    logits: Float,
-    starts: Float,
-    stops: Float,
-    state: float,
-    edge: float,
-    least: float,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Find the open frames of one strand.
+    is_start: Bool, is_stop: Bool, logits: Float, starts: Float, stops: Float, weights: FrameWeights
+) -> Iterator[tuple[int, int, int, float]]:
+    """Yield the open frames of one strand.
 
     Args:
         is_start: (L,) first bases of start codons, in reading direction like all that follows.
@@ -112,35 +100,30 @@ def _frames(
         logits: (3, L) of the codon positions.
         starts: (L,) boundary logits of starts.
         stops: (L,) those of stops.
-        state: Weight of `logits`.
-        edge: Stands for a boundary logit beyond the window.
-        least: Lowest score.
+        weights: Of the two heads.
 
-    Returns:
-        (n, 3) reading frame, 5' and 3' end, which may be _CUT; (n,) scores.
+    Yields:
+        Reading frame, 5' and 3' end, which may be _CUT, and score.
     """
     length = len(is_start)
-    ends = np.empty((length + 3, 3), dtype=np.int64)
-    scores = np.empty(length + 3, dtype=np.float64)
-    count = 0
     for frame in range(min(3, length)):
-        total = 0.0
-        for base in range(frame):  # of a codon that the window's edge cuts
-            total += state * logits[(base - frame) % 3, base]
-        begin, gain = _CUT, edge
-        for base in range(frame, length):
-            position = (base - frame) % 3
-            if position == 0 and is_start[base] and starts[base] - total > gain:
-                begin, gain = base, starts[base] - total
-            total += state * logits[position, base]
-            closes = position == 2 and is_stop[base]
-            if not closes and base < length - 1:
-                continue
-            score = gain + total + (stops[base] if closes else edge)
-            if begin != _NONE and score >= least:
-                ends[count, 0], ends[count, 1] = frame, begin
-                ends[count, 2] = base if closes else _CUT
-                scores[count] = score
-                count += 1
-            begin, gain = _NONE, -np.inf
-    return ends[:count], scores[:count]
+        count = (length - frame) // 3
+        codons = slice(frame, frame + 3 * count)
+        by_codon = sum(logits[k, codons].reshape(count, 3)[:, k] for k in range(3))
+        cut = sum(logits[k - frame + 3, k] for k in range(frame))  # of a codon that the edge cuts
+        before = weights.state * (cut + np.cumsum(np.append(0.0, by_codon)))
+        gain = np.where(is_start[codons][::3], starts[codons][::3] - before[:-1], -np.inf)
+        last = np.flatnonzero(is_stop[codons][2::3])
+        begins = np.append(0, last + 1)
+        best = np.maximum.reduceat(np.append(gain, -np.inf), begins)
+        best[0] = max(best[0], weights.edge)
+        tail = range(frame + 3 * count, length)
+        rest = sum(logits[k, base] for k, base in enumerate(tail))
+        score = best + before[np.append(last + 1, count)]
+        score += np.append(stops[frame + 3 * last + 2], weights.edge + weights.state * rest)
+        for index in np.flatnonzero(score >= weights.least).tolist():
+            first, end = int(begins[index]), int(last[index]) if index < len(last) else _CUT
+            inside = gain[first : end + 1 if end >= 0 else count]
+            is_cut = index == 0 and not (inside > weights.edge).any()
+            five = _CUT if is_cut else frame + 3 * (first + int(inside.argmax()))
+            yield frame, five, frame + 3 * end + 2 if end >= 0 else _CUT, float(score[index])
