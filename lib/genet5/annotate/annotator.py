@@ -12,7 +12,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
@@ -39,6 +39,8 @@ from genet5.genome.sequence import checked_bases
 
 if TYPE_CHECKING:
     from Bio.SeqRecord import SeqRecord
+
+    from genet5.annotate.workers import Workers
 
 SequenceLike: TypeAlias = "str | bytes | Contig | SeqRecord"
 """What `Annotator.annotate` takes."""
@@ -130,6 +132,10 @@ class Annotator:
         """Load the model that a configuration names."""
         plan = plan_model(config)
         return cls(load_engine(plan, choose_machine(config)), plan)
+
+    def with_workers(self, workers: Workers) -> Annotator:
+        """Return an annotator of this process that has other processes decode as well."""
+        return Annotator(replace(self._engine, workers=workers), self._plan)
 
     def annotate(
         self,

@@ -15,15 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
+import numpy as np
 import torch
 
+from genet5.annotate.batch_limit import BatchLimit
 from genet5.annotate.block import Block
 from genet5.annotate.calling_config import CallingConfig
 from genet5.annotate.journal import Journal
 from genet5.annotate.plan import Machine, ModelPlan
 from genet5.annotate.windows import Batch, WindowList, WindowPass, WindowRules
+from genet5.annotate.workers import Workers
 from genet5.decode.fragment import GeneFragment
 from genet5.decode.greedy import decode_windows
 from genet5.genome.io.fasta import AnyContig
@@ -49,6 +53,10 @@ class Engine:
     calling: CallingConfig
     machine: Machine
     strand_passes: int = 1
+    workers: Workers | None = None
+    """Other processes that decode, too."""
+    limit: BatchLimit = field(default_factory=BatchLimit)
+    """What the device's memory takes."""
 
     def run(
         self,
@@ -70,8 +78,8 @@ class Engine:
         """
         windows = WindowList(contigs, self.window_rules, is_circular, on_bases)
         found: dict[int, Sequence[GeneFragment]] = {}
-        for batch in windows.batches():
-            found |= self._found(batch, code, journal)
+        for batch, some in self._decoded(windows.batches(), code, journal):
+            found |= some
             if batch.is_last:
                 windows.put(batch.pool, found)
                 yield from windows.blocks()
@@ -86,21 +94,36 @@ class Engine:
             strand_passes=self.strand_passes,
             spliced=self.calling.grammar.introns,
             batch_size=self.machine.batch_size,
+            padded=self.machine.deterministic,
         )
 
-    def _found(
-        self, batch: Batch, code: int, journal: Journal | None
+    def _decoded(
+        self, batches: Iterator[Batch], code: int, journal: Journal | None
+    ) -> Iterator[tuple[Batch, dict[int, Sequence[GeneFragment]]]]:
+        if self.workers is not None:
+            yield from self.workers.decoded(self, batches, code, journal)
+            return
+        for batch in batches:
+            yield batch, self.found(batch, journal, partial(self.decode, batch.passes, code))
+
+    def found(
+        self, batch: Batch, journal: Journal | None, decode: Callable[[], Found]
     ) -> dict[int, Sequence[GeneFragment]]:
-        """Return the fragments of a batch's windows: the journal's, or as they are decoded now."""
-        numbers = [window_pass.number for window_pass in batch.passes]
+        """Return the fragments of a batch's windows: the journal's, or as they are decoded now.
+
+        Args:
+            batch: It is decoded whole, if any of its windows is not known.
+            journal: Gets the windows that it does not know.
+            decode: Decodes the batch.
+        """
         known: dict[int, Sequence[GeneFragment]] = {}
         if journal is not None:
-            known.update({n: journal.fragments(n) for n in numbers if journal.knows(n)})
-        if len(known) == len(numbers):
+            known.update({n: journal.fragments(n) for n in batch.numbers if journal.knows(n)})
+        if len(known) == len(batch.numbers):
             return known
-        found = dict(zip(numbers, self.decode(batch.passes, code), strict=True)) | known
+        found = dict(zip(batch.numbers, decode(), strict=True)) | known
         if journal is not None:
-            for number in numbers:
+            for number in batch.numbers:
                 if number not in known:
                     journal.add(number, found[number])
             journal.flush()
@@ -116,15 +139,28 @@ class Engine:
         self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], code: int
     ) -> Found:
         """Decode the bases of windows; the fragments are in coordinates of each window."""
+        if not self.machine.deterministic:
+            decode = partial(self._decode_together, windows, cores, code)
+            return self.limit.decode(len(windows), decode)
+        rows = max(self.machine.batch_size, len(windows) + 1)
+        blank = np.full(self.calling.window_bp, ord("N"), dtype=np.uint8)
+        padded = [*windows, *[blank] * (rows - len(windows))]
+        cores = [*cores, *[(0, len(blank))] * (rows - len(windows))]
+        return self._decode_together(padded, cores, code, slice(len(padded)))[: len(windows)]
+
+    def _decode_together(
+        self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], code: int, some: slice
+    ) -> Found:
+        """Decode some of the windows in one pass."""
         with _threads(self.machine.threads):
             decoded = decode_windows(
                 self.model,
                 self.tokenizer,
-                windows,
-                [code] * len(windows),
+                windows[some],
+                [code] * len(windows[some]),
                 self.calling.grammar,
                 clade=self.calling.clade,
-                cores=cores,
+                cores=cores[some],
                 head_only=self.calling.head_only,
                 use_bf16=self.machine.use_bf16,
             )

@@ -18,7 +18,7 @@ import logging
 import os
 import zlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,10 @@ class Journal:
     def knows(self, number: int) -> bool:
         """Whether a window was decoded already."""
         return number < len(self._places) and self._places[number] != _UNKNOWN
+
+    def knows_all(self, numbers: Iterable[int]) -> bool:
+        """Whether all of some windows were decoded already."""
+        return all(self.knows(number) for number in numbers)
 
     def fragments(self, number: int) -> list[GeneFragment]:
         """Return what was found in a window that is known."""

@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -83,10 +84,13 @@ class Machine:
     """Windows decoded together."""
     threads: int | None
     """CPU threads while the model runs; None = as PyTorch is set."""
+    deterministic: bool = False
+    """Whether all batches have one shape."""
 
     def __str__(self) -> str:
         precision = "bf16" if self.use_bf16 else "fp32"
-        return f"{self.device} in {precision}, {self.batch_size} windows in a batch"
+        shape = " of one shape" if self.deterministic else ""
+        return f"{self.device} in {precision}, {self.batch_size} windows in a batch{shape}"
 
 
 def plan_model(config: AnnotatorConfig) -> ModelPlan:
@@ -236,19 +240,37 @@ def choose_machine(config: AnnotatorConfig) -> Machine:
     has_cuda = torch.cuda.is_available()
     if config.device == "cuda" and not has_cuda:
         raise ConfigError("device", config.device, "is not available here; use cpu or auto")
-    device = ("cuda" if has_cuda else "cpu") if config.device == "auto" else config.device
+    use_cuda = has_cuda if config.device == "auto" else config.device == "cuda"
+    device, share = _own_gpu(torch.cuda.device_count()) if use_cuda else ("cpu", 1)
     use_bf16 = config.precision == "bf16"
     if config.precision == "auto":
         use_bf16 = has_fast_bf16(torch.device(device))
-    size = config.batch_size if isinstance(config.batch_size, int) else _auto_batch_size(device)
-    return Machine(device=device, use_bf16=use_bf16, batch_size=size, threads=config.threads)
+    size = (
+        config.batch_size if isinstance(config.batch_size, int) else _auto_batch_size(device, share)
+    )
+    return Machine(
+        device=device,
+        use_bf16=use_bf16,
+        batch_size=size,
+        threads=1 if config.deterministic else config.threads,
+        deterministic=config.deterministic,
+    )
 
 
-def _auto_batch_size(device: str) -> int:
+def _own_gpu(count: int) -> tuple[str, int]:
+    """Return this process's GPU, and how many processes share it; several processes take turns."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if processes == 1:
+        return "cuda", 1
+    own = int(os.environ.get("LOCAL_RANK", "0")) % count
+    return f"cuda:{own}", -(-(processes - own) // count)
+
+
+def _auto_batch_size(device: str, share: int) -> int:
     """Windows in a batch: few on CPU (its caches), many on a GPU (its memory decides)."""
     import torch
 
     if device == "cpu":
         return 16
-    free_bytes, _ = torch.cuda.mem_get_info()
-    return int(min(256, max(8, free_bytes // (256 << 20))))
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return int(min(256, max(8, free_bytes // share // (256 << 20))))

@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 from genet5 import __version__
 from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
-from genet5.annotate.plan import GenomePlan, Machine, choose_machine, is_circular, plan_genome
+from genet5.annotate.launch import is_one_of_several
+from genet5.annotate.plan import (
+    GenomePlan,
+    Machine,
+    choose_machine,
+    is_circular,
+    plan_genome,
+    plan_model,
+)
 from genet5.config.annotate import AnnotateConfig
 from genet5.config.json_files import config_to_dict, save_json
 from genet5.genome.extract import cds_records, protein_records
@@ -79,8 +87,12 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         annotator = load_annotator(plan, machine)
         journal = open_journal(config, plan, machine)
         learned: list[Learned] = []
-        with BaseProgress(plan.size.bases) as progress, closing(journal):
-            found = annotator.annotate_blocks(
+        with (
+            closing(journal),
+            _with_workers(annotator) as annotators,
+            BaseProgress(plan.size.bases) as progress,
+        ):
+            found = annotators.annotate_blocks(
                 plan.genome.parts,
                 genetic_code=plan.code,
                 is_circular=lambda contig: _is_circular(contig, config),
@@ -121,6 +133,35 @@ def load_annotator(plan: GenomePlan, machine: Machine) -> Annotator:
     from genet5.annotate.engine import load_engine
 
     return Annotator(load_engine(plan.model, machine), plan.model)
+
+
+def decode_for_first(config: AnnotateConfig) -> None:
+    """Decode what the first process of the run sends; all but the first call it.
+
+    Raises:
+        RankError: Another process failed or died.
+    """
+    from genet5.annotate.engine import load_engine
+    from genet5.annotate.workers import serve
+    from genet5.train.distributed.processes import distributed
+
+    model = plan_model(config.annotator)
+    engine = load_engine(model, choose_machine(config.annotator))
+    with distributed("cpu"):
+        serve(engine)
+
+
+@contextmanager
+def _with_workers(annotator: Annotator) -> Iterator[Annotator]:
+    """Let the other processes of the run decode as well, if there are any."""
+    if not is_one_of_several():
+        yield annotator
+        return
+    from genet5.annotate.workers import Workers
+    from genet5.train.distributed.processes import distributed
+
+    with distributed("cpu") as ranks:
+        yield annotator.with_workers(Workers(ranks.world_size))
 
 
 def _is_circular(contig: AnyContig, config: AnnotateConfig) -> bool:
@@ -204,6 +245,7 @@ def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> 
         head_only=calling.head_only,
         strand_passes=plan.model.strand_passes,
         bf16=machine.use_bf16,
+        deterministic=machine.deterministic,
     )
     path = config.output.with_name(config.output.name + ".progress")
     return Journal(path, key, restart=config.restart)

@@ -77,6 +77,11 @@ class Batch:
     is_last: bool
     """Whether it is the pool's last."""
 
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of its windows."""
+        return [window_pass.number for window_pass in self.passes]
+
 
 @dataclass(frozen=True, kw_only=True)
 class WindowRules:
@@ -87,6 +92,8 @@ class WindowRules:
     strand_passes: int
     spliced: bool
     batch_size: int
+    padded: bool = False
+    """Batches leave room for a blank window, and hold no more windows when they are short."""
 
 
 class WindowList:
@@ -156,7 +163,11 @@ class WindowList:
     def _cut(self, pool: list[WindowPass]) -> Iterator[Batch]:
         """Cut a pool into batches, longest windows first."""
         ordered = sorted(pool, key=lambda p: (-p.length_bp, p.number))
-        batches = list(plan_batches(ordered, self._rules.batch_size, self._rules.window_bp))
+        size, window_bp = self._rules.batch_size, self._rules.window_bp
+        if self._rules.padded:
+            batches = list(plan_batches(ordered, max(size - 1, 1), window_bp, short_factor=1))
+        else:
+            batches = list(plan_batches(ordered, size, window_bp))
         for number, passes in enumerate(batches, 1):
             yield Batch(passes, pool, number == len(batches))
 
@@ -166,13 +177,17 @@ class WindowList:
 
 
 def plan_batches(
-    passes: Sequence[WindowPass], batch_size: int, window_bp: int
+    passes: Sequence[WindowPass],
+    batch_size: int,
+    window_bp: int,
+    *,
+    short_factor: int = _SHORT_FACTOR,
 ) -> Iterator[list[WindowPass]]:
     """Cut sorted passes into batches of `batch_size` whole windows, or some more of short ones."""
     batch: list[WindowPass] = []
     for window_pass in passes:
         full = (len(batch) + 1) * batch[0].length_bp > batch_size * window_bp if batch else False
-        if full or len(batch) >= _SHORT_FACTOR * batch_size:
+        if full or len(batch) >= short_factor * batch_size:
             yield batch
             batch = []
         batch.append(window_pass)

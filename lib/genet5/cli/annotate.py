@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
+from genet5.annotate.launch import follow_launcher, is_one_of_several, rank, run_processes
 from genet5.cli.parse import run
 from genet5.config.annotate import AnnotateConfig
 from genet5.genome.io.files import check_inputs, spooled
@@ -16,23 +19,43 @@ log = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    return run(
-        _annotate,
+    words = list(sys.argv[1:] if argv is None else argv)
+    code = run(
+        partial(_annotate, words),
         AnnotateConfig,
-        argv,
+        words,
         name="annotate",
         description="Predict the genes of a genome and write them as GFF3, GTF or GenBank.",
     )
+    if code and "torch.distributed" in sys.modules:
+        from genet5.train.distributed.processes import abandon
+
+        abandon(code)
+    return code
 
 
-def _annotate(config: AnnotateConfig) -> int:
+def _annotate(words: Sequence[str], config: AnnotateConfig) -> int:
+    follow_launcher()
+    if is_one_of_several() and rank():
+        return _decode(config)
     check_inputs({"GENOME": config.genome})
     outputs = {"output": config.output, "proteins": config.proteins, "cds": config.cds}
     outputs["record"] = config.record
     check_outputs(outputs, {"GENOME": config.genome})
+    if config.processes > 1 and not (config.dry_run or is_one_of_several()):
+        return run_processes(words, config.processes)
     from genet5.annotate.run import annotate_genome, describe
 
     with spooled(config.genome) as genome:
         config = replace(config, genome=genome)
         log.info("%s", describe(config) if config.dry_run else annotate_genome(config))
+    return 0
+
+
+def _decode(config: AnnotateConfig) -> int:
+    """Take part in the run of the first process."""
+    logging.getLogger("genet5").setLevel(logging.WARNING)
+    from genet5.annotate.run import decode_for_first
+
+    decode_for_first(config)
     return 0

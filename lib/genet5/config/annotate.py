@@ -70,6 +70,9 @@ class AnnotatorConfig:
     """Precision of the encoder; auto is bf16 where the device multiplies it fast, else fp32."""
     threads: Annotated[int | None, by_default("all cores")] = None
     """Number of CPU threads."""
+    deterministic: bool = False
+    """Compute all batches in one shape, on one thread in each process: slower, and the same bytes
+    for any number of processes and threads."""
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -120,8 +123,14 @@ class AnnotateConfig:
     plain or bgzip file."""
     record: Path | None = None
     """Write what was run, and what was learned from the genome, to this JSON file."""
+    processes: int = 1
+    """Number of processes that share the windows, on CPU cores or GPUs; each takes the memory of a
+    run. Several machines: torchrun."""
     restart: bool = False
     """Start over instead of resuming an unfinished run of the same genome, model and options."""
     dry_run: bool = False
     """Print contigs, windows and model, and exit."""
     annotator: tyro.conf.OmitArgPrefixes[AnnotatorConfig] = field(default_factory=AnnotatorConfig)
+
+    def __post_init__(self) -> None:
+        require(self.processes >= 1, "processes", self.processes, "must be at least 1")
