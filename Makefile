@@ -9,7 +9,7 @@ PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --constr
 SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh tests/matrix.sh .ci/run benchmarks/run_gpu.sh $(wildcard recipes/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-data test-matrix coverage coverage-fast check wheel docs golden clean
+.PHONY: help demo test test-fast test-data test-robust test-matrix coverage coverage-fast check wheel docs golden clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,6 +32,9 @@ test-fast: .venv/installed-dev ## run the unit tests that take no more than a se
 
 test-data: .venv/installed-dev ## sweep over the real genomes in ../shared (minutes)
 	$(BIN)/python -m pytest -q -m data
+
+test-robust: .venv/installed-dev ## kill whole runs at many moments, and compare what they write (a minute)
+	$(BIN)/python -m pytest -q -m robust
 
 test-matrix: ## run the fast tests with Python 3.11 to 3.13 and the oldest and newest PyTorch (large downloads)
 	tests/matrix.sh

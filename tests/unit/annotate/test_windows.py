@@ -1,0 +1,78 @@
+"""Windows of many contigs become batches, whatever an earlier run found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from genet5.annotate.windows import Batch, WindowList, WindowRules
+from genet5.annotate.workers import pack_found, pack_windows, unpack_found, unpack_windows
+from genet5.decode.fragment import GeneFragment, Interval
+from genet5.genome.io.fasta import Contig
+from genet5.genome.sequence import encode_bases
+
+GENE = GeneFragment("protein_coding", 1, (Interval("cds", 3, 12),), starts=((3, 1 / 3),))
+
+
+def contigs(*lengths: int) -> list[Contig]:
+    return [Contig(str(n), np.full(n, ord("A"), dtype=np.uint8)) for n in lengths]
+
+
+def rules(**changes: object) -> WindowRules:
+    options: dict[str, object] = {
+        "window_bp": 100, "overlap_bp": 50, "strand_passes": 1, "spliced": False, "batch_size": 2,
+    }  # fmt: skip
+    return WindowRules(**{**options, **changes})
+
+
+def list_all(
+    some: Sequence[Contig], of: WindowRules
+) -> tuple[list[Batch], list[tuple[int, bool]], list[int]]:
+    """Batches, blocks (contig, whether the last) and counted bases of a run that finds nothing."""
+    counted: list[int] = []
+    windows = WindowList(some, of, lambda _: False, counted.append)
+    batches, blocks = [], []
+    for batch in windows.batches():
+        batches.append(batch)
+        if batch.is_last:
+            windows.put(batch.pool, dict.fromkeys((p.number for p in batch.pool), ()))
+            blocks += list(windows.blocks())
+    blocks += list(windows.blocks())
+    return batches, [(block.index, block.is_last) for block in blocks], counted
+
+
+def test_every_contig_has_a_last_block_in_order_and_every_base_counts_once() -> None:
+    some = [*contigs(1000, 0, 30), Contig("n", encode_bases("N" * 500)), *contigs(260)]
+    _, blocks, counted = list_all(some, rules())
+    assert blocks == [(index, True) for index in range(5)]
+    assert sum(counted) == 1000 + 30 + 500 + 260
+
+
+def test_windows_are_numbered_in_order_and_batches_are_sorted_by_length() -> None:
+    batches, _, _ = list_all(contigs(30, 100, 20, 90), rules())
+    assert [batch.numbers for batch in batches] == [[1, 3], [0, 2]]
+
+
+def test_padded_batches_leave_room_for_a_blank_window() -> None:
+    batches, _, _ = list_all(contigs(*[10] * 7), rules(batch_size=4, padded=True))
+    assert [len(batch.passes) for batch in batches] == [3, 3, 1]
+
+
+def test_a_long_contig_is_listed_while_it_is_decoded() -> None:
+    windows = WindowList(contigs(100_000), rules(), lambda _: False, lambda _: None)
+    batches = windows.batches()
+    assert len(next(batches).pool) == 16
+
+
+@pytest.mark.parametrize("strand_passes", [1, 2])
+def test_windows_and_fragments_travel_unchanged(strand_passes: int) -> None:
+    some = [Contig("a", encode_bases("ACGTTGCANNACGTACGATT" * 9))]
+    ((first, *_), _, _) = list_all(some, rules(strand_passes=strand_passes))
+    bases, cores, code = unpack_windows(pack_windows(first.passes, 11))
+    assert [b.tobytes() for b in bases] == [p.bases.tobytes() for p in first.passes]
+    assert cores == [p.core for p in first.passes]
+    assert code == 11
+    found = [[GENE], [], [GENE, GENE]]
+    assert repr(unpack_found(pack_found(found))) == repr(found)
