@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import genet5
+from genet5.cores import usable_cores
 from genet5.errors import RankError
 
 _LAUNCHER = "GENET5_LAUNCHER"
@@ -71,10 +72,9 @@ def follow_launcher() -> None:
 
 
 def _start(words: Sequence[str], number: int, count: int, port: int) -> subprocess.Popen[bytes]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     library = str(Path(genet5.__file__).parents[1])
     environment = {
-        "OMP_NUM_THREADS": str(max((cores or 1) // count, 1)),
+        "OMP_NUM_THREADS": str(max(usable_cores() // count, 1)),
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")])),
         "RANK": str(number),

@@ -123,6 +123,22 @@ def test_a_gpus_free_memory_decides_the_size_of_its_batches(
     monkeypatch: pytest.MonkeyPatch, free_gib: int, windows: int
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (free_gib << 30, 200 << 30))
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (free_gib << 30, 200 << 30))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     machine = choose_machine(AnnotatorConfig(precision="bf16"))
     assert (machine.device, machine.batch_size) == ("cuda", windows)
+
+
+def test_processes_take_gpus_in_turn_and_share_their_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (16 << 30, 200 << 30))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    found = []
+    for rank in range(3):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        machine = choose_machine(AnnotatorConfig(precision="bf16"))
+        found.append((machine.device, machine.batch_size))
+    assert found == [("cuda:0", 32), ("cuda:1", 64), ("cuda:0", 32)]
