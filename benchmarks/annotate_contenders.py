@@ -45,6 +45,13 @@ class Case:
     title: str
     fasta: Path
     size_bp: int
+    part: str = ""
+    """What of it; empty: all."""
+
+    @property
+    def what(self) -> str:
+        """Kind and part."""
+        return f"{self.kind}, {self.part}" if self.part else self.kind
 
     @property
     def is_short(self) -> bool:
@@ -148,9 +155,10 @@ def _simulated(kind: Kind, bp: int) -> str:
     return decode_bases(contig.bases)
 
 
-def start_case(case: Case, folder: Path) -> Case:
-    """Return the case's first bases: what takes the time of a start."""
+def first_bases(case: Case, part: str, bp: int, folder: Path) -> Case:
+    """Return a case of the first bases of another: its start-up, say, or what is probed."""
     (contig,) = read_fasta(case.fasta)
-    fasta = folder / f"{case.kind}_start.fa"
-    write_fasta(fasta, [("start", decode_bases(contig.bases[:START_BP]))])
-    return Case(case.kind, f"{case.title}, start-up", fasta, START_BP)
+    letters = decode_bases(contig.bases[:bp])
+    fasta = folder / f"{case.kind}_{part}.fa"
+    write_fasta(fasta, [(case.kind, letters)])
+    return Case(case.kind, case.title, fasta, len(letters), part)

@@ -43,8 +43,6 @@ class Timing:
     """What one contender took for one case, round by round."""
 
     name: str
-    what: str
-    """The kind of the genome, or "KIND, start-up"."""
     case: Case
     costs: list[Cost] = field(default_factory=list)
     genes: frozenset[object] = frozenset()
@@ -57,6 +55,11 @@ class Timing:
         if not self.costs and not self.is_start:
             self.genes = frozenset(map(_structure, read_annotation(output).genes))
         self.costs.append(cost)
+
+    @property
+    def what(self) -> str:
+        """The kind of the genome, or "KIND, start-up"."""
+        return self.case.what
 
     @property
     def is_start(self) -> bool:

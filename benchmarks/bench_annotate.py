@@ -33,10 +33,10 @@ from annotate_contenders import (
     Contender,
     Kind,
     Peer,
+    first_bases,
     load_case,
     ours,
     peer,
-    start_case,
     why_not,
 )
 from annotate_report import Timing, markdown, to_dict
@@ -77,8 +77,8 @@ class BenchConfig:
     """More flags for this commit's annotate alone."""
     rounds: int = 3
     """Measured rounds."""
-    probe: bool = True
-    """Count passes a window in a run of its own; --no-probe leaves that out."""
+    probe_bp: int | None = 100_000
+    """Count passes a window in a run of its own over so many bases; None leaves that out."""
     profile: bool = False
     """In that run count operators, kernels and waits of the host, too."""
     device: Literal["auto", "cpu", "cuda"] = "cpu"
@@ -147,7 +147,7 @@ def measure(
     cases: Mapping[str, Case], contenders: Sequence[Contender], rounds: int, folder: Path
 ) -> list[Timing]:
     """Let the contenders annotate all cases in turn, round after round."""
-    timings = {(c.name, what): Timing(c.name, what, case) for c in contenders
+    timings = {(c.name, what): Timing(c.name, case) for c in contenders
                for what, case in cases.items()}  # fmt: skip
     for _ in range(rounds):
         for what, case in cases.items():
@@ -173,8 +173,8 @@ def count_passes(
 
 def bench(settings: BenchConfig) -> int:
     """Measure, print a table and write JSON."""
-    label = _device_label(settings.device)
-    out = settings.out or result_path("annotate", label)
+    gpu = _gpu_name(settings.device)
+    out = settings.out or result_path("annotate", _label(gpu))
     record: dict[str, Any] = {
         "what": "annotate beside other gene finders and an earlier commit",
         **environment("torch", "numpy", "pyrodigal"),
@@ -183,8 +183,8 @@ def bench(settings: BenchConfig) -> int:
         "note": settings.note,
         "start_bp": START_BP,
     }
-    if label != "cpu":
-        record["processor"], record["device"] = record["device"], label
+    if gpu:
+        record["processor"], record["device"] = record["device"], gpu
     timings: list[Timing] = []
     notes: list[str] = []
     with ExitStack() as stack:
@@ -194,10 +194,12 @@ def bench(settings: BenchConfig) -> int:
             case = load_case(kind, getattr(settings, kind), settings.data, settings.bp, folder)
             contenders, left_out = choose_contenders(settings, case, tree)
             notes += left_out
-            cases = {kind: case, f"{kind}, start-up": start_case(case, folder)}
+            start = first_bases(case, "start-up", START_BP, folder)
+            cases = {kind: case, start.what: start}
             found = measure(cases, contenders, settings.rounds, folder)
-            if settings.probe:
-                _probe(found, contenders, case, folder, profile=settings.profile)
+            if settings.probe_bp is not None:
+                short = first_bases(case, "probe", settings.probe_bp, folder)
+                _probe(found, contenders, short, folder, profile=settings.profile)
             timings += found
     text = markdown(timings, notes)
     print(text)
@@ -216,23 +218,30 @@ def _probe(
     *,
     profile: bool,
 ) -> None:
-    """Add the counts of a run of its own to the timings of ours."""
+    """Add the counts of a run of its own over a short case to the timings of ours."""
     for contender in contenders:
         if contender.is_ours:
             counts = count_passes(contender, case, folder, profile=profile)
-            (timing,) = (t for t in timings if (t.name, t.case) == (contender.name, case))
+            (timing,) = (t for t in timings if t.name == contender.name and not t.is_start)
             timing.counts = counts
 
 
-def _device_label(device: str) -> str:
-    """Return the device as result files name it; torch is asked only when a GPU may be meant."""
+def _gpu_name(device: str) -> str:
+    """Return the GPU's name, empty on a CPU; torch is asked only when a GPU may be meant."""
     if device == "cpu":
-        return "cpu"
+        return ""
     import torch
+
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else ""
+
+
+def _label(gpu: str) -> str:
+    """Return the device as result files name it."""
+    if not gpu:
+        return "cpu"
     from measure import device_label
 
-    available = torch.cuda.is_available()
-    return device_label(torch.cuda.get_device_name()) if available else "cpu"
+    return device_label(gpu)
 
 
 def _settings(settings: BenchConfig) -> dict[str, Any]:

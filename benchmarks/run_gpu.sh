@@ -11,14 +11,14 @@ set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 here=$root/benchmarks
 python=${PYTHON:-python3} mode=cuda out=${OUT:-} seconds=470 note='' only='' dry_run=''
-steps='tests train_step moe loading decode attention compressor recompute'
+steps='tests annotate train_step moe loading decode attention compressor recompute'
 
 usage() {
     cat <<HELP
 usage: benchmarks/run_gpu.sh [OPTIONS]
 
-GPU tests, training steps, experts, loading, decoding, attention, the compressor and recomputation, in this order, each with
-a time limit of its own; what fails or takes too long does not stop the others, and what
+GPU tests, annotation (throughput, and kernels and waits of the host by PyTorch's profiler), training steps, experts,
+loading, decoding, attention, the compressor and recomputation, in this order, each with a time limit of its own; what fails or takes too long does not stop the others, and what
 no time is left for is listed. Results go to OUT as DATE_DEVICE_WHAT.json, messages as .log, the table as .md.
 
 options:
@@ -150,7 +150,8 @@ if [ "$mode" = cuda ]; then
         echo "== tests: left out, no pytest or no hypothesis here"
     fi
     # The shapes that have a target come first: what does not fit into the time is left out and listed.
-    bench train_step 200 --compile --presets dense300m base small nano --peers t5 --rounds 10 --limit_s 150
+    bench annotate 90 --contenders genet5 --bp 5000000 --rounds 2 --profile
+    bench train_step 160 --compile --presets dense300m base small nano --peers t5 --rounds 10 --limit_s 120
     bench moe 35 --tokens 2048 8192 32768 --rounds 10
     bench loading 60 --presets nano base --rounds 3
     bench decode 40 --presets nano base --rounds 2
@@ -158,6 +159,7 @@ if [ "$mode" = cuda ]; then
     bench compressor 25 --batches 8 --dtype bf16 --rounds 5
     bench recompute 20 --windows 8 --tokens 1024 --rounds 5
 else
+    bench annotate 120 --contenders genet5 --bp 40000 --rounds 1 --profile
     bench train_step 120 --presets nano --peers t5 --rounds 3
     bench moe 100 --tokens 512 --rounds 2
     bench loading 120 --presets nano --rounds 5 --steps 3 --micro_batches 12 --mbp 0.6

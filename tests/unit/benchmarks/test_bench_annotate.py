@@ -15,10 +15,10 @@ from annotate_contenders import (
     START_BP,
     Case,
     Contender,
+    first_bases,
     load_case,
     ours,
     peer,
-    start_case,
     why_not,
 )
 from annotate_probe import PassCounter, host_calls
@@ -40,7 +40,7 @@ def test_a_slice_of_a_file_is_taken_or_a_genome_simulated(tmp_path) -> None:
     case = load_case("yeast", None, tmp_path / "no data", 6_000, tmp_path)
     assert (case.title, case.size_bp) == ("simulated yeast", 6_000)
     assert len(next(iter(read_fasta(case.fasta))).bases) == 6_000
-    start = start_case(case, tmp_path)
+    start = first_bases(case, "start-up", START_BP, tmp_path)
     assert start.size_bp == START_BP
     assert start.is_short
     assert len(next(iter(read_fasta(start.fasta))).bases) == START_BP
@@ -114,8 +114,8 @@ def timings(tmp_path) -> list[Timing]:
     output.write_text(GFF3)
     found = []
     for name, factor in (("genet5", 1.0), ("genet5 at abc", 2.0)):
-        for what, size_bp in (("bacterium", 10_000), ("bacterium, start-up", START_BP)):
-            timing = Timing(name, what, Case("bacterium", "toy", Path("t.fa"), size_bp))
+        for part, size_bp in (("", 10_000), ("start-up", START_BP)):
+            timing = Timing(name, Case("bacterium", "toy", Path("t.fa"), size_bp, part))
             for noise in (1.0, 1.5, 0.8, 1.0, 1.1, 1.2):
                 share = 1.0 if size_bp > START_BP else 0.1
                 timing.add(Cost(share * factor * noise, 2 * share * factor * noise, 100.0), output)
@@ -127,9 +127,7 @@ def timings(tmp_path) -> list[Timing]:
 def test_a_ratio_is_taken_round_by_round(timings) -> None:
     found = ratio(timings[2], timings[0], "cpu_s")
     assert (found.value, found.low, found.high) == pytest.approx((2, 2, 2))
-    few = ratio(
-        *(Timing("a", "b", t.case, t.costs[:2]) for t in (timings[2], timings[0])), "wall_s"
-    )
+    few = ratio(*(Timing("a", t.case, t.costs[:2]) for t in (timings[2], timings[0])), "wall_s")
     assert few.low is None
     assert str(few) == "2"
 

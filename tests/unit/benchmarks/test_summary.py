@@ -13,6 +13,7 @@ from machine import ROOT
 from summary import (
     Row,
     SummaryConfig,
+    annotate_rows,
     attention_rows,
     compressor_rows,
     decode_rows,
@@ -194,6 +195,32 @@ def test_the_stored_results_make_a_table(tmp_path: Path, capsys) -> None:
     assert "recompute every layer, decoder, experts" in text
 
 
+def test_annotation_is_shown_without_start_up_and_held_to_the_goal_on_a_gpu() -> None:
+    common = {"contender": "genet5", "peak_mib": 900.0}
+    counts = {"passes_a_window": 3.4, "host": {"kernels_a_batch": 1200.0, "waits_a_batch": 5.0}}
+    record = {
+        "device": "NVIDIA H200",
+        "processor": "x",
+        "results": [
+            {**common, "what": "yeast", "size_bp": 5_000_000, "wall_s": 14.0, "counts": counts},
+            {**common, "what": "yeast, start-up", "size_bp": 300, "wall_s": 5.0, "counts": None},
+        ],
+        "comparisons": [{"what": "yeast", "other": "augustus", "wall_s": {"value": 30.0}}],
+    }
+    (row,) = annotate_rows(record)
+    assert row == Row(
+        "annotate, yeast, 5.0 Mbp",
+        "2.00 Gbp/h after 5.0 s of start-up; 3.4 passes a window, 1,200 kernels, 5.0 waits; "
+        "900 MiB",
+        "augustus",
+        "30.00 x",
+        ">= 2 Gbp/h (H200)",
+        "yes",
+    )
+    (row,) = annotate_rows({k: v for k, v in record.items() if k != "processor"})
+    assert (row.target, row.met) == ("", "")
+
+
 # ---- run_gpu.sh ---------------------------------------------------------------------------------
 
 PYTHON = """#!/usr/bin/env bash
@@ -239,6 +266,7 @@ def test_a_failed_step_does_not_stop_the_others_but_is_said(call) -> None:
     assert result.returncode == 1
     assert "tests: left out, no pytest" in result.stdout
     assert "bench_train_step.py --device cuda" in result.stdout
+    assert "bench_annotate.py --device cuda" in result.stdout
     assert "bench_attention.py" in result.stdout
     table = result.stdout.partition("table of ")[2]
     assert "--device h200" in table
@@ -260,6 +288,15 @@ def test_chosen_steps_alone_run(call) -> None:
     assert result.returncode == 0
     assert "bench_decode.py --device cpu" in result.stdout
     assert "train_step" not in result.stdout
+
+
+def test_a_dry_run_prints_the_commands_and_writes_nothing(call, tmp_path: Path) -> None:
+    result = call("--dry_run")
+    assert result.returncode == 0
+    line = next(x for x in result.stdout.splitlines() if x.startswith("annotate (90 s): "))
+    assert "bench_annotate.py --device cuda" in line
+    assert line.rstrip().endswith("--profile")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_what_is_missing_is_said_in_one_line(call) -> None:
