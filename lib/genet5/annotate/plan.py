@@ -267,10 +267,10 @@ def _own_gpu(count: int) -> tuple[str, int]:
 
 
 def _auto_batch_size(device: str, share: int) -> int:
-    """Windows in a batch: few on CPU (its caches), many on a GPU (its memory decides)."""
+    """Windows in a batch: few on a CPU, where more cost memory alone, as many as fit on a GPU."""
     import torch
 
     if device == "cpu":
-        return 16
+        return 4
     free_bytes, _ = torch.cuda.mem_get_info(device)
     return int(min(256, max(8, free_bytes // share // (256 << 20))))

@@ -68,9 +68,9 @@ class Summary:
 
 
 def describe(config: AnnotateConfig) -> str:
-    """Return what a run would do."""
+    """Return what a run would do; PyTorch, which knows the devices, is not loaded for it."""
     with plan_genome(config) as plan:
-        return f"{plan}; {choose_machine(config.annotator)}"
+        return f"{plan}; device {config.annotator.device}"
 
 
 def annotate_genome(config: AnnotateConfig) -> Summary:

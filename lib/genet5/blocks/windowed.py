@@ -178,21 +178,30 @@ def _attend_views(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMa
     """`_attend_sdpa` without copies of keys: all rows are one line of blocks.
 
     A block's slice of the line is a view. At a row's ends it reaches into the next row, which the
-    mask hides; the line's own two ends have slices of two blocks.
+    mask hides; at the line's own ends it is filled up, so that no row's values depend on its place
+    in the batch.
     """
     half, bias = mask.half, mask.bias
     assert bias is not None
     batch, heads, length, width = q_BHSK.shape
     count = batch * length // half
-    parts = [(0, 1, 0, 2), (1, count - 1, 0, 3), (count - 1, count, count - 2, 2)]
+    bounds = (0, 1), (1, count - 1), (count - 1, count)
+    slices = (_slices(x, half, count) for x in (k_BHSK, v_BHSK))
     outs = []
-    for first, last, key, size in parts:
-        n = last - first
-        q = _blocks(q_BHSK, first, n, half, half)
-        k, v = (_blocks(x, key, n, half, size * half) for x in (k_BHSK, v_BHSK))
-        cut = slice(half, None) if first == 0 else slice(0, size * half)
-        outs.append(attend(q, k, v, bias=bias[first:last, ..., cut]).transpose(1, 2))
+    for (first, last), k, v in zip(bounds, *slices, strict=True):
+        q = _blocks(q_BHSK, first, last - first, half, half)
+        outs.append(attend(q, k, v, bias=bias[first:last]).transpose(1, 2))
     return torch.cat(outs).view(batch, length, heads, width).transpose(1, 2)
+
+
+def _slices(x_BHSK: Tensor, half: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what the line's first block attends to, all others, and the last, (.., 3 half, K)."""
+    first, last = (_blocks(x_BHSK, block, 1, half, 2 * half) for block in (0, count - 2))
+    return (
+        F.pad(first, (0, 0, half, 0)),
+        _blocks(x_BHSK, 0, count - 2, half, 3 * half),
+        F.pad(last, (0, 0, 0, half)),
+    )
 
 
 def _blocks(x_BHSK: Tensor, first: int, count: int, step: int, size: int) -> Tensor:

@@ -5,6 +5,7 @@ Letters in shapes: N windows, S sequence tokens, L bases, T labels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import torch
@@ -35,6 +36,12 @@ class Inputs:
     def to(self, device: torch.device | str) -> Inputs:
         """Return a copy on `device`."""
         return Inputs(**_moved(self, device))
+
+    def split(self, size: int) -> Iterator[Inputs]:
+        """Yield the windows in parts of at most `size`, as views."""
+        columns = [getattr(self, field.name).split(size) for field in fields(self)]
+        for part in zip(*columns, strict=True):
+            yield Inputs(*part)
 
 
 @dataclass(frozen=True, slots=True)

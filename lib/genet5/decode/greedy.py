@@ -37,6 +37,9 @@ from genet5.tokens.window import WindowGene
 
 logger = logging.getLogger(__name__)
 
+_ENCODED_ON_CPU = 4
+"""Windows that a CPU encodes at a time: more take memory, and no less time each."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecodedWindow:
@@ -109,8 +112,10 @@ def _encode(model: GeneT5, inputs: Inputs, use_bf16: bool | None) -> Encoded:
     device = next(model.parameters()).device
     if use_bf16 is None:
         use_bf16 = has_fast_bf16(device)
+    size = _ENCODED_ON_CPU if device.type == "cpu" else len(inputs.num_bases)
     with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
-        return _in_fp32(model.encode(inputs.to(device)))
+        parts = [_in_fp32(model.encode(part.to(device))) for part in inputs.split(size)]
+    return Encoded.joined(parts)
 
 
 def _in_open_frames(

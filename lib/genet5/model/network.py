@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from genet5.blocks.bases import BaseStem, BaseUpsampler, base_slots
 from genet5.blocks.compiled import compile_layer
@@ -52,6 +53,22 @@ class Encoded:
     """(N, L, 8)."""
     num_bases: Tensor
     """(N,)."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Encoded]) -> Encoded:
+        """Put windows together that were padded to the same length."""
+        if len(parts) == 1:
+            return parts[0]
+        where, which = zip(*(part.keys for part in parts), strict=True)
+        return cls(
+            latents=torch.cat([part.latents for part in parts]),
+            num_latents=torch.cat([part.num_latents for part in parts]),
+            features=torch.cat([part.features for part in parts]),
+            keys=(torch.cat(where), torch.cat(which)),
+            state_logits=torch.cat([part.state_logits for part in parts]),
+            boundary_logits=torch.cat([part.boundary_logits for part in parts]),
+            num_bases=torch.cat([part.num_bases for part in parts]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,10 +305,8 @@ class GeneT5(nn.Module):
             CheckpointError: There is no such model, or its weights do not fit its config.
         """
         folder = model_folder(path_or_id)
-        config = load_config(folder)
-        with torch.device("meta"):
-            expected = cls(config).stored()
-        state = load_weights(folder, device)
+        model = cls._without_weights(load_config(folder))
+        expected, state = model.stored(), load_weights(folder, device)
         wrong = [
             n for n in expected.keys() | state.keys() if _shape(expected, n) != _shape(state, n)
         ]
@@ -302,27 +317,48 @@ class GeneT5(nn.Module):
                 f"first {name}:"
                 f" found {_shape(state, name)}, expected {_shape(expected, name)}"
             )
-        return cls._with(config, state)
+        return model._filled(state)
 
     def rebuilt(self, tensors: Mapping[str, Tensor]) -> GeneT5:
         """Return another model of this architecture with `tensors` as fp32 weights."""
-        model = self._with(self.config, tensors)
+        model = self._without_weights(self.config)._filled(tensors)
         model.use_attention(self.encoder.attention)
         return model
 
     @classmethod
-    def _with(cls, config: ModelConfig, tensors: Mapping[str, Tensor]) -> GeneT5:
-        with torch.device("meta"):
-            model = cls(config)
+    def _without_weights(cls, config: ModelConfig) -> GeneT5:
+        """Return the network on the meta device."""
+        with torch.device("meta"), _Undrawn():
+            return cls(config)
+
+    def _filled(self, tensors: Mapping[str, Tensor]) -> GeneT5:
+        """Give a network without weights these; those in fp32 are not copied."""
         state = {name: tensor.float() for name, tensor in tensors.items()}
-        if config.tie_weights:
+        if self.config.tie_weights:
             state["token_head.weight"] = state["label_embedding.weight"]
-        model.load_state_dict(state, assign=True)
-        if config.tie_weights:
-            model.token_head.weight = model.label_embedding.weight
-        device = model.label_embedding.weight.device
-        model.stem.features = type(model.stem.features)().to(device)
-        return model.requires_grad_(True)
+        self.load_state_dict(state, assign=True)
+        if self.config.tie_weights:
+            self.token_head.weight = self.label_embedding.weight
+        self.stem.features = type(self.stem.features)().to(self.label_embedding.weight.device)
+        return self.requires_grad_(True)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Skip `torch.nn.init`.
+
+    To draw weights that have no memory is no work, but it loads the compiler: two seconds.
+    """
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return None  # modules do not look at what initialisation returns
+        return func(*args, **(kwargs or {}))
 
 
 def count_parameters(model: GeneT5) -> dict[str, int]:

@@ -67,6 +67,21 @@ def test_a_wrong_path_is_reported_before_torch_is_imported(root: Path) -> None:
     assert done.stderr.startswith("genet5 annotate: /nope: file not found")
 
 
+def test_a_dry_run_does_without_torch(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "genome.fa").write_text(">c\nACGTACGTACGT\n")
+    code = (
+        "import sys; from genet5.cli.annotate import main\n"
+        "code = main(['genome.fa', '-o', 'x.gff3', '--dry_run'])\n"
+        "print(code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(root / "lib")},
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout == "0 False\n"
+    assert "1 contigs, 12 bp; 1 windows" in done.stderr
+
+
 def test_flags_are_laid_over_the_models_own_configuration() -> None:
     plain = plan_model(AnnotatorConfig())
     config = AnnotatorConfig(introns="yes", start_codons=("atg",), min_score=0.1, both_strands=True)
@@ -108,7 +123,7 @@ def test_auto_is_the_precision_that_the_device_multiplies_fast(
 ) -> None:
     monkeypatch.setattr("genet5.model.precision.has_fast_bf16", lambda device: is_fast)
     machine = choose_machine(AnnotatorConfig(device="cpu"))
-    assert (machine.use_bf16, machine.batch_size) == (is_fast, 16)
+    assert (machine.use_bf16, machine.batch_size) == (is_fast, 4)
 
 
 def test_cuda_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

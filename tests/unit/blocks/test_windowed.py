@@ -94,6 +94,15 @@ def test_rows_of_one_projection_are_read_as_views_and_do_not_see_each_other():
     torch.testing.assert_close(after[0], got[0], atol=0, rtol=0)
 
 
+@torch.no_grad()
+def test_values_of_a_row_do_not_depend_on_its_place_in_the_batch():
+    q, k, v = make_qkv(batch=3, length=16)
+    got = attend("sdpa", q, k, v, torch.full((3,), 16), 8, None)
+    order = [2, 0, 1]
+    moved = attend("sdpa", q[order], k[order], v[order], torch.full((3,), 16), 8, None)
+    torch.testing.assert_close(moved, got[order], atol=0, rtol=0)
+
+
 def test_window_as_wide_as_the_input_equals_full_attention():
     q, k, v = make_qkv(length=20)
     lengths = torch.tensor([20, 20])

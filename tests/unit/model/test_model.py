@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from genet5.config.model import (
 from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
 from genet5.dataset.collate import silence
 from genet5.errors import CheckpointError, ConfigError
-from genet5.model.network import GeneT5, count_parameters
+from genet5.model.network import Encoded, GeneT5, count_parameters
 from genet5.train.loss import LossWeights, loss_sums
 from genet5.train.objective import gene_objective
 
@@ -173,6 +176,19 @@ def test_padded_windows_equal_windows_alone(num_experts, norm_first):
             atol=TOLERANCE,
             rtol=0,
         )
+
+
+@torch.no_grad()
+def test_windows_encoded_in_parts_equal_those_encoded_together():
+    model, inputs = make_model(), make_batch((96, 61)).inputs
+    together = model.encode(inputs)
+    joined = Encoded.joined([model.encode(part) for part in inputs.split(1)])
+    assert joined.num_latents.tolist() == together.num_latents.tolist()
+    for name in ("latents", "features", "state_logits", "boundary_logits"):
+        one, other = getattr(together, name), getattr(joined, name)
+        torch.testing.assert_close(other, one, atol=TOLERANCE, rtol=0)
+    for one, other in zip(together.keys, joined.keys, strict=True):
+        torch.testing.assert_close(other, one, atol=TOLERANCE, rtol=0)
 
 
 @pytest.mark.parametrize("norm_first", [True, False])
@@ -384,6 +400,20 @@ def test_saved_and_loaded_model_is_the_same(tmp_path):
     torch.testing.assert_close(
         loaded(batch).token_logits, model(batch).token_logits, atol=0, rtol=0
     )
+
+
+def test_loading_a_model_draws_no_weights_and_loads_no_compiler(root):
+    code = (
+        "import sys; from genet5.model.network import GeneT5\n"
+        "before = {'torch._dynamo'} & sys.modules.keys()\n"
+        "model = GeneT5.from_pretrained('nano')\n"
+        "print(before, {'torch._dynamo'} & sys.modules.keys(), model.label_embedding.weight.dtype)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(root / "lib")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "set() set() torch.float32\n"
 
 
 def test_weights_may_be_read_by_whom_the_config_may(tmp_path):
