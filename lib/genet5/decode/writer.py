@@ -31,7 +31,7 @@ from genet5.tokens.look_ahead import LookAhead, look_ahead
 
 ALTERNATIVES = 8
 """Bases remembered for each position, best first."""
-_SHORTEST = 4
+_SHORTEST = 2
 """Labels that a draft is cut to where drafts do not agree."""
 
 Int = NDArray[np.int64]

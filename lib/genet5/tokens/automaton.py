@@ -150,14 +150,14 @@ class Grammar:
             drafts: (B, T) labels, each row's from its present state on.
             sizes: (B,) labels of each.
         """
-        fork = copy.copy(self)
+        fork, known = copy.copy(self), self._are_known(drafts)
         state, rows, step = self._state, np.arange(len(sizes)), 0
         states, stops = [state], [(rows, rows * 0)]
         while step < drafts.shape[1]:
             labels = drafts[rows, step]
             wants = (state.phase == Phase.KIND) | (state.phase == Phase.FIRST)
             going = (sizes[rows] > step) & (state.phase != Phase.FINISHED)
-            going &= (wants == (labels < 0)) & self._is_known(labels, state.window)
+            going &= (wants == (labels < 0)) & known[rows, step]
             left, step = np.flatnonzero(going), step + 1
             fork._state = state = state.at(left)
             rows = rows[left]
@@ -174,13 +174,13 @@ class Grammar:
         fork._starts = self._starts_of(walk)
         return walk
 
-    def _is_known(self, labels: NDArray[np.int64], windows: NDArray[np.int64]) -> Bool:
-        """(n,) bool: the label is a base of the window, or a token of genes."""
-        v, lengths = self.vocabulary, self._signals.lengths[windows]
+    def _are_known(self, labels: NDArray[np.int64]) -> Bool:
+        """(B, T) bool: a label is a base of the row's window, or a token that genes are made of."""
+        v, lengths = self.vocabulary, self._signals.lengths[self._state.window]
         tokens = (v.eos, v.plus, v.minus, v.tx, v.cut_left, v.cut_right, *self._kind_tokens)
         frames = range(v.frame_0, v.frame_none + 1)
         is_token = np.isin(labels, (*tokens, *frames, *self._type_tokens))
-        known: Bool = np.where(labels < 0, -1 - labels < lengths, is_token)
+        known: Bool = np.where(labels < 0, -1 - labels < lengths[:, None], is_token)
         return known
 
     def _starts_of(self, walk: Walk) -> dict[int, Bool]:

@@ -57,7 +57,8 @@ def look_ahead(grammar: Grammar, drafts: NDArray[np.int64], sizes: NDArray[np.in
     pointing = np.flatnonzero(wants)
     masks = [walk.fork.legal_bases(stop) for stop in pointing.tolist()]
     label = drafts[rows, np.minimum(steps, drafts.shape[1] - 1)] if drafts.size else rows * 0
-    legal = (label >= 0) & tokens[np.arange(len(rows)), np.maximum(label, 0)]
+    known = (label >= 0) & (label < tokens.shape[1])
+    legal = known & tokens[np.arange(len(rows)), np.where(known, label, 0)]
     for stop, mask in zip(pointing.tolist(), masks, strict=True):
         base = -1 - label[stop]
         legal[stop] = 0 <= base < len(mask) and mask[base]
