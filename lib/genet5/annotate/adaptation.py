@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 
 from genet5.annotate.adapt.calls import ContigCalls, contig_calls
 from genet5.annotate.adapt.model import GenomeModel, Tally
+from genet5.annotate.adapt.propose import propose
 from genet5.annotate.adapt.ragged import Ints
 from genet5.annotate.adapt.record import Learned
-from genet5.annotate.adapt.rescore import rescored
+from genet5.annotate.adapt.rescore import StartWeights, rescored
+from genet5.annotate.adapt.strand import StrandReader, read_strands
 from genet5.annotate.block import Block
 from genet5.annotate.candidate import GeneCandidate
 from genet5.annotate.select import (
@@ -71,11 +73,17 @@ class Held:
     index: int
     """Number of the contig in the run."""
     contig: AnyContig
+    circular: bool
     calls: ContigCalls
     genes: Ints
     """Indices of the calls that the network alone would choose."""
     confident: NDArray[np.bool_]
     """(len(genes),) Which of them are learned from."""
+
+    @property
+    def upstream(self) -> list[GeneCandidate]:
+        """The genes that the network alone would choose."""
+        return [self.calls.candidates[i] for i in self.genes.tolist()]
 
 
 class Adaptation:
@@ -162,18 +170,18 @@ def hold(
     circular: bool,
 ) -> Held:
     """Keep what is needed of a contig with these legal candidates, sorted by start."""
-    bases = contig.bases[0 : len(contig.bases)]
-    calls = contig_calls(
-        contig.name,
-        legal,
-        bases,
-        code=rules.code,
-        start_codons=rules.calling.grammar.start_codons,
-        circular=circular,
-    )
-    kept, p = select_indices(legal, rules, len(bases))
+    calls = contig_calls(contig.name, legal, _strands(contig, rules, circular=circular))
+    kept, p = select_indices(legal, rules, len(contig.bases))
     genes = np.array(kept, dtype=np.int64)
-    return Held(index, contig, calls, genes, p[genes] > CONFIDENT)
+    return Held(index, contig, circular, calls, genes, p[genes] > CONFIDENT)
+
+
+def _strands(
+    contig: AnyContig, rules: SelectionRules, *, circular: bool
+) -> tuple[StrandReader, StrandReader]:
+    """Read both strands of a contig."""
+    bases = contig.bases[0 : len(contig.bases)]
+    return read_strands(bases, rules.code, rules.calling.grammar.start_codons, circular=circular)
 
 
 def learn(held: Iterable[Held]) -> GenomeModel | None:
@@ -189,6 +197,26 @@ def choose(one: Held, genome: GenomeModel | None, rules: SelectionRules) -> Chos
     size, adapt = len(one.contig.bases), rules.calling.adapt
     if genome is None or adapt is None:
         return select_candidates(one.calls.candidates, rules, size)
-    moved = rescored(one.calls, one.genes, genome, adapt.starts)
+    moved = reconsidered(one, genome, adapt.starts, rules)
     calling = replace(rules.calling, scoring=adapt.scoring, min_score=adapt.min_score)
     return select_candidates(moved, replace(rules, calling=calling), size)
+
+
+def reconsidered(
+    one: Held, genome: GenomeModel, starts: StartWeights, rules: SelectionRules
+) -> list[GeneCandidate]:
+    """Return a contig's candidates at their most probable starts, with those that are proposed."""
+    size = len(one.contig.bases)
+    known = {(c.strand, c.stop_base % size) for c in one.calls.candidates}
+    readers = _strands(one.contig, rules, circular=one.circular)
+    gene_type = rules.calling.grammar.coding_types[0]
+    more = [c for r in readers for c in propose(r, genome, starts, known, gene_type)]
+    more.sort(key=lambda c: c.start)
+    calls = contig_calls(one.contig.name, more, readers)
+    upstream = one.upstream
+    found = [
+        *rescored(one.calls, upstream, genome, starts),
+        *rescored(calls, upstream, genome, starts),
+    ]
+    found.sort(key=lambda c: (c.start, c.end, c.strand, c.type, c.parts))
+    return found

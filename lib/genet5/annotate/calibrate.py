@@ -25,8 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.annotate.adapt.rescore import rescored
-from genet5.annotate.adaptation import hold
+from genet5.annotate.adaptation import hold, reconsidered
 from genet5.annotate.calibrate_starts import fit_starts, teach
 from genet5.annotate.calling_config import (
     AdaptConfig,
@@ -133,8 +132,8 @@ def fit_adapt(
     if calling.grammar.introns or calling.grammar.level != "strict":
         return None
     moved, genomes = [], []
-    for index, known in enumerate(truth):
-        rules = SelectionRules(calling=calling, code=known.code)
+    by_genome = [SelectionRules(calling=calling, code=known.code) for known in truth]
+    for index, (known, rules) in enumerate(zip(truth, by_genome, strict=True)):
         held = [
             hold(s.genome, s.contig, s.candidates, rules, circular=False)
             for s in samples
@@ -150,7 +149,7 @@ def fit_adapt(
     for index, genome in enumerate(genomes):
         own = [s for s in samples if s.genome == index]
         for sample, one in zip(own, genome.held, strict=True):
-            candidates = rescored(one.calls, one.genes, genome.model, starts)
+            candidates = reconsidered(one, genome.model, starts, by_genome[index])
             labels = label(candidates, sample.contig, truth[index].genes, whole=False)
             table = feature_table(candidates)
             moved.append(Sample(index, sample.contig, candidates, table, *labels))

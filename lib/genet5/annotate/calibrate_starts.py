@@ -57,7 +57,7 @@ def teach(held: Sequence[Held], genes: Sequence[Gene]) -> Taught | None:
         truth = true_starts(genes, one.contig.name)
         found = [truth.get((c.strand, c.stop_base)) for c in one.calls.candidates]
         num_genes += sum(base is not None for base in found)
-        features = model.start_features(one.calls, one.genes)
+        features = model.start_features(one.calls, one.upstream)
         for first, end, index in _answers(one.calls, found):
             tables.append(features[first:end])
             sizes.append(end - first)

@@ -51,11 +51,15 @@ class GeneCandidate:
     none."""
     start_score: float = math.nan
     """Probability of its 5' end, given its 3' end (`adapt.rescore`); NaN = not known, as the next
-    two."""
+    three."""
     coding_per_codon: float = math.nan
     """Coding score of a codon, as a multiple of the genome's mean."""
     motif: float = math.nan
     """Score of the ribosome binding site."""
+    coding_score: float = math.nan
+    """Coding score of all its codons, natural log."""
+    is_proposed: bool = False
+    """Whether only what was learned from the genome proposes it (`adapt.propose`)."""
 
     @property
     def start(self) -> int:

@@ -41,6 +41,8 @@ FEATURES = (
     "margin",
     "coding_per_codon",
     "motif",
+    "proposed",
+    "proposed_coding",
 )
 """Names of the columns of `feature_table`, in order."""
 
@@ -141,6 +143,8 @@ def _features(candidate: GeneCandidate) -> list[float]:
         candidate.margin,
         candidate.coding_per_codon,
         candidate.motif,
+        float(candidate.is_proposed),
+        math.log10(max(candidate.coding_score, 1.0)) if candidate.is_proposed else math.nan,
     ]
 
 

@@ -7,7 +7,7 @@ in frame) from its first start to its last sense codon. The contig's bases are n
 afterwards. Coordinates are 0-based on the forward strand.
 
 Example:
-    calls = contig_calls("chr", candidates, bases, code=11, start_codons=("ATG", "GTG", "TTG"))
+    calls = contig_calls("chr", candidates, read_strands(bases, 11, ("ATG", "GTG", "TTG")))
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from genet5.annotate.adapt.ragged import (
 from genet5.annotate.adapt.strand import UPSTREAM_BP, StrandReader
 from genet5.annotate.candidate import GeneCandidate
 from genet5.genome.frames import five_three
-from genet5.genome.sequence import Bases
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,27 +79,17 @@ class ContigCalls:
 
 
 def contig_calls(
-    name: str,
-    candidates: Sequence[GeneCandidate],
-    bases: Bases,
-    *,
-    code: int,
-    start_codons: Sequence[str],
-    circular: bool = False,
+    name: str, candidates: Sequence[GeneCandidate], readers: Sequence[StrandReader]
 ) -> ContigCalls:
     """Find the starts of candidates without introns, and what surrounds them.
 
     Args:
         name: The contig's.
         candidates: Sorted by start; `starts` holds the votes for each 5' end.
-        bases: (L,) of the contig.
-        code: NCBI number of the genetic code.
-        start_codons: Codons that may start a gene.
-        circular: Whether the bases continue past the contig's end.
+        readers: The contig's strands, + and -.
     """
     strands = np.array([c.strand for c in candidates], dtype=np.int64)
     mine = [np.flatnonzero(strands == sign) for sign in (1, -1)]
-    readers = [StrandReader.of(bases, s, code, start_codons, circular=circular) for s in (1, -1)]
     found = [
         _read(reader, [candidates[i] for i in rows.tolist()])
         for reader, rows in zip(readers, mine, strict=True)
@@ -110,7 +99,7 @@ def contig_calls(
     hexamer_firsts, (hexamers,) = _together([f.hexamers for f in found], order)
     return ContigCalls(
         name=name,
-        contig_bp=len(bases),
+        contig_bp=readers[0].contig_bp,
         candidates=candidates,
         firsts=firsts,
         base=base,

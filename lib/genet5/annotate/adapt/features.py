@@ -14,10 +14,13 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from genet5.annotate.adapt.calls import ContigCalls
 from genet5.annotate.adapt.ragged import Floats, Ints, row_index
+from genet5.annotate.candidate import GeneCandidate
 
 LEAST_SHARE = 0.003
 """Added to a start's share of the votes: windows that saw nothing exclude nothing."""
@@ -53,7 +56,7 @@ def start_posterior(calls: ContigCalls) -> Floats:
     return np.asarray(raised / totals[rows])
 
 
-def gap_bins(calls: ContigCalls, genes: Ints) -> Ints:
+def gap_bins(calls: ContigCalls, genes: Sequence[GeneCandidate]) -> Ints:
     """Return the bin of the gap between each start and the nearest end of a gene upstream.
 
     The gap is the number of bases between them, negative if they overlap. A start without a gene
@@ -61,24 +64,25 @@ def gap_bins(calls: ContigCalls, genes: Ints) -> Ints:
 
     Args:
         calls: The contig's calls.
-        genes: Indices of the calls that are held to be genes.
+        genes: Those of the contig, a call itself among them or not.
     """
     rows, strand = row_index(calls.firsts), calls.strand
+    own = np.array([c.stop_base for c in calls.candidates], dtype=np.int64)
     bins = np.full(len(rows), len(GAP_EDGES), dtype=np.int64)
     for sign in (1, -1):
         here = np.flatnonzero(strand[rows] == sign)
-        if not len(here) or not len(genes):
+        if not len(here) or not genes:
             continue
         place = calls.base[here] if sign > 0 else -1 - calls.base[here]
-        ends = [
-            calls.candidates[i].end if sign > 0 else -calls.candidates[i].start
-            for i in genes.tolist()
-        ]
+        ends = np.array([g.end if sign > 0 else -g.start for g in genes], dtype=np.int64)
         order = np.argsort(ends, kind="stable")
-        edge, gene = np.array(ends, dtype=np.int64)[order], genes[order]
+        edge = ends[order]
+        same = np.array([g.strand == sign for g in genes])[order]
+        stop = np.array([g.stop_base for g in genes], dtype=np.int64)[order]
         nearest = np.searchsorted(edge, place + MOST_OVERLAP_BP, side="right") - 1
-        nearest -= (nearest >= 0) & (gene[nearest] == rows[here])
+        is_own = same[nearest] & (stop[nearest] == own[rows[here]])
+        nearest -= (nearest >= 0) & is_own
         bin_ = np.searchsorted(GAP_EDGES, place - edge[nearest])
-        bin_ += np.where(strand[gene[nearest]] == sign, 0, len(GAP_EDGES) + 1)
+        bin_ += np.where(same[nearest], 0, len(GAP_EDGES) + 1)
         bins[here] = np.where(nearest >= 0, bin_, len(GAP_EDGES))
     return bins

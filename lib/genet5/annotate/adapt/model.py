@@ -15,6 +15,7 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +33,7 @@ from genet5.annotate.adapt.features import (
 from genet5.annotate.adapt.motif import Motif, learn_motif
 from genet5.annotate.adapt.ragged import Floats, Ints
 from genet5.annotate.adapt.strand import NUM_HEXAMERS
+from genet5.annotate.candidate import GeneCandidate
 
 START_FEATURES = ("votes", "codon", "motif", "coding", "distance")
 """Names of the columns of `GenomeModel.start_features`, in order."""
@@ -65,12 +67,12 @@ class GenomeModel:
     codon_counts: Floats
     """(64,) confident genes with each start codon."""
 
-    def start_features(self, calls: ContigCalls, genes: Ints) -> Floats:
+    def start_features(self, calls: ContigCalls, genes: Sequence[GeneCandidate]) -> Floats:
         """Return the features of all starts, (m, len(START_FEATURES)).
 
         Args:
             calls: A contig's calls.
-            genes: Indices of those that are held to be genes: what ends upstream of a start.
+            genes: The contig's genes: what ends upstream of a start.
         """
         coding, _ = coding_scores(calls, self.usage)
         return np.column_stack(
@@ -83,10 +85,14 @@ class GenomeModel:
             ]
         )
 
-    def coding_per_codon(self, calls: ContigCalls) -> Floats:
-        """Return each start's mean coding score as a multiple of the genome's mean, (m,)."""
+    def coding(self, calls: ContigCalls) -> tuple[Floats, Floats]:
+        """Return each start's coding score, and that of a codon as a multiple of the genome's mean.
+
+        Returns:
+            (m,) each.
+        """
         coding, count = coding_scores(calls, self.usage)
-        return np.asarray(coding / np.maximum(count, 1) / self.mean_coding)
+        return coding, np.asarray(coding / np.maximum(count, 1) / self.mean_coding)
 
 
 _Sampled = tuple[NDArray[np.uint64], NDArray[np.uint8], Floats]
@@ -131,7 +137,8 @@ class Tally:
         p = start_posterior(calls)[at]
         whole = np.rint(p * _UNIT).astype(np.int64)
         self._count(self.codon, calls.codon[at].astype(np.int64), whole)
-        self._count(self.gap, gap_bins(calls, genes)[at], whole)
+        upstream = [calls.candidates[i] for i in genes.tolist()]
+        self._count(self.gap, gap_bins(calls, upstream)[at], whole)
         unlikely = calls.upstream[at[p < UNLIKELY]]
         self.upstream += np.bincount(unlikely.ravel(), minlength=5)[:4]
         self._keep(calls.upstream[at[p > LIKELY]], p[p > LIKELY])

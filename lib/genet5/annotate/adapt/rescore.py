@@ -11,13 +11,14 @@ McFadden 1974 (conditional logit); the weights are fitted by `conditional_logit`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from genet5.annotate.adapt.calls import ContigCalls
 from genet5.annotate.adapt.model import START_FEATURES, GenomeModel
-from genet5.annotate.adapt.ragged import Floats, Ints, row_argmax, row_softmax
+from genet5.annotate.adapt.ragged import Floats, row_argmax, row_softmax
 from genet5.annotate.candidate import GeneCandidate, Parts
 from genet5.errors import ConfigError
 
@@ -44,7 +45,10 @@ class StartWeights:
 
 
 def rescored(
-    calls: ContigCalls, genes: Ints, genome: GenomeModel, weights: StartWeights
+    calls: ContigCalls,
+    genes: Sequence[GeneCandidate],
+    genome: GenomeModel,
+    weights: StartWeights,
 ) -> list[GeneCandidate]:
     """Return the candidates at their most probable starts, sorted by start.
 
@@ -52,14 +56,14 @@ def rescored(
 
     Args:
         calls: A contig's calls.
-        genes: Indices of those that are held to be genes.
+        genes: The contig's genes: what ends upstream of a start.
         genome: What was learned.
         weights: Of the features of starts.
     """
     scores = weights.scores(genome.start_features(calls, genes))
     share = weights.ceiling * row_softmax(scores, calls.firsts)
     best = row_argmax(scores, calls.firsts).tolist()
-    coding = genome.coding_per_codon(calls).tolist()
+    coding, per_codon = (values.tolist() for values in genome.coding(calls))
     motif = genome.motif.score(calls.upstream).tolist()
     base, shares, firsts = calls.base.tolist(), share.tolist(), calls.firsts.tolist()
     moved = []
@@ -74,7 +78,8 @@ def rescored(
                 parts=parts_from(candidate, base[j]),
                 starts=tuple(zip(base[low:high], shares[low:high], strict=True)),
                 start_score=shares[j],
-                coding_per_codon=coding[j],
+                coding_score=coding[j],
+                coding_per_codon=per_codon[j],
                 motif=motif[j],
             )
         )

@@ -127,6 +127,21 @@ class StrandReader:
         return firsts, place
 
 
+def read_strands(
+    bases: Bases, code: int, start_codons: Sequence[str], *, circular: bool = False
+) -> tuple[StrandReader, StrandReader]:
+    """Read both strands of a contig.
+
+    Args:
+        bases: (L,) of the contig.
+        code: NCBI number of the genetic code.
+        start_codons: Codons that may start a gene.
+        circular: Whether the bases continue past the contig's end.
+    """
+    plus = StrandReader.of(bases, 1, code, start_codons, circular=circular)
+    return plus, StrandReader.of(bases, -1, code, start_codons, circular=circular)
+
+
 def hexamer_index(codons: NDArray[np.int16]) -> NDArray[np.int16]:
     """Return 64 * (codon at each base) + (codon three bases on); UNKNOWN if one is ambiguous.
 

@@ -7,7 +7,7 @@ import pytest
 
 from artificial_genome import STARTS, STOPS, artificial, candidate
 from genet5.annotate.adapt.calls import ContigCalls, contig_calls
-from genet5.annotate.adapt.strand import FLANK, LEAST_GENE_BP, UPSTREAM_BP
+from genet5.annotate.adapt.strand import FLANK, LEAST_GENE_BP, UPSTREAM_BP, read_strands
 from genet5.annotate.candidate import GeneCandidate
 from genet5.genome.codes import CODONS
 from genet5.genome.sequence import (
@@ -20,7 +20,7 @@ from genet5.genome.sequence import (
 
 
 def calls_of(bases: Bases, *candidates: GeneCandidate, circular: bool = False) -> ContigCalls:
-    return contig_calls("c", candidates, bases, code=11, start_codons=STARTS, circular=circular)
+    return contig_calls("c", candidates, read_strands(bases, 11, STARTS, circular=circular))
 
 
 def plain_starts(text: str, start: int, end: int) -> list[int]:

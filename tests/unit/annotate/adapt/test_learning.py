@@ -7,14 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from artificial_genome import SITE, SPACER, Genome, artificial, candidate
+from artificial_genome import SITE, SPACER, STARTS, Genome, artificial, candidate
 from genet5.annotate.adapt.calls import ContigCalls
 from genet5.annotate.adapt.coding import coding_scores, coding_usage
 from genet5.annotate.adapt.features import GAP_EDGES, MOST_OVERLAP_BP, gap_bins
 from genet5.annotate.adapt.model import START_FEATURES, GenomeModel, Tally
 from genet5.annotate.adapt.motif import learn_motif
+from genet5.annotate.adapt.propose import propose
 from genet5.annotate.adapt.record import Learned
 from genet5.annotate.adapt.rescore import StartWeights, rescored
+from genet5.annotate.adapt.strand import read_strands
 
 WEIGHTS = StartWeights(weights=dict.fromkeys(START_FEATURES, 0.5), ceiling=0.98)
 
@@ -34,7 +36,7 @@ def learned(*genomes: Genome) -> GenomeModel:
 
 def share_right(genome: Genome, model: GenomeModel) -> float:
     calls = genome.calls
-    moved = rescored(calls, all_of(calls), model, WEIGHTS)
+    moved = rescored(calls, calls.candidates, model, WEIGHTS)
     by_stop = {c.stop_base: c.start_base for c in moved}
     pairs = zip(genome.candidates, genome.true, strict=True)
     return float(np.mean([by_stop[c.stop_base] == true for c, true in pairs]))
@@ -120,7 +122,7 @@ def test_coding_scores_are_sums_over_codons() -> None:
 def test_gaps_are_to_the_nearest_end_upstream() -> None:
     genome = artificial(30, seed=6)
     calls, genes = genome.calls, np.arange(0, 30, 2)
-    bins = gap_bins(calls, genes)
+    bins = gap_bins(calls, [calls.candidates[i] for i in genes.tolist()])
     for i, own in enumerate(calls.candidates):
         for j in range(calls.firsts[i], calls.firsts[i + 1]):
             base, best = int(calls.base[j]), None
@@ -139,7 +141,7 @@ def test_gaps_are_to_the_nearest_end_upstream() -> None:
 def test_probabilities_of_starts_add_up_to_the_ceiling() -> None:
     genome = artificial(40, seed=2)
     calls = genome.calls
-    for one in rescored(calls, all_of(calls), learned(genome), WEIGHTS):
+    for one in rescored(calls, calls.candidates, learned(genome), WEIGHTS):
         assert sum(p for _, p in one.starts) == pytest.approx(0.98)
         assert one.start_score == max(p for _, p in one.starts)
         assert dict(one.starts)[one.start_base] == one.start_score
@@ -149,7 +151,7 @@ def test_candidates_without_starts_stay_as_they_are() -> None:
     genome = artificial(40, seed=2)
     cut = candidate(0, 60, 1, partial_left=True)
     calls = replace(genome, candidates=[cut, *genome.candidates]).calls
-    assert cut in rescored(calls, all_of(calls), learned(genome), WEIGHTS)
+    assert cut in rescored(calls, calls.candidates, learned(genome), WEIGHTS)
 
 
 def test_what_was_learned_can_be_read() -> None:
@@ -162,3 +164,33 @@ def test_what_was_learned_can_be_read() -> None:
     assert [max(c, key=c.get) for c in values["motif"]["columns"]] == list(SITE)
     assert max(values["motif"]["spacers"], key=values["motif"]["spacers"].get) == str(SPACER)
     assert min(values["motif"]["bits"]) > 0.5
+
+
+def test_genes_that_nobody_wrote_are_proposed_at_their_starts() -> None:
+    genome = artificial(120, seed=5, right_votes=0.8)
+    model = learned(genome)
+    known = {(c.strand, c.stop_base) for c in genome.candidates[::2]}
+    proposed = [
+        one
+        for reader in read_strands(genome.bases, 11, STARTS)
+        for one in propose(reader, model, WEIGHTS, known, "protein_coding")
+    ]
+    assert not known & {(c.strand, c.stop_base) for c in proposed}
+    by_stop = {(c.strand, c.stop_base): c for c in proposed}
+    pairs = list(zip(genome.candidates, genome.true, strict=True))[1::2]
+    found = [(by_stop.get((c.strand, c.stop_base)), true) for c, true in pairs]
+    assert sum(one is not None for one, _ in found) == len(found)
+    assert np.mean([one.start_base == true for one, true in found]) > 0.9
+    assert all(one.is_proposed and one.support == 0 for one in proposed)
+
+
+def test_only_what_looks_coding_is_proposed() -> None:
+    genome = artificial(60, seed=5, right_votes=0.8)
+    model = learned(genome)
+    noise = np.frombuffer(b"ACGT", np.uint8)[np.random.default_rng(0).integers(0, 4, 30_000)]
+    few = [
+        one
+        for reader in read_strands(noise, 11, STARTS)
+        for one in propose(reader, model, WEIGHTS, (), "protein_coding")
+    ]
+    assert len(few) < 5
