@@ -127,7 +127,7 @@ def _measure(name: str, genome: Iterator[bytes]) -> dict[str, Any]:
         cost, _ = run_measured([sys.executable, __file__, "--annotate", path, output])
         with output.open(encoding="utf-8") as lines:
             genes = sum("\tgene\t" in line for line in lines)
-        bases = sum(len(line) for line in path.open("rb") if line[0] != ord(">"))
+        bases = sum(len(line) - 1 for line in path.open("rb") if line[0] != ord(">"))
     return {
         "genome": name,
         "bases": bases,
