@@ -164,6 +164,16 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of earlier writers of an output, which were killed."""
+    target = follow_links(path)
+    name = re.compile(re.escape(target.name) + r"\.\d+\.tmp")
+    if not is_stream(path) and target.parent.is_dir():
+        for file in target.parent.iterdir():
+            if name.fullmatch(file.name):
+                file.unlink(missing_ok=True)
+
+
 class _Output(io.FileIO):
     """An unbuffered file whose errors name the output."""
 

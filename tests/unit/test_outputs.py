@@ -18,6 +18,7 @@ from genet5.outputs import (
     check_outputs,
     is_standard_output,
     is_stream,
+    remove_leftovers,
 )
 
 
@@ -176,3 +177,13 @@ def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
         check_folder("OUT_DIR", tmp_path / "file")
     with pytest.raises(ConfigError, match="cannot be written"):
         check_folder("OUT_DIR", tmp_path / "file" / "sub")
+
+
+def test_what_killed_writers_left_of_an_output_is_removed(tmp_path: Path) -> None:
+    kept = {"genes.gff3", "other.gff3.12.tmp", "genes.gff3.tmp"}
+    for name in (*kept, "genes.gff3.12.tmp", "genes.gff3.345.tmp"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path / "genes.gff3")
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    remove_leftovers(tmp_path / "missing" / "genes.gff3")
+    remove_leftovers(Path("-"))

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
 import torch
 
 from genet5.annotate.batch_limit import BatchLimit
@@ -94,7 +93,6 @@ class Engine:
             strand_passes=self.strand_passes,
             spliced=self.calling.grammar.introns,
             batch_size=self.machine.batch_size,
-            padded=self.machine.deterministic,
         )
 
     def _decoded(
@@ -139,14 +137,10 @@ class Engine:
         self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], code: int
     ) -> Found:
         """Decode the bases of windows; the fragments are in coordinates of each window."""
-        if not self.machine.deterministic:
-            decode = partial(self._decode_together, windows, cores, code)
-            return self.limit.decode(len(windows), decode)
-        rows = max(self.machine.batch_size, len(windows) + 1)
-        blank = np.full(self.calling.window_bp, ord("N"), dtype=np.uint8)
-        padded = [*windows, *[blank] * (rows - len(windows))]
-        cores = [*cores, *[(0, len(blank))] * (rows - len(windows))]
-        return self._decode_together(padded, cores, code, slice(len(padded)))[: len(windows)]
+        decode = partial(self._decode_together, windows, cores, code)
+        if self.machine.deterministic:
+            return decode(slice(len(windows)))
+        return self.limit.decode(len(windows), decode)
 
     def _decode_together(
         self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], code: int, some: slice

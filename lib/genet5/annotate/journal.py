@@ -48,10 +48,11 @@ class Journal:
         self._places = array("q")
         self.num_known = 0
         """Windows of earlier runs."""
-        is_ours = not restart and self._load()
-        self._file = path.open("r+b" if is_ours else "w+b")
+        self.is_resumed = not restart and self._load()
+        """Whether an earlier run of the same kind had begun."""
+        self._file = path.open("r+b" if self.is_resumed else "w+b")
         self._end = self._file.seek(0, 2)
-        if not is_ours:
+        if not self.is_resumed:
             self._write({"run": run_key})
 
     def knows(self, number: int) -> bool:

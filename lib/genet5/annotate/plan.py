@@ -85,12 +85,11 @@ class Machine:
     threads: int | None
     """CPU threads while the model runs; None = as PyTorch is set."""
     deterministic: bool = False
-    """Whether all batches have one shape."""
+    """Whether a batch that does not fit is an error, not decoded in parts."""
 
     def __str__(self) -> str:
         precision = "bf16" if self.use_bf16 else "fp32"
-        shape = " of one shape" if self.deterministic else ""
-        return f"{self.device} in {precision}, {self.batch_size} windows in a batch{shape}"
+        return f"{self.device} in {precision}, {self.batch_size} windows in a batch"
 
 
 def plan_model(config: AnnotatorConfig) -> ModelPlan:

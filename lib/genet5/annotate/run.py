@@ -37,7 +37,7 @@ from genet5.genome.io.fasta import AnyContig, write_fasta
 from genet5.genome.io.formats import format_of_name
 from genet5.genome.io.write import AnnotationWriter
 from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE
-from genet5.outputs import atomic_writer, is_stream
+from genet5.outputs import atomic_writer, is_stream, remove_leftovers
 from genet5.progress import BaseProgress
 from genet5.tokens.cut import shift_gene
 
@@ -85,10 +85,9 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         machine = choose_machine(config.annotator)
         log.info("%s; %s", plan, machine)
         annotator = load_annotator(plan, machine)
-        journal = open_journal(config, plan, machine)
         learned: list[Learned] = []
         with (
-            closing(journal),
+            _journaled(config, plan, machine) as journal,
             _with_workers(annotator) as annotators,
             BaseProgress(plan.size.bases) as progress,
         ):
@@ -213,15 +212,23 @@ class _Records:
 
 
 @contextmanager
-def closing(journal: Journal | None) -> Iterator[None]:
-    """Close a journal at the end; remove it if no error ended the block."""
+def _journaled(
+    config: AnnotateConfig, plan: GenomePlan, machine: Machine
+) -> Iterator[Journal | None]:
+    """Keep a journal; remove it if no error ends the block. What a killed run left is removed."""
+    journal = open_journal(config, plan, machine)
+    if journal is None:
+        yield None
+        return
+    if journal.is_resumed:
+        for path in filter(None, (config.output, config.proteins, config.cds)):
+            remove_leftovers(path)
     finished = False
     try:
-        yield
+        yield journal
         finished = True
     finally:
-        if journal is not None:
-            journal.close(remove=finished)
+        journal.close(remove=finished)
 
 
 def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> Journal | None:

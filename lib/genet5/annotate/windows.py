@@ -92,8 +92,6 @@ class WindowRules:
     strand_passes: int
     spliced: bool
     batch_size: int
-    padded: bool = False
-    """Batches leave room for a blank window, and hold no more windows when they are short."""
 
 
 class WindowList:
@@ -164,10 +162,7 @@ class WindowList:
         """Cut a pool into batches, longest windows first."""
         ordered = sorted(pool, key=lambda p: (-p.length_bp, p.number))
         size, window_bp = self._rules.batch_size, self._rules.window_bp
-        if self._rules.padded:
-            batches = list(plan_batches(ordered, max(size - 1, 1), window_bp, short_factor=1))
-        else:
-            batches = list(plan_batches(ordered, size, window_bp))
+        batches = list(plan_batches(ordered, size, window_bp))
         for number, passes in enumerate(batches, 1):
             yield Batch(passes, pool, number == len(batches))
 
@@ -177,17 +172,13 @@ class WindowList:
 
 
 def plan_batches(
-    passes: Sequence[WindowPass],
-    batch_size: int,
-    window_bp: int,
-    *,
-    short_factor: int = _SHORT_FACTOR,
+    passes: Sequence[WindowPass], batch_size: int, window_bp: int
 ) -> Iterator[list[WindowPass]]:
     """Cut sorted passes into batches of `batch_size` whole windows, or some more of short ones."""
     batch: list[WindowPass] = []
     for window_pass in passes:
         full = (len(batch) + 1) * batch[0].length_bp > batch_size * window_bp if batch else False
-        if full or len(batch) >= short_factor * batch_size:
+        if full or len(batch) >= _SHORT_FACTOR * batch_size:
             yield batch
             batch = []
         batch.append(window_pass)

@@ -71,8 +71,8 @@ class AnnotatorConfig:
     threads: Annotated[int | None, by_default("all cores")] = None
     """Number of CPU threads."""
     deterministic: bool = False
-    """Compute all batches in one shape, on one thread in each process: slower, and the same bytes
-    for any number of processes and threads."""
+    """Decode each batch whole, on one thread in each process: the same bytes for any number of
+    processes and cores."""
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -85,6 +85,10 @@ class AnnotatorConfig:
         require(
             isinstance(self.batch_size, str) or self.batch_size >= 1,
             "batch_size", self.batch_size, "must be at least 1",
+        )  # fmt: skip
+        require(
+            not (self.deterministic and self.threads not in (None, 1)),
+            "threads", self.threads, "must be 1 with deterministic: rounding depends on it",
         )  # fmt: skip
         require(
             self.threads is None or self.threads >= 1, "threads", self.threads, "must be at least 1"

@@ -55,11 +55,6 @@ def test_windows_are_numbered_in_order_and_batches_are_sorted_by_length() -> Non
     assert [batch.numbers for batch in batches] == [[1, 3], [0, 2]]
 
 
-def test_padded_batches_leave_room_for_a_blank_window() -> None:
-    batches, _, _ = list_all(contigs(*[10] * 7), rules(batch_size=4, padded=True))
-    assert [len(batch.passes) for batch in batches] == [3, 3, 1]
-
-
 def test_a_long_contig_is_listed_while_it_is_decoded() -> None:
     windows = WindowList(contigs(100_000), rules(), lambda _: False, lambda _: None)
     batches = windows.batches()
