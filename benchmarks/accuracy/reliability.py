@@ -195,7 +195,7 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
 
     with matplotlib.rc_context({"svg.hashsalt": "genet5", "font.size": 9}):
         figure, axes = pyplot.subplots(
-            1, len(curves), figsize=(3.6 * len(curves), 3.6), squeeze=False, layout="constrained"
+            1, len(curves), figsize=(3.6 * len(curves), 4.1), squeeze=False, layout="constrained"
         )
         for axis, each in zip(axes[0], curves, strict=True):
             _panel(axis, each)

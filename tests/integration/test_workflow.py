@@ -33,13 +33,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "name\tfasta\tgenetic_code\treference\n"
         f"Toy one\t{raw}/genome.fa\t11\t{raw}/annotation.gff3\n"
     )
+    (folder / "lineage").mkdir()
+    (folder / "busco.tsv").write_text(
+        f"name\tfasta\tgenetic_code\tlineage\nToy one\t{raw}/genome.fa\t11\tlineage\n"
+    )
     return folder
 
 
-def snakemake(root: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def snakemake(
+    root: Path, folder: Path, *words: str, sheet: str = "my sheet.tsv"
+) -> subprocess.CompletedProcess[str]:
     """Run the workflow in a folder, with this Python's GeneT5."""
     command = [sys.executable, "-m", "genet5"]
-    given = {"sheet": "my sheet.tsv", "results": "my results", "command": json.dumps(command)}
+    given = {"sheet": sheet, "results": "my results", "command": json.dumps(command)}
     return subprocess.run(
         [
             *(sys.executable, "-m", "snakemake", "--cores", "1", *words),
@@ -56,13 +62,14 @@ def snakemake(root: Path, folder: Path, *words: str) -> subprocess.CompletedProc
 
 
 def test_a_dry_run_names_the_jobs_and_quotes_paths(root: Path, folder: Path) -> None:
-    done = snakemake(root, folder, "--dry-run")
+    done = snakemake(root, folder, "--dry-run", sheet="busco.tsv")
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
     assert "annotate 'it'\"'\"'s $(touch raw)/genome.fa' --output 'my results/Toy one/genes" in text
-    for rule in ("annotate", "evaluate", "summary"):
+    assert "--lineage lineage --json 'my results/Toy one/busco.json'" in text
+    for rule in ("annotate", "busco", "summary"):
         assert f"rule {rule}:" in text
-    assert "rule busco:" not in text
+    assert "rule evaluate:" not in text
     assert not (folder / "raw").exists()
     assert not (folder / "my results").exists()
 
