@@ -1,0 +1,116 @@
+"""How much does a run suffer from another on the same machine: one alone, and two side by side.
+
+Two runs of a command share the cores; without loss they take twice as long as one alone. Threads
+that spin while they wait take the cores from those that work, and the pair takes many times as
+long. Measured in turn, with threads that wait passively (what `genet5` sets) and with those that
+spin (`OMP_WAIT_POLICY=ACTIVE`, what OpenMP does by itself for a while).
+
+    python benchmarks/bench_busy.py --genome genome.fa --rounds 3
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import machine
+import tyro
+
+from genet5.genome.io.fasta import read_fasta, write_fasta
+
+LIMIT = 2.2
+"""The pair may take this many times as long as one alone."""
+POLICIES = ("PASSIVE", "ACTIVE")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BusyConfig:
+    """What runs, and how often."""
+
+    genome: Path
+    """FASTA file; its first contig is cut to `size_bp`."""
+    size_bp: int = 200_000
+    """Bases that a run annotates."""
+    rounds: int = 3
+    """How often each is measured."""
+    policies: tuple[str, ...] = POLICIES
+    """How threads wait: PASSIVE, ACTIVE."""
+    note: str = ""
+    """What the result file records about the machine, such as: shared, other jobs ran."""
+    out: Path | None = None
+    """Result file; by default benchmarks/results/DATE_DEVICE_busy.json."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print and write the result file."""
+    config = tyro.cli(BusyConfig, args=argv, description=__doc__)
+    with tempfile.TemporaryDirectory() as folder:
+        genome = _cut(config, Path(folder) / "genome.fa")
+        rounds: dict[str, list[dict[str, Any]]] = {policy: [] for policy in config.policies}
+        for _ in range(config.rounds):
+            for policy, found in rounds.items():
+                found.append(_measure(genome, policy))
+    record = machine.environment("torch") | {
+        "note": config.note,
+        "bases": config.size_bp,
+        "limit": LIMIT,
+        "policies": {policy: _summary(found) for policy, found in rounds.items()},
+    }
+    out = config.out or machine.result_path("busy")
+    out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    for policy, found in record["policies"].items():
+        sys.stdout.write(
+            f"{policy:8} alone {found['alone_s']:6.1f} s ({found['alone_cpu_s']:.1f} s of CPU), two"
+            f" side by side {found['pair_s']:6.1f} s: {found['ratio']:.2f} times\n"
+        )
+    return 0
+
+
+def _cut(config: BusyConfig, path: Path) -> Path:
+    contig = next(iter(read_fasta(config.genome)))
+    write_fasta(path, [(contig.name, contig.bases[: config.size_bp].tobytes().decode())])
+    return path
+
+
+def _measure(genome: Path, policy: str) -> dict[str, Any]:
+    """Run alone, then a pair at once."""
+
+    def annotate(name: str) -> machine.Cost:
+        output = genome.with_name(f"{name}.gff3")
+        command = [sys.executable, machine.ROOT / "bin" / "annotate", genome, "-o", output]
+        return machine.run_measured(command, {"OMP_WAIT_POLICY": policy})[0]
+
+    alone = annotate("alone")
+    with ThreadPoolExecutor(2) as pool:
+        pair = list(pool.map(annotate, ("first", "second")))
+    return {"alone": asdict(alone), "pair": [asdict(cost) for cost in pair]}
+
+
+def _summary(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Medians over rounds; the pair takes as long as its slower run."""
+    alone = statistics.median(found["alone"]["wall_s"] for found in rounds)
+    pairs = [max(cost["wall_s"] for cost in found["pair"]) for found in rounds]
+    ratios = [pair / found["alone"]["wall_s"] for pair, found in zip(pairs, rounds, strict=True)]
+    ratio = statistics.median(ratios)
+    return {
+        "alone_s": alone,
+        "alone_cpu_s": statistics.median(found["alone"]["cpu_s"] for found in rounds),
+        "pair_s": statistics.median(pairs),
+        "pair_cpu_s": statistics.median(
+            sum(cost["cpu_s"] for cost in found["pair"]) for found in rounds
+        ),
+        "ratio": ratio,
+        "within_limit": ratio <= LIMIT,
+        "rounds": list(rounds),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
