@@ -26,6 +26,18 @@ LLAMA = replace(PRESETS["generator-nano"], **TINY, kv_heads=2, head_width=8)
 SANDWICH = replace(PRESETS["nucleotide-gpt-nano"], **TINY, kv_heads=4, head_width=16)
 
 
+def bpe_json() -> str:
+    """A tokenizer.json with DNABERT-2's special tokens and three merges."""
+    from tokenizers import AddedToken, Tokenizer, models
+
+    words = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", *"ACGT", "AC", "GT", "ACGT"]
+    vocab = {word: number for number, word in enumerate(words)}
+    merges = [("A", "C"), ("G", "T"), ("AC", "GT")]
+    tokenizer = Tokenizer(models.BPE(vocab, merges, unk_token="[UNK]"))
+    tokenizer.add_special_tokens([AddedToken(word, special=True) for word in words[:5]])
+    return tokenizer.to_str()
+
+
 def pair_vocabulary() -> KmerVocabulary:
     """2-mers in the order A, T, C, G after five special tokens."""
     ids = {"<oov>": 0, "<s>": 1, "</s>": 2, "<pad>": 3, "<mask>": 4}

@@ -29,6 +29,10 @@ COMMANDS: dict[str, str] = {
     "append_tokens": "genet5.cli.append_tokens",
     "resize_model": "genet5.cli.resize_model",
     "lm_init": "genet5.cli.lm_init",
+    "lm_bake": "genet5.cli.lm_bake",
+    "lm_pretrain": "genet5.cli.lm_pretrain",
+    "lm_score": "genet5.cli.lm_score",
+    "lm_vep": "genet5.cli.lm_vep",
 }
 """Command -> module with `main(argv) -> int`."""
 
@@ -54,6 +58,10 @@ SUMMARIES: dict[str, str] = {
     "append_tokens": "append gene types to a tokenizer",
     "resize_model": "give a model rows for appended gene types",
     "lm_init": "make a DNA language model from a preset",
+    "lm_bake": "turn genomes into training files for language models",
+    "lm_pretrain": "train a DNA language model on baked files",
+    "lm_score": "score sequences with a DNA language model",
+    "lm_vep": "score variants with a DNA language model",
 }
 """Command -> one line of help, kept here so that listing the commands imports none of them."""
 

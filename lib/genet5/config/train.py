@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import tyro
 
@@ -27,7 +27,7 @@ ParallelName = Literal["ddp", "fsdp"]
 RARE_FIELDS = frozenset(
     {
         *("label_budget", "max_batch_size", "min_batch_size", "batch_size"),
-        *("min_lr_ratio", "decay_ratio", "beta2", "max_grad_norm", "label_smoothing"),
+        *("min_lr_ratio", "decay_ratio", "beta2", "max_grad_norm", "clip", "label_smoothing"),
         *("ema_decay", "optim_8bit", "save_steps", "keep_last", "checkpoint"),
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
@@ -84,7 +84,9 @@ class OptimConfig:
     beta2: float = 0.98
     """AdamW's beta2; beta1 is 0.9."""
     max_grad_norm: float = 1.0
-    """Gradients are clipped to this global norm."""
+    """Gradients are clipped to this norm."""
+    clip: Literal["global", "tensor"] = "global"
+    """Clip the norm of the whole gradient, or that of each tensor by itself."""
     label_smoothing: float = 0.0
     """Probability mass that is spread over the legal classes of a label."""
     ema_decay: Annotated[float | None, by_default("no average")] = None
@@ -284,6 +286,58 @@ class LogConfig:
         if self.log_every_pct:
             wanted.append(round(total_steps * self.log_every_pct / 100))
         return max(1, min(wanted or [total_steps // 100, 50]))
+
+
+class RunConfig(Protocol):
+    """What the training loop reads of a run's configuration, whatever the family of models."""
+
+    @property
+    def train(self) -> Path:
+        """Training file."""
+
+    @property
+    def val(self) -> Path:
+        """Validation file."""
+
+    @property
+    def out(self) -> Path:
+        """Run directory."""
+
+    @property
+    def base(self) -> Path:
+        """Model to start from."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of all random choices."""
+
+    @property
+    def duration(self) -> DurationConfig:
+        """When the run ends."""
+
+    @property
+    def batch(self) -> BatchConfig:
+        """Micro-batches and steps."""
+
+    @property
+    def optim(self) -> OptimConfig:
+        """Optimizer and schedule."""
+
+    @property
+    def checkpoints(self) -> CheckpointConfig:
+        """Saving and resuming."""
+
+    @property
+    def validation(self) -> ValidationConfig:
+        """Validation."""
+
+    @property
+    def compute(self) -> ComputeConfig:
+        """Hardware."""
+
+    @property
+    def log(self) -> LogConfig:
+        """Progress lines and metrics."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,12 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 IGNORE = -100
 """Per-base state target of a base that takes no part in the loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSizes:
+    """How much a micro-batch holds."""
+
+    tokens: int
+    """Sequence tokens without padding."""
+    bases: int
+    padded_tokens: int
+    """Sequence tokens with padding."""
+
+
+class TrainingBatch(Protocol):
+    """What the training loop knows of a micro-batch, whatever the family of models."""
+
+    @property
+    def window_ids(self) -> tuple[str, ...]:
+        """Provenance of each window; errors name it."""
+
+    @property
+    def sizes(self) -> BatchSizes:
+        """How much it holds; on the CPU, before it moves."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return a copy on `device`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +103,15 @@ class Batch:
     targets: Targets
     window_ids: tuple[str, ...]
     """Provenance of each window: "genome/contig:start-end(strand)"; errors name it."""
+
+    @property
+    def sizes(self) -> BatchSizes:
+        """How much it holds."""
+        return BatchSizes(
+            tokens=int(self.inputs.num_tokens.sum()),
+            bases=int(self.inputs.num_bases.sum()),
+            padded_tokens=self.inputs.input_ids.numel(),
+        )
 
     def to(self, device: torch.device | str) -> Batch:
         """Return a copy on `device`."""

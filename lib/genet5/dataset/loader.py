@@ -20,10 +20,10 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -31,13 +31,64 @@ from torch.utils.data import DataLoader, Dataset
 from genet5.config.batches import BatchLimits
 from genet5.dataset.batch import Batch
 from genet5.dataset.collate import collate, silence
-from genet5.dataset.flat_batch import pack, unpack
+from genet5.dataset.flat_batch import FlatBatch, pack, unpack
 from genet5.dataset.header import Header
 from genet5.dataset.packed import PackedReader
 from genet5.dataset.plan import MicroBatch, over_budget, padding_share, plan_batches
+from genet5.dataset.windows import Window
 from genet5.errors import CheckpointError, DataError
+from genet5.tokens.vocabulary import StructureVocabulary
 
 log = logging.getLogger(__name__)
+
+
+class Collator(Protocol):
+    """Makes micro-batches of one family of models."""
+
+    def collate(
+        self, windows: Sequence[Window], *, epoch: int, first_row: int, silent: bool
+    ) -> Any:
+        """Make the micro-batch of some windows; the same one for the same arguments.
+
+        Args:
+            windows: At least one.
+            epoch: Number of the pass over the data, for random choices.
+            first_row: The first of the windows' rows, for random choices.
+            silent: Leave all targets out: the batch only keeps the ranks in step.
+        """
+
+    def pack(self, batch: Any) -> Any:
+        """Return a form that is cheap to send from a worker process."""
+
+    def unpack(self, packed: Any) -> Any:
+        """Return the micro-batch."""
+
+
+class GeneCollator:
+    """Makes micro-batches with the targets of gene models.
+
+    Args:
+        vocabulary: Of the labels.
+    """
+
+    def __init__(self, vocabulary: StructureVocabulary) -> None:
+        self._vocabulary = vocabulary
+
+    def collate(
+        self, windows: Sequence[Window], *, epoch: int, first_row: int, silent: bool
+    ) -> Batch:
+        """Make the micro-batch; nothing in it is random."""
+        batch = collate(windows, self._vocabulary)
+        return silence(batch) if silent else batch
+
+    def pack(self, batch: Batch) -> FlatBatch:
+        """Put all tensors into one buffer."""
+        return pack(batch)
+
+    def unpack(self, packed: FlatBatch) -> Batch:
+        """Return views of the buffer."""
+        return unpack(packed)
+
 
 STATE_FORMAT = 2
 """Changes with the order that a plan gives: a state names a place in it."""
@@ -55,6 +106,7 @@ class Loader:
         world_size: Processes.
         num_workers: Processes that make micro-batches ahead; 0 = none, in this process.
         pin_memory: Give the workers' micro-batches in page-locked memory, for a GPU.
+        collator: Makes the micro-batches; None = those of gene models.
     """
 
     def __init__(
@@ -68,8 +120,10 @@ class Loader:
         world_size: int = 1,
         num_workers: int = 0,
         pin_memory: bool = False,
+        collator: Collator | None = None,
     ) -> None:
         self._reader = PackedReader(Path(path))
+        self._collator = collator or GeneCollator(self._reader.header.vocabulary)
         if not len(self._reader):
             raise DataError("no windows in the file", path=path, remedy="Bake more genomes into it")
         self._sizes = self._reader.row_sizes()
@@ -110,7 +164,7 @@ class Loader:
         """Share of this epoch's encoder tokens (this rank) that are padding."""
         return padding_share(self._plan, self._sizes)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Any]:
         """Give the rest of the current epoch, then stand at the start of the next."""
         epoch, first = self.epoch, self.step
         for number, batch in enumerate(self._made(self._plan[first:]), first + 1):
@@ -173,8 +227,8 @@ class Loader:
             shuffle=self._shuffle,
         )
 
-    def _made(self, plan: list[MicroBatch]) -> Iterator[Batch]:
-        batches = _Batches(self._reader, plan)
+    def _made(self, plan: list[MicroBatch]) -> Iterator[Any]:
+        batches = _Batches(self._reader, plan, self._collator, self._epoch)
         if not self._num_workers:
             return (batches[index] for index in range(len(plan)))
         generator = (
@@ -184,29 +238,32 @@ class Loader:
             batches,
             batch_size=None,
             num_workers=self._num_workers,
-            collate_fn=pack,  # type: ignore[arg-type]  # of one item, as batch_size is None
+            collate_fn=self._collator.pack,  # type: ignore[arg-type]  # of one item: no batch_size
             pin_memory=self._pin_memory,
             generator=generator,
             worker_init_fn=partial(_heed_the_trainer_alone, os.getpid()),
         )
-        return map(unpack, flat_batches)
+        return map(self._collator.unpack, flat_batches)
 
 
-class _Batches(Dataset[Batch]):
+class _Batches(Dataset[Any]):
     """The micro-batches of a plan."""
 
-    def __init__(self, reader: PackedReader, plan: list[MicroBatch]) -> None:
+    def __init__(
+        self, reader: PackedReader, plan: list[MicroBatch], collator: Collator, epoch: int
+    ) -> None:
         self._reader, self._plan = reader, plan
-        self._vocabulary = reader.header.vocabulary
+        self._collator, self._epoch = collator, epoch
 
     def __len__(self) -> int:
         return len(self._plan)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> Any:
         micro = self._plan[index]
         windows = [window for row in micro.rows for window in self._reader.row(row)]
-        batch = collate(windows, self._vocabulary)
-        return silence(batch) if micro.silent else batch
+        return self._collator.collate(
+            windows, epoch=self._epoch, first_row=micro.rows[0], silent=micro.silent
+        )
 
 
 def _heed_the_trainer_alone(trainer: int, _: int) -> None:

@@ -6,11 +6,13 @@ The ids are the file's own. Beginning and end of a sequence are the file's token
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genet5.errors import ConfigError
 from genet5.genome.sequence import Bases
@@ -71,6 +73,15 @@ class BpeVocabulary:
         """Return the number of bases of each token of a sequence."""
         starts = self._tokenizer.encode(bases)[1]
         return np.diff(starts, append=np.int32(len(bases)))
+
+    @functools.cached_property
+    def base_at(self) -> NDArray[np.int8]:
+        """(V, 1) first base (A, C, G, T = 0..3) of each token; -1 for special ones."""
+        table = np.full((self.vocab_size, 1), -1, dtype=np.int8)
+        for name, number in self._names.get_vocab().items():
+            if set(name) <= set("ACGT"):
+                table[number, 0] = "ACGT".index(name[0])
+        return table
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the letters of tokens, special ones by name; an unknown one is N.

@@ -65,9 +65,9 @@ class SpecialTokens:
         return None if name is None else self.ids[name]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KmerVocabulary:
-    """Ids of all k-mers and of the special tokens."""
+    """Ids of all k-mers and of the special tokens; compare `to_dict`."""
 
     k: int
     """Bases per token, 1 to 8."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genet5.config.json_files import save_json
-from genet5.dataset.batch import Batch
+from genet5.dataset.batch import TrainingBatch
 from genet5.errors import GeneT5Error
 from genet5.train.distributed.processes import Ranks
 
@@ -44,7 +44,13 @@ class NonFiniteLossError(GeneT5Error):
 
 
 def require_finite(
-    losses: Tensor, norm: Tensor, batches: Sequence[Batch], ranks: Ranks, *, step: int, out: Path
+    losses: Tensor,
+    norm: Tensor,
+    batches: Sequence[TrainingBatch],
+    ranks: Ranks,
+    *,
+    step: int,
+    out: Path,
 ) -> None:
     """Check a step before its weights move; every rank calls it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from genet5.config.train import TrainConfig
+from genet5.config.train import RunConfig
 from genet5.errors import DataError
 
 
@@ -24,7 +24,7 @@ class Horizon:
     those of now (negative: less)."""
 
     @classmethod
-    def of(cls, config: TrainConfig, micro_batches_per_epoch: int) -> Horizon:
+    def of(cls, config: RunConfig, micro_batches_per_epoch: int) -> Horizon:
         """Return the horizon that the settings ask for; `max_steps` goes before `epochs`.
 
         Raises:

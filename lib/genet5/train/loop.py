@@ -24,9 +24,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from genet5.config.model import ModelConfig
-from genet5.config.train import TrainConfig
-from genet5.dataset.batch import Batch
+from genet5.config.train import RunConfig
+from genet5.dataset.batch import TrainingBatch
 from genet5.errors import DataError
 from genet5.model.precision import resolve_precision
 from genet5.train.distributed.parallel import Parallel
@@ -72,24 +71,24 @@ class Trainer:
         write_companions: Called with each directory that gets a model, to put config.json and
             tokenizer.json there.
         record: Plain values for each checkpoint (settings, hashes).
-        shape: The model's, to count its FLOPs by; None = no MFU is logged.
+        flops: Counts what training on a batch needs; None = no MFU is logged.
     """
 
     def __init__(
         self,
         *,
-        config: TrainConfig,
+        config: RunConfig,
         model: nn.Module,
         objective: Objective,
         source: BatchSource,
         horizon: Horizon,
         ranks: Ranks,
         metrics: Metrics,
-        validation: Callable[[], Iterable[Batch]] | None = None,
+        validation: Callable[[], Iterable[TrainingBatch]] | None = None,
         evaluator: Evaluator | None = None,
         write_companions: Callable[[Path], None] = lambda path: None,
         record: dict[str, Any] | None = None,
-        shape: ModelConfig | None = None,
+        flops: Callable[[Any], int] | None = None,
     ) -> None:
         self.config, self.horizon, self.ranks = config, horizon, ranks
         self._objective, self._source, self._metrics = objective, source, metrics
@@ -115,7 +114,7 @@ class Trainer:
             keep_last=config.checkpoints.keep_last,
         )
         self._best = BestModel(config.out)
-        self._meter = Meter(ranks, shape=shape, peak=device_peak(ranks.device, precision))
+        self._meter = Meter(ranks, flops=flops, peak=device_peak(ranks.device, precision))
         self._optimizer_step = OptimizerStep(
             config, self.state, self._parallel, objective, self._meter, use_bf16=self._use_bf16
         )
@@ -183,7 +182,7 @@ class Trainer:
         progress = self.state.progress
         return progress.step >= self.horizon.total_steps and not progress.is_evaluation_due
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[TrainingBatch]:
         """Yield batches epoch after epoch."""
         while True:
             is_empty = True
@@ -195,7 +194,7 @@ class Trainer:
 
     # ---- one step ----------------------------------------------------------------------------
 
-    def _advance(self, batches: list[Batch]) -> None:
+    def _advance(self, batches: list[TrainingBatch]) -> None:
         """Take one step, log it if that is due, and note whether an evaluation is."""
         progress, total = self.state.progress, self.horizon.total_steps
         try:
@@ -208,7 +207,7 @@ class Trainer:
             self._log()
         progress.is_evaluation_due = self._is_evaluation_due()
 
-    def _step(self, batches: list[Batch]) -> None:
+    def _step(self, batches: list[TrainingBatch]) -> None:
         progress = self.state.progress
         self._optimizer_step.take(batches, self._learning_rate(progress.step))
         tokens, bases = self._meter.count_step(batches)
@@ -317,7 +316,7 @@ class Trainer:
             max_batches=self.config.validation.eval_batches,
         )
 
-    def _until_signal(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def _until_signal(self, batches: Iterable[TrainingBatch]) -> Iterator[TrainingBatch]:
         """Yield batches; raise on all ranks alike when a signal to stop has reached any."""
         for batch in batches:
             if self.ranks.sum(torch.tensor(int(self._signals.is_stopping))):

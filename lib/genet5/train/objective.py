@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from genet5.blocks.moe import MixtureOfExperts
-from genet5.dataset.batch import IGNORE, Batch
+from genet5.dataset.batch import IGNORE, Batch, TrainingBatch
 from genet5.train.distributed.processes import Ranks
 from genet5.train.loss import LossWeights, loss_sums, routed_tokens
 
@@ -39,12 +39,18 @@ class Term(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What is minimised: the weighted sum of the heads' mean losses."""
+    """What is minimised, the weighted sum of the heads' mean losses, and what is measured."""
 
-    sums: Callable[[Any, Batch], Mapping[str, Term]]
-    """(model output, batch) -> a term per head."""
-    counts: Callable[[Batch], Mapping[str, Tensor]]
+    sums: Callable[[Any, Any], Mapping[str, Term]]
+    """(model output, batch) -> a term per head or measure."""
+    counts: Callable[[Any], Mapping[str, Tensor]]
     """Batch -> the counts of these terms."""
+    measures: frozenset[str] = frozenset()
+    """Terms that are logged under their own name and not minimised, such as an accuracy."""
+
+    def name(self, term: str) -> str:
+        """Return the name under which a term's mean is logged."""
+        return term if term in self.measures else f"loss_{term}"
 
 
 def gene_objective(model: nn.Module, weights: LossWeights, ranks: Ranks | None = None) -> Objective:
@@ -89,7 +95,9 @@ _BOUNDARY_ORDER = [0, 4, 1, 5, 2, 6, 3, 7]
 -."""
 
 
-def step_counts(objective: Objective, batches: Sequence[Batch], ranks: Ranks) -> dict[str, float]:
+def step_counts(
+    objective: Objective, batches: Sequence[TrainingBatch], ranks: Ranks
+) -> dict[str, float]:
     """Return each head's count over all micro-batches of a step on all ranks, at least 1."""
     each = [objective.counts(batch) for batch in batches]
     heads = sorted(each[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -101,6 +101,16 @@ def make_schedule(config: OptimConfig, total_steps: int) -> Schedule:
     shapes: dict[str, Schedule] = {"cosine": cosine, "wsd": wsd, "constant": lambda step: 1.0}
     shape = shapes[config.schedule]
     return lambda step: (step + 1) / (warmup + 1) if step < warmup else shape(step)
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], config: OptimConfig) -> Tensor:
+    """Limit the gradient as a whole or tensor by tensor; return its norm before."""
+    with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
+    if config.clip == "global":
+        return nn.utils.clip_grad_norm_(with_gradient, config.max_grad_norm)
+    norms = [nn.utils.clip_grad_norm_([p], config.max_grad_norm) for p in with_gradient]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return norm
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

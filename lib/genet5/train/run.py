@@ -15,26 +15,28 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import nn
 
 from genet5.config.json_files import config_to_dict
-from genet5.config.train import TrainConfig
-from genet5.dataset.batch import Batch
+from genet5.config.train import RunConfig, TrainConfig
+from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.loader import Loader
 from genet5.model.folders import CONFIG_FILE
-from genet5.model.network import GeneT5, count_parameters
 from genet5.model.precision import resolve_precision
 from genet5.tokens.tokenizer_file import load_tokenizer, tokenizer_hash
 from genet5.train.distributed.processes import Ranks, choose_device, distributed
-from genet5.train.evaluator import GeneEvaluator
+from genet5.train.evaluator import Evaluator, GeneEvaluator
 from genet5.train.horizon import Horizon, Outcome
 from genet5.train.loop import Trainer
 from genet5.train.loss import LossWeights
 from genet5.train.mxfp8 import require_mxfp8
-from genet5.train.objective import gene_objective
+from genet5.train.objective import Objective, gene_objective
 from genet5.train.optim import adamw_8bit
 from genet5.train.setup import (
     TOKENIZER,
@@ -48,6 +50,7 @@ from genet5.train.state.random_state import derive_seed, repeatable
 from genet5.train.state.restart import after_restart, is_restart
 from genet5.train.telemetry.log_records import run_logging
 from genet5.train.telemetry.memory import MemoryWatch
+from genet5.train.telemetry.meter import gene_flops
 from genet5.train.telemetry.metrics import (
     CsvSink,
     JsonlSink,
@@ -97,8 +100,32 @@ class TrainResult:
         return self.out / "checkpoints"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a family of models brings to a run."""
+
+    model: nn.Module
+    """On its device; a `parallel.Model`."""
+    source: Loader
+    """This rank's training data."""
+    validation: Loader
+    """This rank's validation data."""
+    objective: Objective
+    record: dict[str, Any]
+    """Plain values for each checkpoint, beside the settings."""
+    companions: tuple[str, ...]
+    """Files of BASE that go with the weights."""
+    evaluator: Evaluator | None = None
+    flops: Callable[[Any], int] | None = None
+
+
+Config = TypeVar("Config", bound=RunConfig)
+OpenParts = Callable[[Config, Ranks], Parts]
+"""Checks BASE and the data, and loads them; every rank calls it."""
+
+
 def run_training(config: TrainConfig) -> TrainResult:
-    """Train a model, alone or as one of the processes that torchrun started.
+    """Train a gene model, alone or as one of the processes that torchrun started.
 
     SIGINT (Ctrl-C, or a notebook's stop button) and SIGTERM finish the step, save, and end the run;
     their handlers, the log file's handler and the process group are gone when this returns.
@@ -113,13 +140,23 @@ def run_training(config: TrainConfig) -> TrainResult:
         NonFiniteLossError: The loss or its gradient was no finite number.
         RankError: Another rank failed or died.
     """
+    return run_family(config, gene_parts)
+
+
+def run_family(config: Config, open_parts: OpenParts[Config]) -> TrainResult:
+    """Train a model of any family, as `run_training` does.
+
+    Args:
+        config: Settings; the same on all ranks.
+        open_parts: Brings the family's model, data and objective.
+    """
     if config.optim.optim_8bit:
         adamw_8bit()  # fails here rather than after the data are read
     if config.compute.mxfp8:
         device = choose_device(config.compute.device)
         require_mxfp8(device, resolve_precision(config.compute.precision, device))
     with distributed(config.compute.device) as ranks:
-        outcome = finetune(config, ranks)
+        outcome = finetune(config, ranks, open_parts)
     return TrainResult(
         out=config.out,
         reason=outcome.reason,
@@ -131,23 +168,21 @@ def run_training(config: TrainConfig) -> TrainResult:
     )
 
 
-def finetune(config: TrainConfig, ranks: Ranks) -> Outcome:
+def finetune(config: Config, ranks: Ranks, open_parts: OpenParts[Config]) -> Outcome:
     """Train as one rank of a run; every rank calls it. Errors are those of `run_training`."""
     if ranks.gather(is_restart(config.out, ranks.agent))[0]:
         config = after_restart(config)
     wanted, config = config.compute.precision, with_precision(config, ranks)
-    require_model(config.base)
-    source, validation = open_data(config, ranks)
-    model = load_model(config, ranks.device)
+    parts = open_parts(config, ranks)
     prepare_directory(config, ranks)  # only now: a wrong path must not cost an earlier run
     with ExitStack() as stack:
         file = config.out / "finet.log"
         stack.enter_context(run_logging(ranks.rank, ranks.world_size, file))
         if wanted != config.compute.precision:
             log.info("precision: %s on %s", config.compute.precision, ranks.device.type)
-        trainer = build_trainer(config, ranks, stack, model, source, validation)
+        trainer = build_trainer(config, ranks, stack, parts)
         if checkpoint := ranks.gather(find_checkpoint(config))[0]:
-            for change in changed_settings(checkpoint, config_to_dict(config)):
+            for change in changed_settings(checkpoint, _settings(config)):
                 log.warning("differs from the checkpoint's settings: %s", change)
             trainer.resume(checkpoint)
         if config.log.memwatch and ranks.is_first:
@@ -163,82 +198,94 @@ def finetune(config: TrainConfig, ranks: Ranks) -> Outcome:
     return outcome
 
 
-def with_precision(config: TrainConfig, ranks: Ranks) -> TrainConfig:
+def with_precision(config: Config, ranks: Ranks) -> Config:
     """Return the settings with "auto" replaced: bf16 if all ranks' devices multiply it fast."""
     found = ranks.gather(resolve_precision(config.compute.precision, ranks.device))
     use_bf16 = "fp32" not in found
     compute = replace(config.compute, precision="bf16" if use_bf16 else "fp32")
-    return replace(config, compute=compute)
+    settled: Config = replace(config, compute=compute)  # type: ignore[type-var]
+    return settled
 
 
-def build_trainer(
-    config: TrainConfig,
-    ranks: Ranks,
-    stack: ExitStack,
-    model: GeneT5,
-    source: Loader,
-    validation: Loader,
-) -> Trainer:
+def gene_parts(config: TrainConfig, ranks: Ranks) -> Parts:
+    """Open BASE and the baked files of a gene model."""
+    require_model(config.base)
+    source, validation = open_data(config, ranks)
+    model = load_model(config, ranks.device)
+    weights = LossWeights(label_smoothing=config.optim.label_smoothing)
+    num_windows = config.validation.eval_windows
+    return Parts(
+        model=model,
+        source=source,
+        validation=validation,
+        objective=gene_objective(model, weights, ranks),
+        record={
+            "tokenizer": tokenizer_hash(load_tokenizer(config.base)),
+            "training_data": source.header.checksum,
+        },
+        companions=(CONFIG_FILE, TOKENIZER),
+        evaluator=GeneEvaluator(config.val, config.base, num_windows) if num_windows else None,
+        flops=gene_flops(model.config),
+    )
+
+
+def build_trainer(config: RunConfig, ranks: Ranks, stack: ExitStack, parts: Parts) -> Trainer:
     """Put model, data and trainer together and seed all generators.
 
     Args:
         config: Settings.
         ranks: This process among the run's.
         stack: Gets what is to be closed or put back when the run has ended.
-        model: On its device.
-        source: This rank's training data.
-        validation: This rank's validation data.
+        parts: Model, data and objective.
     """
     is_on_cpu, wanted = ranks.device.type == "cpu", config.compute.deterministic
     seed = derive_seed(config.seed, "train", ranks.rank)
     stack.enter_context(repeatable(seed, deterministic=is_on_cpu if wanted is None else wanted))
-    horizon, settings = Horizon.of(config, len(source)), config_to_dict(config)
+    horizon, settings = Horizon.of(config, len(parts.source)), _settings(config)
     log.info(
         "%s parameters, %d micro-batches an epoch on each of %d ranks, %d steps",
-        f"{count_parameters(model)['total']:,}",
-        len(source),
+        f"{sum(parameter.numel() for parameter in parts.model.parameters()):,}",
+        len(parts.source),
         ranks.world_size,
         horizon.total_steps,
     )
     if ranks.is_first:
         run_file = config.out / "run.json"
         start_record(run_file, settings, device=str(ranks.device), world_size=ranks.world_size)
-    weights = LossWeights(label_smoothing=config.optim.label_smoothing)
-    num_windows = config.validation.eval_windows
     return Trainer(
         config=config,
-        model=model,
-        objective=gene_objective(model, weights, ranks),
-        source=source,
+        model=parts.model,
+        objective=parts.objective,
+        source=parts.source,
         horizon=horizon,
         ranks=ranks,
         metrics=stack.enter_context(Metrics(_sinks(config) if ranks.is_first else [])),
-        validation=lambda: _first_epoch(validation),
-        evaluator=GeneEvaluator(config.val, config.base, num_windows) if num_windows else None,
-        write_companions=lambda path: _copy_companions(config.base, path),
-        record={
-            "settings": settings,
-            "tokenizer": tokenizer_hash(load_tokenizer(config.base)),
-            "training_data": source.header.checksum,
-        },
-        shape=model.config,
+        validation=lambda: _first_epoch(parts.validation),
+        evaluator=parts.evaluator,
+        write_companions=lambda path: _copy_companions(config.base, path, parts.companions),
+        record={"settings": settings, **parts.record},
+        flops=parts.flops,
     )
 
 
-def _first_epoch(loader: Loader) -> Iterator[Batch]:
+def _settings(config: RunConfig) -> dict[str, Any]:
+    return config_to_dict(config)  # type: ignore[arg-type]  # all are dataclasses
+
+
+def _first_epoch(loader: Loader) -> Iterator[TrainingBatch]:
     loader.start_epoch(0)
     return iter(loader)
 
 
-def _copy_companions(base: Path, directory: Path) -> None:
-    for name in (CONFIG_FILE, TOKENIZER):
+def _copy_companions(base: Path, directory: Path, names: Sequence[str]) -> None:
+    for name in names:
         shutil.copyfile(base / name, directory / name)
 
 
-def _sinks(config: TrainConfig) -> list[MetricSink]:
+def _sinks(config: RunConfig) -> list[MetricSink]:
     sinks: list[MetricSink] = [JsonlSink(config.out / "metrics.jsonl"), CsvSink(config.out)]
     if config.log.tensorboard:
         sinks.append(TensorBoardSink(config.out / "tensorboard"))
     if config.log.wandb is not None:
-        sinks.append(WandbSink(config.log.wandb, config_to_dict(config)))
+        sinks.append(WandbSink(config.log.wandb, _settings(config)))
     return sinks

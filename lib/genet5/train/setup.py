@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from genet5.blocks.windowed import choose_backend
-from genet5.config.train import TrainConfig
+from genet5.config.train import RunConfig, TrainConfig
 from genet5.dataset.header import Header
 from genet5.dataset.loader import Loader
 from genet5.errors import CheckpointError, ConfigError, DataError
@@ -139,7 +139,7 @@ def load_model(config: TrainConfig, device: torch.device) -> GeneT5:
     return model
 
 
-def prepare_directory(config: TrainConfig, ranks: Ranks) -> None:
+def prepare_directory(config: RunConfig, ranks: Ranks) -> None:
     """Make OUT; refuse to mix with an earlier run, or delete it with `overwrite`.
 
     Every rank calls it.
@@ -156,7 +156,7 @@ def prepare_directory(config: TrainConfig, ranks: Ranks) -> None:
             raise failed
 
 
-def _prepare_directory(config: TrainConfig) -> None:
+def _prepare_directory(config: RunConfig) -> None:
     keep = config.checkpoints
     if config.out.resolve() == config.base.resolve():
         raise ConfigError("OUT", str(config.out), "must be another directory than BASE")

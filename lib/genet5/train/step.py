@@ -12,16 +12,16 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from genet5.config.train import TrainConfig
-from genet5.dataset.batch import Batch
+from genet5.config.train import RunConfig
+from genet5.dataset.batch import TrainingBatch
 from genet5.train.distributed.parallel import Parallel, whole
 from genet5.train.distributed.processes import Ranks
 from genet5.train.experts import update_experts
 from genet5.train.finite import require_finite
 from genet5.train.objective import Objective, step_counts
-from genet5.train.optim import set_learning_rate
+from genet5.train.optim import clip_gradients, set_learning_rate
 from genet5.train.state.run_state import RunState
 from genet5.train.telemetry.meter import Meter
 
@@ -40,7 +40,7 @@ class OptimizerStep:
 
     def __init__(
         self,
-        config: TrainConfig,
+        config: RunConfig,
         state: RunState,
         parallel: Parallel,
         objective: Objective,
@@ -55,7 +55,7 @@ class OptimizerStep:
     def _ranks(self) -> Ranks:
         return self._parallel.ranks
 
-    def take(self, batches: Sequence[Batch], lr: float) -> None:
+    def take(self, batches: Sequence[TrainingBatch], lr: float) -> None:
         """Take one step.
 
         Args:
@@ -66,8 +66,7 @@ class OptimizerStep:
             NonFiniteLossError: Loss or gradient is not finite; on all ranks alike.
         """
         losses = self._accumulate_gradients(batches)
-        parameters = self._state.model.parameters()
-        norm = whole(nn.utils.clip_grad_norm_(parameters, self._config.optim.max_grad_norm))
+        norm = whole(clip_gradients(self._state.model.parameters(), self._config.optim))
         step = self._state.progress.step + 1
         require_finite(losses, norm, batches, self._ranks, step=step, out=self._config.out)
         self._move_weights(lr)
@@ -76,7 +75,7 @@ class OptimizerStep:
         self._meter.add_shared("grad_norm", norm)
         self._release_memory(step)
 
-    def _accumulate_gradients(self, batches: Sequence[Batch]) -> Tensor:
+    def _accumulate_gradients(self, batches: Sequence[TrainingBatch]) -> Tensor:
         """Return each micro-batch's part of the step's loss, (micro-batches,)."""
         counts = step_counts(self._objective, batches, self._ranks)
         losses = []
@@ -85,15 +84,16 @@ class OptimizerStep:
                 losses.append(self._forward_backward(batch, counts))
         return torch.stack(losses)
 
-    def _forward_backward(self, batch: Batch, counts: dict[str, float]) -> Tensor:
+    def _forward_backward(self, batch: TrainingBatch, counts: dict[str, float]) -> Tensor:
         moved = batch.to(self._ranks.device)
         with self._autocast():
             output = self._parallel.call(moved)
         parts = []
         for head, term in self._objective.sums(output, moved).items():
             mean = term.sum / counts[head]
-            self._meter.add(f"loss_{head}", mean.detach())
-            parts.append(term.weight * mean)
+            self._meter.add(self._objective.name(head), mean.detach())
+            if head not in self._objective.measures:
+                parts.append(term.weight * mean)
         loss = torch.stack(parts).sum()
         torch.autograd.backward(loss * self._ranks.world_size)  # gradients are averaged over ranks
         self._meter.add("loss", loss.detach())

@@ -8,21 +8,21 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from genet5.dataset.batch import Batch
+from genet5.dataset.batch import TrainingBatch
 from genet5.train.distributed.processes import Ranks
 from genet5.train.objective import Objective
 
 
 def validation_losses(
     model: nn.Module,
-    batches: Iterable[Batch],
+    batches: Iterable[TrainingBatch],
     objective: Objective,
     ranks: Ranks,
     *,
     use_bf16: bool,
     max_batches: int | None = None,
 ) -> dict[str, float]:
-    """Return each head's mean loss ("loss_<head>") and their weighted sum ("loss") over all ranks.
+    """Return each head's mean loss ("loss_<head>"), their weighted sum ("loss"), and measures.
 
     Args:
         model: Put into evaluation mode while this runs.
@@ -49,13 +49,17 @@ def validation_losses(
                     totals[head] = totals.get(head, torch.zeros_like(pair)) + pair
     finally:
         model.train(was_training)
-    return _means(totals, weights, ranks)
+    for measure in objective.measures:
+        weights.pop(measure, None)
+    return _means(totals, weights, ranks, objective)
 
 
-def _means(totals: dict[str, Tensor], weights: dict[str, float], ranks: Ranks) -> dict[str, float]:
+def _means(
+    totals: dict[str, Tensor], weights: dict[str, float], ranks: Ranks, objective: Objective
+) -> dict[str, float]:
     means: dict[str, float] = {}
     for head, pair in sorted(totals.items()):
         total, count = ranks.sum(pair).tolist()
         means[head] = total / max(count, 1.0)
-    loss = sum(weights[head] * mean for head, mean in means.items())
-    return {"loss": loss, **{f"loss_{head}": mean for head, mean in means.items()}}
+    loss = sum(weight * means[head] for head, weight in sorted(weights.items()))
+    return {"loss": loss, **{objective.name(head): mean for head, mean in means.items()}}

@@ -18,20 +18,9 @@ from genet5.lm.vocabulary import (
     nucleotide_gpt_kmers,
     nucleotide_gpt_vocabulary,
 )
+from lm_toys import bpe_json
 
 SPECIALS = ("<oov>", "<s>", "</s>", "<pad>", "<mask>")
-
-
-def bpe_json() -> str:
-    """A tokenizer.json with DNABERT-2's special tokens and three merges."""
-    from tokenizers import AddedToken, Tokenizer, models
-
-    words = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", *"ACGT", "AC", "GT", "ACGT"]
-    vocab = {word: number for number, word in enumerate(words)}
-    merges = [("A", "C"), ("G", "T"), ("AC", "GT")]
-    tokenizer = Tokenizer(models.BPE(vocab, merges, unk_token="[UNK]"))
-    tokenizer.add_special_tokens([AddedToken(word, special=True) for word in words[:5]])
-    return tokenizer.to_str()
 
 
 VOCABULARIES: list[Vocabulary] = [

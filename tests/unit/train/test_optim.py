@@ -15,6 +15,7 @@ from genet5.errors import ConfigError
 from genet5.train.optim import (
     WeightAverage,
     build_optimizer,
+    clip_gradients,
     make_schedule,
     parameter_groups,
     set_learning_rate,
@@ -120,3 +121,13 @@ def test_the_average_follows_the_weights_and_swaps_back_exactly() -> None:
 def test_wrong_settings_are_refused_by_name(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         replace(OptimConfig(), **wrong)
+
+
+def test_each_tensors_gradient_can_be_clipped_by_itself() -> None:
+    small, large = (torch.nn.Parameter(torch.zeros(2)) for _ in range(2))
+    small.grad, large.grad = torch.tensor([0.03, 0.04]), torch.tensor([3.0, 4.0])
+    config = OptimConfig(clip="tensor", max_grad_norm=0.1)
+    norm = clip_gradients([small, large], config)
+    assert float(norm) == pytest.approx((0.05**2 + 5**2) ** 0.5)
+    torch.testing.assert_close(small.grad, torch.tensor([0.03, 0.04]))
+    torch.testing.assert_close(large.grad, torch.tensor([0.06, 0.08]))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genet5.config.json_files import load_json
-from genet5.config.train import TrainConfig
+from genet5.config.train import RunConfig
 from genet5.errors import CheckpointError, FormatError
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("step-"))
 
 
-def find_checkpoint(config: TrainConfig) -> Path | None:
+def find_checkpoint(config: RunConfig) -> Path | None:
     """Return the checkpoint to resume from: the named one, or with `resume` the newest in OUT."""
     if config.checkpoints.checkpoint is not None:
         return config.checkpoints.checkpoint

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from genet5.config.json_files import load_json, save_json
-from genet5.config.train import TrainConfig
+from genet5.config.train import RunConfig
 from genet5.train.state.checkpoint_files import list_checkpoints, read_step, step_of
+
+Config = TypeVar("Config", bound=RunConfig)
 
 MARK = "launch.json"
 """In OUT: the agent that prepared it."""
@@ -38,7 +41,7 @@ def is_restart(out: Path, agent: str | None) -> bool:
     return agent is not None and path.exists() and load_json(path).get("agent") == agent
 
 
-def after_restart(config: TrainConfig) -> TrainConfig:
+def after_restart(config: Config) -> Config:
     """Return the settings with which a restarted run resumes.
 
     Before its first checkpoint it starts again from `checkpoint` or BASE, in the OUT that is
@@ -52,4 +55,5 @@ def after_restart(config: TrainConfig) -> TrainConfig:
     checkpoints = replace(config.checkpoints, overwrite=False)
     if has_own:
         checkpoints = replace(checkpoints, resume=True, checkpoint=None)
-    return replace(config, checkpoints=checkpoints)
+    resumed: Config = replace(config, checkpoints=checkpoints)  # type: ignore[type-var]
+    return resumed

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from genet5.dataset.batch import Batch
+from genet5.dataset.batch import TrainingBatch
 from genet5.model.files import AVERAGE_PREFIX, MODEL_PREFIX
 from genet5.train.optim import WeightAverage, set_learning_rate
 
@@ -30,7 +30,7 @@ class BatchSource(Protocol):
     Its state is the position after the last batch yielded.
     """
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         """Yield the rest of the present epoch; the next call yields the next epoch."""
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from genet5.config.model import ModelConfig
-from genet5.dataset.batch import Batch
+from genet5.dataset.batch import Batch, TrainingBatch
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.train.distributed.processes import Ranks
 from genet5.train.telemetry.flops import WindowSizes, batch_flops, peak_flops, training_flops
@@ -62,6 +62,11 @@ def window_sizes(batch: Batch) -> list[WindowSizes]:
     ]
 
 
+def gene_flops(shape: ModelConfig) -> Callable[[Batch], int]:
+    """Return what counts the FLOPs that training on a batch needs, padding left out."""
+    return lambda batch: training_flops(batch_flops(shape, window_sizes(batch))).total
+
+
 def device_peak(device: torch.device, precision: Literal["bf16", "fp32"]) -> float | None:
     """Return a device's peak in FLOP/s, or None where that is not known (CPUs among others)."""
     if device.type != "cuda":
@@ -78,14 +83,18 @@ class Meter:
 
     Args:
         ranks: This process among the run's.
-        shape: The model's, to count useful FLOPs by.
-        peak: FLOP/s that one rank's device reaches at most; MFU needs it and `shape`.
+        flops: Counts the useful FLOPs of a batch on the CPU.
+        peak: FLOP/s that one rank's device reaches at most; MFU needs it and `flops`.
     """
 
     def __init__(
-        self, ranks: Ranks, *, shape: ModelConfig | None = None, peak: float | None = None
+        self,
+        ranks: Ranks,
+        *,
+        flops: Callable[[Any], int] | None = None,
+        peak: float | None = None,
     ) -> None:
-        self._ranks, self._shape, self._peak = ranks, shape, peak
+        self._ranks, self._count_flops, self._peak = ranks, flops, peak
         self._sums: dict[str, Tensor] = {}
         self._clear_speed()
 
@@ -98,16 +107,16 @@ class Meter:
         """Add a quantity that is the same on all ranks."""
         self.add(name, value / self._ranks.world_size)
 
-    def count_step(self, batches: Sequence[Batch]) -> tuple[int, int]:
+    def count_step(self, batches: Sequence[TrainingBatch]) -> tuple[int, int]:
         """Count a step's micro-batches, on the CPU; return this rank's tokens and bases."""
-        tokens = sum(int(batch.inputs.num_tokens.sum()) for batch in batches)
-        bases = sum(int(batch.inputs.num_bases.sum()) for batch in batches)
+        sizes = [batch.sizes for batch in batches]
+        tokens = sum(each.tokens for each in sizes)
+        bases = sum(each.bases for each in sizes)
         self._tokens += tokens
         self._bases += bases
-        self._padded += sum(batch.inputs.input_ids.numel() for batch in batches)
-        if self._shape is not None and self._peak is not None:
-            windows = (size for batch in batches for size in window_sizes(batch))
-            self._flops += training_flops(batch_flops(self._shape, windows)).total
+        self._padded += sum(each.padded_tokens for each in sizes)
+        if self._count_flops is not None and self._peak is not None:
+            self._flops += sum(map(self._count_flops, batches))
         self._steps += 1
         self.add_shared(_STEPS, torch.ones((), device=self._ranks.device))
         return tokens, bases
@@ -155,7 +164,7 @@ class Meter:
         return reading
 
     def _utilisation(self, flops_per_s: float) -> float | None:
-        if self._shape is None or self._peak is None:
+        if self._count_flops is None or self._peak is None:
             return None
         return 100 * flops_per_s / (self._peak * self._ranks.world_size)
 

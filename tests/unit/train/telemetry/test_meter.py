@@ -15,7 +15,7 @@ from genet5.config.model import preset
 from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
 from genet5.train.distributed.processes import Ranks
 from genet5.train.telemetry.flops import WindowSizes, forward_flops
-from genet5.train.telemetry.meter import Meter, device_peak, window_sizes
+from genet5.train.telemetry.meter import Meter, device_peak, gene_flops, window_sizes
 
 SIZES = [
     WindowSizes(tokens=40, bases=230, labels=5, positions=2),
@@ -56,7 +56,7 @@ def test_utilisation_is_useful_flops_over_time_and_peak(
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     shape = preset("nano")
     useful = 3 * sum(forward_flops(shape, size).total for size in SIZES)
-    meter = Meter(Ranks(), shape=shape, peak=useful * 2.0)
+    meter = Meter(Ranks(), flops=gene_flops(shape), peak=useful * 2.0)
     for _ in range(3):
         meter.count_step([batch, batch])
     now = 112.0
@@ -74,8 +74,8 @@ def test_several_ranks_are_measured_against_all_their_devices(
     monkeypatch.setattr(Ranks, "sum", lambda self, values: values * 2)
     now = 0.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
-    meter = Meter(Ranks(0, 2), shape=preset("nano"), peak=1e12)
-    alone = Meter(Ranks(), shape=preset("nano"), peak=1e12)
+    meter = Meter(Ranks(0, 2), flops=gene_flops(preset("nano")), peak=1e12)
+    alone = Meter(Ranks(), flops=gene_flops(preset("nano")), peak=1e12)
     for each in (meter, alone):
         each.count_step([batch])
     now = 1.0
@@ -84,7 +84,7 @@ def test_several_ranks_are_measured_against_all_their_devices(
     assert together == pytest.approx(alone.read().mfu_pct)
 
 
-@pytest.mark.parametrize("known", [{}, {"shape": preset("nano")}, {"peak": 1e12}])
+@pytest.mark.parametrize("known", [{}, {"flops": gene_flops(preset("nano"))}, {"peak": 1e12}])
 def test_without_shape_or_peak_there_is_no_utilisation(batch: Batch, known: Any) -> None:
     meter = Meter(Ranks(), **known)
     meter.count_step([batch])
@@ -99,10 +99,12 @@ def test_a_run_reports_its_utilisation_in_the_line_and_the_metrics_where_the_pea
     toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "genet5")
-    toy.trainer(toy.config(tmp_path / "unknown", max_steps=1), shape=preset("nano")).run()
+    toy.trainer(
+        toy.config(tmp_path / "unknown", max_steps=1), flops=gene_flops(preset("nano"))
+    ).run()
     monkeypatch.setattr("genet5.train.loop.device_peak", lambda device, precision: 1e9)
     assert "| mfu" not in caplog.text
-    toy.trainer(toy.config(tmp_path / "known", max_steps=1), shape=preset("nano")).run()
+    toy.trainer(toy.config(tmp_path / "known", max_steps=1), flops=gene_flops(preset("nano"))).run()
     assert "| mfu" in caplog.text
     for name, is_reported in (("unknown", False), ("known", True)):
         (row,) = [

@@ -1,0 +1,117 @@
+"""Training of language models on the loop of `train`: `pretrain`.
+
+A run is one of `train.run` in every other respect: checkpoints, exact resume, DDP and FSDP2, logs,
+early stopping, the files of its directory.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from genet5.config.lm.pretrain import LmPretrainConfig
+from genet5.dataset.loader import Loader
+from genet5.dataset.packed import PackedReader
+from genet5.errors import CheckpointError, DataError
+from genet5.lm.causal_batch import CausalCollator
+from genet5.lm.causal_loss import CausalLoss
+from genet5.lm.folders import LanguageModel, load_model
+from genet5.lm.text import Vocabulary
+from genet5.lm.trainable import TrainableLm, causal_objective
+from genet5.train.distributed.processes import Ranks
+from genet5.train.run import Parts, TrainResult, run_family
+from genet5.train.state.random_state import derive_seed
+
+log = logging.getLogger(__name__)
+
+_ATTENTION = {
+    "auto": "sdpa",
+    "sdpa": "sdpa",
+    "flash": "flash_attention_2",
+    "flex": "flex_attention",
+}
+
+
+def pretrain(config: LmPretrainConfig) -> TrainResult:
+    """Train a language model; errors are those of `train.run.run_training`."""
+    return run_family(config, causal_parts)
+
+
+def causal_parts(config: LmPretrainConfig, ranks: Ranks) -> Parts:
+    """Open BASE and the baked files of a language model.
+
+    Raises:
+        CheckpointError: BASE is no folder of a language model.
+        DataError: The data have other tokens, or windows that the model cannot take.
+    """
+    if not config.base.is_dir():
+        raise CheckpointError(f"BASE = {config.base} is no folder; genet5 lm init makes a model")
+    lm = load_model(str(config.base), "cpu")
+    for path in (config.train, config.val):
+        _check_data(path, lm)
+    compute = config.compute
+    model = TrainableLm(lm, CausalLoss(lm.vocabulary, config.causal.loss)).to(ranks.device)
+    model.requires_grad_(True)
+    model.prepare(
+        checkpointing=compute.gradient_checkpointing,
+        compiled=compute.compile,
+        attention=_ATTENTION[compute.attention],
+    )
+    source = _loader(config, ranks, lm.vocabulary, is_training=True)
+    return Parts(
+        model=model,
+        source=source,
+        validation=_loader(config, ranks, lm.vocabulary, is_training=False),
+        objective=causal_objective(),
+        record={
+            "tokenizer": lm.vocabulary.to_dict(),
+            "training_data": source.header.checksum,
+        },
+        companions=_companions(config.base),
+    )
+
+
+def _loader(
+    config: LmPretrainConfig, ranks: Ranks, vocabulary: Vocabulary, *, is_training: bool
+) -> Loader:
+    has_phase = is_training and config.causal.random_phase
+    collator = CausalCollator(
+        vocabulary,
+        repeat_weight=config.causal.repeat_weight,
+        seed=derive_seed(config.seed, "start phase") if has_phase else None,
+    )
+    return Loader(
+        config.train if is_training else config.val,
+        config.batch.limits,
+        seed=derive_seed(config.seed, "training order" if is_training else "validation"),
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+        num_workers=config.batch.num_workers,
+        pin_memory=ranks.device.type == "cuda",
+        collator=collator,
+    )
+
+
+def _check_data(path: Path, lm: LanguageModel) -> None:
+    reader = PackedReader(path)
+    ours = json.loads(json.dumps(lm.vocabulary.to_dict()))
+    if reader.header.tokenizer != ours:
+        raise DataError(
+            "baked with another tokenizer", expected="the model's", path=path,
+            remedy="Bake it again: genet5 lm bake OUT --base BASE",
+        )  # fmt: skip
+    longest = int(reader.row_sizes().longest_tokens.max(initial=0))
+    room = lm.max_tokens - (lm.vocabulary.bos_id is not None)
+    if longest > room:
+        raise DataError(
+            f"a window of {longest} tokens", expected=f"at most {room}, which the model takes",
+            path=path, remedy="Bake it again with a smaller --window_bp",
+        )  # fmt: skip
+
+
+def _companions(base: Path) -> tuple[str, ...]:
+    """Return the small files of a model's folder: all JSON but an index of weights."""
+    names = (path.name for path in sorted(base.glob("*.json")))
+    kept = (name for name in names if not name.endswith(".index.json"))
+    return (*kept, *(path.name for path in base.glob("vocab.txt")))
