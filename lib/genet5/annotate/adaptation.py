@@ -1,10 +1,10 @@
 """From candidates to genes, with what the genome's own genes teach.
 
 Contigs that teach together are held, as calls (`adapt.calls`), until the last one is decoded; then
-their genes are re-scored contig by contig. `auto` takes genomes up to `MOST_AUTO_BP` together; of
-longer input (a metagenome) each contig teaches itself alone and is not held, and longer contigs
-stay as the network has them: memory does not grow with the input. So do those with less than
-`LEAST_GENES` confident genes.
+their genes are re-scored contig by contig. `auto` takes genomes up to `MOST_AUTO_BP` and
+`MOST_AUTO_CONTIGS` together; of larger input (a metagenome) each contig teaches itself alone and is
+not held, and longer contigs stay as the network has them: memory does not grow with the input. So
+do those with less than `LEAST_GENES` confident genes.
 
 Example:
     adaptation = Adaptation(rules, "genome")
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 MOST_AUTO_BP = 20_000_000
 """Longer than any bacterial genome."""
+MOST_AUTO_CONTIGS = 1_000
+"""More than a genome's assembly that is worth the name; each takes some 40 kB of memory."""
 LEAST_GENES = 50
 """Confident genes that it takes to learn from them."""
 CONFIDENT = 0.8
@@ -113,25 +115,31 @@ class Adaptation:
             return
         most_bp = {"genome": math.inf, "auto": MOST_AUTO_BP, "contig": 0}[self._mode]
         held: list[Held] = []
-        held_bp = 0
+        bases = number = 0
         for _, group in groupby(blocks, key=lambda block: block.index):
             first = next(group)
             own = chain([first], group)  # noqa: B031 - all of the group, once
             size = len(first.contig.bases)
-            held_bp += size
-            if self._mode == "auto" and size > MOST_AUTO_BP:
+            bases, number = bases + size, number + 1
+            is_apart = bases > most_bp or (self._mode == "auto" and number > MOST_AUTO_CONTIGS)
+            if is_apart:
                 yield from self._apart(held)
                 held = []
+            if is_apart and not self._may_teach(size):
                 yield from map(self._unadapted, own)
-                continue
-            held.append(self._held(first, own))
-            if held_bp > most_bp:
-                yield from self._apart(held)
-                held = []
+            elif is_apart:
+                yield from self._together([self._held(first, own)])
+            else:
+                held.append(self._held(first, own))
         if held:
             yield from self._together(held)
         elif self._num_learned > 1:
             log.info("learned from each of %d contigs by itself", self._num_learned)
+
+    def _may_teach(self, size_bp: int) -> bool:
+        """Whether a contig alone may have enough genes, and may be held."""
+        least = LEAST_GENES * self._rules.calling.min_coding_bp
+        return size_bp >= least and not (self._mode == "auto" and size_bp > MOST_AUTO_BP)
 
     def _unadapted(self, block: Block) -> ChosenBlock:
         """Choose among a block's candidates as the network has them."""

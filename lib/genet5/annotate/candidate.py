@@ -8,9 +8,7 @@ may lie past its end.
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass, field, fields, replace
-from functools import cache
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from genet5.decode.evidence import Evidence
 from genet5.decode.fragment import Interval, Starts, coding_bases, moved
@@ -98,22 +96,3 @@ class GeneCandidate:
             parts=moved(self.parts, by_bp),
             starts=tuple((base + by_bp, share) for base, share in self.starts),
         )
-
-    def to_json(self) -> list[Any]:
-        """Return plain JSON values, field by field; floats keep all their digits."""
-        values = [getattr(self, name) for name in _names()]
-        return [astuple(v) if isinstance(v, Evidence) else v for v in values]
-
-    @classmethod
-    def from_json(cls, values: list[Any]) -> GeneCandidate:
-        """Rebuild a candidate from `to_json`."""
-        named = dict(zip(_names(), values, strict=True))
-        named["parts"] = tuple(Interval(*part) for part in named["parts"])
-        named["evidence"] = Evidence(*named["evidence"])
-        named["starts"] = tuple((base, share) for base, share in named["starts"])
-        return cls(**named)
-
-
-@cache
-def _names() -> tuple[str, ...]:
-    return tuple(field.name for field in fields(GeneCandidate))

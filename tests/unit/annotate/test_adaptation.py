@@ -105,6 +105,12 @@ def test_auto_holds_no_more_than_a_bacterial_genome(monkeypatch: pytest.MonkeyPa
     assert apart == genes("contig", *contigs)[0]
 
 
+def test_auto_holds_no_more_contigs_than_an_assembly_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adaptation, "MOST_AUTO_CONTIGS", 2)
+    contigs = [LARGE, SMALL, LARGE]
+    assert genes("auto", *contigs)[0] == genes("contig", *contigs)[0]
+
+
 def test_auto_passes_blocks_of_a_giant_contig_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adaptation, "MOST_AUTO_BP", len(LARGE.bases) - 1)
     made = Adaptation(RULES, "auto").chosen(iter(blocks(0, "a", LARGE)))
