@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from genet5.annotate.adapt.calls import ContigCalls, contig_calls
 from genet5.annotate.adapt.model import GenomeModel, Tally
 from genet5.annotate.adapt.propose import propose
-from genet5.annotate.adapt.ragged import Ints
+from genet5.annotate.adapt.ragged import Ints, row_softmax
 from genet5.annotate.adapt.record import Learned
 from genet5.annotate.adapt.rescore import StartWeights, rescored
 from genet5.annotate.adapt.strand import StrandReader, read_strands
@@ -159,7 +159,8 @@ class Adaptation:
 
     def _together(self, held: Sequence[Held]) -> Iterator[ChosenBlock]:
         """Learn from contigs together, and choose their genes."""
-        genome = learn(held)
+        adapt = self._rules.calling.adapt
+        genome = learn(held, None if adapt is None else adapt.starts)
         if genome is not None:
             learned = Learned.of(genome, [one.contig.name for one in held])
             self._num_learned += 1
@@ -192,11 +193,29 @@ def _strands(
     return read_strands(bases, rules.code, rules.calling.grammar.start_codons, circular=circular)
 
 
-def learn(held: Iterable[Held]) -> GenomeModel | None:
-    """Learn from contigs together; None if they have too few confident genes."""
+def learn(held: Sequence[Held], starts: StartWeights | None) -> GenomeModel | None:
+    """Learn from contigs together; None if they have too few confident genes.
+
+    Args:
+        held: The contigs.
+        starts: With what starts weigh, a second round learns from starts as the first has them;
+            None: one round, from the votes.
+    """
+    first = _tallied(held, None, None)
+    return first if first is None or starts is None else _tallied(held, first, starts)
+
+
+def _tallied(
+    held: Sequence[Held], former: GenomeModel | None, starts: StartWeights | None
+) -> GenomeModel | None:
+    """Learn in one round."""
     tally = Tally()
     for one in held:
-        tally.add(one.calls, one.genes, one.confident)
+        posterior = None
+        if former is not None and starts is not None:
+            scores = starts.scores(former.start_features(one.calls, one.upstream))
+            posterior = row_softmax(scores, one.calls.firsts)
+        tally.add(one.calls, one.genes, one.confident, posterior)
     return tally.learned() if tally.num_genes >= LEAST_GENES else None
 
 

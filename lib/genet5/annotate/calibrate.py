@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from genet5.annotate.adapt.rescore import StartWeights
 from genet5.annotate.adaptation import hold, reconsidered
 from genet5.annotate.calibrate_starts import fit_starts, teach
 from genet5.annotate.calling_config import (
@@ -131,22 +132,27 @@ def fit_adapt(
     """
     if calling.grammar.introns or calling.grammar.level != "strict":
         return None
-    moved, genomes = [], []
     by_genome = [SelectionRules(calling=calling, code=known.code) for known in truth]
-    for index, (known, rules) in enumerate(zip(truth, by_genome, strict=True)):
-        held = [
+    held = [
+        [
             hold(s.genome, s.contig, s.candidates, rules, circular=False)
             for s in samples
             if s.genome == index
         ]
-        genome = teach(held, known.genes)
-        if genome is None:
-            log.warning("genome %d has too few genes to learn from: no weights", index + 1)
+        for index, rules in enumerate(by_genome)
+    ]
+    starts: StartWeights | None = None
+    for _ in range(2):
+        genomes = [teach(h, t.genes, starts) for h, t in zip(held, truth, strict=True)]
+        taught = [genome for genome in genomes if genome is not None]
+        if len(taught) < len(genomes):
+            log.warning("a genome has too few genes to learn from: no weights for learning")
             return None
-        genomes.append(genome)
-    starts = fit_starts(genomes)
+        starts = fit_starts(taught)
+    assert starts is not None
     log.info("starts: %s", starts)
-    for index, genome in enumerate(genomes):
+    moved = []
+    for index, genome in enumerate(taught):
         own = [s for s in samples if s.genome == index]
         for sample, one in zip(own, genome.held, strict=True):
             candidates = reconsidered(one, genome.model, starts, by_genome[index])

@@ -1,8 +1,8 @@
 """Fit the weights of starts on validation genomes, each with what its own genes teach.
 
 Example:
-    taught = [teach(held, genes) for held, genes in genomes]
-    weights = fit_starts([genome for genome in taught if genome is not None])
+    first = fit_starts([teach(held, genes) for held, genes in genomes])
+    weights = fit_starts([teach(held, genes, first) for held, genes in genomes])
 """
 
 from __future__ import annotations
@@ -41,14 +41,17 @@ class Taught:
     """Genes that were found, whether or not their true start is among the considered ones."""
 
 
-def teach(held: Sequence[Held], genes: Sequence[Gene]) -> Taught | None:
+def teach(
+    held: Sequence[Held], genes: Sequence[Gene], starts: StartWeights | None = None
+) -> Taught | None:
     """Learn from a genome; None if it has too few confident genes.
 
     Args:
         held: Its finished contigs.
         genes: The reference.
+        starts: Weights for a second round of learning.
     """
-    model = learn(held)
+    model = learn(held, starts)
     if model is None:
         return None
     tables, sizes, right = [np.empty((0, len(START_FEATURES)))], [], []

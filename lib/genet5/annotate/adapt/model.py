@@ -31,7 +31,7 @@ from genet5.annotate.adapt.features import (
     start_posterior,
 )
 from genet5.annotate.adapt.motif import Motif, learn_motif
-from genet5.annotate.adapt.ragged import Floats, Ints
+from genet5.annotate.adapt.ragged import Floats, Ints, row_argmax
 from genet5.annotate.adapt.strand import NUM_HEXAMERS
 from genet5.annotate.candidate import GeneCandidate
 
@@ -116,16 +116,24 @@ class Tally:
     chosen_codon: Ints = field(default_factory=lambda: _no_counts(64))
     _sample: list[_Sampled] = field(default_factory=list)
 
-    def add(self, calls: ContigCalls, genes: Ints, confident: NDArray[np.bool_]) -> None:
+    def add(
+        self,
+        calls: ContigCalls,
+        genes: Ints,
+        confident: NDArray[np.bool_],
+        posterior: Floats | None = None,
+    ) -> None:
         """Count a contig.
 
         Args:
             calls: Its calls.
             genes: Indices of those that are held to be genes.
             confident: (len(genes),) which of them are learned from.
+            posterior: (m,) probability of each start; None = by the votes.
         """
         self.background += calls.background
-        starts = calls.chosen[genes]
+        best = calls.chosen if posterior is None else row_argmax(posterior, calls.firsts)
+        starts = best[genes]
         learned = genes[confident & (starts >= 0)]
         chosen = starts[confident & (starts >= 0)]
         self.num_genes += len(learned)
@@ -134,7 +142,7 @@ class Tally:
         mask = np.zeros(len(calls.candidates), dtype=bool)
         mask[learned] = True
         at = np.flatnonzero(np.repeat(mask, np.diff(calls.firsts)))
-        p = start_posterior(calls)[at]
+        p = (start_posterior(calls) if posterior is None else posterior)[at]
         whole = np.rint(p * _UNIT).astype(np.int64)
         self._count(self.codon, calls.codon[at].astype(np.int64), whole)
         upstream = [calls.candidates[i] for i in genes.tolist()]

@@ -69,7 +69,7 @@ class StrandReader:
             BASE_INDEX[whole],
             codons,
             hexamer_index(codons),
-            _by_frame(np.isin(codons, [CODONS.index(codon) for codon in start_codons])),
+            _by_frame(np.array([codon in start_codons for codon in CODONS] + [False])[codons]),
             _by_frame(np.append(genetic_code(code).stop_table, False)[codons]),
         )
 
