@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,6 +23,7 @@ from genet5.blocks.moe import MixtureOfExperts, RouterLoss, feed, make_feedforwa
 from genet5.blocks.norm import LayerNorm
 from genet5.blocks.recompute import run_layer
 from genet5.blocks.rope import rope_table, rotate
+from genet5.blocks.transfer import to_device
 from genet5.config.model import KeepName, ModelConfig
 
 
@@ -48,18 +51,14 @@ class Cache:
     """(B,) int64 window of each row."""
     places: Tensor
     """(B, S) int64 base that each label or one before it named last; 0 before the first."""
-    lengths: Tensor
-    """(B,) int64 labels of each row, on the CPU."""
+    lengths: NDArray[np.int64]
+    """(B,) labels of each row."""
 
-    def keep(self, rows: Tensor) -> None:
-        """Drop all rows of the batch but `rows`, an index tensor on the CPU.
-
-        Rows that keep their index are not copied.
-        """
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Drop all rows of the batch but these; those that keep their index are not copied."""
         self.lengths = self.lengths[rows]
-        moved = torch.nonzero(rows != torch.arange(len(rows)))[:, 0]
-        device, count = self.places.device, len(rows)
-        to, source = (index.to(device, non_blocking=True) for index in (moved, rows[moved]))
+        moved, count = np.flatnonzero(rows != np.arange(len(rows))), len(rows)
+        to, source = (to_device(index, self.places.device) for index in (moved, rows[moved]))
 
         def kept(tensor: Tensor) -> Tensor:
             tensor[to] = tensor[source]
@@ -75,7 +74,7 @@ class Cache:
 
     def place(self) -> Tensor:
         """(B,) Base that each row named last."""
-        last = (self.lengths - 1).clamp_min(0).to(self.places.device, non_blocking=True)
+        last = to_device(np.maximum(self.lengths - 1, 0), self.places.device)
         return self.places.gather(1, last[:, None])[:, 0]
 
     def reserve(self, num_labels: int) -> None:
@@ -259,7 +258,7 @@ class Decoder(nn.Module):
             latent_mask=key_mask(num_latents_B, latents_BMD.shape[1]),
             rows=torch.arange(batch, device=latents_BMD.device),
             places=torch.zeros(batch, 0, dtype=torch.int64, device=latents_BMD.device),
-            lengths=torch.zeros(batch, dtype=torch.int64),
+            lengths=np.zeros(batch, dtype=np.int64),
         )
 
     def extend(self, x_BTD: Tensor, place_BT: Tensor, cache: Cache) -> Tensor:
@@ -277,8 +276,7 @@ class Decoder(nn.Module):
         most = int(cache.lengths.max()) + count
         cache.reserve(most)
         rows = torch.arange(len(x_BTD), device=device)[:, None]
-        begin = cache.lengths.to(device, non_blocking=True)
-        labels = begin[:, None] + torch.arange(count, device=device)
+        labels = to_device(cache.lengths, device)[:, None] + torch.arange(count, device=device)
         cache.places[rows, labels] = place_BT
         seen = torch.arange(most, device=device) <= labels[:, None, :, None]
         place = place_BT / self.config.compressor.bin_bp

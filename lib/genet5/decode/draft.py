@@ -44,6 +44,8 @@ class Drafter:
     vocabulary: StructureVocabulary
     closer: Closer | None = None
     """Completes genes that no pool has."""
+    is_spliced: bool = False
+    """Whether genes may have several parts."""
 
     def begin(self, window: int) -> Labels:
         """Return the labels of a window after its prompt."""
@@ -106,14 +108,11 @@ class Drafter:
         for gene in planned:
             if gene[:size] == begun:
                 return list(gene[size:])
-        if self.closer is not None:
-            return self.closer.complete(window, begun)
-        if begun[-1] < 0:
+        for gene in planned if begun[-1] < 0 else ():
             base = decode_position(begun[-1])
-            for gene in planned:
-                if gene[1:2] == begun[1:2] and _first(gene) <= base <= _bases(gene)[-1]:
-                    return _right_of(gene, base, begun[-2] < 0)
-        return None
+            if self.is_spliced and gene[1] == begun[1] and _first(gene) <= base < _bases(gene)[-1]:
+                return _right_of(gene, base, begun[-2] < 0)
+        return None if self.closer is None else self.closer.complete(window, begun)
 
     def _genes(self, labels: Labels) -> list[Labels]:
         """Split labels that begin with a gene's type into genes."""
@@ -151,6 +150,8 @@ class Closer:
             return [v.cut_right] if at_edge else []
         side = int(begun[1:2] == [v.minus])
         if begun[-1] < 0:
+            if sum(label < 0 for label in begun) > 1:
+                return None
             first = decode_position(begun[-1])
             is_cut = v.cut_left in begun
             frame = begun[4] - v.frame_0 if is_cut else 2 * side
@@ -203,37 +204,39 @@ def make_drafter(
         tracks: The per-base heads' view of the windows.
         paths: The genes of each window's best paths; None: genes have no introns.
     """
-    if options.coding_types[0] not in options.gene_types or (signals.free and paths is None):
-        paths = [[] for _ in signals.lengths]
-    if paths is not None:
-        return _draft_paths(paths, vocabulary)
-    return _draft_open_frames(signals, options, vocabulary, tracks)
-
-
-def _draft_open_frames(
-    signals: Signals, options: GrammarOptions, vocabulary: StructureVocabulary, tracks: Tracks
-) -> Drafter:
-    weights, plans, pools = FrameWeights(), [], []
+    count = len(signals.lengths)
+    if options.coding_types[0] not in options.gene_types:
+        return Drafter([[] for _ in range(count)], [[] for _ in range(count)], vocabulary)
+    closer = None if signals.free else Closer(signals, tracks.boundaries, vocabulary)
     gene_type = vocabulary.gene_type(options.coding_types[0])
-    for row, length in enumerate(signals.lengths.tolist()):
-        codons, edges = tracks.codons[row, ..., :length], tracks.boundaries[row, :, :length]
-        frames = open_frames(signals, row, codons, edges, weights)
-        frames.sort(key=lambda frame: -frame.score)
-        pools.append([_gene_labels(frame, gene_type, vocabulary) for frame in frames])
-        sure = [frame for frame in frames if frame.score > 0]
-        sure.sort(key=lambda frame: (frame.first, frame.last, -frame.strand))
-        plans.append([_gene_labels(frame, gene_type, vocabulary) for frame in sure])
-    return Drafter(plans, pools, vocabulary, Closer(signals, tracks.boundaries, vocabulary))
+    plans, pools = [], []
+    for row in range(count):
+        frames = [] if signals.free else _frames_of(signals, row, tracks)
+        pool = [_gene_labels(frame, gene_type, vocabulary) for frame in frames]
+        if paths is None:
+            sure = [frame for frame in frames if frame.score > 0]
+            sure.sort(key=lambda frame: (frame.first, frame.last, -frame.strand))
+            plans.append([_gene_labels(frame, gene_type, vocabulary) for frame in sure])
+        else:
+            plans.append(_path_labels(paths[row], vocabulary))
+            pool = [*plans[row], *pool]
+        pools.append(pool)
+    return Drafter(plans, pools, vocabulary, closer, paths is not None)
 
 
-def _draft_paths(paths: Sequence[Sequence[WindowGene]], vocabulary: StructureVocabulary) -> Drafter:
-    plans = []
-    for genes in paths:
-        written = WindowStructure(1, None, tuple(sorted(genes, key=order_key)))
-        labels = encode_window(written, vocabulary).tolist()[2:-1]
-        begins = [i for i, label in enumerate(labels) if label >= vocabulary.first_type]
-        plans.append([labels[a:b] for a, b in pairwise([*begins, len(labels)])])
-    return Drafter(plans, [list(plan) for plan in plans], vocabulary)
+def _frames_of(signals: Signals, row: int, tracks: Tracks) -> list[OpenFrame]:
+    """The open reading frames of a window, the surest first."""
+    length = int(signals.lengths[row])
+    codons, edges = tracks.codons[row, ..., :length], tracks.boundaries[row, :, :length]
+    frames = open_frames(signals, row, codons, edges, FrameWeights())
+    return sorted(frames, key=lambda frame: -frame.score)
+
+
+def _path_labels(genes: Sequence[WindowGene], vocabulary: StructureVocabulary) -> list[Labels]:
+    written = WindowStructure(1, None, tuple(sorted(genes, key=order_key)))
+    labels = encode_window(written, vocabulary).tolist()[2:-1]
+    begins = [i for i, label in enumerate(labels) if label >= vocabulary.first_type]
+    return [labels[a:b] for a, b in pairwise([*begins, len(labels)])]
 
 
 def _gene_labels(frame: OpenFrame, gene_type: int, vocabulary: StructureVocabulary) -> Labels:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genet5.blocks.transfer import to_device
 from genet5.model.network import Encoded, GeneT5
 
 
@@ -37,7 +38,7 @@ class BasePointer:
         queries = where, *which.split([self._which.shape[-1], self._boundaries.shape[-1]], dim=-1)
         is_cpu = states_PD.device.type == "cpu"
         scores = (self._by_window if is_cpu else self._together)(queries, windows)
-        index = _to(windows, scores.device)
+        index = to_device(windows, scores.device)
         base = torch.arange(scores.shape[1], device=scores.device)
         return scores.masked_fill_(base >= self._num_bases[index][:, None], float("-inf"))
 
@@ -61,8 +62,8 @@ class BasePointer:
         counts = np.diff([*begins, len(windows)])
         device, shape = queries[0].device, (len(begins), int(counts.max()))
         index = np.repeat(np.arange(len(begins)) * shape[1] - begins, counts)
-        place = _to(index + np.arange(len(windows)), device)
-        picked = _to(windows[begins], device)
+        place = to_device(index + np.arange(len(windows)), device)
+        picked = to_device(windows[begins], device)
         where, which, gate = (
             query.new_zeros(shape[0] * shape[1], query.shape[1])
             .index_copy(0, place, query)
@@ -104,7 +105,3 @@ class BasePointer:
         legal = scores.gather(1, legal_PK.clamp_min(0)).masked_fill_(legal_PK < 0, float("-inf"))
         top = legal.topk(min(count, legal.shape[1]), dim=-1)
         return legal_PK.gather(1, top.indices), top.values - total
-
-
-def _to(array: NDArray[np.int64], device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device, non_blocking=True)

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genet5.blocks.transfer import to_device
 from genet5.decode.draft import Drafter
 from genet5.decode.pointer import BasePointer
 from genet5.decode.trace import Trace
@@ -108,18 +109,21 @@ class Writer:
 
     def _choose(self, drafts: Int, ahead: LookAhead) -> Choices:
         """Read the drafts, and choose at each stop that is on a draft's legal part."""
-        lead = self._written - self._cache.lengths.numpy() - 1
+        lead = self._written - self._cache.lengths - 1
         labels = self._unread(drafts, ahead.sizes, lead)
-        states = self._model.extend(self._encoded, self._cache, _to(labels, self._device))
+        states = self._model.extend(self._encoded, self._cache, to_device(labels, self._device))
         rows, steps = ahead.walk.rows, ahead.walk.steps
         token_stops, base_stops = ahead.at_token, ahead.at_base
         where = [
-            (_to(rows[stops], self._device), _to((lead[rows] + steps)[stops], self._device))
+            (
+                to_device(rows[stops], self._device),
+                to_device((lead[rows] + steps)[stops], self._device),
+            )
             for stops in (token_stops, base_stops)
         ]
         tokens, token_logp = self._choose_tokens(states[where[0]], ahead)
         places = self._cache.places[
-            where[1][0], _to((self._written[rows] - 1 + steps)[base_stops], self._device)
+            where[1][0], to_device((self._written[rows] - 1 + steps)[base_stops], self._device)
         ]
         windows = self._rows[rows[base_stops]]
         bases, base_logp = self._choose_bases(states[where[1]], places, windows, ahead)
@@ -137,7 +141,7 @@ class Writer:
 
     def _choose_tokens(self, states: Tensor, ahead: LookAhead) -> tuple[Tensor, Tensor]:
         logits = self._model.token_logits(states).log_softmax(dim=-1)
-        legal = torch.from_numpy(ahead.tokens).to(self._device, non_blocking=True)
+        legal = to_device(ahead.tokens, self._device)
         best = logits.masked_fill(~legal, float("-inf")).argmax(dim=-1)
         return best, logits.gather(1, best[:, None])[:, 0]
 
@@ -146,7 +150,7 @@ class Writer:
     ) -> tuple[Tensor, Tensor]:
         if not len(windows):
             return places[:, None], places[:, None].float()
-        legal = _to(ahead.bases, self._device)
+        legal = to_device(ahead.bases, self._device)
         return self._pointer.best(states, places, windows, legal, ALTERNATIVES)
 
     def _choices(self, ahead: LookAhead, found: list[NDArray[Any]]) -> Choices:
@@ -195,9 +199,9 @@ class Writer:
         ends = self._written + agreed + working + (last == self._eos)
         self.trace.lengths[self._rows[~working]] = ends[~working]
         kept = _compacted(working)
-        self._cache.lengths = torch.from_numpy(self._written + agreed)
+        self._cache.lengths = self._written + agreed
         if not working.all():
-            self._cache.keep(torch.from_numpy(kept))
+            self._cache.keep(kept)
         if not len(kept):
             self._rows = kept
             return
@@ -244,7 +248,3 @@ def _gathered(*tensors: Tensor) -> list[NDArray[Any]]:
         (part.view(np.float32) if t.is_floating_point() else part).reshape(t.shape)
         for part, t in zip(parts, tensors, strict=True)
     ]
-
-
-def _to(array: Int, device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device, non_blocking=True)

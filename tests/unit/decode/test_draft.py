@@ -26,7 +26,7 @@ def drafter_of(*genes: Labels, pool: tuple[Labels, ...] = (), closes: bool = Fal
     if closes:
         signals = build_signals([encode_bases(TEXT)], [11], prokaryote_options())
         closer = Closer(signals, np.zeros((1, 8, len(TEXT)), dtype=np.float32), V)
-    return Drafter([list(genes)], [[*genes, *pool]], V, closer)
+    return Drafter([list(genes)], [[*genes, *pool]], V, closer, is_spliced=not closes)
 
 
 def mended(drafter: Drafter, at: int, label: int, chosen: Labels = ()) -> Labels:

@@ -232,7 +232,7 @@ def test_rows_that_are_at_different_labels_read_on_as_they_would_alone():
     whole = model.extend(encoded, model.start_decoding(encoded), labels[:, :6])
     cache = model.start_decoding(encoded)
     model.extend(encoded, cache, torch.cat((labels[:, :3], torch.full((2, 4), 1)), dim=1))
-    cache.lengths = torch.tensor([3, 2])  # what the second row read third is taken back
+    cache.lengths = np.array([3, 2])  # what the second row read third is taken back
     assert cache.place().tolist() == [
         int(cache.places[0, 2]),
         int(cache.places[1, 1]),
@@ -290,7 +290,7 @@ def test_dropping_rows_does_not_change_the_others():
     places = cache.place()
     cache = model.start_decoding(encoded)
     model.extend(encoded, cache, labels[:, :1])
-    cache.keep(torch.tensor([1]))
+    cache.keep(np.array([1]))
     state = model.extend(encoded, cache, labels[1:, 1:2])
     torch.testing.assert_close(state, expected[1:], atol=TOLERANCE, rtol=0)
     assert cache.rows.tolist() == [1]
