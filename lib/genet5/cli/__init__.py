@@ -33,6 +33,9 @@ COMMANDS: dict[str, str] = {
     "lm_pretrain": "genet5.cli.lm_pretrain",
     "lm_score": "genet5.cli.lm_score",
     "lm_vep": "genet5.cli.lm_vep",
+    "lm_recover": "genet5.cli.lm_recover",
+    "lm_generate": "genet5.cli.lm_generate",
+    "lm_embed": "genet5.cli.lm_embed",
 }
 """Command -> module with `main(argv) -> int`."""
 
@@ -62,6 +65,9 @@ SUMMARIES: dict[str, str] = {
     "lm_pretrain": "train a DNA language model on baked files",
     "lm_score": "score sequences with a DNA language model",
     "lm_vep": "score variants with a DNA language model",
+    "lm_recover": "count the bases that a DNA language model recovers",
+    "lm_embed": "embed sequences with a DNA language model",
+    "lm_generate": "generate sequences with a DNA language model",
 }
 """Command -> one line of help, kept here so that listing the commands imports none of them."""
 

@@ -1,0 +1,38 @@
+"""`genet5 lm embed`: vectors of sequences by a language model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from genet5.cli.parse import run
+from genet5.config.lm.embed import LmEmbedConfig
+from genet5.genome.io.files import check_inputs
+from genet5.outputs import check_outputs
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write a vector for each sequence."""
+    return run(
+        _embed,
+        LmEmbedConfig,
+        argv,
+        name="lm embed",
+        description="Embed sequences, or regions of a genome, with a causal DNA language model.",
+    )
+
+
+def _embed(config: LmEmbedConfig) -> int:
+    inputs = {"FASTA": config.fasta, "regions": config.regions}
+    check_inputs(inputs)
+    check_outputs({"output": config.output}, inputs)
+    from genet5.lm.extra import require_extra
+
+    require_extra()
+    from genet5.lm.devices import load_for
+    from genet5.lm.embed import embed
+
+    log.info("embedded %d sequences", embed(load_for(config.model, config.compute), config))
+    return 0

@@ -1,0 +1,71 @@
+"""Sequences after prompts, as FASTA."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from genet5.config.lm.generate import LmGenerateConfig
+from genet5.errors import DataError
+from genet5.genome.io.fasta import read_fasta, write_fasta
+from genet5.genome.sequence import decode_bases
+from genet5.lm.folders import LanguageModel
+from genet5.lm.generation import continue_tokens
+from genet5.lm.text import encode_text
+from genet5.lm.vocabulary import Ids
+from genet5.outputs import atomic_writer
+
+
+def generate_sequences(lm: LanguageModel, config: LmGenerateConfig) -> int:
+    """Write `number` sequences for each prompt; return how many there are.
+
+    Raises:
+        DataError: A prompt has letters or a length that the model cannot read.
+    """
+    names, texts = zip(*_prompts(config), strict=True)
+    prompts = [_ids(lm, name, text, config) for name, text in zip(names, texts, strict=True)]
+    repeated = [prompt for prompt in prompts for _ in range(config.number)]
+    num_tokens = -(-config.length_bp // int(max(1, lm.vocabulary.bp_per_token)))
+    found = continue_tokens(
+        lm, repeated, num_tokens, config.sampling,
+        batch_tokens=config.compute.batch_tokens, seed=config.seed,
+    )  # fmt: skip
+    with atomic_writer(config.output) as out:
+        write_fasta(out, _records(lm, config, names, texts, found))
+    return len(found)
+
+
+def _prompts(config: LmGenerateConfig) -> list[tuple[str, str]]:
+    """Return name and text of each prompt."""
+    if config.prompts is None:
+        return [("generated", config.prompt)]
+    return [(contig.name, decode_bases(contig.bases)) for contig in read_fasta(config.prompts)]
+
+
+def _ids(lm: LanguageModel, name: str, text: str, config: LmGenerateConfig) -> Ids:
+    try:
+        has_bos = lm.vocabulary.bos_id is not None
+        return encode_text(lm.vocabulary, text, bos=has_bos, length=config.length)
+    except DataError as error:
+        raise DataError(
+            f"prompt {name}: {error.found}", expected=error.expected, remedy=error.remedy
+        ) from error
+
+
+def _records(
+    lm: LanguageModel,
+    config: LmGenerateConfig,
+    names: tuple[str, ...],
+    texts: tuple[str, ...],
+    found: list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]],
+) -> Iterator[tuple[str, str]]:
+    tags = lm.vocabulary.special_ids
+    for index, tokens in enumerate(found):
+        prompt = index // config.number
+        letters = lm.vocabulary.decode(tokens.tolist())[: config.length_bp]
+        before = texts[prompt] if config.with_prompt else ""
+        for tag in tags:
+            before = before.replace(tag, "") if len(tag) > 1 else before
+        number = index % config.number + 1
+        yield f"{names[prompt]}_{number} length={len(before) + len(letters)}", before + letters
