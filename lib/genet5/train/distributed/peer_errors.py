@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch.distributed as dist
 
-RESUME = "continue from the last checkpoint with --resume"
+RESUME = "start it again: finet --resume continues from the last checkpoint, annotate by itself"
 _BROKEN = (
     "gloo/transport",
     "Connection closed",
