@@ -28,6 +28,7 @@ from genet5.config.train import (
 )
 from genet5.dataset.bake import bake
 from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets, position_steps
+from genet5.dataset.starts import NUM_RIVALS
 from genet5.genome.io.fasta import write_fasta
 from genet5.genome.io.gff3 import write_gff3
 from genet5.genome.sequence import decode_bases
@@ -122,7 +123,9 @@ def toy_batch(seed: int, num_windows: int = 3) -> Batch:
         label_weights=weights,
         position_steps=position_steps(labels),
         states=torch.zeros((num_windows, 2, LENGTH), dtype=torch.int8),
-        boundaries=torch.zeros((num_windows, 8, LENGTH), dtype=torch.bool),
+        boundaries=torch.zeros((num_windows, 8, LENGTH), dtype=torch.int8),
+        base_weights=torch.ones(num_windows, 2, LENGTH),
+        starts=torch.full((num_windows, LENGTH, 1 + NUM_RIVALS), -1, dtype=torch.int32),
     )
     return Batch(inputs, targets, tuple(f"toy/{seed}:{row}" for row in range(num_windows)))
 
@@ -136,7 +139,7 @@ def gene_batch(seed: int = 1) -> Batch:
     labels = labels.clamp(min=-int(batch.inputs.num_bases.min()))
     states = torch.randint(0, 8, batch.targets.states.shape, generator=draw).to(torch.int8)
     states[torch.rand(states.shape, generator=draw) < 0.3] = IGNORE
-    boundaries = torch.rand(batch.targets.boundaries.shape, generator=draw) < 0.2
+    boundaries = (torch.rand(batch.targets.boundaries.shape, generator=draw) < 0.2).to(torch.int8)
     weights = (torch.rand(shape, generator=draw) * 2).clamp(max=1.0).round(decimals=1)
     targets = Targets(
         labels=labels,
@@ -144,6 +147,8 @@ def gene_batch(seed: int = 1) -> Batch:
         position_steps=position_steps(labels),
         states=states,
         boundaries=boundaries,
+        base_weights=1 + torch.randint(0, 2, states.shape, generator=draw).float(),
+        starts=torch.randint(-1, 8, (*shape, 1 + NUM_RIVALS), generator=draw).to(torch.int32),
     )
     return replace(batch, targets=targets)
 

@@ -68,8 +68,12 @@ def _needs_heads_alike(q_BHTK: Tensor, bias: Tensor | None) -> bool:
     return q_BHTK.device.type == "cuda" and (bias is not None or not is_half)
 
 
-def attend_plain(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, *, bias: Tensor) -> Tensor:
+def attend_plain(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, *, bias: Tensor) -> Tensor:
     """`attend` written out, softmax in fp32; materialises the scores, so for short blocks only."""
+    groups = q_BHTK.shape[1] // k_BGSK.shape[1]
+    k_BHSK, v_BHSK = k_BGSK, v_BGSK
+    if groups > 1:
+        k_BHSK, v_BHSK = (x.repeat_interleave(groups, dim=1) for x in (k_BGSK, v_BGSK))
     if bias.dtype == torch.bool:
         bias = torch.zeros_like(bias, dtype=q_BHTK.dtype).masked_fill(~bias, float("-inf"))
     scores: Tensor = q_BHTK @ k_BHSK.transpose(-1, -2) * q_BHTK.shape[-1] ** -0.5

@@ -1,4 +1,4 @@
-"""Encoder of sequence tokens: layers of DNABERT-2 (post-norm, ALiBi), or pre-norm with RoPE."""
+"""Encoder of tokens or patches: layers of DNABERT-2 (post-norm, ALiBi), or pre-norm with RoPE."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         shape = config.encoder
         self.norm_first = shape.norm_first
-        self.attention = SelfAttention(config.width, shape.heads, shape.heads, bias=True)
+        self.attention = SelfAttention(config.width, shape.heads, shape.groups, bias=True)
         self.feedforward = make_feedforward(config.width, shape, index, down_bias=True)
         self.norm1 = LayerNorm(config.width, eps=_NORM_EPS)
         self.norm2 = LayerNorm(config.width, eps=_NORM_EPS)
@@ -76,12 +76,13 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Token embedding plus added base-pair features, then the layers."""
+    """Token embedding plus added base-pair features, or patches alone; then the layers."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.sequence_vocab, config.width)
+        if config.patch_bp is None:
+            self.embedding = nn.Embedding(config.sequence_vocab, config.width)
         self.embedding_norm = LayerNorm(config.width, eps=_NORM_EPS)
         self.layers = cast(  # a ModuleList forgets of which kind its modules are
             "Sequence[EncoderLayer]",
@@ -102,7 +103,7 @@ class Encoder(nn.Module):
 
     def forward(
         self,
-        ids_BS: Tensor,
+        ids_BS: Tensor | None,
         start_bp_BS: Tensor,
         num_tokens_B: Tensor,
         added_BSD: Tensor,
@@ -111,7 +112,7 @@ class Encoder(nn.Module):
         """Encode tokens.
 
         Args:
-            ids_BS: Token ids.
+            ids_BS: Token ids; None = patches, which `added_BSD` holds.
             start_bp_BS: First base of each token in its window.
             num_tokens_B: Tokens of each row; the rest is padding.
             added_BSD: Features added to the embeddings before their norm.
@@ -121,7 +122,8 @@ class Encoder(nn.Module):
             (B, S, D) states.
         """
         shape = self.config.encoder
-        x = self.embedding_norm(self.embedding(ids_BS) + added_BSD)
+        embedded = added_BSD if ids_BS is None else self.embedding(ids_BS) + added_BSD
+        x = self.embedding_norm(embedded)
         rope: Rope | None = None
         slopes = None
         if shape.positions == "rope":

@@ -139,42 +139,42 @@ def window_mask(
     return WindowMask(backend, half, slopes_H, bias=bias)
 
 
-def attend_window(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
-    """Attend within windows.
+def attend_window(q_BHSK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: WindowMask) -> Tensor:
+    """Attend within windows; G key-value heads serve H / G query heads each.
 
     Args:
         q_BHSK: Queries.
-        k_BHSK: Keys, as many heads as queries.
-        v_BHSK: Values.
+        k_BGSK: Keys.
+        v_BGSK: Values.
         mask: From `window_mask`.
 
     Returns:
         (B, H, S, K); rows of padding hold finite values without meaning.
     """
-    return _BACKENDS[mask.backend](q_BHSK, k_BHSK, v_BHSK, mask)
+    return _BACKENDS[mask.backend](q_BHSK, k_BGSK, v_BGSK, mask)
 
 
 # ---- sdpa ----------------------------------------------------------------------------------------
 
 
-def _attend_sdpa(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
+def _attend_sdpa(q_BHSK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: WindowMask) -> Tensor:
     half, bias = mask.half, mask.bias
     assert bias is not None
     if half == 0:
-        return attend(q_BHSK, k_BHSK, v_BHSK, bias=bias)
+        return attend(q_BHSK, k_BGSK, v_BGSK, bias=bias)
     batch, heads, length, width = q_BHSK.shape
     blocks = -(-length // half)
     if length % half == 0 and batch * blocks > 2 and not torch.is_grad_enabled():
-        return _attend_views(q_BHSK, k_BHSK, v_BHSK, mask)
+        return _attend_views(q_BHSK, k_BGSK, v_BGSK, mask)
     q, k, v = (
-        _split_blocks(x, half, blocks, halo) for x, halo in ((q_BHSK, 0), (k_BHSK, 1), (v_BHSK, 1))
+        _split_blocks(x, half, blocks, halo) for x, halo in ((q_BHSK, 0), (k_BGSK, 1), (v_BGSK, 1))
     )
     out = attend_plain(q, k, v, bias=bias) if _is_plain(q, half) else attend(q, k, v, bias=bias)
     out = out.view(batch, blocks, heads, half, width).transpose(1, 2)
     return out.reshape(batch, heads, blocks * half, width)[:, :, :length]
 
 
-def _attend_views(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
+def _attend_views(q_BHSK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: WindowMask) -> Tensor:
     """`_attend_sdpa` without copies of keys: all rows are one line of blocks.
 
     A block's slice of the line is a view. At a row's ends it reaches into the next row, which the
@@ -186,7 +186,7 @@ def _attend_views(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMa
     batch, heads, length, width = q_BHSK.shape
     count = batch * length // half
     bounds = (0, 1), (1, count - 1), (count - 1, count)
-    slices = (_slices(x, half, count) for x in (k_BHSK, v_BHSK))
+    slices = (_slices(x, half, count) for x in (k_BGSK, v_BGSK))
     outs = []
     for (first, last), k, v in zip(bounds, *slices, strict=True):
         q = _blocks(q_BHSK, first, last - first, half, half)
@@ -277,7 +277,7 @@ def _block_bias(half: int, blocks: int, num_keys_B: Tensor, slopes_H: Tensor | N
 # ---- flex ----------------------------------------------------------------------------------------
 
 
-def _attend_flex(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
+def _attend_flex(q_BHSK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: WindowMask) -> Tensor:
     slopes = mask.slopes_H
 
     def add_alibi(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
@@ -285,7 +285,7 @@ def _attend_flex(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMas
         return score - slopes[head] * (query - key).abs()
 
     score = None if slopes is None else add_alibi
-    return attend_flex(q_BHSK, k_BHSK, v_BHSK, score, mask.blocks)
+    return attend_flex(q_BHSK, k_BGSK, v_BGSK, score, mask.blocks)
 
 
 def attend_flex(
@@ -352,11 +352,11 @@ def ordered_blocks(blocks: Tensor) -> tuple[Tensor, Tensor]:
 # ---- flash ---------------------------------------------------------------------------------------
 
 
-def _attend_flash(q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, mask: WindowMask) -> Tensor:
+def _attend_flash(q_BHSK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: WindowMask) -> Tensor:
     from flash_attn import flash_attn_varlen_func
 
     batch, heads, length, width = q_BHSK.shape
-    q, k, v = (x.transpose(1, 2).reshape(-1, heads, width) for x in (q_BHSK, k_BHSK, v_BHSK))
+    q, k, v = (x.transpose(1, 2).reshape(-1, x.shape[1], width) for x in (q_BHSK, k_BGSK, v_BGSK))
     side = mask.half or -1
     out: Tensor = flash_attn_varlen_func(
         q,

@@ -58,7 +58,7 @@ def _init(config: InitConfig) -> int:
         shape,
         sequence_vocab=tokenizer.sequence.vocab_size,
         structure_vocab=len(tokenizer.structure),
-        bp_per_token=tokenizer.sequence.bp_per_token,
+        bp_per_token=float(shape.patch_bp or tokenizer.sequence.bp_per_token),
     )
     with torch.device("meta" if config.dry_run else "cpu"):
         model = GeneT5(shape)

@@ -21,6 +21,7 @@ RARE_FIELDS = frozenset(
     {
         *("clade_windows", "clade_genes", "target", "hard_limit", "recode_share", "split_by"),
         *("valid_genes", "isoforms", "noncoding", "utr", "clade_token", "grammar"),
+        *("unsure_starts", "short_gene_weight", "short_gene_bp", "unusual_gene_weight"),
         *("species_parallel", "shard_size"),
     }
 )
@@ -134,6 +135,18 @@ class BakeConfig:
     """Begin the labels with a token of the clade."""
     grammar: Literal["strict", "splice_free", "off"] = "strict"
     """Rules that a gene must obey; the labels of others get weight 0 in the loss."""
+    unsure_starts: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME ..."), by_default("none")
+    ] = ()
+    """Genomes whose start codons are not to be learnt, by the names of their folders: their stops
+    are learnt, and whatever the choice of the start does not change."""
+    short_gene_weight: float = 1.0
+    """Weight in the loss of coding genes below --short_gene_bp, and of their bases; at least 1."""
+    short_gene_bp: int = 300
+    """Coding bases below which a gene is short."""
+    unusual_gene_weight: float = 1.0
+    """Weight in the loss of the genes whose codon use is least like their genome's (15 % of
+    them), and of their bases; at least 1. Of two weights a gene has the larger."""
     skip_bad: bool = False
     """Drop and count invalid annotation records instead of stopping at the first."""
 
@@ -201,7 +214,8 @@ def _check_paths(config: BakeConfig) -> None:
 def _check_numbers(config: BakeConfig) -> None:
     least = {
         "passes": 1, "isoforms": 1, "n_workers": 0, "target": 1, "seed": 0, "window_overlap": 0,
-        "valid_genes": 0, "shard_size": 1,
+        "valid_genes": 0, "shard_size": 1, "short_gene_bp": 1, "short_gene_weight": 1,
+        "unusual_gene_weight": 1,
     }  # fmt: skip
     for name, smallest in least.items():
         value = getattr(config, name)

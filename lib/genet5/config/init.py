@@ -45,7 +45,7 @@ class ShapeConfig:
     encoder_window_size: int | None = None
     """Attention window of the encoder in tokens, both sides together; 0 is the whole input."""
     num_latents: int | None = None
-    """Most latents per window; each stands for 16 bases (nano) or 32 (small, base)."""
+    """Most latents per window; each stands for 16 bases (nano), 24 (prok) or 32 (small, base)."""
 
     def __post_init__(self) -> None:
         require(
@@ -138,8 +138,8 @@ class InitConfig:
     save_dir: Annotated[Path | None, by_default("OUT")] = None
     """Alternative to OUT."""
     preset: PresetName = "nano"
-    """Size: nano (6 M parameters, for two CPU cores), small (tens of millions, for one GPU), base
-    (1.55 billion)."""
+    """Size: nano (6 M parameters, for two CPU cores), prok (10 M, for bacteria, half of nano's
+    time), small (tens of millions, for one GPU), base (1.55 billion)."""
     dnabert_path: Annotated[str | None, by_default("random weights")] = None
     """Import the encoder (width, layers, heads, weights) and the tokenizer of a DNABERT-2
     checkpoint, and start the decoder from copies of its layers: a folder, a weights file in it, or
@@ -161,6 +161,9 @@ class InitConfig:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ConfigError("seed", self.seed, "must not be negative")
+        if self.dnabert_path is not None and preset(self.preset).patch_bp is not None:
+            rule = "reads patches of bases, DNABERT-2's encoder tokens; use nano, small or base"
+            raise ConfigError("preset", self.preset, rule)
         given = {str(path) for path in (self.out, self.save_dir) if path is not None}
         if len(given) > 1:
             raise ConfigError(

@@ -28,6 +28,7 @@ RARE_FIELDS = frozenset(
     {
         *("label_budget", "max_batch_size", "min_batch_size", "batch_size"),
         *("min_lr_ratio", "decay_ratio", "beta2", "max_grad_norm", "clip", "label_smoothing"),
+        "start_weight",
         *("ema_decay", "optim_8bit", "save_steps", "keep_last", "checkpoint"),
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
@@ -89,6 +90,9 @@ class OptimConfig:
     """Clip the norm of the whole gradient, or that of each tensor by itself."""
     label_smoothing: float = 0.0
     """Probability mass that is spread over the legal classes of a label."""
+    start_weight: float = 0.0
+    """Weight of the choice among the start codons of one stop, by pointer and by boundary head,
+    beside the other losses."""
     ema_decay: Annotated[float | None, by_default("no average")] = None
     """Decay of an exponential moving average of the weights, such as 0.999, which is then what is
     validated and exported."""
@@ -103,6 +107,7 @@ class OptimConfig:
             )
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "must not be negative")
         require(0 < self.beta2 < 1, "beta2", self.beta2, "must be between 0 and 1")
+        require(self.start_weight >= 0, "start_weight", self.start_weight, "must not be negative")
         require(self.max_grad_norm > 0, "max_grad_norm", self.max_grad_norm, "must be above 0")
         require(
             0 <= self.label_smoothing < 1,

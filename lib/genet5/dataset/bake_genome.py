@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from genet5.config.bake import BakeConfig
 from genet5.config.clades import traits_of
 from genet5.dataset.difficulty import choose, contig_points
+from genet5.dataset.gene_weights import gene_weights
 from genet5.dataset.genome_task import GenomeResult, GenomeTask
 from genet5.dataset.header import Header
 from genet5.dataset.packed import PackedWriter
@@ -27,6 +28,7 @@ from genet5.dataset.placement import WindowPlace, place_windows
 from genet5.dataset.recode import SOURCE_CODE, TARGET_CODE, recode_contig
 from genet5.dataset.sources import Split
 from genet5.dataset.spills import load_finished, save_finished, spill_path
+from genet5.dataset.starts import start_labels
 from genet5.dataset.targets import ContigGenes, GrammarCheck, read_genes, sort_genes
 from genet5.dataset.windows import Window, reverse_intervals
 from genet5.genome.frames import strand_sign
@@ -144,7 +146,9 @@ class _Baker:
         self._write(name, recoded.bases, copies, TARGET_CODE)
 
     def _write(self, name: str, bases: Bases, spans: Sequence[WindowPlace], code: int) -> None:
-        check = GrammarCheck(self.genes[name].index, bases, code, self.options)
+        index = self.genes[name].index
+        of_genes = gene_weights(index.genes, bases, self.config)
+        check = GrammarCheck(index, bases, code, self.options, of_genes)
         for span in spans:
             for window in self._windows(name, span, check):
                 self._store(window, span.split)
@@ -174,6 +178,10 @@ class _Baker:
         with clock("grammar"):
             weights = check.label_weights(labels, numbered, self.vocabulary)
         self._count_window(shown, ignore, weights)
+        if self.task.source.genome in self.config.unsure_starts:
+            unsure = [found.label for found in start_labels(labels, shown, self.vocabulary)]
+            weights[unsure] = 0
+            self.result.count("labels", "weight 0: the start is unsure", len(unsure))
         yield Window(
             bases=own,
             input_ids=ids,

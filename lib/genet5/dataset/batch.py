@@ -88,7 +88,12 @@ class Targets:
     """(N, 2, L) int8 state of each base on the forward and the reverse strand (`dataset.per_base`);
     IGNORE = no loss."""
     boundaries: Tensor
-    """(N, 8, L) bool boundaries (`dataset.per_base`)."""
+    """(N, 8, L) int8 boundaries (`dataset.per_base`): 1 = here, 0 = not here, IGNORE = no loss."""
+    base_weights: Tensor
+    """(N, 2, L) float32 weight of each base's state and boundaries in the loss, on + and -."""
+    starts: Tensor
+    """(N, T, 1 + NUM_RIVALS) int32: for each label that names a gene's start, this start and its
+    rivals as keys (`dataset.starts`); -1 elsewhere."""
 
     def to(self, device: torch.device | str) -> Targets:
         """Return a copy on `device`."""

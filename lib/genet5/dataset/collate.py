@@ -27,7 +27,14 @@ from torch import Tensor
 
 from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets, position_steps
 from genet5.dataset.buckets import bucket
-from genet5.dataset.per_base import NUM_BOUNDARIES, base_targets
+from genet5.dataset.per_base import NUM_BOUNDARIES, base_targets, base_weights
+from genet5.dataset.starts import (
+    NUM_RIVALS,
+    find_starts,
+    forget_starts,
+    start_keys,
+    unsure_starts,
+)
 from genet5.dataset.windows import Window
 from genet5.genome.sequence import Bases
 from genet5.tokens.sequence import SequenceTokenizer
@@ -84,14 +91,18 @@ def collate(windows: Sequence[Window], vocabulary: StructureVocabulary | None = 
         bucket(max(len(window.input_ids) for window in windows)),
     )
     steps = bucket(max(len(window.labels) for window in windows) - 1) + 1
-    states, boundaries = _per_base(windows, vocabulary, inputs.bases.shape[1])
+    per_base = _PerBase(len(windows), inputs.bases.shape[1], steps)
+    for index, window in enumerate(windows):
+        per_base.add(index, window, vocabulary)
     labels = _tensor([window.labels for window in windows], vocabulary.pad, np.int64, steps)
     targets = Targets(
         labels=labels,
         label_weights=_tensor([window.label_weights for window in windows], 0, np.float32, steps),
         position_steps=position_steps(labels),
-        states=states,
-        boundaries=boundaries,
+        states=torch.from_numpy(per_base.states),
+        boundaries=torch.from_numpy(per_base.boundaries),
+        base_weights=torch.from_numpy(per_base.weights),
+        starts=torch.from_numpy(per_base.starts),
     )
     return Batch(inputs, targets, tuple(window.id for window in windows))
 
@@ -107,18 +118,26 @@ def silence(batch: Batch) -> Batch:
     return replace(batch, targets=targets)
 
 
-def _per_base(
-    windows: Sequence[Window], vocabulary: StructureVocabulary, length_bp: int
-) -> tuple[Tensor, Tensor]:
-    states = np.full((len(windows), 2, length_bp), IGNORE, dtype=np.int8)
-    boundaries = np.zeros((len(windows), NUM_BOUNDARIES, length_bp), dtype=np.bool_)
-    for index, window in enumerate(windows):
+class _PerBase:
+    """Targets that are made from the labels: of each base, and the rivals of each start."""
+
+    def __init__(self, num_windows: int, length_bp: int, num_labels: int) -> None:
+        self.states = np.full((num_windows, 2, length_bp), IGNORE, dtype=np.int8)
+        self.boundaries = np.zeros((num_windows, NUM_BOUNDARIES, length_bp), dtype=np.int8)
+        self.weights = np.ones((num_windows, 2, length_bp), dtype=np.float32)
+        self.starts = np.full((num_windows, num_labels, 1 + NUM_RIVALS), -1, dtype=np.int32)
+
+    def add(self, index: int, window: Window, vocabulary: StructureVocabulary) -> None:
         length = len(window.bases)
         genes = decode_window(window.labels, vocabulary).genes
-        states[index, :, :length], boundaries[index, :, :length] = base_targets(
-            genes, length, window.ignore.tolist()
-        )
-    return torch.from_numpy(states), torch.from_numpy(boundaries)
+        states, boundaries = base_targets(genes, length, window.ignore.tolist())
+        states_here, edges = self.states[index, :, :length], self.boundaries[index, :, :length]
+        states_here[:], edges[:] = states, boundaries
+        starts = find_starts(window, genes, vocabulary)
+        forget_starts(states_here, edges, genes, unsure_starts(starts, window.label_weights))
+        self.starts[index, [start.at.label for start in starts]] = start_keys(starts, genes)
+        of_type = window.label_weights[window.labels >= vocabulary.first_type]
+        self.weights[index, :, :length] = base_weights(genes, of_type.tolist(), length)
 
 
 def _tensor(

@@ -125,7 +125,12 @@ def content_settings(config: BakeConfig) -> dict[str, Any]:
         chosen["taxon_genes"] = {clade: config.gene_limit(clade) for clade in CLADES}
     if by_gene or config.clade_windows:
         chosen["taxon_windows"] = {clade: config.window_bp(clade) for clade in CLADES}
-    for name in ("valid_genes", "contig_codes", "stop_codon_outside"):
+    for name in ("valid_genes", "contig_codes", "stop_codon_outside", "unsure_starts"):
         if values[name]:
             chosen[name] = values[name]
+    for name in ("short_gene_weight", "unusual_gene_weight"):
+        if values[name] > 1:
+            chosen[name] = values[name]
+    if config.short_gene_weight > 1:
+        chosen["short_gene_bp"] = config.short_gene_bp
     return chosen

@@ -84,6 +84,26 @@ def base_targets(
     return states, boundaries
 
 
+def base_weights(
+    genes: Sequence[WindowGene], weights: Sequence[float], length_bp: int
+) -> NDArray[np.float32]:
+    """Return the weight of each base on each strand, (2, length_bp): that of its gene if above 1.
+
+    Args:
+        genes: The genes that the window's labels describe.
+        weights: Weight of each gene's labels; up to 1 (0 = the grammar calls it illegal) a gene's
+            bases weigh as all others.
+        length_bp: Bases of the window.
+    """
+    weighed = np.ones((2, length_bp), dtype=np.float32)
+    for gene, weight in zip(genes, weights, strict=True):
+        if weight > 1:
+            first, end = _extent(gene.transcripts[0], length_bp)
+            row = weighed[strand_index(gene.strand), first:end]
+            np.maximum(row, weight, out=row)
+    return weighed
+
+
 def _shown_bp(transcript: WindowTranscript, length_bp: int) -> int:
     first, end = _extent(transcript, length_bp)
     return end - first

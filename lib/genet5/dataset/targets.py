@@ -86,6 +86,8 @@ class GrammarCheck:
     """(L,) the contig."""
     genetic_code: int
     options: GrammarOptions
+    weights: NDArray[np.float32] | None = None
+    """(genes,) weight of each gene by its number (`gene_weights`); None = 1."""
     violations: dict[int, tuple[Violation, ...]] = field(default_factory=dict)
     """By number in the index, of the genes that were shown."""
 
@@ -95,7 +97,7 @@ class GrammarCheck:
         shown: Sequence[tuple[int, WindowGene]],
         vocabulary: StructureVocabulary,
     ) -> NDArray[np.float32]:
-        """(T,) Weights of a window's labels: 0 for genes that the grammar would not write, else 1.
+        """(T,) Weights of a window's labels: 0 for genes that the grammar refuses, else the gene's.
 
         Args:
             labels: (T,) the window's labels.
@@ -106,7 +108,10 @@ class GrammarCheck:
         if shown:
             begins = np.flatnonzero(labels >= vocabulary.first_type)
             sizes = np.diff(np.append(begins, len(labels) - 1))
-            weights[begins[0] : -1] = np.repeat(self._legal(shown), sizes)
+            of_genes = np.array(self._legal(shown), dtype=np.float32)
+            if self.weights is not None:
+                of_genes *= self.weights[[number for number, _ in shown]]
+            weights[begins[0] : -1] = np.repeat(of_genes, sizes)
         return weights
 
     def _legal(self, shown: Sequence[tuple[int, WindowGene]]) -> list[bool]:

@@ -31,6 +31,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from genet5.blocks.attention import SelfAttention
+from genet5.blocks.bases import BaseStem
 from genet5.blocks.moe import MixtureOfExperts
 from genet5.config.json_files import load_json
 from genet5.config.model import ModelConfig
@@ -176,6 +177,7 @@ def import_dnabert2(model: GeneT5, checkpoint: Dnabert2) -> dict[str, Origin]:
     origins |= dict.fromkeys(filled, "imported")
     filled = _fill_decoder(model, checkpoint)
     origins |= dict.fromkeys(filled, "copied")
+    assert isinstance(model.stem, BaseStem)
     model.stem.to_tokens.weight.zero_()
     model.code_embedding.weight.zero_()
     return origins

@@ -26,6 +26,7 @@ from genet5.blocks.decoder import Cache, Decoder, DecoderLayer
 from genet5.blocks.encoder import Encoder, EncoderLayer
 from genet5.blocks.heads import BaseHeads, Pointer
 from genet5.blocks.moe import RouterLoss
+from genet5.blocks.patches import PatchStem, PatchUpsampler, patch_starts
 from genet5.blocks.perceiver import Compressor
 from genet5.config.json_files import config_to_dict, save_json
 from genet5.config.model import AttentionName, KeepName, ModelConfig
@@ -93,10 +94,11 @@ class GeneT5(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.stem = BaseStem(config)
+        has_patches = config.patch_bp is not None
+        self.stem = PatchStem(config) if has_patches else BaseStem(config)
         self.code_embedding = nn.Embedding(64, config.width)
         self.encoder = Encoder(config)
-        self.upsampler = BaseUpsampler(config)
+        self.upsampler = PatchUpsampler(config) if has_patches else BaseUpsampler(config)
         self.base_heads = BaseHeads(config)
         self.compressor = Compressor(config)
         self.decoder = Decoder(config)
@@ -113,8 +115,8 @@ class GeneT5(nn.Module):
         Linear and convolution weights ~ N(0, std): `attn_std` in attention, `ffn_std` in
         feed-forwards and experts, `moe_router_std` in routers, `embed_std` in embeddings and
         latents, `std` elsewhere (convolutions: 1/sqrt(fan in)); biases 0, norms 1 and 0, boundary
-        biases `boundary_bias`. Zero: the features added to the token embeddings (base means and
-        genetic code), so that an imported encoder stays equal to itself.
+        biases `boundary_bias`. Zero: the features added to token embeddings (base means) and the
+        genetic code, so that an imported encoder stays equal to itself.
         """
         init = self.config.init
         draw = torch.Generator().manual_seed(seed)
@@ -128,7 +130,8 @@ class GeneT5(nn.Module):
             else:
                 weight.normal_(0.0, _std(name, init), generator=draw)
         self.base_heads.boundaries.bias.fill_(init.boundary_bias)
-        self.stem.to_tokens.weight.zero_()
+        if isinstance(self.stem, BaseStem):
+            self.stem.to_tokens.weight.zero_()
         self.code_embedding.weight.zero_()
 
     def encode(self, inputs: Inputs, router_losses: list[RouterLoss] | None = None) -> Encoded:
@@ -141,19 +144,12 @@ class GeneT5(nn.Module):
         Raises:
             ValueError: A window is longer than `config.max_window_bp`.
         """
-        length = inputs.bases.shape[1]
-        slots = base_slots(inputs.token_start_bp, length)
         raw = self.stem(inputs.bases, inputs.genetic_code, inputs.num_bases)
-        added = self.stem.pool(raw, slots, inputs.input_ids.shape[1])
-        added = added + self.code_embedding(inputs.genetic_code)[:, None]
-        states = self.encoder(
-            inputs.input_ids, inputs.token_start_bp, inputs.num_tokens, added, router_losses
-        )
-        features = self.upsampler(states, raw, slots, inputs.num_bases)
+        read = self._read_tokens if self.config.patch_bp is None else self._read_patches
+        states, features, start_bp, num_tokens = read(inputs, raw, router_losses)
         state_logits, boundary_logits = self.base_heads(features)
-        latents = self.compressor(
-            states, inputs.token_start_bp, inputs.num_tokens, inputs.num_bases, length
-        )
+        length = inputs.bases.shape[1]
+        latents = self.compressor(states, start_bp, num_tokens, inputs.num_bases, length)
         return Encoded(
             latents=latents,
             num_latents=-(-inputs.num_bases // self.config.compressor.bin_bp),
@@ -163,6 +159,29 @@ class GeneT5(nn.Module):
             boundary_logits=boundary_logits,
             num_bases=inputs.num_bases,
         )
+
+    def _read_tokens(
+        self, inputs: Inputs, raw_BLC: Tensor, router_losses: list[RouterLoss] | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Encode sequence tokens: states, base features, first base of each token, their number."""
+        starts, counts = inputs.token_start_bp, inputs.num_tokens
+        assert isinstance(self.stem, BaseStem)
+        slots = base_slots(starts, raw_BLC.shape[1])
+        added = self.stem.pool(raw_BLC, slots, inputs.input_ids.shape[1])
+        added = added + self.code_embedding(inputs.genetic_code)[:, None]
+        states = self.encoder(inputs.input_ids, starts, counts, added, router_losses)
+        return states, self.upsampler(states, raw_BLC, slots, inputs.num_bases), starts, counts
+
+    def _read_patches(
+        self, inputs: Inputs, raw_BLC: Tensor, router_losses: list[RouterLoss] | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Encode patches; what is returned is as of `_read_tokens`."""
+        assert isinstance(self.stem, PatchStem)
+        patch_bp, num_bases = self.stem.patch_bp, inputs.num_bases
+        starts, counts = patch_starts(num_bases, raw_BLC.shape[1], patch_bp)
+        added = self.stem.pool(raw_BLC) + self.code_embedding(inputs.genetic_code)[:, None]
+        states = self.encoder(None, starts, counts, added, router_losses)
+        return states, self.upsampler(states, raw_BLC, num_bases), starts, counts
 
     def forward(self, batch: Batch) -> Output:
         """Predict each label from those before it."""

@@ -139,15 +139,18 @@ class GeneIndex:
         isoforms: int = 1,
         noncoding: bool = False,
     ) -> None:
-        entries: list[_Entry] = []
+        entries: list[tuple[_Entry, Gene]] = []
         left_out: list[tuple[Gene, LeftOut]] = []
         for gene in genes:
             entry = _entry(gene, utr, isoforms, noncoding)
             if isinstance(entry, str):
                 left_out.append((gene, entry))
             else:
-                entries.append(entry)
-        self._entries = sorted(entries, key=lambda entry: entry.start)
+                entries.append((entry, gene))
+        entries.sort(key=lambda pair: pair[0].start)
+        self._entries = [entry for entry, _ in entries]
+        self.genes: tuple[Gene, ...] = tuple(gene for _, gene in entries)
+        """Genes that are written, by their numbers."""
         self._starts = [entry.start for entry in self._entries]
         self._reach = list(accumulate((entry.end for entry in self._entries), max))
         self.left_out: tuple[tuple[Gene, LeftOut], ...] = tuple(left_out)

@@ -28,6 +28,9 @@ class LossWeights:
     position: float = 1.0
     state: float = 1.0
     boundary: float = 0.3
+    start: float = 0.0
+    """Of the choice among the start codons of one stop, by pointer and by boundary; 0 = no such
+    loss."""
     balance: float = 0.01
     router_z: float = 0.001
     label_smoothing: float = 0.0
@@ -71,11 +74,13 @@ def loss_sums(
     terms = {
         "token": _token(output, targets.labels, targets.label_weights, weights),
         "position": _position(output, targets, weights.position),
-        "state": _state(output.encoded.state_logits, targets.states, weights.state),
-        "boundary": _boundary(
-            output.encoded.boundary_logits, targets.boundaries, targets.states, weights.boundary
-        ),
+        "state": _state(output.encoded.state_logits, targets, weights.state),
+        "boundary": _boundary(output.encoded.boundary_logits, targets, weights.boundary),
     }
+    if weights.start:
+        boundary_logits = output.encoded.boundary_logits
+        terms["start"] = _start(output.position_logits, targets, weights.start)
+        terms["start_boundary"] = _start_boundary(boundary_logits, targets, weights.start)
     if losses := output.router_losses:
         count = (targets.label_weights[:, 1:] > 0).sum() * len(losses)
         terms["balance"], terms["router_z"] = _router(losses, count, weights, over_ranks)
@@ -139,20 +144,58 @@ def _position(output: Output, targets: Targets, share: float) -> LossTerm:
     return LossTerm((loss * weight).sum(), weight.sum(), share)
 
 
-def _state(logits_NLSK: Tensor, states_NSL: Tensor, share: float) -> LossTerm:
-    goal = states_NSL.transpose(1, 2).flatten().long()
+def _state(logits_NLSK: Tensor, targets: Targets, share: float) -> LossTerm:
+    goal = targets.states.transpose(1, 2).flatten().long()
+    weight = targets.base_weights.transpose(1, 2).flatten() * (goal != IGNORE)
     loss = F.cross_entropy(
-        logits_NLSK.float().flatten(0, 2), goal, ignore_index=IGNORE, reduction="sum"
+        logits_NLSK.float().flatten(0, 2), goal, ignore_index=IGNORE, reduction="none"
     )
-    return LossTerm(loss, (goal != IGNORE).sum().float(), share)
+    return LossTerm((loss * weight).sum(), weight.sum(), share)
 
 
-def _boundary(
-    logits_NLE: Tensor, boundaries_NEL: Tensor, states_NSL: Tensor, share: float
-) -> LossTerm:
+def _boundary(logits_NLE: Tensor, targets: Targets, share: float) -> LossTerm:
     """Sum over bases, count true boundaries: in a mean over bases the rare ones would vanish."""
-    goal = boundaries_NEL.transpose(1, 2).float()
+    goal = (targets.boundaries == 1).transpose(1, 2).float()
     loss = F.binary_cross_entropy_with_logits(logits_NLE.float(), goal, reduction="none")
-    # Channels alternate + and -; a base without a state on a strand has no boundary loss there.
-    real = (states_NSL != IGNORE).transpose(1, 2).repeat(1, 1, goal.shape[-1] // 2)
-    return LossTerm((loss * real).sum(), (goal * real).sum().clamp_min(1.0), share)
+    weight = boundary_weights(targets).transpose(1, 2)
+    return LossTerm((loss * weight).sum(), (goal * weight).sum().clamp_min(1.0), share)
+
+
+def boundary_weights(targets: Targets) -> Tensor:
+    """Return the weight of each boundary target, (N, 8, L) fp32.
+
+    Channels alternate + and -; a base without a state on a strand has no boundary loss there.
+    """
+    by_strand = targets.base_weights * (targets.states != IGNORE)
+    kinds = targets.boundaries.shape[1] // 2
+    return by_strand.repeat(1, kinds, 1) * (targets.boundaries != IGNORE)
+
+
+def start_weights(targets: Targets) -> Tensor:
+    """Return the weight of each label as a choice among starts, (N, T): 0 without a rival."""
+    return targets.label_weights * (targets.starts[..., 1] >= 0)
+
+
+def _start(logits_NPL: Tensor, targets: Targets, share: float) -> LossTerm:
+    """Choose among the candidates by the pointer's logits."""
+    steps = targets.position_steps + 1
+    keys = targets.starts.gather(1, steps[..., None].expand(-1, -1, targets.starts.shape[-1]))
+    weight = start_weights(targets).gather(1, steps)
+    logits = logits_NPL.gather(-1, (keys.long() >> 1).clamp_min(0))
+    return _choice(logits, keys, weight, share)
+
+
+def _start_boundary(logits_NLE: Tensor, targets: Targets, share: float) -> LossTerm:
+    """Choose among the candidates by the logits of the start boundary on their strand."""
+    keys = targets.starts
+    flat = logits_NLE[..., :2].float().flatten(1)  # 2 * base + (strand < 0), as the keys are
+    logits = flat.gather(1, keys.long().clamp_min(0).flatten(1)).view(keys.shape)
+    return _choice(logits, keys, start_weights(targets), share)
+
+
+def _choice(logits: Tensor, keys: Tensor, weight: Tensor, share: float) -> LossTerm:
+    """Cross-entropy of the first of the candidates, those with keys, in the last dimension."""
+    is_chosen = weight > 0
+    logits = logits.masked_fill((keys < 0) | ~is_chosen[..., None], -1e4)
+    loss = logits.logsumexp(dim=-1) - logits[..., 0]
+    return LossTerm((loss * weight).sum(), weight.sum(), share)

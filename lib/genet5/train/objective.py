@@ -18,7 +18,13 @@ from torch import Tensor, nn
 from genet5.blocks.moe import MixtureOfExperts
 from genet5.dataset.batch import IGNORE, Batch, TrainingBatch
 from genet5.train.distributed.processes import Ranks
-from genet5.train.loss import LossWeights, loss_sums, routed_tokens
+from genet5.train.loss import (
+    LossWeights,
+    boundary_weights,
+    loss_sums,
+    routed_tokens,
+    start_weights,
+)
 
 
 class Term(Protocol):
@@ -67,32 +73,39 @@ def gene_objective(model: nn.Module, weights: LossWeights, ranks: Ranks | None =
     routers = len(named) - in_encoder
     return Objective(
         sums=lambda output, batch: loss_sums(output, batch, weights, over_ranks),
-        counts=lambda batch: target_counts(batch, routers, in_encoder),
+        counts=lambda batch: target_counts(
+            batch, routers, in_encoder, has_starts=weights.start > 0
+        ),
     )
 
 
-def target_counts(batch: Batch, routers: int = 0, encoder_routers: int = 0) -> dict[str, Tensor]:
-    """Return the count of each head: labels by weight, bases with a state, true boundaries."""
+def target_counts(
+    batch: Batch, routers: int = 0, encoder_routers: int = 0, *, has_starts: bool = False
+) -> dict[str, Tensor]:
+    """Return the count of each head: labels, bases with a state and true boundaries, by weight.
+
+    Args:
+        batch: With its targets.
+        routers: Decoder layers that have experts.
+        encoder_routers: Encoder layers that have experts.
+        has_starts: Whether the choice among start codons is a part of the loss.
+    """
     targets = batch.targets
     labels, weights = targets.labels[:, 1:], targets.label_weights[:, 1:]
-    is_known = (targets.states != IGNORE).repeat_interleave(4, dim=1)[:, _BOUNDARY_ORDER]
     counts = {
         "token": (weights * (labels >= 0)).sum(),
         "position": (weights * (labels < 0)).sum(),
-        "state": (targets.states != IGNORE).sum(),
-        "boundary": (targets.boundaries & is_known).sum(),
+        "state": (targets.base_weights * (targets.states != IGNORE)).sum(),
+        "boundary": (boundary_weights(targets) * (targets.boundaries == 1)).sum(),
     }
+    if has_starts:
+        counts["start"] = counts["start_boundary"] = start_weights(targets).sum()
     if routers:
         counts["balance"] = counts["router_z"] = (weights > 0).sum() * routers
     if encoder_routers:
         count = routed_tokens(batch) * encoder_routers
         counts["encoder_balance"] = counts["encoder_router_z"] = count
     return counts
-
-
-_BOUNDARY_ORDER = [0, 4, 1, 5, 2, 6, 3, 7]
-"""Puts four copies of + and four of - into the order of the boundary rows, which alternate + and
--."""
 
 
 def step_counts(

@@ -212,7 +212,9 @@ def gene_parts(config: TrainConfig, ranks: Ranks) -> Parts:
     require_model(config.base)
     source, validation = open_data(config, ranks)
     model = load_model(config, ranks.device)
-    weights = LossWeights(label_smoothing=config.optim.label_smoothing)
+    weights = LossWeights(
+        start=config.optim.start_weight, label_smoothing=config.optim.label_smoothing
+    )
     num_windows = config.validation.eval_windows
     return Parts(
         model=model,

@@ -39,7 +39,7 @@ def random_window(rng: np.random.Generator, number: int, length: int | None = No
         input_ids=ids,
         token_start_bp=starts,
         labels=labels,
-        label_weights=rng.integers(0, 2, len(labels)).astype(np.float32),
+        label_weights=np.full(len(labels), rng.integers(0, 2), dtype=np.float32),
         ignore=ignore.astype(np.int32),
         genetic_code=11,
         clade="prokaryotes",

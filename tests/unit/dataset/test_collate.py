@@ -34,7 +34,7 @@ def test_a_batch_holds_each_window_and_nothing_behind_it(packed_rows) -> None:
     assert batch.window_ids == tuple(window.id for window in windows)
     targets = batch.targets
     assert (targets.labels.dtype, targets.states.dtype) == (torch.int64, torch.int8)
-    assert (targets.boundaries.dtype, targets.label_weights.dtype) == (torch.bool, torch.float32)
+    assert (targets.boundaries.dtype, targets.label_weights.dtype) == (torch.int8, torch.float32)
     for index, window in enumerate(windows):
         size, labels = len(window.bases), len(window.labels)
         assert np.array_equal(batch.inputs.bases[index, :size], window.bases)

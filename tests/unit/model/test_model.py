@@ -96,7 +96,9 @@ def make_batch(lengths=(96, 60), seed=0, length=None, steps=12):
         label_weights=torch.ones(labels.shape),
         position_steps=position_steps(torch.from_numpy(labels)),
         states=torch.randint(0, 8, shape).to(torch.int8),
-        boundaries=torch.rand(len(lengths), 8, length) < 0.05,
+        boundaries=(torch.rand(len(lengths), 8, length) < 0.05).to(torch.int8),
+        base_weights=torch.ones(shape),
+        starts=torch.full((*labels.shape, 9), -1, dtype=torch.int32),
     )
     return Batch(inputs, targets, ("a", "b")[: len(lengths)])
 
@@ -129,6 +131,8 @@ def row_of(batch, row, size):
         t.position_steps[row : row + 1],
         t.states[row : row + 1, :, :size],
         t.boundaries[row : row + 1, :, :size],
+        t.base_weights[row : row + 1, :, :size],
+        t.starts[row : row + 1],
     )
     return Batch(inputs, targets, batch.window_ids[row : row + 1])
 

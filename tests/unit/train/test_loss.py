@@ -20,7 +20,7 @@ def make_case(seed=0, length=12):
     draw = torch.Generator().manual_seed(seed)
     states = torch.randint(0, 8, (2, 2, length), generator=draw).to(torch.int8)
     states[0, 0, :3] = IGNORE
-    boundaries = torch.rand(2, 8, length, generator=draw) < 0.2
+    boundaries = (torch.rand(2, 8, length, generator=draw) < 0.2).to(torch.int8)
     output = SimpleNamespace(
         token_logits=torch.randn(2, 4, 70, generator=draw),
         position_logits=torch.randn(2, 2, length, generator=draw),
@@ -37,6 +37,8 @@ def make_case(seed=0, length=12):
         position_steps=position_steps(LABELS),
         states=states,
         boundaries=boundaries,
+        base_weights=torch.ones(2, 2, length),
+        starts=torch.full((*LABELS.shape, 9), -1, dtype=torch.int32),
     )
     return output, Batch(None, targets, ("a", "b"))
 

@@ -21,7 +21,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Literal
 
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
@@ -36,7 +36,7 @@ class WindowSizes:
     """Sizes of one window; for padded FLOPs those of the longest window of its micro-batch."""
 
     tokens: int
-    """S, sequence tokens."""
+    """S, sequence tokens; a model that reads patches takes their number from the bases."""
     bases: int
     """L, base pairs."""
     labels: int
@@ -89,6 +89,8 @@ def batch_flops(config: ModelConfig, windows: Iterable[WindowSizes]) -> Flops:
 
 def forward_flops(config: ModelConfig, sizes: WindowSizes) -> Flops:
     """Return the forward FLOPs of one window; N padded windows cost N times the longest sizes."""
+    if config.patch_bp is not None:
+        sizes = replace(sizes, tokens=-(-sizes.bases // config.patch_bp))
     latents = -(-sizes.bases // config.compressor.bin_bp)
     steps = max(0, sizes.labels - 1)
     return Flops(
@@ -106,7 +108,8 @@ def forward_flops(config: ModelConfig, sizes: WindowSizes) -> Flops:
 def encoder_flops(config: ModelConfig, tokens: int) -> int:
     """Forward FLOPs of the encoder's layers on one window."""
     shape, width = config.encoder, config.width
-    projections = _product(tokens, width, 4 * width)
+    keyed = 2 * shape.groups * (width // shape.heads)
+    projections = _product(tokens, width, 2 * width + keyed)
     attended = 2 * _product(pairs_in_window(tokens, shape.window_tokens), width)
     fed = _feedforward(width, shape, tokens)
     return shape.layers * (projections + attended) + fed
@@ -142,7 +145,8 @@ def base_flops(config: ModelConfig, tokens: int, bases: int) -> int:
     """Forward FLOPs at base resolution on one window."""
     channels = config.base_channels
     convolved = _product(bases, _KERNEL * (_CODON_FEATURES + 2 * channels), channels)
-    ways = 2 * _product(tokens, 3 * channels, config.width)
+    sets = config.patch_bp or 3  # of channels that a token or patch has of its bases
+    ways = 2 * _product(tokens, sets * channels, config.width)
     return convolved + ways + _product(bases, channels, _STATES + _BOUNDARIES)
 
 

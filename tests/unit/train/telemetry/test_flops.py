@@ -66,7 +66,9 @@ def batch() -> Batch:
         label_weights=torch.ones(labels.shape),
         position_steps=position_steps(labels),
         states=torch.zeros(WINDOWS, 2, SIZES.bases, dtype=torch.int8),
-        boundaries=torch.zeros(WINDOWS, 8, SIZES.bases, dtype=torch.bool),
+        boundaries=torch.zeros(WINDOWS, 8, SIZES.bases, dtype=torch.int8),
+        base_weights=torch.ones(WINDOWS, 2, SIZES.bases),
+        starts=torch.full((*labels.shape, 9), -1, dtype=torch.int32),
     )
     return Batch(inputs, targets, ("w",) * WINDOWS)
 

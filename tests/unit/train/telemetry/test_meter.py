@@ -40,7 +40,9 @@ def batch() -> Batch:
         label_weights=torch.ones(2, 6),
         position_steps=position_steps(labels),
         states=torch.zeros(2, 2, 256, dtype=torch.int8),
-        boundaries=torch.zeros(2, 8, 256, dtype=torch.bool),
+        boundaries=torch.zeros(2, 8, 256, dtype=torch.int8),
+        base_weights=torch.ones(2, 2, 256),
+        starts=torch.full((*labels.shape, 9), -1, dtype=torch.int32),
     )
     return Batch(inputs, targets, ("a", "b"))
 
