@@ -141,6 +141,9 @@ def gene_batch(seed: int = 1) -> Batch:
     states[torch.rand(states.shape, generator=draw) < 0.3] = IGNORE
     boundaries = (torch.rand(batch.targets.boundaries.shape, generator=draw) < 0.2).to(torch.int8)
     weights = (torch.rand(shape, generator=draw) * 2).clamp(max=1.0).round(decimals=1)
+    starts = torch.randint(-1, 8, (*shape, 1 + NUM_RIVALS), generator=draw).to(torch.int32)
+    starts[labels >= 0] = -1
+    starts[:, 0] = -1
     targets = Targets(
         labels=labels,
         label_weights=weights,
@@ -148,7 +151,7 @@ def gene_batch(seed: int = 1) -> Batch:
         states=states,
         boundaries=boundaries,
         base_weights=1 + torch.randint(0, 2, states.shape, generator=draw).float(),
-        starts=torch.randint(-1, 8, (*shape, 1 + NUM_RIVALS), generator=draw).to(torch.int32),
+        starts=starts,
     )
     return replace(batch, targets=targets)
 

@@ -40,6 +40,7 @@ from genet5.dataset.placement import share_evenly
 from genet5.dataset.sources import (
     Source,
     Split,
+    check_known,
     find_sources,
     read_split_table,
     splits_by_share,
@@ -113,6 +114,7 @@ def plan_bake(
         DataError: A folder or file is wrong, or nothing is left to bake.
     """
     sources = find_sources(config)
+    check_known("unsure_starts", config.unsure_starts, [source.genome for source in sources])
     lengths = list(_in_order(_contig_lengths, [s.fasta for s in sources], _workers(config)))
     if config.splits is not None:
         table = read_split_table(config.splits)

@@ -97,7 +97,7 @@ def find_genomes(
     if raw is None or not raw.is_dir():
         raise DataError("no such folder", expected="RAW/CLADE/SPECIES/", path=raw)
     known_clades = sorted(folder.name for folder in raw.iterdir() if folder.is_dir())
-    _check_known("clades", clades, known_clades)
+    check_known("clades", clades, known_clades)
     sources = []
     for clade in known_clades:
         if clades and clade not in clades:
@@ -105,7 +105,7 @@ def find_genomes(
         traits_of(clade)
         for folder in sorted(path for path in (raw / clade).iterdir() if path.is_dir()):
             sources.append((clade, folder))
-    _check_known("species", species, [folder.name for _, folder in sources])
+    check_known("species", species, [folder.name for _, folder in sources])
     chosen = [s for s in sources if not species or s[1].name in species]
     if not chosen:
         raise DataError("no genome", expected="RAW/CLADE/SPECIES/ folders", path=raw)
@@ -228,7 +228,12 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     )
 
 
-def _check_known(flag: str, wanted: Sequence[str], known: Sequence[str]) -> None:
+def check_known(flag: str, wanted: Sequence[str], known: Sequence[str]) -> None:
+    """Check that all names of a setting are among those that were found.
+
+    Raises:
+        ConfigError: One is not.
+    """
     for name in wanted:
         if name not in known:
             raise ConfigError(flag, name, f"must be among those found: {', '.join(known[:20])}")

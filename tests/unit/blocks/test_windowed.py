@@ -68,6 +68,20 @@ def test_sdpa_in_blocks_equals_the_definition(length, window, with_alibi, with_g
     assert_equal_but_for_padding(got, by_the_book(q, k, v, lengths, window, slopes), lengths)
 
 
+@pytest.mark.parametrize("window", [0, 8])
+@pytest.mark.parametrize("with_gradient", [False, True])
+def test_grouped_heads_equal_repeated_ones(window, with_gradient):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(2, 4, 21, 8), torch.randn(2, 2, 21, 8), torch.randn(2, 2, 21, 8)
+    mask = window_mask(
+        "sdpa", torch.tensor([21, 13]), 21, window=window, slopes_H=None, dtype=q.dtype
+    )
+    with torch.set_grad_enabled(with_gradient):
+        grouped = attend_window(q, k, v, mask)
+        repeated = attend_window(q, *(x.repeat_interleave(2, dim=1) for x in (k, v)), mask)
+    torch.testing.assert_close(grouped, repeated, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize(("length", "window"), [(37, 8), (700, 512)])
 @pytest.mark.parametrize("with_alibi", [False, True])
 def test_gradients_of_sdpa_in_blocks_equal_those_of_the_definition(length, window, with_alibi):

@@ -15,6 +15,7 @@ from genet5.config.bake import BakeConfig
 from genet5.config.clades import CLADES
 from genet5.dataset.bake import bake
 from genet5.dataset.packed import PackedReader
+from genet5.dataset.starts import start_labels
 from genet5.errors import ConfigError, DataError
 from genet5.genome.gene import Exon, Gene
 from genet5.genome.io.fasta import write_fasta
@@ -385,3 +386,27 @@ def test_annotations_without_stop_codons_are_reported_and_read(
     assert "stop codon outside" not in caplog.text
     for before, after in zip(baked(settings), baked(short), strict=True):
         assert np.array_equal(before.labels, after.labels)
+
+
+def test_starts_of_unsure_genomes_have_no_weight_and_short_genes_have_more(settings) -> None:
+    report = bake(
+        replace(settings, unsure_starts=("two",), short_gene_weight=2.0, short_gene_bp=400)
+    )
+    vocabulary = Tokenizer(KmerTokenizer(6)).structure
+    seen = set()
+    for window in baked(settings):
+        genes = decode_window(window.labels, vocabulary).genes
+        of_type = window.label_weights[window.labels >= vocabulary.first_type]
+        starts = [found.label for found in start_labels(window.labels, genes, vocabulary)]
+        assert (window.label_weights[starts] == 0).all() == (window.genome == "two" or not starts)
+        seen |= {(window.genome, weight) for weight in of_type.tolist()}
+    assert seen == {(name, weight) for name in CODES for weight in (1.0, 2.0)}
+    assert report["counts"]["labels"]["weight 0: the start is unsure"] > 10
+    header = PackedReader(settings.output_dir / "training.packed").header
+    assert header.settings["unsure_starts"] == ["two"]
+    assert header.settings["short_gene_bp"] == 400
+
+
+def test_an_unsure_genome_must_be_there(settings) -> None:
+    with pytest.raises(ConfigError, match="must be among those found"):
+        bake(replace(settings, unsure_starts=("four",)))

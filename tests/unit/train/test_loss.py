@@ -1,6 +1,7 @@
 """Losses against their definitions written as loops."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -120,3 +121,57 @@ def test_infinite_logits_behind_a_window_give_finite_gradients():
 def test_smoothing_beyond_its_range_is_refused():
     with pytest.raises(ConfigError, match="label_smoothing"):
         LossWeights(label_smoothing=1.0)
+
+
+def with_targets(batch, **changes):
+    return replace(batch, targets=replace(batch.targets, **changes))
+
+
+def test_unknown_boundaries_have_no_loss_and_heavy_bases_count_for_more():
+    output, batch = make_case()
+    boundaries = batch.targets.boundaries.clone()
+    boundaries[1, 2, 4] = IGNORE
+    heavy = torch.ones(2, 2, 12)
+    heavy[1, 0, 7] = 3.0
+    probability = output.encoded.boundary_logits.double().sigmoid()
+    before = loss_sums(output, batch, LossWeights())
+    after = loss_sums(
+        output, with_targets(batch, boundaries=boundaries, base_weights=heavy), LossWeights()
+    )
+
+    def boundary_loss(kind, base):
+        p = float(probability[1, base, kind])
+        return -math.log(p if batch.targets.boundaries[1, kind, base] else 1 - p)
+
+    added = 2 * sum(boundary_loss(kind, 7) for kind in (0, 2, 4, 6)) - boundary_loss(2, 4)
+    difference = after["boundary"].sum - before["boundary"].sum
+    assert difference.item() == pytest.approx(added, rel=1e-4)
+    state = cross_entropy(output.encoded.state_logits[1, 7, 0], int(batch.targets.states[1, 0, 7]))
+    difference = after["state"].sum - before["state"].sum
+    assert difference.item() == pytest.approx(2 * state, rel=1e-3)
+    assert after["state"].count - before["state"].count == 2
+
+
+def test_starts_are_chosen_among_their_rivals_by_pointer_and_by_boundary():
+    output, batch = make_case()
+    starts = batch.targets.starts.clone()
+    starts[0, 2, :3] = torch.tensor([2 * 4, 2 * 1, 2 * 10])  # base 4, rivals 1 and 10, on +
+    starts[1, 1, :2] = torch.tensor([2 * 3 + 1, 2 * 6 + 1])  # base 3, rival 6, on -
+    starts[0, 3, :2] = torch.tensor([2 * 9, 2 * 6])  # its label has weight 0
+    batch = with_targets(batch, starts=starts)
+    assert "start" not in loss_sums(output, batch, LossWeights())
+    terms = loss_sums(output, batch, LossWeights(start=0.5))
+    pointer, edges = output.position_logits, output.encoded.boundary_logits
+    expected = cross_entropy(pointer[0, 0][[4, 1, 10]], 0) + cross_entropy(pointer[1, 0][[3, 6]], 0)
+    assert terms["start"].sum.item() == pytest.approx(expected, rel=1e-5)
+    expected = cross_entropy(edges[0, [4, 1, 10], 0], 0) + cross_entropy(edges[1, [3, 6], 1], 0)
+    assert terms["start_boundary"].sum.item() == pytest.approx(expected, rel=1e-5)
+    assert terms["start"].count == terms["start_boundary"].count == 2
+    assert terms["start"].weight == 0.5
+
+
+def test_a_batch_without_starts_has_a_finite_gradient():
+    output, batch = make_case()
+    output.position_logits.requires_grad_()
+    loss_sums(output, batch, LossWeights(start=1.0))["start"].sum.backward()
+    assert not output.position_logits.grad.any()

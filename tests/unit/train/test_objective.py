@@ -16,9 +16,12 @@ from genet5.train.validation import validation_losses
 
 
 @pytest.mark.parametrize("num_experts", [0, 4])
-def test_counts_from_targets_equal_counts_of_the_losses(toy: Any, num_experts: int) -> None:
+@pytest.mark.parametrize("start", [0.0, 0.5])
+def test_counts_from_targets_equal_counts_of_the_losses(
+    toy: Any, num_experts: int, start: float
+) -> None:
     model = toy.tiny_gene_model(num_experts)
-    objective, batch = gene_objective(model, LossWeights()), toy.gene_batch()
+    objective, batch = gene_objective(model, LossWeights(start=start)), toy.gene_batch()
     terms = objective.sums(model(batch), batch)
     counts = objective.counts(batch)
     assert counts.keys() == terms.keys()

@@ -94,7 +94,7 @@ def counted(config: ModelConfig, *, backward: bool = False) -> dict[str, int]:
     found = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
     parts = {name: found[f"GeneT5.{name}"] for name in ("encoder", "compressor", "decoder")}
     parts["bases"] = sum(found[f"GeneT5.{name}"] for name in ("stem", "upsampler", "base_heads"))
-    parts["bases"] += 0 if "GeneT5.stem.to_tokens" not in found else _pooled(found)
+    parts["bases"] += _pooled(found)
     parts["heads"] = found["Global"] - sum(parts.values())
     parts["total"] = found["Global"]
     return parts
@@ -103,7 +103,9 @@ def counted(config: ModelConfig, *, backward: bool = False) -> dict[str, int]:
 def _pooled(found: dict[str, int]) -> int:
     """`pool` is a method beside `forward`: its product is not within the counter's "stem"."""
     convolved = found["GeneT5.stem.conv1"] + found["GeneT5.stem.conv2"]
-    return found["GeneT5.stem.to_tokens"] if found["GeneT5.stem"] == convolved else 0
+    names = ("GeneT5.stem.to_tokens", "GeneT5.stem.to_patches")
+    product = sum(found.get(name, 0) for name in names)
+    return product if found["GeneT5.stem"] == convolved else 0
 
 
 def statistics(shape: EncoderConfig | DecoderConfig, rows: int) -> int:
@@ -130,7 +132,7 @@ def expected(config: ModelConfig) -> dict[str, int]:
     return {**parts, "total": sum(parts.values())}
 
 
-@pytest.mark.parametrize("name", ["nano", "small", "base"])
+@pytest.mark.parametrize("name", ["nano", "prok", "small", "base"])
 def test_dense_shapes_count_what_torch_counts(name: str) -> None:
     config = narrow(name)
     assert counted(config) == expected(config)
