@@ -19,6 +19,8 @@ DRY_RUNS = (
     "laptop.sh --dry_run",
     "laptop.sh --toy --dry_run",
     "one_gpu.sh --dry_run",
+    "train_prok.sh --dry_run",
+    "train_gpu.sh train --dry_run",
     "two_dgx_spark.sh 0 --dry_run",
     "two_dgx_spark.sh 1 --dry_run",
 )
@@ -50,7 +52,13 @@ def test_a_recipes_commands_parse(
         assert parse_only(monkeypatch, name, arguments) is not None
 
 
-@pytest.mark.parametrize("recipe", ["laptop.sh --fast", "one_gpu.sh x", "two_dgx_spark.sh 2"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *("laptop.sh --fast", "one_gpu.sh x", "two_dgx_spark.sh 2", "train_prok.sh x"),
+        *("train_gpu.sh", "train_gpu.sh x", "train_gpu.sh join", "train_gpu.sh train --fast"),
+    ],
+)
 def test_a_wrong_flag_of_a_recipe_shows_its_usage(root: Path, tmp_path: Path, recipe: str) -> None:
     done = call(root, recipe, tmp_path)
     assert (done.returncode, done.stderr.startswith("usage: recipes/")) == (2, True)
@@ -62,3 +70,26 @@ def test_the_laptop_recipe_goes_from_genomes_to_scores(root: Path, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     for name in ("model/laptop_toy/annotate.json", "logs/laptop_toy/scores.json"):
         assert (tmp_path / name).is_file(), name
+
+
+def test_what_the_gpu_recipe_carries_there_and_brings_back(root: Path, tmp_path: Path) -> None:
+    """Genomes of train and valid are packed; pieces of weights are joined in their order."""
+    genome = tmp_path / "raw" / "prokaryotes" / "Escherichia_coli"
+    genome.mkdir(parents=True)
+    (genome / "genome.fa.gz").write_bytes(b"x")
+    (tmp_path / "splits.tsv").write_text(SPLITS + "prokaryotes\tLeft_out\t*\ttest\n")
+    work = tmp_path / "work"
+    done = call(root, "train_gpu.sh pack", tmp_path, WORK=str(work))
+    assert done.returncode == 0, done.stderr
+    packed = work / "carry" / "raw" / "prokaryotes"
+    assert [path.name for path in packed.iterdir()] == ["Escherichia_coli"]
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (out / name).write_text("{}")
+    for number, piece in enumerate((b"first ", b"second ", b"third")):
+        (out / f"model.safetensors.{number:02d}").write_bytes(piece)
+    done = call(root, f"train_gpu.sh join {out}", tmp_path, WORK=str(work))
+    assert done.returncode == 0, done.stderr
+    assert (work / "gpu" / "model.safetensors").read_bytes() == b"first second third"
+    assert (work / "gpu" / "config.json").is_file()

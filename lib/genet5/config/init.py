@@ -138,7 +138,7 @@ class InitConfig:
     save_dir: Annotated[Path | None, by_default("OUT")] = None
     """Alternative to OUT."""
     preset: PresetName = "nano"
-    """Size: nano (6 M parameters, for two CPU cores), prok (10 M, for bacteria, half of nano's
+    """Size: nano (6 M parameters, for two CPU cores), prok (8 M, for bacteria, half of nano's
     time), small (tens of millions, for one GPU), base (1.55 billion)."""
     dnabert_path: Annotated[str | None, by_default("random weights")] = None
     """Import the encoder (width, layers, heads, weights) and the tokenizer of a DNABERT-2
