@@ -3,7 +3,7 @@
 #
 #   recipes/train_gpu.sh pack            here: the genomes of the splits train and valid go to WORK/carry (37 MB)
 #   recipes/train_gpu.sh train           there: bake, try the speed, train to the end of the schedule, write OUT
-#   recipes/train_gpu.sh join FOLDER     here: the pieces of OUT become WORK/gpu; then LAST=calibrate recipes/train_prok.sh
+#   recipes/train_gpu.sh join FOLDER     here: the pieces of OUT become WORK/gpu; then recipes/train_prok.sh calibrates
 #   ... --dry_run                        print the commands and stop
 #
 # `train` needs this checkout and WORK/carry (else DATA). It bakes with CORES processes, since genomes are smaller than what

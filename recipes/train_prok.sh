@@ -4,12 +4,13 @@
 #   recipes/train_prok.sh                DATA/raw/prokaryotes/GENOME/ and DATA/splits.tsv must be there
 #   recipes/train_prok.sh --dry_run      print the commands and stop
 #
-# A day of one core without AMX (24,000 steps of 3.7 s), and therefore in parts: SIGINT and SIGTERM save and end a run, and the same command resumes it
-# exactly. Where there is a GPU for ten minutes, recipes/train_gpu.sh trains, and this recipe calibrates (LAST=calibrate).
+# A day of one core without AMX (24,000 steps of 3.7 s), and therefore in parts: SIGINT and SIGTERM save and end a run, and
+# the same command resumes it exactly. Where there is a GPU for ten minutes, recipes/train_gpu.sh trains; its model in WORK/gpu is
+# then the one that this recipe calibrates.
 # By variables: DATA (default ../shared/data) and WORK (default runs/prok), PYTHON the interpreter, WORKERS the processes
-# that bake; STEPS optimizer steps of BATCH packed rows (24 kb each), LR the highest learning rate, SAVE_EVERY minutes
-# between checkpoints, MINUTES the most minutes of training in all parts together, COMPILE=no where there is no C++
-# compiler; LAST the last stage: bake, train or calibrate (default).
+# that bake, PASSES the tilings; STEPS optimizer steps of BATCH packed rows (24 kb each), LR the highest learning rate,
+# SAVE_EVERY minutes between checkpoints, MINUTES the most minutes of training in all parts together, COMPILE=no where there
+# is no C++ compiler; LAST the last stage: bake, train or calibrate (default).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -43,14 +44,13 @@ done
 
 compile=--compile
 [ "${COMPILE:-yes}" = yes ] || compile=''
-run "$python" bin/finet "$work/baked/training.packed" "$work/baked/validation.packed" "$work/run" "$work/base" \
+[ -e "$work/gpu/model.safetensors" ] || run "$python" bin/finet "$work/baked/training.packed" "$work/baked/validation.packed" "$work/run" "$work/base" \
     --max_steps "${STEPS:-24000}" --lr "${LR:-1e-3}" --schedule wsd --warmup_ratio 0.01 --decay_ratio 0.2 \
     --batch_size "${BATCH:-2}" --num_workers 0 --weight_decay 0.02 --ema_decay 0.999 --label_smoothing 0.02 \
     --start_weight 0.5 $compile ${MINUTES:+--max_minutes "$MINUTES"} --export last --eval_steps 1500 --eval_batches 24 \
     --save_every "${SAVE_EVERY:-10}" --resume
 [ "$last" != train ] || exit 0
 
-# A run that a signal ended has no model yet; the one of the GPU recipe lies in WORK/gpu.
 trained=$work/run
 [ ! -e "$work/gpu/model.safetensors" ] || trained=$work/gpu
 [ -n "$dry_run" ] || "$python" - "$trained" "$work/prok" <<'PY'
