@@ -26,6 +26,7 @@ RARE_FIELDS = GENE_RARE_FIELDS | {"eval_windows"}
 _OF_GENES: dict[str, object] = {
     "label_budget": None,
     "label_smoothing": 0.0,
+    "start_weight": 0.0,
     "eval_windows": 0,
     "mxfp8": False,
     "checkpoint_every": 1,
