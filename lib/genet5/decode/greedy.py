@@ -37,7 +37,7 @@ from genet5.tokens.window import WindowGene
 
 logger = logging.getLogger(__name__)
 
-_ENCODED_ON_CPU = 4
+_ENCODED_ON_CPU = 2
 """Windows that a CPU encodes at a time: more take memory, and no less time each."""
 
 
