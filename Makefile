@@ -3,6 +3,8 @@ SHELL   := /bin/bash
 PYTHON  ?= python3
 WORKERS ?= 2
 BIN     := .venv/bin
+# Compiled modules and rewritten tests are kept in __pycache__, whatever the environment says: half of a start is theirs.
+export PYTHONDONTWRITEBYTECODE :=
 # Files go to the workers in their order, integration first: the few long tests do not come last and alone.
 PYTEST   = $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
@@ -28,12 +30,12 @@ test: .venv/installed-dev ## run all tests
 	$(PYTEST)
 
 test-fast: .venv/installed-dev ## run the unit tests that take no more than a second each
-	$(PYTEST) -m "not data and not slow" tests/unit
+	$(PYTEST) -m "not data and not robust and not slow" tests/unit
 
 test-data: .venv/installed-dev ## sweep over the real genomes in ../shared (minutes)
 	$(BIN)/python -m pytest -q -m data
 
-test-robust: .venv/installed-dev ## kill whole runs at many moments, and compare what they write (a minute)
+test-robust: .venv/installed-dev ## kill whole runs at many moments, and compare what they write (minutes)
 	$(BIN)/python -m pytest -q -m robust
 
 test-matrix: ## run the fast tests with Python 3.11 to 3.13 and the oldest and newest PyTorch (large downloads)
@@ -43,7 +45,7 @@ coverage: .venv/installed-dev ## run all tests and print what they leave uncover
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
 coverage-fast: .venv/installed-dev ## the same for the fast tests, which leave more uncovered than all do
-	$(PYTEST) -m "not data and not slow" tests/unit \
+	$(PYTEST) -m "not data and not robust and not slow" tests/unit \
 		--cov --cov-report=term:skip-covered
 
 check: .venv/installed-dev ## lint, formatting, types, import contracts, shell scripts, Dockerfile

@@ -12,6 +12,8 @@ import hypothesis
 import numpy as np
 import pytest
 
+from warm import warm_python
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported anywhere
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +45,13 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip("needs the real genomes in ../shared/data")
     return path
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An interpreter that has torch and the trainer imported; see `warm.py`."""
+    with warm_python(tmp_path_factory.mktemp("warm")) as path:
+        yield path
 
 
 @pytest.fixture

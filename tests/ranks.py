@@ -10,8 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-# Imports a script and becomes its ranks: they share the import of torch, which takes longer than
-# most scripts.
+# Imports a script and becomes its ranks.
 _FORK = """
 import importlib, os, sys, traceback
 name, size = sys.argv[1], int(sys.argv[2])
@@ -45,8 +44,15 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def run_ranks(world_size: int, script: Path, *arguments: object) -> None:
-    """Run `main` of a script as that many ranks on one thread each; all must succeed."""
+def run_ranks(python: str, world_size: int, script: Path, *arguments: object) -> None:
+    """Run `main` of a script as that many ranks on one thread each; all must succeed.
+
+    Args:
+        python: The interpreter; `warm.py` has one that starts fast.
+        world_size: The number of ranks.
+        script: It takes the arguments.
+        arguments: Words, by `str`.
+    """
     shared = {
         **os.environ,
         "WORLD_SIZE": str(world_size),
@@ -55,7 +61,7 @@ def run_ranks(world_size: int, script: Path, *arguments: object) -> None:
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(script.parent), *sys.path]),
     }
-    command = [sys.executable, "-c", _FORK, script.stem, str(world_size), *map(str, arguments)]
+    command = [python, "-c", _FORK, script.stem, str(world_size), *map(str, arguments)]
     with subprocess.Popen(
         command,
         env=shared,

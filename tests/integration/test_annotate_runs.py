@@ -55,7 +55,7 @@ def test_a_run_killed_twenty_times_gives_the_bytes_of_one_left_alone(tmp_path: P
 
 @pytest.mark.slow
 def test_the_output_of_several_ranks_is_that_of_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genome = write_genome(tmp_path)
 
@@ -68,7 +68,7 @@ def test_the_output_of_several_ranks_is_that_of_one(
         ]
         return [str(genome), *outputs, "--batch_size", "2"]
 
-    run_ranks(3, SCRIPT, "share", *words("ranks"))
+    run_ranks(python, 3, SCRIPT, "share", *words("ranks"))
     monkeypatch.setattr(driver, "load_annotator", driver.load_annotator)  # put back at the end
     monkeypatch.setattr(engine, "load_engine", engine.load_engine)
     orf_annotator.share(*words("alone"))

@@ -65,8 +65,11 @@ def test_a_wrong_flag_of_a_recipe_shows_its_usage(root: Path, tmp_path: Path, re
 
 
 @pytest.mark.slow
-def test_the_laptop_recipe_goes_from_genomes_to_scores(root: Path, tmp_path: Path) -> None:
-    done = call(root, "laptop.sh --toy", tmp_path, TOY_BP="20000", TOY_STEPS="1")
+def test_the_laptop_recipe_goes_from_genomes_to_scores(
+    root: Path, python: str, tmp_path: Path
+) -> None:
+    size = {"TOY_BP": "20000", "TOY_STEPS": "1"}
+    done = call(root, "laptop.sh --toy", tmp_path, PYTHON=python, **size)
     assert done.returncode == 0, done.stderr
     for name in ("model/laptop_toy/annotate.json", "logs/laptop_toy/scores.json"):
         assert (tmp_path / name).is_file(), name

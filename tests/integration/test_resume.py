@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ STEPS = 8
 PATIENCE_S = 240.0
 
 
-def start(root: Path, toy_run: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
+def start(root: Path, python: str, toy_run: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
     """Start `bin/finet`; two threads, since that is where sums could come out in another order."""
     inputs = [
         str(toy_run / "training.packed"),
@@ -35,12 +34,12 @@ def start(root: Path, toy_run: Path, out: Path, *flags: str) -> subprocess.Popen
         "--num_workers 1"
     ).split()
     return subprocess.Popen(
-        [sys.executable, str(root / "bin" / "finet"), *inputs, *settings, *flags],
+        [python, str(root / "bin" / "finet"), *inputs, *settings, *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"},
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
     )
 
 
@@ -83,23 +82,23 @@ def test_a_budget_of_labels_makes_more_micro_batches(
 
 
 @pytest.fixture(scope="module")
-def whole(root: Path, toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(root: Path, python: str, toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed."""
     out = tmp_path_factory.mktemp("runs") / "whole"
-    code, text = finish(start(root, toy_run, out))
+    code, text = finish(start(root, python, toy_run, out))
     assert code == 0, text
     return out
 
 
 def test_a_killed_run_resumes_with_the_same_losses(
-    root: Path, toy_run: Path, whole: Path, tmp_path: Path
+    root: Path, python: str, toy_run: Path, whole: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
-    process = start(root, toy_run, out, "--resume")
+    process = start(root, python, toy_run, out, "--resume")
     await_step(out, 5, process)  # neither at a checkpoint nor at the end of an epoch
     os.killpg(process.pid, signal.SIGKILL)
     finish(process)
-    code, text = finish(start(root, toy_run, out, "--resume"))
+    code, text = finish(start(root, python, toy_run, out, "--resume"))
     assert code == 0, text
     assert "resumed from" in text
     assert numbers(out) == numbers(whole)
@@ -108,25 +107,25 @@ def test_a_killed_run_resumes_with_the_same_losses(
 
 
 def test_sigterm_finishes_the_step_saves_and_exits(
-    root: Path, toy_run: Path, whole: Path, tmp_path: Path
+    root: Path, python: str, toy_run: Path, whole: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "stopped"
-    process = start(root, toy_run, out)
+    process = start(root, python, toy_run, out)
     await_step(out, 2, process)
     os.killpg(process.pid, signal.SIGTERM)  # as Slurm does: the loader's workers get it, too
     code, text = finish(process)
     assert code == 130, text
     last = numbers(out)[-1][1]
     assert (out / "checkpoints" / f"step-{last:08d}" / "trainer.json").exists()
-    code, text = finish(start(root, toy_run, out, "--resume"))
+    code, text = finish(start(root, python, toy_run, out, "--resume"))
     assert code == 0, text
     assert numbers(out) == numbers(whole)
 
 
 def test_an_earlier_run_is_not_overwritten_by_accident(
-    root: Path, toy_run: Path, whole: Path
+    root: Path, python: str, toy_run: Path, whole: Path
 ) -> None:
-    code, text = finish(start(root, toy_run, whole))
+    code, text = finish(start(root, python, toy_run, whole))
     assert code == 2
     assert "--resume" in text
     assert "--overwrite" in text

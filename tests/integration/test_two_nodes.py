@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -51,15 +50,15 @@ def two_nodes(root: Path) -> list[str]:
     return command
 
 
-def environment() -> dict[str, str]:
-    ours = {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    return {**os.environ, **ours}
+def environment(python: str) -> dict[str, str]:
+    ours = {"PYTHON": python, "PYTHON_EXEC": python, "OMP_NUM_THREADS": "1"}
+    return {**os.environ, **ours, "PYTHONWARNINGS": "ignore"}
 
 
-def run(command: list[str]) -> str:
+def run(python: str, command: list[str]) -> str:
     """Run a command that must succeed; return its output."""
     done = subprocess.run(
-        command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        command, env=environment(python), stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
@@ -87,14 +86,14 @@ def steps(out: Path) -> tuple[list[tuple[str, int]], list[float]]:
 
 
 def test_two_nodes_train_as_two_processes_of_one_machine(
-    root: Path, toy_run: Path, tmp_path: Path, two_nodes: list[str]
+    root: Path, python: str, toy_run: Path, tmp_path: Path, two_nodes: list[str]
 ) -> None:
-    run(training(root, toy_run, tmp_path / "one", "--nproc-per-node", "2"))
+    run(python, training(root, toy_run, tmp_path / "one", "--nproc-per-node", "2"))
     apart = (
         "--nnodes 2 --node-rank {node} --nproc-per-node 1 --master 192.168.100.10"
         " --interface eth0 --socket"
     )
-    output = run([*two_nodes, *training(root, toy_run, tmp_path / "two", *apart.split())])
+    output = run(python, [*two_nodes, *training(root, toy_run, tmp_path / "two", *apart.split())])
     assert len(re.findall("GLOO_SOCKET_IFNAME=eth0", output)) == 2
     (rows, ours), (expected_rows, theirs) = steps(tmp_path / "two"), steps(tmp_path / "one")
     assert rows == expected_rows == [("train", 1), ("train", 2), ("train", 3), ("validation", 3)]
@@ -103,7 +102,7 @@ def test_two_nodes_train_as_two_processes_of_one_machine(
 
 
 def test_both_nodes_start_again_and_keep_their_numbers(
-    root: Path, tmp_path: Path, two_nodes: list[str]
+    root: Path, python: str, tmp_path: Path, two_nodes: list[str]
 ) -> None:
     (tmp_path / "worker.py").write_text(WORKER)
     # Machine 0 is the node whose address sorts last: numbers are the user's, not the addresses'.
@@ -112,20 +111,20 @@ def test_both_nodes_start_again_and_keep_their_numbers(
         "--nproc-per-node 1 --nnodes 2 --node-rank $((1 - NODE)) "
         "--master 192.168.100.11 --interface eth0 --max-restarts 2"
     )
-    run([*two_nodes, "bash", "-c", line])
+    run(python, [*two_nodes, "bash", "-c", line])
     for attempt in ("first", "second"):
         found = {node: (tmp_path / f"{attempt}-{node}").read_text().split() for node in (0, 1)}
         assert found == {1: ["0", "192.168.100.11"], 0: ["1", "192.168.100.11"]}
 
 
 def test_the_network_is_checked_and_measured(
-    root: Path, tmp_path: Path, two_nodes: list[str]
+    root: Path, python: str, tmp_path: Path, two_nodes: list[str]
 ) -> None:
     line = (
         f"sleep 0.5; exec {root / 'bin/check_network.sh'} 192.168.100.1$((1 - NODE)) --socket "
         "--bandwidth 0.0001 --node-rank $NODE -- --sizes_mib 1 --rounds 2 --device cpu"
     )
-    output = run(["env", f"TMPDIR={tmp_path}", *two_nodes, "bash", "-c", line])
+    output = run(python, ["env", f"TMPDIR={tmp_path}", *two_nodes, "bash", "-c", line])
     assert output.count("eth0 has 9000") == output.count("at least 0.0001 GB/s") == 2
     if shutil.which("ping"):
         assert output.count("packets of 9000 bytes reach") == 2
@@ -148,7 +147,7 @@ sys.exit(main())
 
 
 def test_a_cut_cable_ends_both_nodes_with_the_reason(
-    root: Path, toy_run: Path, tmp_path: Path, two_nodes: list[str]
+    root: Path, python: str, toy_run: Path, tmp_path: Path, two_nodes: list[str]
 ) -> None:
     (tmp_path / "finet.py").write_text(IMPATIENT)
     apart = (
@@ -159,7 +158,7 @@ def test_a_cut_cable_ends_both_nodes_with_the_reason(
     metrics, deadline = tmp_path / "out/metrics.jsonl", time.monotonic() + PATIENCE_S
     with (tmp_path / "log").open("w+") as log:
         process = subprocess.Popen(
-            command, env=environment() | {"PYTHONPATH": str(LIB)}, stdin=subprocess.DEVNULL,
+            command, env=environment(python) | {"PYTHONPATH": str(LIB)}, stdin=subprocess.DEVNULL,
             stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:

@@ -243,7 +243,12 @@ class Loader:
             generator=generator,
             worker_init_fn=partial(_heed_the_trainer_alone, os.getpid()),
         )
-        return map(self._collator.unpack, flat_batches)
+        # Workers inherit the mask, and threads that they have before `worker_init_fn` theirs.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            return map(self._collator.unpack, flat_batches)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Batches(Dataset[Any]):

@@ -157,14 +157,14 @@ def _token_bp(window: Window) -> NDArray[np.int64]:
 
 
 class _RecordBatch:
-    """NumPy views of one record batch's columns."""
+    """NumPy views of one record batch's columns, by DLPack: `to_numpy` would import pandas."""
 
     def __init__(self, batch: pa.RecordBatch) -> None:
         self._columns = {}
         for index, name in enumerate(_VALUES):
             column = batch.column(index)
-            values = column.values if name in _TEXT else column.values.to_numpy()
-            self._columns[name] = (column.offsets.to_numpy(), values)
+            values = column.values if name in _TEXT else np.from_dlpack(column.values)
+            self._columns[name] = (np.from_dlpack(column.offsets), values)
         self.num_rows: int = batch.num_rows
 
     def values(self, name: str, row: int) -> Any:

@@ -147,9 +147,10 @@ def test_pinned_micro_batches_reach_the_gpu_whole(packed_file) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_ends_though_an_epoch_was_left_unfinished(packed_file) -> None:
+def test_a_process_ends_though_an_epoch_was_left_unfinished(python, packed_file) -> None:
     text = (
-        "import subprocess, sys\n"
+        "import subprocess, sys, torch\n"
+        "torch.set_num_threads(2)\n"  # gives workers a thread of torch's
         "from multiprocessing import active_children\n"
         "from genet5.config.batches import BatchLimits\n"
         "from genet5.dataset.loader import Loader\n"
@@ -160,7 +161,7 @@ def test_a_process_ends_though_an_epoch_was_left_unfinished(packed_file) -> None
         "print(sum(1 for _ in zip(range(6), batches)))\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", text, str(packed_file)],
+        [python, "-c", text, str(packed_file)],
         capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip

@@ -67,8 +67,8 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, str(WORKER)]
+def nursery(python: str) -> Iterator[subprocess.Popen[str]]:
+    command = [python, str(WORKER)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     ) as process:

@@ -20,16 +20,16 @@ CASES = ("dense", "balanced by a loss", "loss off", "balanced by a bias")
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("alone")
-    run_ranks(1, WORKER, out)
+    run_ranks(python, 1, WORKER, out)
     return out / "ddp"
 
 
 @pytest.fixture(scope="module")
-def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def several(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("several")
-    run_ranks(4, WORKER, out)
+    run_ranks(python, 4, WORKER, out)
     return out
 
 

@@ -32,18 +32,18 @@ def figures(out: Path) -> list[list[Any]]:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One rank, four micro-batches a step."""
     out = tmp_path_factory.mktemp("alone")
-    run_ranks(1, WORKER, out, "ddp")
+    run_ranks(python, 1, WORKER, out, "ddp")
     return out / "ddp"
 
 
 @pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_ranks(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two ranks, two micro-batches each."""
     out = tmp_path_factory.mktemp("two")
-    run_ranks(2, WORKER, out, "ddp", "fsdp")
+    run_ranks(python, 2, WORKER, out, "ddp", "fsdp")
     return out
 
 
@@ -93,14 +93,16 @@ def test_two_ranks_resume_to_the_bit(two_ranks: Path, mode: str) -> None:
 
 
 def test_one_rank_resumes_the_run_of_two_that_shared_the_model(
-    two_ranks: Path, alone: Path, tmp_path: Path
+    python: str, two_ranks: Path, alone: Path, tmp_path: Path
 ) -> None:
-    run_ranks(1, WORKER, tmp_path / "out", f"OTHER={two_ranks / 'fsdp' / 'stopped'},ddp")
+    run_ranks(python, 1, WORKER, tmp_path / "out", f"OTHER={two_ranks / 'fsdp' / 'stopped'},ddp")
     assert_close(tmp_path / "out", alone / "whole")
 
 
-def test_two_ranks_share_the_model_of_a_run_of_one(alone: Path, tmp_path: Path) -> None:
-    run_ranks(2, WORKER, tmp_path / "out", f"OTHER={alone / 'stopped'},fsdp")
+def test_two_ranks_share_the_model_of_a_run_of_one(
+    python: str, alone: Path, tmp_path: Path
+) -> None:
+    run_ranks(python, 2, WORKER, tmp_path / "out", f"OTHER={alone / 'stopped'},fsdp")
     assert_close(tmp_path / "out", alone / "whole")
 
 

@@ -1,0 +1,235 @@
+"""A Python that has imported torch already: a command is a fork of it in place of a new start.
+
+To import torch and the trainer takes longer than most runs in the tests. `warm_python` gives the
+path of an executable that takes a script, `-m MODULE` or `-c CODE`, and arguments, as the
+interpreter does; recipes and torchrun take it for one. Signals that it gets reach the command's
+process group, SIGKILL reaches the command; it ends as the command does.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import gc
+import importlib
+import marshal
+import os
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+MODULES = (
+    "genet5.annotate.annotator",
+    "genet5.cli.finet",
+    "genet5.train.run",
+    "pandas",
+    "torch._dynamo",
+    "torch.distributed.launcher.api",
+)
+FORWARDED = [1, 2, 10, 12, 15]
+"""HUP, INT, USR1, USR2, TERM."""
+CLONE_NEWNET = 0x40000000
+"""sched.h"""
+
+# What stands for the interpreter, with a process id that a test can kill.
+CLIENT = """#!{python} -IS
+import marshal, os, signal, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect({address!r})
+request = marshal.dumps((sys.argv[1:], os.getcwd(), dict(os.environ)))
+network = os.open("/proc/self/ns/net", os.O_RDONLY)
+socket.send_fds(server, [len(request).to_bytes(4, "little")], [0, 1, 2, network])
+server.sendall(request)
+for number in {forwarded}:
+    signal.signal(number, lambda number, _: server.sendall(bytes([number])))
+code = int(server.recv(16) or 1)
+if code < 0:
+    if code != -signal.SIGKILL:
+        signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+sys.exit(code)
+"""
+
+
+@contextmanager
+def warm_python(folder: Path) -> Iterator[str]:
+    """Start the server, give the executable's path; in the end all commands are killed."""
+    address, client = folder / "socket", folder / "python"
+    text = CLIENT.format(python=sys.executable, address=str(address), forwarded=FORWARDED)
+    client.write_text(text, encoding="utf-8")
+    client.chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, __file__, str(address)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "OMP_NUM_THREADS": "1",
+            "OMP_WAIT_POLICY": "passive",
+        },
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+        yield str(client)
+        server.stdin.close()
+
+
+@dataclass
+class Command:
+    """What a client wants to be run; its standard streams and its network namespace."""
+
+    words: list[str]
+    folder: str
+    environment: dict[str, str]
+    streams: list[int]
+    network: int
+
+    @staticmethod
+    def receive(client: socket.socket) -> Command:
+        length, (*streams, network), _, _ = socket.recv_fds(client, 4, 4)
+        with client.makefile("rb") as lines:
+            request = lines.read(int.from_bytes(length, "little"))
+        return Command(*marshal.loads(request), streams, network)
+
+    def run(self) -> int:
+        """Become the command; return its exit code."""
+        for number, stream in enumerate(self.streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        if not os.path.samestat(os.fstat(self.network), Path("/proc/self/ns/net").stat()):
+            assert ctypes.CDLL(None).setns(self.network, CLONE_NEWNET) == 0
+        os.close(self.network)
+        os.chdir(self.folder)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        sys.path[:0] = self.environment.get("PYTHONPATH", "").split(os.pathsep)
+        if threads := self.environment.get("OMP_NUM_THREADS"):  # read when torch was imported
+            sys.modules["torch"].set_num_threads(int(threads))
+        try:
+            self._interpret()
+        except SystemExit as end:
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
+                return 1
+            return end.code or 0
+        except BaseException:
+            traceback.print_exc()
+            return 1
+        return 0
+
+    def _interpret(self) -> None:
+        words = self.words[1:] if self.words[0] == "-u" else self.words
+        if words[0] == "-m":
+            sys.argv = words[1:]
+            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        elif words[0] == "-c":
+            sys.argv = ["-c", *words[2:]]
+            exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})
+        else:
+            sys.argv = words
+            sys.path.insert(0, str(Path(words[0]).resolve().parent))
+            runpy.run_path(words[0], run_name="__main__")
+
+
+class Server:
+    """Forks a process for each connection and sends its exit code there."""
+
+    def __init__(self, address: str) -> None:
+        self.selector = selectors.DefaultSelector()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(address)
+        self.listener.listen()
+        self.selector.register(self.listener, selectors.EVENT_READ, self.start)
+        self.clients: dict[int, socket.socket] = {}
+
+    def serve(self) -> Command | None:
+        """Serve until standard input ends; return in the process of each command."""
+        self.selector.register(0, selectors.EVENT_READ, None)
+        while True:
+            for key, _ in self.selector.select():
+                if key.data is None:
+                    for pid in self.clients:
+                        os.killpg(pid, signal.SIGKILL)
+                    return None
+                if (command := key.data()) is not None:
+                    return command
+
+    def start(self) -> Command | None:
+        client, _ = self.listener.accept()
+        command = Command.receive(client)
+        if pid := os.fork():
+            for stream in (*command.streams, command.network):
+                os.close(stream)
+            self.clients[pid] = client
+            handle = os.pidfd_open(pid)
+            self.selector.register(client, selectors.EVENT_READ, partial(self.forward, pid))
+            self.selector.register(handle, selectors.EVENT_READ, partial(self.end, pid, handle))
+            return None
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for key in [*self.selector.get_map().values()][:]:
+            if key.data is not None:
+                os.close(key.fd) if isinstance(key.fileobj, int) else key.fileobj.close()
+        self.selector.close()
+        client.close()
+        return command
+
+    def forward(self, pid: int) -> None:
+        """Pass a client's signals on; a client that was killed takes its command along."""
+        numbers = self.clients[pid].recv(16)
+        if not numbers:
+            self.selector.unregister(self.clients[pid])
+            os.kill(pid, signal.SIGKILL)
+        for number in numbers:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, number)
+
+    def end(self, pid: int, handle: int) -> None:
+        """Send the exit code of a command that has ended."""
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        self.selector.unregister(handle)
+        os.close(handle)
+        client = self.clients.pop(pid)
+        with suppress(KeyError):  # forward() has done it
+            self.selector.unregister(client)
+        with suppress(OSError):  # nobody waits any more
+            client.sendall(str(code).encode())
+        client.close()
+
+
+def main(address: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in MODULES:
+        importlib.import_module(name)
+    gc.freeze()  # a collection would write into pages that all processes share
+    server = Server(address)
+    print("ready", flush=True)
+    if (command := server.serve()) is not None:
+        leave(command.run())
+
+
+def leave(code: int) -> NoReturn:
+    """End as Python does, without taking torch apart, which takes half a second."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
