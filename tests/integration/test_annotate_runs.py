@@ -33,9 +33,9 @@ def write_genome(folder: Path) -> Path:
     return path
 
 
-def kill(folder: Path, kills: int, seed: int) -> None:
+def kill(python: str, folder: Path, kills: int, seed: int) -> None:
     write_genome(folder)
-    command = [sys.executable, SCRIPT, "kill", folder, str(kills), str(seed)]
+    command = [python, SCRIPT, "kill", folder, str(kills), str(seed)]
     path = os.pathsep.join(sys.path)
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
@@ -44,13 +44,17 @@ def kill(folder: Path, kills: int, seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_killed_three_times_gives_the_bytes_of_one_left_alone(tmp_path: Path) -> None:
-    kill(tmp_path, kills=3, seed=1)
+def test_a_run_killed_three_times_gives_the_bytes_of_one_left_alone(
+    python: str, tmp_path: Path
+) -> None:
+    kill(python, tmp_path, kills=3, seed=1)
 
 
 @pytest.mark.robust
-def test_a_run_killed_twenty_times_gives_the_bytes_of_one_left_alone(tmp_path: Path) -> None:
-    kill(tmp_path, kills=20, seed=2)
+def test_a_run_killed_twenty_times_gives_the_bytes_of_one_left_alone(
+    python: str, tmp_path: Path
+) -> None:
+    kill(python, tmp_path, kills=20, seed=2)
 
 
 @pytest.mark.slow
