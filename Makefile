@@ -7,6 +7,9 @@ BIN     := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 # Files go to the workers in their order, integration first: the few long tests do not come last and alone.
 PYTEST   = $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+COVERAGE = --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
+BRANCHES = $(BIN)/python -c 'import json; t = json.load(open(".coverage.json"))["totals"]; \
+	b, n = t["covered_branches"], t["num_branches"]; print(f"branches covered: {b} of {n}, {b / n:.1%}")'
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh tests/matrix.sh .ci/run benchmarks/run_gpu.sh $(wildcard recipes/*)
 
@@ -42,11 +45,12 @@ test-matrix: ## run the fast tests with Python 3.11 to 3.13 and the oldest and n
 	tests/matrix.sh
 
 coverage: .venv/installed-dev ## run all tests and print what they leave uncovered, branches included
-	$(PYTEST) --cov --cov-report=term:skip-covered
+	$(PYTEST) $(COVERAGE)
+	@$(BRANCHES)
 
 coverage-fast: .venv/installed-dev ## the same for the fast tests, which leave more uncovered than all do
-	$(PYTEST) -m "not data and not robust and not slow" tests/unit \
-		--cov --cov-report=term:skip-covered
+	$(PYTEST) -m "not data and not robust and not slow" tests/unit $(COVERAGE)
+	@$(BRANCHES)
 
 check: .venv/installed-dev ## lint, formatting, types, import contracts, shell scripts, Dockerfile
 	$(BIN)/ruff check .

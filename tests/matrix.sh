@@ -20,7 +20,7 @@ install() { # PYTHON TORCH FOLDER
     local torch="torch==$2"
     [ "$2" = newest ] && torch="torch>=2.10"
     [ -e "$3/installed" ] && return
-    "python$1" -m venv "$3" 2>/dev/null || { reason="python$1 has no venv module"; return 1; }
+    "$found" -m venv "$3" 2>/dev/null || { reason="python$1 has no venv module"; return 1; }
     "$3/bin/python" -m pip install -qq --disable-pip-version-check "$torch" ||
         { reason="torch could not be installed (see above)"; return 1; }
     grep -v '^torch' constraints.txt >"$3/constraints.txt"
@@ -29,10 +29,19 @@ install() { # PYTHON TORCH FOLDER
     touch "$3/installed"
 }
 
+# An interpreter on PATH, or one that pyenv has and does not show there.
+interpreter() { # VERSION
+    local each
+    for each in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/python; do
+        "$each" -c '' 2>/dev/null && echo "$each" && return
+    done
+    return 1
+}
+
 for python in $pythons; do
     for torch in $torches; do
-        if ! "python$python" -c '' 2>/dev/null; then
-            report skipped "$python" "$torch" "no interpreter python$python on PATH"
+        if ! found=$(interpreter "$python"); then
+            report skipped "$python" "$torch" "no interpreter python$python on PATH or in pyenv"
             continue
         fi
         folder=.matrix/python$python-torch$torch

@@ -4,8 +4,6 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
-from transformers import MixtralConfig
-from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
 
 from genet5.blocks import moe as moe_module
 from genet5.blocks.moe import MixtureOfExperts, make_feedforward
@@ -79,6 +77,10 @@ def test_balance_is_one_when_experts_share_evenly_and_padding_does_not_count():
 
 @pytest.mark.parametrize("experts", ["eager", "grouped_mm"])
 def test_mixture_equals_the_mixtral_block_of_transformers(experts):
+    # not at the top: it takes longer to import than these tests to run
+    from transformers import MixtralConfig
+    from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
+
     config = MixtralConfig(
         hidden_size=16,
         intermediate_size=32,
