@@ -83,7 +83,8 @@ def _joined_strands(transcripts: list[GtfTranscript]) -> list[GtfTranscript]:
     for same in by_id.values():
         stranded = [transcript for transcript in same if transcript.strand]
         if len(same) == 1 or (len(stranded) == len(same) and _are_loci(same)):
-            found += [replace(one, id=numbered(one.id, i)) for i, one in enumerate(same)]
+            found.append(same[0])
+            found += [replace(one, id=numbered(one.id, i)) for i, one in enumerate(same) if i]
         else:
             found.append(_join(same))
     return found
