@@ -160,7 +160,7 @@ class _RecordBatch:
     """NumPy views of one record batch's columns, by DLPack: `to_numpy` would import pandas."""
 
     def __init__(self, batch: pa.RecordBatch) -> None:
-        self._columns = {}
+        self._columns: dict[str, tuple[Any, Any]] = {}
         for index, name in enumerate(_VALUES):
             column = batch.column(index)
             values = column.values if name in _TEXT else np.from_dlpack(column.values)
