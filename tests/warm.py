@@ -180,7 +180,7 @@ class Server:
             return None
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for key in [*self.selector.get_map().values()][:]:
+        for key in [*self.selector.get_map().values()]:
             if key.data is not None:
                 os.close(key.fd) if isinstance(key.fileobj, int) else key.fileobj.close()
         self.selector.close()
@@ -189,9 +189,12 @@ class Server:
 
     def forward(self, pid: int) -> None:
         """Pass a client's signals on; a client that was killed takes its command along."""
-        numbers = self.clients[pid].recv(16)
+        client = self.clients.get(pid)
+        if client is None:  # the command has ended in the same round
+            return
+        numbers = client.recv(16)
         if not numbers:
-            self.selector.unregister(self.clients[pid])
+            self.selector.unregister(client)
             os.kill(pid, signal.SIGKILL)
         for number in numbers:
             with suppress(ProcessLookupError):
