@@ -7,7 +7,7 @@ its expectation, by the number of codons, so that short genes are not unusual fo
 
 Example:
     >>> counts = np.zeros((3, 64)); counts[:, 5] = 90; counts[0, 5], counts[0, 6] = 30, 60
-    >>> codon_bias(counts).argmax()
+    >>> int(codon_bias(counts).argmax())
     0
 """
 

@@ -130,7 +130,10 @@ def test_a_killed_rank_0_takes_the_store_along(
 def test_the_others_learn_why_a_rank_failed(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
     scene = Scene(nursery, "wrong_data", 2, tmp_path)
     assert scene.answer() == [1, 1]
-    assert f"rank 1 on host {HOST} failed: DataError: x.arrow: no genes; continue" in scene.log(0)
+    assert (
+        f"rank 1 on host {HOST} failed: DataError: x.arrow: no genes; start it again"
+        in scene.log(0)
+    )
     assert "RankError" not in scene.log(1)
 
 
@@ -141,8 +144,9 @@ def test_an_error_of_this_rank_passes_unchanged(
     assert scene.answer() == [1, 1]
     assert "\nRuntimeError: CUDA out of memory\n" in scene.log(0)
     assert "RankError" not in scene.log(0)
-    assert f"rank 0 on host {HOST} failed: RuntimeError: CUDA out of memory; continue" in scene.log(
-        1
+    assert (
+        f"rank 0 on host {HOST} failed: RuntimeError: CUDA out of memory; start it again"
+        in scene.log(1)
     )
 
 
