@@ -221,7 +221,7 @@ def _journaled(
         yield None
         return
     if journal.is_resumed:
-        for path in filter(None, (config.output, config.proteins, config.cds)):
+        for path in filter(None, (config.output, config.proteins, config.cds, config.record)):
             remove_leftovers(path)
     finished = False
     try:
