@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,11 +22,10 @@ from torch import Tensor
 from genet5.config.lm.embed import LmEmbedConfig
 from genet5.errors import ConfigError, DataError
 from genet5.genome.io.fasta import read_fasta
-from genet5.genome.io.files import open_text
-from genet5.genome.io.formats import read_annotation
-from genet5.genome.sequence import Bases, on_strand
+from genet5.genome.sequence import Bases
 from genet5.lm.folders import LanguageModel
 from genet5.lm.reference import ReferenceGenome
+from genet5.lm.regions import read_regions, region_bases
 from genet5.lm.score import strands
 from genet5.lm.tables import TableWriter
 from genet5.lm.text import encode_bases, with_ends
@@ -144,38 +142,9 @@ def _regions(config: LmEmbedConfig) -> Iterator[tuple[str, Bases]]:
     """Yield regions in their file's order, on their strand."""
     path = config.regions
     assert path is not None
-    is_bed = path.name.lower().endswith((".bed", ".bed.gz"))
-    places = _from_bed(path) if is_bed else _from_annotation(path)
     with ReferenceGenome(config.fasta) as genome:
-        for name, contig, start, end, strand in places:
-            known = genome.find(contig)
-            if known is None or not 0 <= start < end <= genome.lengths[known]:
-                raise DataError(
-                    f"region {name}, {contig}:{start + 1}-{end}",
-                    expected="a region of the genome", path=path,
-                )  # fmt: skip
-            yield name, on_strand(genome.bases(known, start, end), strand)
-
-
-def _from_bed(path: Path) -> Iterator[tuple[str, str, int, int, int]]:
-    with open_text(path) as lines:
-        for number, line in enumerate(lines, 1):
-            words = line.rstrip("\n").split("\t")
-            if not line.strip() or line.startswith(("#", "track", "browser")):
-                continue
-            if len(words) < 3 or not (words[1].isdecimal() and words[2].isdecimal()):
-                raise DataError(
-                    f"line {line.strip()[:60]!r}", expected="contig, start, end (tab-separated)",
-                    path=path, line=number,
-                )  # fmt: skip
-            start, end = int(words[1]), int(words[2])
-            name = words[3] if len(words) > 3 else f"{words[0]}:{start + 1}-{end}"
-            yield name, words[0], start, end, -1 if words[5:6] == ["-"] else 1
-
-
-def _from_annotation(path: Path) -> Iterator[tuple[str, str, int, int, int]]:
-    for gene in read_annotation(path).genes:
-        yield gene.id, gene.contig, gene.start, gene.end, gene.strand
+        for region in read_regions(path):
+            yield region.name, region_bases(genome, region, path)
 
 
 # ---- output --------------------------------------------------------------------------------------
