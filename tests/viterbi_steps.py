@@ -14,7 +14,6 @@ from genet5.decode.viterbi import (
     C2,
     FIRST_INTRON,
     LOWEST,
-    NUM_KINDS,
     OUT,
     Float,
     StrandScores,
@@ -24,11 +23,12 @@ from genet5.decode.viterbi import (
 def walk_together(
     strands: Sequence[StrandScores], lag: int, edge: float
 ) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]]:
-    """The three results of `viterbi.walk`, strands last."""
+    """The three results of `viterbi.walk`, strands last; all have the same states."""
     lengths = np.array([len(strand.start) for strand in strands])
     longest = int(lengths.max())
-    stacked = {name: stack(strands, name, longest) for name in StrandScores.__dataclass_fields__}
-    return Steps(**stacked, lag=lag).run(np.float32(edge), lengths)
+    names = StrandScores.__dataclass_fields__.keys() - {"introns"}
+    stacked = {name: stack(strands, name, longest) for name in names}
+    return Steps(introns=strands[0].introns, **stacked, lag=lag).run(np.float32(edge), lengths)
 
 
 def stack(strands: Sequence[StrandScores], name: str, longest: int) -> Float:
@@ -45,6 +45,7 @@ def stack(strands: Sequence[StrandScores], name: str, longest: int) -> Float:
 class Steps:
     """The fields of `StrandScores` for R strands, strands last."""
 
+    introns: tuple[int, int, int]
     states: Float
     start: Float
     stop: Float
@@ -53,11 +54,6 @@ class Steps:
     acceptor: Float
     lag: int
     """Shortest intron: that many bases are taken at once when one begins."""
-
-    @property
-    def num_classes(self) -> int:
-        """Number of splice classes with states of their own."""
-        return len(self.donor[0]) // NUM_KINDS
 
     def run(
         self, edge: np.float32, lengths: NDArray[np.int64]
@@ -68,7 +64,8 @@ class Steps:
             (L, S, R) which origin each state came from, and the two results of `_end`, (R,) each.
         """
         longest, num_states, count = self.states.shape
-        num_introns, classes = num_states - FIRST_INTRON, self.num_classes
+        num_introns = num_states - FIRST_INTRON
+        second, third = self.introns[0], sum(self.introns[:2])
         choice = np.zeros((longest, num_states, count), dtype=np.int8)
         last, cut_after = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
         score = self.states[0].copy()
@@ -76,13 +73,13 @@ class Steps:
         # summed intron scores, so that the first `lag` bases of an intron are one subtraction
         sums = np.cumsum(self.states[:, FIRST_INTRON:].astype(np.float64), axis=0)
         entered = np.full((self.lag, num_introns, count), LOWEST, dtype=np.float32)
-        candidates = np.full((4, 2 + 3 * classes, count), -np.inf, dtype=np.float32)
+        candidates = np.full((4, 2 + max(self.introns), count), -np.inf, dtype=np.float32)
         outside = np.full((3, count), LOWEST, dtype=np.float32)
         introns = np.full((2, num_introns, count), LOWEST, dtype=np.float32)
         ends = {int(p): np.flatnonzero(lengths == p) for p in np.unique(lengths)}
         for p in range(longest):
             if p:
-                self._candidates(p, classes, score, outside[p % 3], candidates)
+                self._candidates(p, score, outside[p % 3], candidates)
                 choice[p, :FIRST_INTRON] = candidates.argmax(axis=1)
                 introns[0] = score[FIRST_INTRON:]
                 if p >= self.lag:
@@ -93,10 +90,10 @@ class Steps:
                 score += self.states[p]
             outside[p % 3] = score[OUT]
             slot = entered[p % self.lag]
-            slot[:classes] = score[C2] + self.proceed[p]
-            slot[classes : 3 * classes] = score[C0]
+            slot[:second] = score[C2] + self.proceed[p]
+            slot[second:third] = score[C0]
             # not straight from an acceptor: a codon over three exons would need its own memory
-            slot[3 * classes :] = candidates[2, 0] + self.states[p, C1] if p else score[C1]
+            slot[third:] = candidates[2, 0] + self.states[p, C1] if p else score[C1]
             slot += self.donor[p]
             for row in ends.get(p + 1, ()):
                 last[row], cut_after[row] = self._end(p, score, entered, sums, row)
@@ -118,18 +115,19 @@ class Steps:
                 most, best, cut_after = float(begun.max()), FIRST_INTRON + int(begun.argmax()), q
         return best, cut_after
 
-    def _candidates(self, p: int, classes: int, score: Float, outside: Float, out: Float) -> None:
+    def _candidates(self, p: int, score: Float, outside: Float, out: Float) -> None:
         """Scores of coming to "no gene" and the codon positions at `p` from each of their origins.
 
         `outside` is the score of "no gene" three bases ago.
         """
         spliced = score[FIRST_INTRON:] + self.acceptor[p]
+        first, second, third = np.split(spliced, np.cumsum(self.introns[:2]))
         out[0, 0] = score[OUT]
         out[0, 1] = score[C2] + self.stop[p - 1]
         out[1, 0] = score[C2] + self.proceed[p - 1]
-        out[1, 1 : 1 + classes] = spliced[:classes]
+        out[1, 1 : 1 + len(first)] = first
         out[2, 0] = score[C0]
-        out[2, 1 : 1 + 2 * classes] = spliced[classes : 3 * classes]
+        out[2, 1 : 1 + len(second)] = second
         out[3, 0] = score[C1]
-        out[3, 1 : 1 + 3 * classes] = spliced[3 * classes :]
-        out[3, 1 + 3 * classes] = outside + self.start[p]
+        out[3, 1 : 1 + len(third)] = third
+        out[3, 1 + len(third)] = outside + self.start[p]

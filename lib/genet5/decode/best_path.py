@@ -4,10 +4,11 @@ The decoder writes genes from left to right and cannot go back; the per-base hea
 window at once but know no rules. A path through "no gene", codon positions and introns joins the
 two (`viterbi`): it begins at start codons, ends at stop codons, splices where the grammar does and
 keeps the reading frame. Codons and splice sites are those of `tokens.signals`, so that level,
-genetic code and AT-AC introns hold here too. Introns that split a codon remember its T, TA or TG,
-so that splicing makes no stop codon, and AT-AC introns have states of their own where they are
-legal. A path's score is the sum of the logarithms of the state head's probabilities and, where a
-gene begins, ends or splices, of the boundary head's logits.
+genetic code and AT-AC introns hold here too. Introns that split a codon remember its first bases if
+one of the genetic code's stop codons begins so (T, TA and TG in most), so that splicing makes no
+stop codon, and AT-AC introns have states of their own where they are legal. A path's score is the
+sum of the logarithms of the state head's probabilities and, where a gene begins, ends or splices,
+of the boundary head's logits.
 
 Example:
     signals = build_signals(windows, codes, options)
@@ -39,9 +40,8 @@ from genet5.tokens.rules import AT_AC, GT_AG, OUTSIDE, Bool, GrammarOptions, tri
 from genet5.tokens.signals import Byte, Signals
 from genet5.tokens.window import Frame, Part, WindowGene, WindowTranscript
 
-_A, _G, _T = 0, 2, 3
-_INTRON_COLUMNS = (4, 5, 5, 6, 6, 6)
-"""Column of the state track that each kind of intron reads; the states before them read 0 to 3."""
+Prefixes = tuple[Sequence[tuple[int, ...]], ...]
+"""Symbols of a codon before an intron, after 0, 1 and 2 of its bases, each with a state."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,8 +119,7 @@ def _window_gene(gene: FoundGene, strand: int, length: int, gene_type: str) -> W
 
 def _codon_position(state: int) -> int:
     """Codon position of a coding state, or of the first coding base after an intron."""
-    column = state if state < FIRST_INTRON else _INTRON_COLUMNS[state - FIRST_INTRON]
-    return (column - 1) % 3
+    return (state - C0) % 3
 
 
 def _strand(
@@ -139,29 +138,43 @@ def _strand(
     is_start = in_reading_order(signals.start_codons(row, side), strand)
     stops_here = in_reading_order(signals.stop_codons(row, side), strand)
     edges = edges * np.float32(weights.boundary)
-    scores = _state_scores(states, len(classes)) * np.float32(weights.state)
+    prefixes = _stop_prefixes(signals, row)
+    introns = cast(tuple[int, int, int], tuple(len(classes) * len(some) for some in prefixes))
+    scores = _state_scores(states, introns) * np.float32(weights.state)
     begins = np.full(length, LOWEST, dtype=np.float32)
     opened = edges[:-2, 0] + scores[:-2, C0] + scores[1:-1, C1]
     begins[2:] = np.where(is_start[:-2], opened, LOWEST)
     is_barrier = stops_here & (not signals.free)
     return StrandScores(
+        introns,
         scores,
         begins,
         np.where(stops_here, edges[:, 1], LOWEST),
         np.where(is_barrier, LOWEST, np.float32(0)),
-        _donors(signals, row, side, classes, edges[:, 2]),
-        _acceptors(signals, row, side, classes, edges[:, 3], is_barrier),
+        _donors(signals, row, side, classes, prefixes, edges[:, 2]),
+        _acceptors(signals, row, side, classes, prefixes, edges[:, 3], is_barrier),
     )
 
 
-def _state_scores(logits: Float, num_classes: int) -> Float:
+def _stop_prefixes(signals: Signals, row: int) -> Prefixes:
+    """What may be before an intron, by the number of a codon's bases there.
+
+    The empty tuple stands for whatever no stop codon of the window's genetic code begins with.
+    """
+    stops = np.flatnonzero(signals.tables[row].stops[0] & (not signals.free)).tolist()
+    firsts = sorted({(stop // 36,) for stop in stops})
+    pairs = sorted({(stop // 36, stop // 6 % 6) for stop in stops})
+    return ((),), ((), *firsts), ((), *pairs)
+
+
+def _state_scores(logits: Float, introns: tuple[int, int, int]) -> Float:
     """(L, S) log-probability of each path state; UTR counts as outside."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     logp = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     outside = np.logaddexp(logp[:, 0], logp[:, 7])
     tracks = np.concatenate((outside[:, None], logp[:, 1:7]), axis=1)
-    introns = np.repeat(_INTRON_COLUMNS, num_classes)
-    return tracks[:, [OUT, C0, C1, C2, *introns]].astype(np.float32)
+    columns = np.repeat(FIRST_INTRON + np.arange(3), introns)
+    return tracks[:, [OUT, C0, C1, C2, *columns]].astype(np.float32)
 
 
 def _read(signals: Signals, row: int, side: int) -> Byte:
@@ -173,15 +186,30 @@ def _read(signals: Signals, row: int, side: int) -> Byte:
     return np.pad(symbols, 2, constant_values=OUTSIDE)
 
 
-def _donors(signals: Signals, row: int, side: int, classes: Sequence[int], logits: Float) -> Float:
-    """(L, I) Donors by kind of intron; the window shows both bases of the site."""
+def _donors(
+    signals: Signals,
+    row: int,
+    side: int,
+    classes: Sequence[int],
+    prefixes: Prefixes,
+    logits: Float,
+) -> Float:
+    """(L, I) Donors by state of intron; the window shows both bases of the site."""
     sites = in_reading_order(signals.donors(row, side), (1, -1)[side]).copy()
     sites[-2:] = 0
     read = _read(signals, row, side)
-    here, is_t_before = read[2:-2], read[1:-3] == _T
-    is_t, ta, tg = here == _T, is_t_before & (here == _A), is_t_before & (here == _G)
-    kinds = (np.ones_like(is_t), ~is_t, is_t, ~(ta | tg), ta, tg)
+    kinds = [np.ones(len(read) - 4, dtype=bool)]
+    for some in prefixes[1:]:
+        matches = [_ends_in(read, prefix) for prefix in some[1:]]
+        kinds += [~np.any([~kinds[0], *matches], axis=0), *matches]
     return _by_class(sites, classes, kinds, logits)
+
+
+def _ends_in(read: Byte, prefix: Sequence[int]) -> Bool:
+    """(L,) The symbols up to each base, it included, are those of the prefix."""
+    end = len(read) - 2
+    shifted = [read[2 - i : end - i] == symbol for i, symbol in enumerate(prefix[::-1])]
+    return np.logical_and.reduce(shifted)
 
 
 def _acceptors(
@@ -189,10 +217,11 @@ def _acceptors(
     row: int,
     side: int,
     classes: Sequence[int],
+    prefixes: Prefixes,
     logits: Float,
     is_barrier: Bool,
 ) -> Float:
-    """(L, I) Acceptors by kind of intron.
+    """(L, I) Acceptors by state of intron.
 
     None completes a stop codon begun before the intron. Nor may one lie within three bases that are
     a stop codon side by side, whatever they are in the spliced gene (GT-AG introns never do, but
@@ -203,6 +232,7 @@ def _acceptors(
         row: The window.
         side: 0 is +, 1 is -.
         classes: Splice classes.
+        prefixes: From `_stop_prefixes`.
         logits: (L,) acceptor logits in reading direction.
         is_barrier: (L,) last bases of stop codons in reading direction.
     """
@@ -210,18 +240,16 @@ def _acceptors(
     sites[:2] = 0
     read = _read(signals, row, side).astype(np.int64)
     first, second = read[2:-2], read[3:-1]
-    stops = signals.tables[row].stops[0] & (not signals.free)
+    stops = signals.tables[row].stops[0]
     free = np.ones(len(first), dtype=bool)
     second_fits, third_fits = free.copy(), ~is_barrier
     second_fits[:-1] = third_fits[1:]
-    kinds = (
-        free,
-        second_fits,
-        second_fits & ~stops[triple_code(_T, 0, 0) + 6 * first + second],
-        third_fits,
-        third_fits & ~stops[triple_code(_T, _A, 0) + first],
-        third_fits & ~stops[triple_code(_T, _G, 0) + first],
-    )
+    kinds = [free, second_fits]
+    kinds += [
+        second_fits & ~stops[triple_code(x, 0, 0) + 6 * first + second] for (x,) in prefixes[1][1:]
+    ]
+    kinds.append(third_fits)
+    kinds += [third_fits & ~stops[triple_code(x, y, 0) + first] for x, y in prefixes[2][1:]]
     return _by_class(sites, classes, kinds, logits)
 
 

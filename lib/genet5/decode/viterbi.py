@@ -23,12 +23,8 @@ Float = NDArray[np.float32]
 
 OUT, C0, C1, C2 = range(4)
 FIRST_INTRON = 4
-NUM_KINDS = 6
-"""Kinds of introns: after 0 bases of a codon; after 1, after a T; after 2, after TA, after TG.
-Intron states are in the order of kinds, those of one kind in the order of the splice classes that
-have states of their own."""
-_CODING_BEFORE = (C2, C0, C0, C1, C1, C1)
-"""Coding state before each kind of intron."""
+_CODING_BEFORE = (C2, C0, C1)
+"""Coding state before an intron after 0, 1, 2 bases of a codon."""
 LOWEST = np.float32(-1e9)
 _LEAST_CODING_BP = 60
 
@@ -37,10 +33,13 @@ _LEAST_CODING_BP = 60
 class StrandScores:
     """What a path may do at each base of one strand of one window, as additions to its score.
 
-    Bases are in reading direction. S states, I of them introns: each of the six kinds once for each
-    splice class.
+    Bases are in reading direction. S states, I of them introns, in the order of the bases of a
+    codon before them. Introns that must not end alike have states of their own: by splice class,
+    and by what a stop codon may begin with.
     """
 
+    introns: tuple[int, int, int]
+    """Number of intron states after 0, 1, 2 bases of a codon."""
     states: Float
     """(L, S) score of each state."""
     start: Float
@@ -50,9 +49,9 @@ class StrandScores:
     proceed: Float
     """(L,) 0, or lowest where the codon that ends here is a stop."""
     donor: Float
-    """(L, I) an intron of each kind begins after this base."""
+    """(L, I) an intron of each state begins after this base."""
     acceptor: Float
-    """(L, I) an exon begins here after an intron of each kind."""
+    """(L, I) an exon begins here after an intron of each state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +61,24 @@ class FoundGene:
     parts: tuple[tuple[int, int], ...]
     """Inclusive coding parts."""
     first: int | None
-    """State at the window's first base if the gene reaches over it; of introns by kind."""
+    """State at the window's first base if the gene reaches over it; of introns FIRST_INTRON + bases
+    of a codon before it."""
     last: int | None
-    """State at the window's last base if the gene reaches over it; of introns by kind."""
+    """The same at the window's last base."""
 
 
-def _origins(num_classes: int) -> tuple[tuple[int, ...], ...]:
+def _origins(introns: tuple[int, int, int]) -> tuple[tuple[int, ...], ...]:
     """States from which "no gene" and the codon positions are reached, as in `_gains`.
 
     A start codon is one step, from "no gene" to its last base.
     """
-    introns = range(FIRST_INTRON, FIRST_INTRON + NUM_KINDS * num_classes)
+    second, third = introns[0], introns[0] + introns[1]
+    states = range(FIRST_INTRON, FIRST_INTRON + sum(introns))
     return (
         (OUT, C2),
-        (C2, *introns[:num_classes]),
-        (C0, *introns[num_classes : 3 * num_classes]),
-        (C1, *introns[3 * num_classes :], OUT),
+        (C2, *states[:second]),
+        (C0, *states[second:third]),
+        (C1, *states[third:], OUT),
     )
 
 
@@ -92,8 +93,7 @@ def search(strands: Sequence[StrandScores], lag: int, edge: float) -> list[list[
     found = []
     for strand in strands:
         choice, last, cut_after = walk(strand, lag, edge)
-        origins = _origins(strand.donor.shape[1] // NUM_KINDS)
-        path = _Path(choice, lag, origins, bool(strand.proceed[-1] < 0))
+        path = _Path(choice, lag, strand.introns, bool(strand.proceed[-1] < 0))
         found.append(list(path.genes(last, cut_after, len(choice))))
     return found
 
@@ -106,30 +106,30 @@ def walk(strand: StrandScores, lag: int, edge: float) -> tuple[NDArray[np.int8],
             the base before an intron of which the window shows fewer bases than the shortest has,
             else -1.
     """
-    states, num_introns = strand.states, strand.donor.shape[1]
-    classes = num_introns // NUM_KINDS
-    origins = _origins(classes)
+    states, num_introns = strand.states, sum(strand.introns)
+    origins = _origins(strand.introns)
     came_from = np.array([state for states in origins for state in states])
     came_from[-1] = len(states[0])  # "no gene" three bases ago
     goes_to = np.repeat(np.arange(len(origins)), [len(states) for states in origins])
+    split_after = np.repeat(np.arange(3), strand.introns)
     leaves = strand.donor.copy()
-    leaves[:, :classes] += strand.proceed[:, None]
+    leaves[:, split_after == 0] += strand.proceed[:, None]
     sums = np.cumsum(states[:, FIRST_INTRON:].astype(np.float64), axis=0)
     score = np.append(states[0], LOWEST)
     score[1:-1] += np.float32(edge)
     choice = np.zeros(states.shape, dtype=np.int8)
     entered = np.full((lag, num_introns), LOWEST, dtype=np.float32)
-    _walk(states, _gains(strand), leaves, sums, came_from, goes_to, score, entered, choice)
+    gains = _gains(strand)
+    _walk(states, gains, leaves, sums, came_from, goes_to, split_after, score, entered, choice)
     return choice, *_end(score[:-1], entered, sums)
 
 
 def _gains(strand: StrandScores) -> Float:
     """(L, K) what each origin of each state in `_origins` adds to a path that comes from it."""
-    classes = strand.donor.shape[1] // NUM_KINDS
     before = np.zeros((len(strand.states), 4), dtype=np.float32)
     before[1:, 1], before[1:, 2] = strand.stop[:-1], strand.proceed[:-1]
     nothing, stop, proceed = before[:, :1], before[:, 1:2], before[:, 2:3]
-    first, second, third = np.split(strand.acceptor, [classes, 3 * classes], axis=1)
+    first, second, third = np.split(strand.acceptor, np.cumsum(strand.introns[:2]), axis=1)
     columns = (nothing, stop, proceed, first, nothing, second, nothing, third)
     return np.concatenate((*columns, strand.start[:, None]), axis=1)
 
@@ -142,6 +142,7 @@ def _walk(
     sums: NDArray[np.float64],
     came_from: NDArray[np.int64],
     goes_to: NDArray[np.int64],
+    split_after: NDArray[np.int64],
     score: Float,
     entered: Float,
     choice: NDArray[np.int8],
@@ -156,6 +157,7 @@ def _walk(
             shortest length, are one subtraction.
         came_from: (K,) the origins; S is "no gene" three bases ago.
         goes_to: (K,) the states, ascending.
+        split_after: (I,) bases of a codon before each intron.
         score: (S + 1,) of the best path to each state: at the first base, then at the last.
         entered: (shortest intron, I) scores where introns began, at the base's number modulo its
             length: lowest, then those of the last bases.
@@ -163,7 +165,6 @@ def _walk(
     """
     length, num_states = states.shape
     lag, num_introns = entered.shape
-    classes = num_introns // 6
     new, outside = score.copy(), np.full(3, LOWEST, dtype=np.float32)
     for p in range(length):
         # straight from a codon's first base: a codon over three exons would need its own memory
@@ -184,7 +185,7 @@ def _walk(
                 score[s] = new[s] + states[p, s]
         outside[p % 3] = score[0]
         for i in range(num_introns):
-            before = score[3] if i < classes else (score[1] if i < 3 * classes else second)
+            before = second if split_after[i] == 2 else (score[1] if split_after[i] else score[3])
             entered[p % lag, i] = before + leaves[p, i]
 
 
@@ -206,16 +207,16 @@ class _Path:
     choice: NDArray[np.int8]
     """(L, S) which origin each state came from."""
     lag: int
-    origins: Sequence[Sequence[int]]
+    introns: tuple[int, int, int]
     ends_in_stop: bool
     """The window's last codon position 2 is that of a stop codon."""
 
     def genes(self, state: int, cut_after: int, length: int) -> Iterator[FoundGene]:
         """Follow the path back from its last state; yield its genes, the last one first."""
-        turns = _Turns(self.choice)
+        turns, origins = _Turns(self.choice), _origins(self.introns)
         parts: list[tuple[int, int]] = []
         is_whole = state == OUT or (state == C2 and self.ends_in_stop)
-        last = None if is_whole else self._by_kind(state)
+        last = None if is_whole else self._by_split(state)
         part_end, p = length - 1, length - 1
         if cut_after >= 0:
             part_end = cut_after
@@ -228,7 +229,7 @@ class _Path:
                 part_end = p - self.lag
                 p, state = self._before_intron(part_end, state)
                 continue
-            former = self.origins[state][int(self.choice[p, state])]
+            former = origins[state][int(self.choice[p, state])]
             if state == OUT:
                 parts, last, part_end = [], None, p - 1
             elif former == OUT:
@@ -242,20 +243,21 @@ class _Path:
         if state != OUT:
             if state < FIRST_INTRON:
                 parts.append((0, part_end))
-            yield FoundGene(tuple(parts[::-1]), self._by_kind(state), last)
+            yield FoundGene(tuple(parts[::-1]), self._by_split(state), last)
 
-    def _by_kind(self, state: int) -> int:
-        """The state; of introns, the same for all splice classes."""
-        num_classes = (self.choice.shape[1] - FIRST_INTRON) // NUM_KINDS
-        is_intron = state >= FIRST_INTRON
-        return FIRST_INTRON + (state - FIRST_INTRON) // num_classes if is_intron else state
+    def _by_split(self, state: int) -> int:
+        """The state; of introns FIRST_INTRON + bases of a codon before them."""
+        if state < FIRST_INTRON:
+            return state
+        index, none, one = state - FIRST_INTRON, self.introns[0], sum(self.introns[:2])
+        return FIRST_INTRON + (index >= none) + (index >= one)
 
     def _before_intron(self, p: int, state: int) -> tuple[int, int]:
         """Where the path is at the last base before an intron.
 
         A codon's second base there came straight from its first (see `_walk`).
         """
-        coding = _CODING_BEFORE[self._by_kind(state) - FIRST_INTRON]
+        coding = _CODING_BEFORE[self._by_split(state) - FIRST_INTRON]
         return (p - 1, C0) if coding == C1 and p > 0 else (p, coding)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from genet5.dataset.per_base import base_targets
 from genet5.decode.best_path import best_paths
-from genet5.genome.codes import CODONS, genetic_code
+from genet5.genome.codes import CODONS, genetic_code, known_codes
 from genet5.genome.frames import mirrored_intervals
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
@@ -91,6 +92,7 @@ def test_genes_that_the_heads_are_sure_of_come_out_exactly(strand: int, exons: i
 @given(
     seed=st.integers(0, 10**6),
     length=st.integers(1, 900),
+    code=st.sampled_from(known_codes()),
     options=st.sampled_from(
         [
             OPTIONS,
@@ -102,18 +104,18 @@ def test_genes_that_the_heads_are_sure_of_come_out_exactly(strand: int, exons: i
     ),
 )
 def test_whatever_the_heads_prefer_genes_are_legal(
-    seed: int, length: int, options: GrammarOptions
+    seed: int, length: int, code: int, options: GrammarOptions
 ) -> None:
     rng = np.random.default_rng(seed)
     bases = rng.choice(encode_bases("ACGTacgtN"), length)
     state_logits = rng.normal(0, 2, (1, length, 2, 8)).astype(np.float32)
     state_logits[..., 1:7] += 1.0
     edges = rng.normal(6, 4, (1, length, 8)).astype(np.float32)
-    genes = best_paths(build_signals([bases], [1], options), options, state_logits, edges)[0]
+    genes = best_paths(build_signals([bases], [code], options), options, state_logits, edges)[0]
     for gene in genes:
         transcript = gene.transcripts[0]
         assert (transcript.frame is None) == (not transcript.cut_left)
-        assert not view_violations(gene, bases, 1, options), decode_bases(bases)
+        assert not view_violations(gene, bases, code, options), decode_bases(bases)
 
 
 def test_a_stop_codon_is_not_spliced_together() -> None:
@@ -128,6 +130,29 @@ def test_a_stop_codon_is_not_spliced_together() -> None:
     )
     assert gene not in paths_of([gene], bases)
     assert gene not in paths_of([gene], bases, code=6)  # in code 6 TAA codes: the gene has no stop
+
+
+@pytest.mark.parametrize(("code", "strand"), [(1, 1), (2, 1), (22, -1), (23, -1)])
+def test_split_codons_code_but_for_the_stops_of_the_genetic_code(code: int, strand: int) -> None:
+    """All 64 codons split after one base and after two."""
+    intron = "GT" + "C" * 20 + "AG"
+    for codon, size in itertools.product(CODONS, (1, 2)):
+        head, tail = (
+            "ATG" + "GCC" * 7 + codon[:size],
+            codon[size:] + "GCC" * 13 + genetic_code(code).stops[0],
+        )
+        text = "CC" + head + intron + tail + "CC"
+        blocks = [(2, 2 + len(head)), (len(text) - 2 - len(tail), len(text) - 2)]
+        if strand < 0:
+            text, blocks = reverse_text(text), list(mirrored_intervals(blocks, len(text)))
+        parts = tuple(Part("cds", start, end - 1) for start, end in blocks)
+        gene = WindowGene("protein_coding", strand, (WindowTranscript(parts),))
+        bases = encode_bases(text)
+        is_legal = not view_violations(gene, bases, code, OPTIONS)
+        # AG of the intron and the base after it look like a stop codon: see `_acceptors`
+        looks_like_stop = code == 2 and size == 2 and codon[2] in "AG"
+        found = gene in paths_of([gene], bases, code=code)
+        assert found == (is_legal and not looks_like_stop), codon
 
 
 @pytest.mark.parametrize("strand", [1, -1])

@@ -7,33 +7,38 @@ import numpy as np
 import pytest
 
 from genet5.decode.compiled import compiled
-from genet5.decode.viterbi import LOWEST, NUM_KINDS, StrandScores, walk
+from genet5.decode.viterbi import LOWEST, StrandScores, walk
 from viterbi_steps import walk_together
 
 
-def random_strand(draw: np.random.Generator, length: int, classes: int) -> StrandScores:
+def random_strand(
+    draw: np.random.Generator, length: int, introns: tuple[int, int, int]
+) -> StrandScores:
     """Scores as a window has them: most starts, stops and splice sites are not legal."""
-    introns = NUM_KINDS * classes
+    count = sum(introns)
 
     def rare(share: float, *shape: int) -> np.ndarray:
         values = draw.normal(0, 4, shape).astype(np.float32)
         return np.where(draw.random(shape) < share, values, LOWEST).astype(np.float32)
 
     return StrandScores(
-        states=-draw.exponential(1, (length, 4 + introns)).astype(np.float32),
+        introns=introns,
+        states=-draw.exponential(1, (length, 4 + count)).astype(np.float32),
         start=rare(0.05, length),
         stop=rare(0.05, length),
         proceed=np.where(draw.random(length) < 0.05, LOWEST, np.float32(0)),
-        donor=rare(0.1, length, introns),
-        acceptor=rare(0.1, length, introns),
+        donor=rare(0.1, length, count),
+        acceptor=rare(0.1, length, count),
     )
 
 
-@pytest.mark.parametrize("classes", [1, 2])
+@pytest.mark.parametrize("introns", [(1, 2, 3), (2, 6, 8), (1, 1, 1)])
 @pytest.mark.parametrize("lag", [1, 20])
-def test_all_choices_equal_those_of_the_steps_in_numpy(lag: int, classes: int) -> None:
+def test_all_choices_equal_those_of_the_steps_in_numpy(
+    lag: int, introns: tuple[int, int, int]
+) -> None:
     draw = np.random.default_rng(lag)
-    strands = [random_strand(draw, length, classes) for length in (300, 1, 2, 211, 19, 45)]
+    strands = [random_strand(draw, length, introns) for length in (300, 1, 2, 211, 19, 45)]
     choices, lasts, cuts = walk_together(strands, lag, edge=-2.0)
     for row, strand in enumerate(strands):
         choice, last, cut_after = walk(strand, lag, -2.0)
