@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,12 @@ def test_parts_are_numbered_from_the_five_prime_end() -> None:
     pytest.importorskip("pandas", reason="needs the extra pandas")
     table = genet5.to_dataframe([SPLICED], level="cds")
     assert list(table["number"]) == [2, 1]
+
+
+def test_a_table_of_genes_says_how_sure_their_starts_are() -> None:
+    pytest.importorskip("pandas", reason="needs the extra pandas")
+    table = genet5.to_dataframe([replace(SPLICED, start_score=0.75)])
+    assert table["start_score"].tolist() == [0.75]
 
 
 def test_a_table_of_no_genes_has_the_columns_and_no_rows() -> None:

@@ -22,7 +22,17 @@ Row: TypeAlias = tuple[Any, ...]
 
 _PLACE = ("contig", "start", "end", "strand")
 COLUMNS: dict[Level, tuple[str, ...]] = {
-    "gene": (*_PLACE, "gene", "name", "type", "pseudo", "genetic_code", "transcripts", "score"),
+    "gene": (
+        *_PLACE,
+        "gene",
+        "name",
+        "type",
+        "pseudo",
+        "genetic_code",
+        "transcripts",
+        "score",
+        "start_score",
+    ),
     "transcript": (
         *(*_PLACE, "gene", "transcript", "type", "exons", "cds_bp"),
         *("partial_5", "partial_3", "score"),
@@ -53,6 +63,7 @@ def _rows(gene: Gene, level: Level) -> Iterator[Row]:
         yield (
             *(gene.contig, gene.start, gene.end, gene.strand, gene.id, gene.name, gene.type),
             *(gene.pseudo, gene.genetic_code, len(gene.transcripts), gene.score),
+            gene.start_score,
         )
         return
     for transcript in gene.transcripts:

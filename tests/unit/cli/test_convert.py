@@ -32,6 +32,15 @@ def test_there_and_back_gives_the_same_genes(files: Path, names: tuple[str, ...]
     assert read_annotation(source) == read_annotation(files / "in.gff3")
 
 
+def test_the_probability_of_a_start_survives_gtf(files: Path) -> None:
+    text = GFF3.replace("ID=g;", "ID=g;start_score=0.9000;start_alternatives=+6:0.0500;")
+    (files / "in.gff3").write_text(text)
+    for source, target in (("in.gff3", "a.gtf"), ("a.gtf", "b.gff3")):
+        assert main([str(files / source), str(files / target)]) == 0
+    (gene,) = read_annotation(files / "b.gff3")
+    assert (gene.start_score, gene.start_alternatives) == (0.9, ((6, 0.05),))
+
+
 def test_standard_output_needs_a_format(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(files / "in.gff3"), "-"]) == 2
     assert "format = 'auto': must be given" in capsys.readouterr().err

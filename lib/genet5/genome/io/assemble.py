@@ -20,6 +20,7 @@ from genet5.genome.io.attributes import (
 from genet5.genome.io.feature_table import CdsLine, ContigTable, Node, Parts
 from genet5.genome.io.feature_types import is_gene_type
 from genet5.genome.io.read_report import ReadReport
+from genet5.genome.io.start_scores import read_start_alternatives, read_start_score
 from genet5.genome.io.stop_codons import with_stop_codon
 from genet5.genome.io.transcripts import BadTranscript, Draft, Pool, finish, unwrap
 
@@ -226,6 +227,8 @@ class Assembler:
             genetic_code=int(code) if code else default_code,
             name=unescape(_first(names, _NAME_KEYS if node is not None else _CDS_NAME_KEYS)),
             score=node.score if node is not None else None,
+            start_score=read_start_score(attributes),
+            start_alternatives=read_start_alternatives(attributes),
             attributes=self._gene_attributes(node, first or {}),
         )
 

@@ -17,15 +17,14 @@ from genet5.genome.frames import five_three, in_reading_order, strand_sign
 from genet5.genome.gene import Exon, Gene, KeptAttributes, Transcript
 from genet5.genome.io.attributes import GFF3_WORDS
 from genet5.genome.io.contig_names import gff3_name, warn_of_escapes
+from genet5.genome.io.start_scores import START_WORDS, start_attributes
 from genet5.genome.io.unique_ids import Names
 
 Row: TypeAlias = tuple[int, int, int, str]
 """Start, end (0-based half-open), depth in the tree of features, and the text of the line."""
 
 _ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, "%;=&,"))}
-_LISTS = frozenset(
-    {"start_range", "end_range", "exception", "start_alternatives", *GFF3_WORDS.values()}
-)
+_LISTS = frozenset({"start_range", "end_range", "exception", *START_WORDS, *GFF3_WORDS.values()})
 """Attributes whose values are escaped already: their commas separate values."""
 
 
@@ -231,16 +230,6 @@ def _kept(attributes: KeptAttributes) -> dict[str, str]:
     for name, value in attributes:
         found.setdefault(GFF3_WORDS[name], []).append(_escape(value))
     return {word: ",".join(texts) for word, texts in found.items()}
-
-
-def start_attributes(gene: Gene) -> dict[str, str]:
-    """Return what is known about how sure a gene's start is."""
-    found = {} if gene.start_score is None else {"start_score": f"{gene.start_score:.4f}"}
-    if gene.start_alternatives:
-        found["start_alternatives"] = ",".join(
-            f"{o:+d}:{p:.4f}" for o, p in gene.start_alternatives
-        )
-    return found
 
 
 def _sign(gene: Gene) -> str:

@@ -16,7 +16,8 @@ from genet5.genome.frames import in_reading_order, phases, strand_sign
 from genet5.genome.gene import Cds, Gene, KeptAttributes, Transcript
 from genet5.genome.io.contig_names import gtf_name, warn_of_escapes
 from genet5.genome.io.feature_table import Span
-from genet5.genome.io.gff3_write import start_attributes, unexplained
+from genet5.genome.io.gff3_write import unexplained
+from genet5.genome.io.start_scores import start_attributes
 from genet5.genome.io.unique_ids import Names
 
 _ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *map(ord, '%;"\\'))}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from genet5.genome.frames import phases
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.genome.io.gff3 import read_gff3, write_gff3
+from genet5.genome.io.gff3 import parse_gff3, read_gff3, write_gff3
 from genet5.genome.io.gtf import parse_gtf
 from genet5.genome.io.gtf_write import write_gtf
 
@@ -238,10 +238,24 @@ def test_genometools_finds_the_file_valid(tmp_path: Path, prokaryote: bool) -> N
     assert done.returncode == 0, done.stderr
 
 
-def test_the_probability_of_a_start_and_of_others_is_written() -> None:
+def test_the_probability_of_a_start_and_of_others_is_written_and_read() -> None:
     gene = replace(GENES[1], start_score=0.9, start_alternatives=((6, 0.05), (-30, 0.02)))
-    (line,) = [x for x in _to_text([gene], {}).splitlines() if "\tgene\t" in x]
+    text = _to_text([gene], {})
+    (line,) = [x for x in text.splitlines() if "\tgene\t" in x]
     assert line.endswith(";start_score=0.9000;start_alternatives=+6:0.0500,-30:0.0200")
     out = io.StringIO()
     write_gtf(out, [gene], {})
     assert 'start_score "0.9000"; start_alternatives "+6:0.0500,-30:0.0200"' in out.getvalue()
+    for annotation in (
+        parse_gff3(text.splitlines(), Path("a.gff3")),
+        parse_gtf(out.getvalue().splitlines(), Path("a.gtf")),
+    ):
+        (read,) = annotation.genes
+        assert (read.start_score, read.start_alternatives) == (0.9, ((6, 0.05), (-30, 0.02)))
+
+
+@pytest.mark.parametrize("text", ["12.5", "-0.1", "high", ""])
+def test_another_programs_start_score_is_no_probability(text: str) -> None:
+    line = f"c\t.\tgene\t1\t9\t.\t+\t.\tID=g;start_score={text};start_alternatives=ATG"
+    (read,) = parse_gff3([line], Path("a.gff3")).genes
+    assert (read.start_score, read.start_alternatives) == (None, ())
