@@ -28,16 +28,6 @@ _GRACE_S = 5.0
 """Time to remove temporary files after an interrupt."""
 
 
-def rank() -> int:
-    """Return the number of this process in a run of several; 0 if it is alone."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def is_one_of_several() -> bool:
-    """Whether this process was started as one of several."""
-    return os.environ.get("WORLD_SIZE", "1") != "1"
-
-
 def run_processes(words: Sequence[str], count: int) -> int:
     """Run `genet5 annotate` as several processes; return the exit code.
 

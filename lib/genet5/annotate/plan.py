@@ -11,7 +11,6 @@ Example:
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.io.fasta import AnyContig
 from genet5.model.folders import load_config, model_folder
+from genet5.train.distributed.place import place_of_process
 
 ALL, AUTO, NONE = "all", "auto", "none"
 CIRCULAR_WORDS = (ALL, AUTO, NONE)
@@ -258,10 +258,11 @@ def choose_machine(config: AnnotatorConfig) -> Machine:
 
 def _own_gpu(count: int) -> tuple[str, int]:
     """Return this process's GPU, and how many processes share it; several processes take turns."""
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    place = place_of_process()
+    processes = place.local_world_size
     if processes == 1:
         return "cuda", 1
-    own = int(os.environ.get("LOCAL_RANK", "0")) % count
+    own = place.local_rank % count
     return f"cuda:{own}", -(-(processes - own) // count)
 
 

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from genet5 import __version__
 from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
-from genet5.annotate.launch import is_one_of_several
 from genet5.annotate.plan import (
     GenomePlan,
     Machine,
@@ -40,6 +39,7 @@ from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE
 from genet5.outputs import atomic_writer, is_stream, remove_leftovers
 from genet5.progress import BaseProgress
 from genet5.tokens.cut import shift_gene
+from genet5.train.distributed.place import place_of_process
 
 if TYPE_CHECKING:
     from genet5.annotate.adapt.record import Learned
@@ -153,7 +153,7 @@ def decode_for_first(config: AnnotateConfig) -> None:
 @contextmanager
 def _with_workers(annotator: Annotator) -> Iterator[Annotator]:
     """Let the other processes of the run decode as well, if there are any."""
-    if not is_one_of_several():
+    if place_of_process().is_alone:
         yield annotator
         return
     from genet5.annotate.workers import Workers

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from genet5.annotate.launch import follow_launcher, is_one_of_several, rank, run_processes
+from genet5.annotate.launch import follow_launcher, run_processes
 from genet5.cli.parse import run
 from genet5.config.annotate import AnnotateConfig
 from genet5.genome.io.files import check_inputs, spooled
 from genet5.outputs import check_outputs
+from genet5.train.distributed.place import place_of_process
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _annotate(words: Sequence[str], config: AnnotateConfig) -> int:
     follow_launcher()
-    if is_one_of_several() and rank():
+    place = place_of_process()
+    if place.rank:
         return _decode(config)
     check_inputs({"GENOME": config.genome})
     outputs = {"output": config.output, "proteins": config.proteins, "cds": config.cds}
     outputs["record"] = config.record
     check_outputs(outputs, {"GENOME": config.genome})
-    if config.processes > 1 and not (config.dry_run or is_one_of_several()):
+    if config.processes > 1 and place.is_alone and not config.dry_run:
         return run_processes(words, config.processes)
     from genet5.annotate.run import annotate_genome, describe
 

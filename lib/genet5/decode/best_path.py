@@ -209,7 +209,8 @@ def _ends_in(read: Byte, prefix: Sequence[int]) -> Bool:
     """(L,) The symbols up to each base, it included, are those of the prefix."""
     end = len(read) - 2
     shifted = [read[2 - i : end - i] == symbol for i, symbol in enumerate(prefix[::-1])]
-    return np.logical_and.reduce(shifted)
+    matches: Bool = np.logical_and.reduce(shifted)
+    return matches
 
 
 def _acceptors(

@@ -150,9 +150,11 @@ def test_processes_take_gpus_in_turn_and_share_their_memory(
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (16 << 30, 200 << 30))
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    for name, value in (("LOCAL_WORLD_SIZE", "3"), ("WORLD_SIZE", "3"), ("MASTER_ADDR", "here")):
+        monkeypatch.setenv(name, value)
     found = []
     for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
         monkeypatch.setenv("LOCAL_RANK", str(rank))
         machine = choose_machine(AnnotatorConfig(precision="bf16"))
         found.append((machine.device, machine.batch_size))

@@ -1,7 +1,6 @@
 """Several processes as one run: rank, device, and sums over all ranks.
 
-Works without torchrun (world size 1), where every call returns at once. Only this module reads
-RANK, WORLD_SIZE, LOCAL_RANK and TORCHELASTIC_RUN_ID.
+Works without torchrun (world size 1), where every call returns at once.
 
     with distributed("auto") as ranks:
         total = ranks.sum(torch.tensor([1.0]))
@@ -16,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +27,7 @@ from torch import Tensor
 
 from genet5.errors import ConfigError
 from genet5.train.distributed.liveness import watch_ranks
+from genet5.train.distributed.place import place_of_process
 from genet5.train.distributed.rendezvous import run_store
 
 TIMEOUT = timedelta(minutes=30)
@@ -93,14 +93,6 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
-def _number(name: str, default: int) -> int:
-    text = os.environ.get(name, str(default))
-    try:
-        return int(text)
-    except ValueError as error:
-        raise ConfigError(name, text, "must be a number; torchrun sets it") from error
-
-
 def _agent() -> str | None:
     """Return host, process id and start of this process's parent, if it is torchrun's agent."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
@@ -118,17 +110,19 @@ def _agent() -> str | None:
 def distributed(device: str = "auto") -> Iterator[Ranks]:
     """Join the run that torchrun started; without torchrun the process is alone.
 
-    RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in the environment describe a run.
+    RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in the environment describe a run (`place`).
 
     Raises:
+        ConfigError: They contradict each other, or the device is not there.
         RankError: Another rank failed or died.
     """
-    rank, world_size = _number("RANK", 0), _number("WORLD_SIZE", 1)
-    chosen = choose_device(device, _number("LOCAL_RANK", 0))
+    place = place_of_process()
+    rank, world_size = place.rank, place.world_size
+    chosen = choose_device(device, place.local_rank)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     agent = _agent()
-    if world_size == 1:
+    if place.is_alone:
         yield Ranks(0, 1, chosen, agent)
         return
     backend = "nccl" if chosen.type == "cuda" else "gloo"
@@ -148,11 +142,12 @@ def abandon(code: int) -> None:
 
     Its threads may wait for dead ranks, and Python would wait for them.
     """
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    with suppress(ConfigError):  # what failed may be the environment
+        if not place_of_process().is_alone:
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
 
 def _let_threads_finish() -> None:
