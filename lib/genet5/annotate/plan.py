@@ -23,6 +23,7 @@ from genet5.config.annotate import AdaptName, AnnotateConfig, AnnotatorConfig
 from genet5.errors import ConfigError, DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.io.fasta import AnyContig
+from genet5.genome.survey import NO_SURVEY, STANDARD, Survey, survey_genome
 from genet5.model.folders import load_config, model_folder
 from genet5.train.distributed.place import place_of_process
 
@@ -57,6 +58,8 @@ class GenomePlan:
     genome: Genome
     code: int
     size: GenomeSize
+    survey: Survey = NO_SURVEY
+    """What its open frames say."""
 
     def __str__(self) -> str:
         calling, regions = self.model.calling, self.genome.regions
@@ -67,7 +70,7 @@ class GenomePlan:
             f" {self.size.windows:,}"
             f" windows of {calling.window_bp:,} bp, overlap {calling.overlap_bp:,} bp,"
             f" {'two strand passes' if self.model.strand_passes > 1 else 'one strand pass'};"
-            f" model {self.model.folder}; genetic code {self.code};"
+            f" model {self.model.folder}; {self.survey.kind}; genetic code {self.code};"
             f" grammar {calling.grammar.level}, introns {introns}"
         )
 
@@ -166,7 +169,8 @@ def plan_genome(config: AnnotateConfig) -> Iterator[GenomePlan]:
         CheckpointError: There is no such model.
     """
     model = plan_model(config.annotator)
-    code = settle_code(config.genetic_code, model.calling)
+    if config.genetic_code is not None:
+        genetic_code(config.genetic_code)
     if config.region and not set(config.circular) <= {AUTO, NONE}:
         raise ConfigError("circular", config.circular, "has no effect on regions: leave it out")
     with open_genome(config.genome, config.region) as genome:
@@ -174,17 +178,24 @@ def plan_genome(config: AnnotateConfig) -> Iterator[GenomePlan]:
         size = measure(genome.parts, model.calling)
         if not size.bases:
             raise DataError("no bases in any contig", expected="DNA", path=config.genome)
-        yield GenomePlan(model=model, genome=genome, code=code, size=size)
+        survey = survey_genome(genome.parts)
+        code = settle_code(config.genetic_code, model.calling, survey)
+        yield GenomePlan(model=model, genome=genome, code=code, size=size, survey=survey)
 
 
-def settle_code(wanted: int | None, calling: CallingConfig) -> int:
-    """Return the NCBI number of the genetic code: the one wanted, or the model's.
+def settle_code(wanted: int | None, calling: CallingConfig, survey: Survey = NO_SURVEY) -> int:
+    """Return the NCBI number of the genetic code: the one wanted, the genome's, or the model's.
+
+    A genome's own counts where the model is one of prokaryotes, and the open frames speak for TGA
+    as an amino acid.
 
     Raises:
         ConfigError: There is no such code.
     """
-    code = calling.genetic_code if wanted is None else wanted
-    return genetic_code(code).number
+    if wanted is None:
+        is_bacterial = calling.genetic_code == STANDARD and survey.is_prokaryote
+        wanted = (survey.genetic_code if is_bacterial else None) or calling.genetic_code
+    return genetic_code(wanted).number
 
 
 def check_circular(wanted: Collection[str], contigs: Iterable[AnyContig]) -> None:

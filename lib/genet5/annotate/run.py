@@ -84,6 +84,7 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
     with plan_genome(config) as plan:
         machine = choose_machine(config.annotator)
         log.info("%s; %s", plan, machine)
+        warn_of_kind(plan)
         annotator = load_annotator(plan, machine)
         learned: list[Learned] = []
         with (
@@ -120,10 +121,38 @@ def _record(
         "genet5": __version__,
         "settings": config_to_dict(config),
         "genetic_code": plan.code,
+        "survey": {
+            "gc": plan.survey.gc,
+            "operon_share": plan.survey.operon_share,
+            "density": plan.survey.density,
+            "prokaryote_probability": plan.survey.prokaryote_probability,
+            "genetic_code": plan.survey.genetic_code,
+        },
         "windows": plan.size.windows,
         "summary": config_to_dict(summary),
         "learned": [one.to_json() for one in learned],
     }
+
+
+def warn_of_kind(plan: GenomePlan) -> None:
+    """Warn of a genome that the model does not fit, and of a genetic code that is not the usual."""
+    has_introns, is_prokaryote = plan.model.calling.grammar.introns, plan.survey.is_prokaryote
+    name = plan.model.folder.name
+    if is_prokaryote is False and not has_introns:
+        log.warning(
+            "this looks like %s, and model %s finds genes without introns only: expect few of its"
+            " genes; --model names another model", plan.survey.kind, name,
+        )  # fmt: skip
+    if is_prokaryote and has_introns:
+        log.warning(
+            "this looks like %s, and model %s looks for introns: --model nano is for bacteria and"
+            " archaea", plan.survey.kind, name,
+        )  # fmt: skip
+    if is_prokaryote and plan.code != (plan.survey.genetic_code or plan.code):
+        log.warning(
+            "open frames speak for genetic code %d; annotated with %d", plan.survey.genetic_code,
+            plan.code,
+        )  # fmt: skip
 
 
 def load_annotator(plan: GenomePlan, machine: Machine) -> Annotator:

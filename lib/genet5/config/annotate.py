@@ -115,7 +115,9 @@ class AnnotateConfig:
     """Write the predicted proteins to this FASTA file."""
     cds: Path | None = None
     """Write the predicted coding sequences to this FASTA file."""
-    genetic_code: Annotated[int | None, by_default("the model's, 11 for prokaryotes")] = None
+    genetic_code: Annotated[
+        int | None, by_default("4, 11 or 25 by the open frames of a prokaryote, else the model's")
+    ] = None
     """NCBI genetic code of all contigs."""
     circular: Annotated[tuple[str, ...], tyro.conf.arg(metavar="CONTIG ...")] = ("auto",)
     """Circular contigs, whose genes may span the origin: their names, all, none, or auto, which

@@ -10,11 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from genet5.annotate.plan import choose_machine, is_circular, plan_model
-from genet5.config.annotate import AnnotatorConfig
+from genet5.annotate.plan import (
+    choose_machine,
+    is_circular,
+    plan_genome,
+    plan_model,
+    settle_code,
+)
+from genet5.annotate.run import warn_of_kind
+from genet5.config.annotate import AnnotateConfig, AnnotatorConfig
 from genet5.errors import CheckpointError, ConfigError
-from genet5.genome.io.fasta import Contig
-from genet5.genome.sequence import encode_bases
+from genet5.genome.io.fasta import Contig, write_fasta
+from genet5.genome.sequence import decode_bases, encode_bases
+from genet5.genome.survey import Survey
+from genet5.simulate.eukaryote import simulate_eukaryote
+from genet5.simulate.prokaryote import simulate_bacterium
 
 
 def contig(description: str) -> Contig:
@@ -159,3 +169,46 @@ def test_processes_take_gpus_in_turn_and_share_their_memory(
         machine = choose_machine(AnnotatorConfig(precision="bf16"))
         found.append((machine.device, machine.batch_size))
     assert found == [("cuda:0", 32), ("cuda:1", 64), ("cuda:0", 32)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "own", "found", "expected"),
+    [(None, 11, 4, 4), (11, 11, 4, 11), (None, 1, 4, 1), (None, 11, None, 11), (5, 11, 4, 5)],
+)
+def test_the_genetic_code_is_the_one_wanted_the_genomes_or_the_models(
+    wanted: int | None,
+    own: int,
+    found: int | None,
+    expected: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Survey, "genetic_code", property(lambda _: found))
+    monkeypatch.setattr(Survey, "is_prokaryote", property(lambda _: True))
+    calling = replace(plan_model(AnnotatorConfig()).calling, genetic_code=own)
+    assert settle_code(wanted, calling, Survey()) == expected
+
+
+def test_the_code_of_a_eukaryote_is_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Survey, "genetic_code", property(lambda _: 4))
+    monkeypatch.setattr(Survey, "is_prokaryote", property(lambda _: False))
+    assert settle_code(None, plan_model(AnnotatorConfig()).calling, Survey()) == 11
+
+
+def test_a_plan_has_the_code_that_the_open_frames_speak_for(tmp_path: Path) -> None:
+    contigs, _ = simulate_bacterium(100_000, seed=3, gc=0.35, code=4)
+    genome = tmp_path / "genome.fa"
+    write_fasta(genome, ((c.name, decode_bases(c.bases)) for c in contigs))
+    with plan_genome(AnnotateConfig(genome=genome, output=tmp_path / "g.gff3")) as plan:
+        assert plan.code == 4
+        assert "a prokaryote's genome" in str(plan)
+
+
+def test_a_eukaryotes_genome_is_named_before_bacterial_genes_are_looked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    contigs = simulate_eukaryote(250_000, seed=1)[0]
+    genome = tmp_path / "genome.fa"
+    write_fasta(genome, ((c.name, decode_bases(c.bases)) for c in contigs))
+    with plan_genome(AnnotateConfig(genome=genome, output=tmp_path / "g.gff3")) as plan:
+        warn_of_kind(plan)
+    assert "looks like a eukaryote's genome" in caplog.text
