@@ -38,6 +38,8 @@ COMMANDS: dict[str, str] = {
     "lm_recover": "genet5.cli.lm_recover",
     "lm_generate": "genet5.cli.lm_generate",
     "lm_embed": "genet5.cli.lm_embed",
+    "lm_finetune": "genet5.cli.lm_finetune",
+    "lm_predict": "genet5.cli.lm_predict",
 }
 """Command -> module with `main(argv) -> int`."""
 
@@ -72,6 +74,8 @@ SUMMARIES: dict[str, str] = {
     "lm_recover": "count the bases that a DNA language model recovers",
     "lm_embed": "embed sequences with a DNA language model",
     "lm_generate": "generate sequences with a DNA language model",
+    "lm_finetune": "train a DNA language model to classify or predict numbers",
+    "lm_predict": "apply a fine-tuned DNA language model",
 }
 """Command -> one line of help, kept here so that listing the commands imports none of them."""
 

@@ -16,9 +16,17 @@ def load_for(name: str, compute: LmComputeConfig) -> LanguageModel:
         ConfigError: CUDA is wanted, and there is none.
         CheckpointError: There is no such model.
     """
+    return load_model(name, *placed(compute))
+
+
+def placed(compute: LmComputeConfig) -> tuple[str, torch.dtype]:
+    """Return device and precision of a configuration.
+
+    Raises:
+        ConfigError: CUDA is wanted, and there is none.
+    """
     has_cuda = torch.cuda.is_available()
     if compute.device == "cuda" and not has_cuda:
         raise ConfigError("device", "cuda", "needs a GPU, and there is none; use cpu or auto")
     device = "cuda" if has_cuda and compute.device != "cpu" else "cpu"
-    dtype = torch.bfloat16 if compute.precision == "bf16" else torch.float32
-    return load_model(name, device, dtype)
+    return device, torch.bfloat16 if compute.precision == "bf16" else torch.float32

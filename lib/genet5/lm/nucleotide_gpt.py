@@ -6,8 +6,9 @@ are 128 wide whatever the model's width. Rotary embedding turns halves, from a b
 key of the configuration: the original takes its `max_seq_len`, so weights go with that number.
 
 Sequences packed into one row are kept apart by position ids that restart: without a cache
-(`use_cache=False`), `transformers` masks by them. Classes are registered with
-`AutoModelForCausalLM` when this module is imported.
+(`use_cache=False`), `transformers` masks by them. A classifier's head is two matrices with GELU
+between them on the last token's state, as in the original. Classes are registered with
+`AutoModelForCausalLM` and `AutoModelForSequenceClassification` when this module is imported.
 """
 
 from __future__ import annotations
@@ -15,9 +16,18 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, LlamaModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaModel,
+)
 from transformers import initialization as init
 from transformers.activations import ACT2FN
+from transformers.modeling_layers import GenericForSequenceClassification
 from transformers.models.llama.modeling_llama import (
     LlamaAttention,
     LlamaDecoderLayer,
@@ -99,5 +109,26 @@ class NucleotideGPTForCausalLM(_PreTrained, LlamaForCausalLM):  # type: ignore[m
         self.post_init()
 
 
+class NucleotideGPTForSequenceClassification(
+    GenericForSequenceClassification,  # type: ignore[misc]
+    _PreTrained,
+):
+    """The network with a classifier's head."""
+
+    def __init__(self, config: NucleotideGPTConfig) -> None:
+        super().__init__(config)
+        width = config.hidden_size
+        self.score = nn.Sequential(
+            nn.Linear(width, width, bias=False),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(width, self.num_labels, bias=False),
+        )
+        self.post_init()
+
+
 AutoConfig.register(MODEL_TYPE, NucleotideGPTConfig)
 AutoModelForCausalLM.register(NucleotideGPTConfig, NucleotideGPTForCausalLM)
+AutoModel.register(NucleotideGPTConfig, NucleotideGPTModel)
+AutoModelForSequenceClassification.register(
+    NucleotideGPTConfig, NucleotideGPTForSequenceClassification
+)

@@ -22,7 +22,7 @@ from genet5.genome.io.fasta import read_fasta
 from genet5.genome.sequence import Bases, checked_bases, decode_bases
 from genet5.lm.folders import LanguageModel
 from genet5.lm.generation import continue_tokens
-from genet5.lm.tables import TableWriter, read_rows, table_kind
+from genet5.lm.tables import TableWriter, is_table, read_rows
 from genet5.lm.text import count_ambiguous, encode_bases, with_ends
 from genet5.lm.vocabulary import Ids
 
@@ -33,7 +33,6 @@ COLUMNS = {
     "label": str,
     "accuracy": float,
 }
-_TABLES = (".parquet", ".pq", ".tsv", ".csv")
 _ROWS_AT_ONCE = 512
 
 
@@ -53,7 +52,7 @@ def recover(lm: LanguageModel, config: LmRecoverConfig) -> dict[str, Any]:
         DataError: The table lacks a column, or the genome is too short.
     """
     longest = max(config.context_bp)
-    tasks = _from_table(config.data) if _is_table(config.data) else _drawn(config, longest)
+    tasks = _from_table(config.data) if is_table(config.data) else _drawn(config, longest)
     sums: dict[int, dict[str, list[float]]] = {bp: defaultdict(list) for bp in config.context_bp}
     with TableWriter(config.output, COLUMNS) as table:
         for chunk in _chunks(tasks):
@@ -99,10 +98,6 @@ def _prompt(lm: LanguageModel, before: Bases, context_bp: int) -> Ids:
     whole = before[-(min(len(before), context_bp) // k * k) or len(before) :]
     ids = encode_bases(lm.vocabulary, whole, length="trim_left", ambiguous="unknown")
     return with_ends(lm.vocabulary, ids, bos=lm.vocabulary.bos_id is not None)
-
-
-def _is_table(path: Path) -> bool:
-    return table_kind(path) != "tsv" or path.name.lower().endswith((*_TABLES, ".tsv.gz"))
 
 
 def _from_table(path: Path) -> Iterator[Task]:

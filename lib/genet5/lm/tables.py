@@ -30,6 +30,11 @@ def table_kind(path: Path) -> str:
     return {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}.get(suffix.lower(), "tsv")
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file is a table by its name."""
+    return path.name.lower().endswith((".parquet", ".pq", ".tsv", ".csv", ".tsv.gz", ".csv.gz"))
+
+
 class TableWriter:
     """Writes rows; the file appears when the block ends without an error.
 
