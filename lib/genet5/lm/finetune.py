@@ -7,7 +7,6 @@ validation data. Test data are read once, at the end, by the models that were ch
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +27,7 @@ from genet5.lm.predict import write_predictions
 from genet5.lm.tables import TableWriter
 from genet5.lm.targets import LabelSpace, label_space
 from genet5.lm.trainer import BEST, CHECKPOINTS, Fit, fit
+from genet5.train.distributed.place import place_of_process
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def with_step_size(config: LmFinetuneConfig, size: int) -> LmFinetuneConfig:
     Raises:
         ConfigError: They cannot be divided evenly.
     """
-    devices = int(os.environ.get("WORLD_SIZE", "1"))
+    devices = place_of_process().world_size
     each = min(config.optim.batch_size, size // devices)
     if each < 1 or size % (each * devices):
         rule = f"must be a multiple of {devices} devices x batch_size = {config.optim.batch_size}"
@@ -239,7 +239,7 @@ def _tested(found: Fit, test: Sequence[Example], compute: LmComputeConfig) -> di
 
 def _is_first() -> bool:
     """Whether this process writes files: the first of all, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
+    return place_of_process().rank == 0
 
 
 def _prepare(config: LmFinetuneConfig) -> None:

@@ -39,6 +39,7 @@ from genet5.lm.examples import Example
 from genet5.lm.targets import LabelSpace
 from genet5.lm.task_metrics import probabilities, task_metrics
 from genet5.outputs import atomic_writer
+from genet5.train.distributed.place import place_of_process
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +202,7 @@ def _hardware(config: LmFinetuneConfig) -> dict[str, Any]:
         "dataloader_pin_memory": not on_cpu,
         "ddp_find_unused_parameters": False,
     }
-    if on_cpu and "WORLD_SIZE" in os.environ:
+    if on_cpu and not place_of_process().is_alone:
         values["ddp_backend"] = "gloo"
     if compute.parallel == "fsdp":
         values["fsdp"] = True

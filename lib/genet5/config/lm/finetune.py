@@ -327,8 +327,8 @@ class LmFinetuneConfig:
     """Folder of a language model, or its name on the hub."""
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """Training data: a data set's folder or name on the hub, with its splits; a table (.csv, .tsv,
-    .parquet; a column split may say train, valid or test); FASTA; or BED, GFF3 or GTF with
-    --genome."""
+    .parquet; a column split may say train, valid or test); FASTA; or regions of a genome (BED,
+    GFF3, GTF)."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder to write: best_model, checkpoints, metrics and predictions."""
     valid: Annotated[Path | None, by_default("in DATA, else a fold of it")] = None
@@ -372,7 +372,7 @@ class LmPredictConfig:
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Folder of a fine-tuned model: best_model of lm finetune."""
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-    """Sequences: FASTA, a table (.csv, .tsv, .parquet), or BED, GFF3 or GTF with --genome."""
+    """Sequences: FASTA, a table (.csv, .tsv, .parquet), or regions of a genome (BED, GFF3, GTF)."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("-")
     """Table to write: .tsv, .csv or .parquet; - is standard output."""
     strand: StrandName = "forward"
