@@ -140,6 +140,27 @@ def test_random_weights_give_a_valid_annotation(model: Path, genome: Path, tmp_p
     assert faa.read_text().count(">") == fna.read_text().count(">") == len(annotation.genes)
 
 
+def test_all_formats_of_a_run_hold_the_same_genes(
+    model: Path, genome: Path, tmp_path: Path
+) -> None:
+    out, formats = tmp_path / "o.gff3", ("gtf", "gbk", "bed", "tsv", "faa", "ffn")
+    assert main([str(genome), "-o", str(out), "--model", str(model), "--formats", *formats]) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {f"o.{kind}" for kind in ("gff3", *formats)}
+
+    def places(path: Path) -> list[tuple[int, int, int]]:
+        return [(gene.start, gene.end, gene.strand) for gene in read_annotation(path).genes]
+
+    genes = read_annotation(out).genes
+    assert genes
+    assert places(out) == places(tmp_path / "o.gtf") == places(tmp_path / "o.gbk")
+    table = [line.split("\t") for line in (tmp_path / "o.tsv").read_text().splitlines()[1:]]
+    assert [(int(row[1]) - 1, int(row[2])) for row in table] == [(g.start, g.end) for g in genes]
+    bed = [line.split("\t") for line in (tmp_path / "o.bed").read_text().splitlines()]
+    assert [(int(row[1]), int(row[2])) for row in bed] == [(g.start, g.end) for g in genes]
+    names = [line[1:].split()[0] for line in (tmp_path / "o.faa").open() if line[0] == ">"]
+    assert names == [row[5] for row in table] == [row[3] for row in bed]
+
+
 @pytest.mark.parametrize("flags", [["--batch_size", "1"], ["--batch_size", "5", "--threads", "1"]])
 def test_the_batch_size_does_not_matter(
     model: Path, genome: Path, tmp_path: Path, flags: list[str]

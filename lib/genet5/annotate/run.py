@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from genet5 import __version__
 from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
@@ -200,30 +200,51 @@ def _is_circular(contig: AnyContig, config: AnnotateConfig) -> bool:
 def _write_all(config: AnnotateConfig, plan: GenomePlan, found: Iterable[GeneBlock]) -> int:
     """Write the genes and the FASTA files that were asked for; return the number of genes."""
     with ExitStack() as stack:
-        writer = AnnotationWriter(
-            stack.enter_context(atomic_writer(config.output)),
-            format_of_name(config.output) or "gff3",
-            default_code=plan.code,
-            prokaryote=not plan.model.calling.grammar.introns,
-        )
-        writer.header(plan.genome.contigs)
-        records = _Records(plan, stack, config.proteins, config.cds)
+        writers = [_writer(path, plan, stack) for path in _annotations(config)]
+        for writer in writers:
+            writer.header(plan.genome.contigs)
+        records = _Records(plan, stack, _fasta(config, "faa"), _fasta(config, "ffn"))
         for index, blocks in groupby(found, key=lambda block: plan.genome.place(block.index)[0]):
             contig = plan.genome.contigs[index]
-            genes = records.written(contig, blocks)
-            writer.contig(contig, genes, is_circular=_is_circular(contig, config))
+            genes: Iterable[Gene] = records.written(contig, blocks)
+            if len(writers) > 1:
+                genes = list(genes)
+            for writer in writers:
+                writer.contig(contig, genes, is_circular=_is_circular(contig, config))
     return records.num_genes
+
+
+def _annotations(config: AnnotateConfig) -> list[Path]:
+    """The files that hold genes, the output first."""
+    fasta = ("faa", "ffn")
+    return [config.output, *(path for kind, path in config.beside.items() if kind not in fasta)]
+
+
+def _fasta(config: AnnotateConfig, kind: Literal["faa", "ffn"]) -> list[Path]:
+    """The files that get proteins (faa) or coding sequences (ffn)."""
+    named = config.proteins if kind == "faa" else config.cds
+    return [path for path in (named, config.beside.get(kind)) if path is not None]
+
+
+def _writer(path: Path, plan: GenomePlan, stack: ExitStack) -> AnnotationWriter:
+    """Open a file for genes; the stack closes it."""
+    return AnnotationWriter(
+        stack.enter_context(atomic_writer(path)),
+        format_of_name(path) or "gff3",
+        default_code=plan.code,
+        prokaryote=not plan.model.calling.grammar.introns,
+    )
 
 
 class _Records:
     """Writes FASTA records of genes that pass, and counts the genes."""
 
     def __init__(
-        self, plan: GenomePlan, stack: ExitStack, proteins: Path | None, cds: Path | None
+        self, plan: GenomePlan, stack: ExitStack, proteins: Sequence[Path], cds: Sequence[Path]
     ) -> None:
         self._plan = plan
-        self._proteins = stack.enter_context(atomic_writer(proteins)) if proteins else None
-        self._cds = stack.enter_context(atomic_writer(cds)) if cds else None
+        self._proteins = [stack.enter_context(atomic_writer(path)) for path in proteins]
+        self._cds = [stack.enter_context(atomic_writer(path)) for path in cds]
         self.num_genes = 0
 
     def written(self, contig: AnyContig, blocks: Iterable[GeneBlock]) -> Iterator[Gene]:
@@ -232,11 +253,10 @@ class _Records:
             _, offset = self._plan.genome.place(block.index)
             genes = [shift_gene(gene, offset) for gene in block.genes] if offset else block.genes
             self.num_genes += len(genes)
-            if self._proteins is not None:
-                records = protein_records(contig.bases, genes, self._plan.code)
-                write_fasta(self._proteins, records)
-            if self._cds is not None:
-                write_fasta(self._cds, cds_records(contig.bases, genes))
+            for out in self._proteins:
+                write_fasta(out, protein_records(contig.bases, genes, self._plan.code))
+            for out in self._cds:
+                write_fasta(out, cds_records(contig.bases, genes))
             yield from genes
 
 
@@ -250,7 +270,7 @@ def _journaled(
         yield None
         return
     if journal.is_resumed:
-        for path in filter(None, (config.output, config.proteins, config.cds, config.record)):
+        for path in filter(None, config.outputs.values()):
             remove_leftovers(path)
     finished = False
     try:

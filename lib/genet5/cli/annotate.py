@@ -41,9 +41,7 @@ def _annotate(words: Sequence[str], config: AnnotateConfig) -> int:
     if place.rank:
         return _decode(config)
     check_inputs({"GENOME": config.genome})
-    outputs = {"output": config.output, "proteins": config.proteins, "cds": config.cds}
-    outputs["record"] = config.record
-    check_outputs(outputs, {"GENOME": config.genome})
+    check_outputs(config.outputs, {"GENOME": config.genome})
     if config.processes > 1 and place.is_alone and not config.dry_run:
         return run_processes(words, config.processes)
     from genet5.annotate.run import annotate_genome, describe

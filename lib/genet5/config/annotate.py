@@ -16,6 +16,7 @@ DEFAULT_MODEL = "nano"
 DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "bf16", "fp32"]
 GrammarLevel = Literal["strict", "splice_free", "off"]
+FormatName = Literal["gff3", "gtf", "gbk", "bed", "tsv", "faa", "ffn"]
 PartialGenes = Literal["keep", "drop"]
 Introns = Literal["auto", "yes", "no"]
 AdaptName = Literal["auto", "genome", "contig", "off"]
@@ -109,8 +110,14 @@ class AnnotateConfig:
     genome: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GENOME")]
     """FASTA file, plain, gzip or bgzip; - is standard input."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
-    """Output file; its name decides the format (.gff3, .gtf, .gbk) and compression (.gz); - is
-    standard output, as GFF3."""
+    """Output file; its name decides the format (.gff3, .gtf, .gbk, .bed, .tsv) and compression
+    (.gz); - is standard output, as GFF3."""
+    formats: Annotated[
+        tuple[FormatName, ...], tyro.conf.arg(metavar="FORMAT ..."), by_default("none")
+    ] = ()
+    """Write the same genes in these formats, too, beside the output and under its name: gff3, gtf,
+    gbk (GenBank), bed (BED12), tsv (a table of transcripts), faa (proteins), ffn (coding
+    sequences)."""
     proteins: Path | None = None
     """Write the predicted proteins to this FASTA file."""
     cds: Path | None = None
@@ -140,3 +147,23 @@ class AnnotateConfig:
 
     def __post_init__(self) -> None:
         require(self.processes >= 1, "processes", self.processes, "must be at least 1")
+        for name in self.formats:
+            known = get_args(FormatName)
+            require(name in known, "formats", name, f"must be of {', '.join(known)}")
+        has_name = str(self.output) != "-"
+        require(has_name or not self.formats, "formats", self.formats, "need an output with a name")
+
+    @property
+    def beside(self) -> dict[FormatName, Path]:
+        """Where the other formats are written; a name in .gz makes them compressed, too."""
+        name = self.output.name
+        ending = ".gz" if name.endswith(".gz") else ""
+        stem = Path(name.removesuffix(".gz")).stem
+        return {kind: self.output.with_name(f"{stem}.{kind}{ending}") for kind in self.formats}
+
+    @property
+    def outputs(self) -> dict[str, Path | None]:
+        """All files that are written, by the flag that names them."""
+        named = {"output": self.output, "proteins": self.proteins, "cds": self.cds}
+        beside = {f"formats {kind}": path for kind, path in self.beside.items()}
+        return {**named, "record": self.record, **beside}

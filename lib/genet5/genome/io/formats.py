@@ -27,8 +27,11 @@ from genet5.genome.io.gtf import GtfFile
 from genet5.genome.io.read_options import ReadOptions
 
 Format: TypeAlias = Literal["gff3", "gtf", "genbank"]
+"""What is read."""
+OutputFormat: TypeAlias = Literal["gff3", "gtf", "genbank", "bed", "tsv"]
+"""What is written; bed is BED12, tsv a table."""
 
-_SUFFIXES: dict[str, Format] = {
+_SUFFIXES: dict[str, OutputFormat] = {
     ".gff3": "gff3",
     ".gff": "gff3",
     ".gtf": "gtf",
@@ -36,6 +39,8 @@ _SUFFIXES: dict[str, Format] = {
     ".gbk": "genbank",
     ".gbff": "genbank",
     ".genbank": "genbank",
+    ".bed": "bed",
+    ".tsv": "tsv",
 }
 _GTF_WORDS = re.compile(
     r"(?:^|;)\s*(?:(?:gene_id|transcript_id)(?:\s+|\s*=\s*)[\"\w]"
@@ -144,8 +149,8 @@ def recognise_format(head: Iterable[str], path: Path) -> Format:
     return "gff3"
 
 
-def format_of_name(path: Path) -> Format | None:
-    """The format by a file's name, `.gz` aside; None for other names."""
+def format_of_name(path: Path) -> OutputFormat | None:
+    """The format to write by a file's name, `.gz` aside; None for other names."""
     name = Path(path.name.removesuffix(".gz"))
     return _SUFFIXES.get(name.suffix.lower())
 

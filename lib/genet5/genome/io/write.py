@@ -1,4 +1,4 @@
-r"""Write genes in the format that an output's name gives: GFF3, GTF or GenBank.
+r"""Write genes in the format that an output's name gives: GFF3, GTF, GenBank, BED12 or a table.
 
 Example:
     >>> import sys
@@ -16,21 +16,23 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from genet5.genome.gene import Gene
+from genet5.genome.io.bed_write import BedWriter
 from genet5.genome.io.contig_names import gff3_name, gtf_name, warn_of_escapes
 from genet5.genome.io.fasta import AnyContig, Contig
-from genet5.genome.io.formats import Format
+from genet5.genome.io.formats import OutputFormat
 from genet5.genome.io.genbank_write import write_genbank, write_genbank_record
 from genet5.genome.io.gff3_write import Gff3Writer, write_gff3
 from genet5.genome.io.gtf_write import GtfWriter, write_gtf
+from genet5.genome.io.table_write import TableWriter
 from genet5.genome.io.unique_ids import DistinctNames
 
 
 def write_annotation(
     out: TextIO,
-    kind: Format,
+    kind: OutputFormat,
     genes: Iterable[Gene],
     contig_lengths: Mapping[str, int],
     contigs: Iterable[Contig] = (),
@@ -55,14 +57,52 @@ def write_annotation(
         write_genbank(out, genes, contigs, default_code, circular=circular)
     elif kind == "gtf":
         write_gtf(out, genes, contig_lengths, circular=circular)
+    elif kind in ("bed", "tsv"):
+        _write_lines(_line_writer(out, kind), genes, contig_lengths)
     else:
         write_gff3(out, genes, contig_lengths, prokaryote=prokaryote, circular=circular)
+
+
+class LineWriter(Protocol):
+    """Writes genes as lines, contig by contig."""
+
+    def header(self, contigs: Iterable[tuple[str, int]]) -> None:
+        """Write what precedes all genes; contigs are names and lengths."""
+
+    def contig(
+        self, name: str, length: int, genes: Iterable[Gene], *, is_circular: bool = False
+    ) -> None:
+        """Write the genes of a contig, which ascend by start and end."""
+
+
+def _line_writer(out: TextIO, kind: OutputFormat, *, prokaryote: bool = False) -> LineWriter:
+    """Return the writer of a format of lines; IDs are taken to differ."""
+    if kind == "gtf":
+        return GtfWriter(out, names=DistinctNames)
+    if kind == "bed":
+        return BedWriter(out)
+    if kind == "tsv":
+        return TableWriter(out)
+    return Gff3Writer(out, prokaryote=prokaryote, names=DistinctNames())
+
+
+def _write_lines(
+    writer: LineWriter, genes: Iterable[Gene], contig_lengths: Mapping[str, int]
+) -> None:
+    """Write genes of any order, by contig and start; contigs without a length come last."""
+    by_contig: dict[str, list[Gene]] = {name: [] for name in contig_lengths}
+    for gene in genes:
+        by_contig.setdefault(gene.contig, []).append(gene)
+    writer.header(contig_lengths.items())
+    for name, some in by_contig.items():
+        some.sort(key=lambda gene: (gene.start, gene.end))
+        writer.contig(name, contig_lengths.get(name, 0), some)
 
 
 class AnnotationWriter:
     """Writes genes contig by contig, as they come; their IDs must differ.
 
-    GFF3 and GTF need some genes in memory, GenBank a contig with all its genes.
+    GFF3, GTF, BED and tables need some genes in memory, GenBank a contig with all its genes.
 
     Args:
         out: Where to.
@@ -72,15 +112,12 @@ class AnnotationWriter:
     """
 
     def __init__(
-        self, out: TextIO, kind: Format, *, default_code: int = 1, prokaryote: bool = False
+        self, out: TextIO, kind: OutputFormat, *, default_code: int = 1, prokaryote: bool = False
     ) -> None:
         self._out, self._code = out, default_code
         self._name = gtf_name if kind == "gtf" else gff3_name
-        self._lines: Gff3Writer | GtfWriter | None = None
-        if kind == "gff3":
-            self._lines = Gff3Writer(out, prokaryote=prokaryote, names=DistinctNames())
-        elif kind == "gtf":
-            self._lines = GtfWriter(out, names=DistinctNames)
+        is_of_lines = kind != "genbank"
+        self._lines = _line_writer(out, kind, prokaryote=prokaryote) if is_of_lines else None
 
     def header(self, contigs: Iterable[AnyContig]) -> None:
         """Write what precedes all genes.

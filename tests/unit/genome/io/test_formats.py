@@ -75,9 +75,9 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -
 
 
 def test_names_of_files() -> None:
-    names = ("a.gff3", "a.gff.gz", "a.GTF", "a.gbff.gz", "a.gb", "a.txt", "-")
+    names = ("a.gff3", "a.gff.gz", "a.GTF", "a.gbff.gz", "a.gb", "a.bed.gz", "a.tsv", "a.txt", "-")
     assert [format_of_name(Path(name)) for name in names] == [
-        "gff3", "gff3", "gtf", "genbank", "genbank", None, None,
+        "gff3", "gff3", "gtf", "genbank", "genbank", "bed", "tsv", None, None,
     ]  # fmt: skip
 
 

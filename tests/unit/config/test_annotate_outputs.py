@@ -1,0 +1,37 @@
+"""Names of the files that `annotate` writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genet5.config.annotate import AnnotateConfig
+from genet5.errors import ConfigError
+
+
+def config(output: str, *formats: str) -> AnnotateConfig:
+    return AnnotateConfig(genome=Path("g.fa"), output=Path(output), formats=formats)  # type: ignore[arg-type]
+
+
+def test_other_formats_lie_beside_the_output() -> None:
+    assert config("out/x.y.gff3", "bed", "faa").beside == {
+        "bed": Path("out/x.y.bed"), "faa": Path("out/x.y.faa"),
+    }  # fmt: skip
+
+
+def test_they_are_compressed_as_the_output_is() -> None:
+    assert config("x.gff3.gz", "gbk").beside == {"gbk": Path("x.gbk.gz")}
+
+
+def test_all_outputs_are_known_by_their_flags() -> None:
+    assert config("x.gff3", "tsv").outputs == {
+        "output": Path("x.gff3"), "proteins": None, "cds": None, "record": None,
+        "formats tsv": Path("x.tsv"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("output", "name"), [("-", "bed"), ("x.gff3", "xml")])
+def test_what_cannot_be_is_refused(output: str, name: str) -> None:
+    with pytest.raises(ConfigError, match="formats"):
+        config(output, name)
