@@ -213,8 +213,8 @@ def mean_and_deviation(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[floa
     """Return mean and standard deviation of each number that all rows have.
 
     Example:
-        >>> mean_and_deviation([{"mcc": 0.5, "classes": ["a"]}, {"mcc": 0.7, "auroc": 1.0}])
-        {'mcc': [0.6, 0.1414213562373095]}
+        >>> mean_and_deviation([{"n": 1, "classes": ["a"]}, {"n": 3, "classes": ["a"]}])["n"]
+        [2.0, 1.4142135623730951]
     """
     names = [name for name in (rows[0] if rows else {}) if all(name in row for row in rows)]
     found = {}
