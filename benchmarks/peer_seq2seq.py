@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from genet5.config.model import ModelConfig
-from genet5.dataset.batch import IGNORE, Batch
+from genet5.dataset.batch import Batch
+from genet5.dataset.per_base import IGNORE
 from genet5.tokens.vocabulary import StructureVocabulary
 from genet5.train.telemetry.flops import Flops, WindowSizes
 

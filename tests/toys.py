@@ -27,7 +27,8 @@ from genet5.config.train import (
     ValidationConfig,
 )
 from genet5.dataset.bake import bake
-from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets, position_steps
+from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
+from genet5.dataset.per_base import IGNORE
 from genet5.dataset.starts import NUM_RIVALS
 from genet5.genome.io.fasta import write_fasta
 from genet5.genome.io.gff3 import write_gff3

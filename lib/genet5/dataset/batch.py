@@ -12,9 +12,6 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-IGNORE = -100
-"""Per-base state target of a base that takes no part in the loss."""
-
 
 @dataclass(frozen=True, slots=True)
 class BatchSizes:

@@ -25,9 +25,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genet5.dataset.batch import IGNORE, Batch, Inputs, Targets, position_steps
+from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
 from genet5.dataset.buckets import bucket
-from genet5.dataset.per_base import NUM_BOUNDARIES, base_targets, base_weights
+from genet5.dataset.per_base import IGNORE, NUM_BOUNDARIES, base_targets, base_weights
 from genet5.dataset.starts import (
     NUM_RIVALS,
     find_starts,

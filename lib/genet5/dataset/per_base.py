@@ -30,7 +30,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.dataset.batch import IGNORE
 from genet5.genome.frames import (
     five_three,
     frame_to_right,
@@ -45,6 +44,8 @@ FIRST_CODING = 1
 FIRST_INTRON = 4
 OTHER_EXONIC = 7
 NUM_STATES = 8
+IGNORE = -100
+"""Target of a base that takes no part in the loss."""
 START, STOP, DONOR, ACCEPTOR = range(4)
 NUM_BOUNDARIES = 8
 

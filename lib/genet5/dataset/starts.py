@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.config.clades import traits_of
-from genet5.dataset.batch import IGNORE
-from genet5.dataset.per_base import START
+from genet5.dataset.per_base import IGNORE, START
 from genet5.dataset.windows import Window
 from genet5.genome.codes import CODONS, genetic_code
 from genet5.genome.frames import (

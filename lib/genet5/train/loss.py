@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genet5.blocks.moe import RouterLoss
-from genet5.dataset.batch import IGNORE, Batch, Targets
+from genet5.dataset.batch import Batch, Targets
+from genet5.dataset.per_base import IGNORE
 from genet5.errors import ConfigError
 from genet5.model.network import Output
 from genet5.tokens.successors import successors

@@ -49,7 +49,7 @@ print([name for name in {HEAVY} if name in sys.modules])
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_command_modules_do_not_import_torch() -> None:
+def test_command_modules_and_what_bakes_do_not_import_torch() -> None:
     code = """
 import importlib, sys
 for name in sys.argv[1:]:
@@ -57,7 +57,7 @@ for name in sys.argv[1:]:
     if "torch" in sys.modules:
         sys.exit(f"{name} imports torch")
 """
-    call = [sys.executable, "-c", code, *COMMANDS.values()]
+    call = [sys.executable, "-c", code, *COMMANDS.values(), "genet5.dataset.bake"]
     assert subprocess.run(call, capture_output=True, text=True, check=False).stderr == ""
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from genet5.dataset.batch import IGNORE
 from genet5.dataset.buckets import bucket
 from genet5.dataset.collate import collate, make_inputs, silence
-from genet5.dataset.per_base import base_targets
+from genet5.dataset.per_base import IGNORE, base_targets
 from genet5.genome.sequence import encode_bases
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.structure import decode_window

@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from genet5.dataset.batch import IGNORE
 from genet5.dataset.collate import collate
-from genet5.dataset.per_base import START, STOP
+from genet5.dataset.per_base import IGNORE, START, STOP
 from genet5.dataset.starts import NUM_RIVALS, find_starts, start_keys
 from genet5.dataset.windows import Window
 from genet5.genome.sequence import encode_bases, reverse_complement

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from genet5.dataset.batch import IGNORE, Batch, Targets, position_steps
+from genet5.dataset.batch import Batch, Targets, position_steps
+from genet5.dataset.per_base import IGNORE
 from genet5.errors import ConfigError
 from genet5.tokens.successors import successors
 from genet5.train.loss import LossWeights, loss_sums

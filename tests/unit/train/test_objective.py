@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from genet5.dataset.batch import IGNORE
+from genet5.dataset.per_base import IGNORE
 from genet5.train.distributed.processes import Ranks
 from genet5.train.loss import LossWeights
 from genet5.train.objective import Objective, gene_objective, step_counts, target_counts
