@@ -32,14 +32,15 @@ demo: .venv/installed ## annotate an artificial genome with the shipped model an
 test: .venv/installed-dev ## run all tests
 	$(PYTEST)
 
-test-fast: .venv/installed-dev ## run the unit tests that take no more than a second each
+test-fast: .venv/installed-dev ## run the unit tests but the slow ones: under a minute on two cores
 	$(PYTEST) -m "not data and not robust and not slow" tests/unit
 
 test-data: .venv/installed-dev ## sweep over the real genomes in ../shared (minutes)
 	$(BIN)/python -m pytest -q -m data
 
-test-robust: .venv/installed-dev ## kill whole runs at many moments, and compare what they write (minutes)
+test-robust: .venv/installed-dev ## kill whole runs at many moments; try 500 examples of each property (many minutes)
 	$(BIN)/python -m pytest -q -m robust
+	$(BIN)/python -m pytest -q -m "hypothesis and not data" --hypothesis-profile=thorough tests/unit
 
 test-matrix: ## run the fast tests with Python 3.11 to 3.13 and the oldest and newest PyTorch (large downloads)
 	tests/matrix.sh

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 
-from warm import warm_python
+from warm import forked_python, warm_python
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported anywhere
 
 ROOT = Path(__file__).resolve().parents[1]
 
+WARM_PYTHON = pytest.StashKey[str]()
+
 # No time limits (a busy machine is no failure), no files in the repository, and the same examples
-# on every CI run.
+# on every CI run. `make test-robust` tries many more.
 hypothesis.settings.register_profile(
-    "house", deadline=None, database=None, derandomize=bool(os.environ.get("CI"))
+    "house",
+    deadline=None,
+    database=None,
+    derandomize=bool(os.environ.get("CI")),
+    max_examples=40,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "thorough", hypothesis.settings.get_profile("house"), derandomize=False, max_examples=500
 )
 hypothesis.settings.load_profile("house")
 
@@ -30,6 +43,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="rewrite the files below tests/golden"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a worker of pytest-xdist make its warm Python before it imports the tests.
+
+    Where coverage is measured, the commands' processes must not inherit that of the tests.
+    """
+    if hasattr(config, "workerinput") and not config.getoption("--cov", default=None):
+        stack = ExitStack()
+        folder = Path(tempfile.mkdtemp())  # a TemporaryDirectory would end with the first fork
+        stack.callback(shutil.rmtree, folder)
+        config.stash[WARM_PYTHON] = stack.enter_context(forked_python(folder))
+        config.add_cleanup(stack.close)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first: with several workers they must not come last and alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +80,13 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def python(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """An interpreter that has torch and the trainer imported; see `warm.py`."""
+    if path := request.config.stash.get(WARM_PYTHON, ""):
+        yield path
+        return
     with warm_python(tmp_path_factory.mktemp("warm")) as path:
         yield path
 

@@ -3,13 +3,16 @@
 To import torch and the trainer takes longer than most runs in the tests. `warm_python` gives the
 path of an executable that takes a script, `-m MODULE` or `-c CODE`, and arguments, as the
 interpreter does; recipes and torchrun take it for one. Signals that it gets reach the command's
-process group, SIGKILL reaches the command; it ends as the command does.
+process group, SIGKILL reaches the command; it ends as the command does. The server is an
+interpreter of its own (`warm_python`), or a fork of this one (`forked_python`), which a worker of
+pytest-xdist makes before it has imported any test: so both share the imports.
 """
 
 from __future__ import annotations
 
 import atexit
 import ctypes
+import faulthandler
 import gc
 import importlib
 import marshal
@@ -22,7 +25,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -65,10 +68,7 @@ sys.exit(code)
 @contextmanager
 def warm_python(folder: Path) -> Iterator[str]:
     """Start the server, give the executable's path; in the end all commands are killed."""
-    address, client = folder / "socket", folder / "python"
-    text = CLIENT.format(python=sys.executable, address=str(address), forwarded=FORWARDED)
-    client.write_text(text, encoding="utf-8")
-    client.chmod(0o755)
+    address = folder / "socket"
     with subprocess.Popen(
         [sys.executable, __file__, str(address)],
         stdin=subprocess.PIPE,
@@ -83,8 +83,47 @@ def warm_python(folder: Path) -> Iterator[str]:
         assert server.stdin is not None
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
-        yield str(client)
+        yield write_client(folder, address)
         server.stdin.close()
+
+
+@contextmanager
+def forked_python(folder: Path) -> Iterator[str]:
+    """The same with a fork of this process as the server; torch is imported here, too."""
+    address = folder / "socket"
+    import_modules()
+    ours, theirs = socket.socketpair()
+    if (pid := os.fork()) == 0:
+        ours.close()
+        forget_the_parent(theirs)
+        leave(serve(address, partial(theirs.sendall, b"ready")))
+    theirs.close()
+    with ours:
+        assert ours.recv(5) == b"ready"
+        yield write_client(folder, address)
+    os.waitpid(pid, 0)
+
+
+def forget_the_parent(control: socket.socket) -> None:
+    """Give a fork of pytest an interpreter's own streams and hooks; it ends when `control` does."""
+    os.dup2(control.fileno(), 0)
+    faulthandler.disable()
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    sys.stderr.reconfigure(line_buffering=True, errors="backslashreplace")
+    sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
+    threading.excepthook = threading.__excepthook__
+
+
+def write_client(folder: Path, address: Path) -> str:
+    """Write the executable."""
+    client = folder / "python"
+    text = CLIENT.format(python=sys.executable, address=str(address), forwarded=FORWARDED)
+    client.write_text(text, encoding="utf-8")
+    client.chmod(0o755)
+    return str(client)
 
 
 @dataclass
@@ -213,15 +252,19 @@ class Server:
         client.close()
 
 
-def main(address: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def import_modules() -> None:
     for name in MODULES:
         importlib.import_module(name)
+
+
+def serve(address: Path, ready: Callable[[], object]) -> int:
+    """Be the server; in the process of a command, run that and return its exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # a collection would write into pages that all processes share
-    server = Server(address)
-    print("ready", flush=True)
-    if (command := server.serve()) is not None:
-        leave(command.run())
+    server = Server(str(address))
+    ready()
+    command = server.serve()
+    return 0 if command is None else command.run()
 
 
 def leave(code: int) -> NoReturn:
@@ -235,4 +278,5 @@ def leave(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    import_modules()
+    leave(serve(Path(sys.argv[1]), partial(print, "ready", flush=True)))

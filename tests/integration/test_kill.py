@@ -21,15 +21,17 @@ from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
 
-STEPS = 24
+STEPS = 12
+LONG = ("--max_steps", "24")
 PATIENCE_S = 300.0
 
 
 def start(root: Path, python: str, toy_run: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
+    """Start `STEPS` steps on two ranks; later flags win."""
     files = (toy_run / "training.packed", toy_run / "validation.packed", out, toy_run / "base")
     settings = (
         f"--max_steps {STEPS} --batch_size 2 --lr 1e-2 --ema_decay 0.9 --eval_windows 0 "
-        "--eval_steps 8 --eval_batches 2 --save_steps 2 --log_every_steps 1 "
+        "--eval_steps 4 --eval_batches 2 --save_steps 2 --log_every_steps 1 "
         "--num_workers 1 --nproc-per-node 2"
     ).split()
     return subprocess.Popen(
@@ -115,22 +117,42 @@ def assert_equal_runs(ours: Path, theirs: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(root: Path, python: str, toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run."""
     out = tmp_path_factory.mktemp("runs") / "whole"
     code, text = finish(start(root, python, toy_run, out))
     assert code == 0, text
     return out
 
 
-@pytest.mark.parametrize(
-    ("kills", "seed"),
-    [(2, 4), *(pytest.param(6, seed, marks=pytest.mark.robust) for seed in range(4))],
-)
-def test_kills_change_nothing(
-    root: Path, python: str, toy_run: Path, whole: Path, tmp_path: Path, kills: int, seed: int
+@pytest.fixture(scope="module")
+def long(root: Path, python: str, toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that lasts longer than six kills take."""
+    out = tmp_path_factory.mktemp("runs") / "long"
+    code, text = finish(start(root, python, toy_run, out, *LONG))
+    assert code == 0, text
+    return out
+
+
+def test_two_kills_change_nothing(
+    root: Path, python: str, toy_run: Path, whole: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "killed"
+    agent = start(root, python, toy_run, tmp_path / "killed", "--max-restarts", "2")
+    assert_kills_change_nothing(agent, tmp_path / "killed", whole, kills=2, seed=4)
+
+
+@pytest.mark.robust
+@pytest.mark.parametrize("seed", range(4))
+def test_six_kills_change_nothing(
+    root: Path, python: str, toy_run: Path, long: Path, tmp_path: Path, seed: int
+) -> None:
+    agent = start(root, python, toy_run, tmp_path / "killed", "--max-restarts", "6", *LONG)
+    assert_kills_change_nothing(agent, tmp_path / "killed", long, kills=6, seed=seed)
+
+
+def assert_kills_change_nothing(
+    agent: subprocess.Popen[str], out: Path, undisturbed: Path, *, kills: int, seed: int
+) -> None:
     draw = random.Random(seed)
-    agent = start(root, python, toy_run, out, "--max-restarts", str(kills))
     ranks: list[int] = []
     for number in range(kills):
         since = time.time()
@@ -145,7 +167,7 @@ def test_kills_change_nothing(
     code, text = finish(agent)
     assert code == 0, text
     assert text.count("resumed from") >= kills // 2, text
-    assert_equal_runs(out, whole)
+    assert_equal_runs(out, undisturbed)
 
 
 def test_sigterm_saves_on_all_ranks_and_ends(

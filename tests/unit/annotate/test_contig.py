@@ -67,6 +67,7 @@ def candidates_of(blocks: list[Block]) -> list[GeneCandidate]:
     return [candidate for block in blocks for candidate in block.candidates]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spliced", [False, True])
 @pytest.mark.parametrize("passes", [1, 2])
 @pytest.mark.parametrize("circular", [False, True])

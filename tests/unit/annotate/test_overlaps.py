@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genet5.annotate.candidate import GeneCandidate
@@ -52,7 +52,6 @@ def test_worthless_are_left_out() -> None:
     assert choose_compatible([], [], CONFIG) == []
 
 
-@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(

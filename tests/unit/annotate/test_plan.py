@@ -77,6 +77,7 @@ def test_a_wrong_path_is_reported_before_torch_is_imported(root: Path) -> None:
     assert done.stderr.startswith("genet5 annotate: /nope: file not found")
 
 
+@pytest.mark.slow
 def test_a_dry_run_does_without_torch(root: Path, tmp_path: Path) -> None:
     (tmp_path / "genome.fa").write_text(">c\nACGTACGTACGT\n")
     code = (

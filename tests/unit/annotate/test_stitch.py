@@ -78,7 +78,6 @@ def as_tuples(genes: list[Gene]) -> list[tuple[int, tuple[tuple[int, int], ...]]
 
 
 @pytest.mark.slow
-@settings(max_examples=150)
 @given(genomes(), st.integers(20, 400), st.floats(0, 0.95))
 def test_exact_fragments_stitch_to_the_genes(
     genome: tuple[int, list[Gene]], window_bp: int, overlap: float
@@ -101,7 +100,6 @@ def restitched(
 
 
 @pytest.mark.slow
-@settings(max_examples=150)
 @given(genomes(), st.integers(20, 400), st.floats(0, 0.95))
 def test_windows_restitch_to_exactly_the_genes_they_were_cut_from(
     genome: tuple[int, list[Gene]], window_bp: int, overlap: float
@@ -141,7 +139,6 @@ def test_a_gene_over_the_origin_restitches_once() -> None:
         assert restitched(shown, tiling) == expected
 
 
-@settings(max_examples=60)
 @given(genomes(), st.integers(20, 400), st.data())
 def test_a_fragment_mirrored_twice_is_itself(
     genome: tuple[int, list[Gene]], window_bp: int, data: st.DataObject
@@ -155,7 +152,6 @@ def test_a_fragment_mirrored_twice_is_itself(
         assert fragment.mirrored(size).mirrored(size) == fragment
 
 
-@settings(max_examples=60)
 @given(genomes(), st.integers(20, 400))
 def test_windows_of_the_other_strand_stitch(genome: tuple[int, list[Gene]], window_bp: int) -> None:
     length_bp, genes = genome

@@ -59,6 +59,7 @@ def test_start_scores_are_read_from_gene_lines(tmp_path) -> None:
     assert start_scores(path) == {"g1": 0.9}
 
 
+@pytest.mark.slow
 def test_table_figure_and_json_are_written(tmp_path, capsys) -> None:
     pytest.importorskip("matplotlib")
     path, out, figure = (tmp_path / name for name in ("p.gff3", "r.json", "r.svg"))

@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchors import dense_bias, dense_read
@@ -110,7 +110,6 @@ def starts_of(lengths):
     return torch.tensor([0, *lengths]).cumsum(0)[:-1].tolist()
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(token_lengths, min_size=1, max_size=3), st.sampled_from([5.13, 6.0]))
 def test_whatever_the_tokens_blocks_equal_the_dense_evaluation(lengths, bp_per_token):
     middle, counts = rows(*map(starts_of, lengths), bp_per_token=bp_per_token)
@@ -121,7 +120,6 @@ def test_whatever_the_tokens_blocks_equal_the_dense_evaluation(lengths, bp_per_t
     torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
 
 
-@settings(max_examples=60, deadline=None)
 @given(token_lengths)
 def test_slices_where_nothing_may_wait_are_wide_enough_for_any_tokens(lengths):
     """Off the CPU the width comes from shapes alone; it must hold all attended tokens."""
@@ -182,6 +180,7 @@ def test_a_row_without_tokens_is_finite():
 # ---- flex: forward alone, as it has no backward pass on a CPU ------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INPUTS)
 @pytest.mark.parametrize("num_latents", [300, 128, 3])
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")

@@ -88,6 +88,7 @@ def test_layers_compile_whole_and_not_anew_for_each_length():
     assert len(graphs) <= 2  # the first with fixed lengths, then one for all
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_the_model_sets_the_backend_of_the_compressor(monkeypatch):
     model = GeneT5(preset("nano"))

@@ -141,6 +141,7 @@ def eager_flex(monkeypatch):
     monkeypatch.setattr(windowed, "_flex", lambda: windowed.flex_attention)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [0, 64, 300])
 @pytest.mark.parametrize("with_alibi", [False, True])
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
@@ -353,6 +354,7 @@ def small_encoder(positions):
     return encoder
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_forgetful")
 @pytest.mark.parametrize("positions", ["alibi", "rope"])
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")

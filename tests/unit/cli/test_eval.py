@@ -72,6 +72,7 @@ def test_no_predictions_warn_and_score_0(files, tmp_path, capsys) -> None:
     assert "gene         0.000" in captured.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["bin/eval", "test/eval_f1"])
 def test_scripts_run_from_any_folder_without_installation(script, root, files, tmp_path) -> None:
     command = [

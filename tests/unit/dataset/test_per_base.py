@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from genet5.dataset.batch import IGNORE
-from genet5.dataset.per_base import ACCEPTOR, DONOR, START, STOP, base_targets
+from genet5.dataset.per_base import ACCEPTOR, DONOR, IGNORE, START, STOP, base_targets
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.tokens.cut import GeneIndex
 from genet5.tokens.window import Part, WindowGene, WindowTranscript
@@ -121,7 +120,6 @@ def contigs(draw: st.DrawFn) -> tuple[list[Gene], int]:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(contigs(), st.data())
 def test_a_window_shows_what_the_whole_contig_shows_there(drawn, data) -> None:
     genes, length = drawn

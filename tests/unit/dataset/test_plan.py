@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genet5.config.batches import BatchLimits
@@ -61,7 +61,6 @@ def row_sizes(draw: st.DrawFn) -> RowSizes:
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(
     row_sizes(), st.integers(1, 5), st.integers(1, 6), st.sampled_from([None, 60]), st.booleans()
 )
@@ -150,7 +149,6 @@ def short_orders(draw: st.DrawFn) -> RowSizes:
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(short_orders(), st.integers(1, 3), st.integers(3, 4))
 def test_no_other_cut_costs_less(sizes: RowSizes, fewest: int, most: int) -> None:
     limits = BatchLimits(token_budget=250, min_batch_size=fewest, max_batch_size=most)

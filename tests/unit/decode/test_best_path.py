@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genet5.dataset.per_base import base_targets
@@ -57,6 +57,7 @@ def paths_of(
     return best_paths(build_signals([bases], [code], options), options, *logits)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strand", [1, -1])
 @pytest.mark.parametrize("exons", [1, 2, 5])
 def test_genes_that_the_heads_are_sure_of_come_out_exactly(strand: int, exons: int) -> None:
@@ -88,7 +89,6 @@ def test_genes_that_the_heads_are_sure_of_come_out_exactly(strand: int, exons: i
     assert found == [[gene] for gene in truth]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     length=st.integers(1, 900),

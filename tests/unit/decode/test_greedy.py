@@ -27,6 +27,7 @@ def random_windows(seed: int, count: int = 6, longest: int = 700) -> list[Bases]
     return windows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [PROKARYOTE, EUKARYOTE])
 def test_random_weights_give_only_legal_genes(tiny_model, tiny_tokenizer, options) -> None:
     windows = random_windows(1, 12)
@@ -76,6 +77,7 @@ def check_reading(window: Bases, fragment: GeneFragment, five: int) -> None:
     assert text.index("*") == len(text) - 1
 
 
+@pytest.mark.slow
 def test_the_batch_does_not_matter(tiny_model, tiny_tokenizer) -> None:
     windows = random_windows(3, 7)
     together = decode_windows(tiny_model, tiny_tokenizer, windows, [11] * 7, PROKARYOTE)

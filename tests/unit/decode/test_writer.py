@@ -79,6 +79,7 @@ def require_equal(found: Trace, expected: Trace) -> None:
     assert found.other_bases[known].tolist() == expected.other_bases[known].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [PROKARYOTE, EUKARYOTE, RICH, OFF])
 @torch.inference_mode()
 def test_rows_equal_those_written_by_steps(tiny_model, tiny_tokenizer, options) -> None:
@@ -89,6 +90,7 @@ def test_rows_equal_those_written_by_steps(tiny_model, tiny_tokenizer, options) 
     require_equal(found, write_by_steps(tiny_model, encoded, grammar_of(windows, options)))
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_drafts_do_not_change_what_is_written(tiny_model, tiny_tokenizer) -> None:
     windows, draw = random_windows(2), np.random.default_rng(2)

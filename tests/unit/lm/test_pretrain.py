@@ -145,6 +145,7 @@ def test_the_only_contig_is_cut_into_training_and_validation(tmp_path: Path) -> 
     assert [row[1] for row in windows_of(tmp_path / "validation.packed")] == [300]
 
 
+@pytest.mark.slow
 def test_training_learns_and_writes_a_stock_model(toy: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
@@ -164,6 +165,7 @@ def test_training_learns_and_writes_a_stock_model(toy: Path, tmp_path: Path) -> 
     assert json.loads((tmp_path / "run" / "dna_tokenizer.json").read_text()) == base
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(toy: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     pretrain(run_config(toy, whole))
@@ -177,6 +179,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(toy: Path, tmp_pat
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_the_originals_optimizer_and_recomputation_train_as_well(toy: Path, tmp_path: Path) -> None:
     adam = OptimConfig(lr=0.01, weight_decay=0.0, beta2=0.999, max_grad_norm=0.1, clip="tensor")
     how = {"optim": adam, "max_steps": 3, "causal": CausalLossConfig(loss="base")}
@@ -189,6 +192,7 @@ def test_the_originals_optimizer_and_recomputation_train_as_well(toy: Path, tmp_
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_data_of_another_tokenizer_are_refused(toy: Path, tmp_path: Path) -> None:
     other = "nucleotide_gpt" if "generator" in toy.name else "generator"
     tiny_lm(other).save(tmp_path / "base")

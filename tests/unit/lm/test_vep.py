@@ -199,6 +199,7 @@ def test_a_bad_vcf_is_named_by_line(folder: Path, capsys, text: str, message: st
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_labels_may_be_words_and_others_are_not_counted(folder: Path) -> None:
     words = ["Pathogenic", "Benign", "Likely_benign", "Uncertain", "Likely_pathogenic", "benign"]
     text = HEADER + "".join(line(20 + 5 * n, info=f"CLNSIG={word}") for n, word in enumerate(words))

@@ -406,6 +406,7 @@ def test_saved_and_loaded_model_is_the_same(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_loading_a_model_draws_no_weights_and_loads_no_compiler(root):
     code = (
         "import sys; from genet5.model.network import GeneT5\n"

@@ -109,6 +109,7 @@ def test_states_and_logits_of_old_tokens_and_bases_are_equal_and_new_ones_never_
     assert (best_new < best_old).all()
 
 
+@pytest.mark.slow
 def test_the_same_genes_are_found(tmp_path) -> None:
     folder = save_model(tmp_path / "old")
     resize_model(folder, tmp_path / "new", LARGER)

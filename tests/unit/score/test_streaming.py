@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import make_gene
@@ -112,7 +112,6 @@ def test_contigs_side_by_side_on_one_contig_score_the_same(sides, kind) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
 @given(sides=pairs_of_sets(), orders=st.tuples(*[st.permutations(CONTIGS)] * 2))
 def test_files_with_contigs_in_other_orders_score_as_genes_in_memory(sides, orders) -> None:
     """The command reads files contig by contig."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genet5.errors import ConfigError
@@ -92,7 +92,7 @@ def test_the_check_refuses_genes_on_other_bases() -> None:
     assert illegal_share((moved, genes), 1, GrammarOptions(), 6_000) > 0.9
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**32),
     gc=st.floats(0.25, 0.75),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genet5.errors import ConfigError
@@ -125,7 +125,6 @@ def view_by_hand(gene: Gene, start: int, end: int, utr: bool) -> WindowTranscrip
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
 @given(genes(), st.integers(0, 90), st.integers(1, 60), st.booleans())
 def test_a_window_shows_what_its_bases_say(gene: Gene, start: int, length: int, utr: bool):
     expected = view_by_hand(gene, start, start + length, utr)
@@ -134,7 +133,6 @@ def test_a_window_shows_what_its_bases_say(gene: Gene, start: int, length: int, 
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(gene_sets(utr=True), st.integers(0, 90), st.integers(1, 60), st.booleans())
 def test_cut_genes_survive_the_language(found: list[Gene], start: int, length: int, reverse: bool):
     structure = WindowStructure(
@@ -144,7 +142,6 @@ def test_cut_genes_survive_the_language(found: list[Gene], start: int, length: i
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
 @given(gene_sets(), st.integers(0, 90), st.integers(1, 60))
 def test_the_index_finds_what_a_scan_finds(found: list[Gene], start: int, length: int):
     views = [cut_gene(gene, start, start + length) for gene in found]
@@ -158,7 +155,6 @@ def test_the_index_finds_what_a_scan_finds(found: list[Gene], start: int, length
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(st.lists(genes(), max_size=4), st.integers(0, 90), st.integers(1, 60), st.booleans())
 def test_the_reverse_complement_is_cut_from_the_mirrored_gene(
     found: list[Gene], start: int, length: int, utr: bool
@@ -171,7 +167,6 @@ def test_the_reverse_complement_is_cut_from_the_mirrored_gene(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(gene_sets(), st.integers(0, 90), st.integers(1, 60))
 def test_a_window_is_reversed_from_itself(found: list[Gene], start: int, length: int):
     index = GeneIndex(found)
@@ -252,7 +247,6 @@ def rejoin(index: GeneIndex, starts: list[int], length: int) -> list[Piece]:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(gene_sets(), st.integers(1, 40), st.data())
 def test_tilings_rejoin_to_the_genes(found: list[Gene], length: int, data):
     end = max((gene.end for gene in found), default=0)

@@ -329,6 +329,7 @@ def mutated(row, rng, length):
     return row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0])
 @pytest.mark.parametrize("name", OPTIONS)
 def test_replay_and_automaton_agree_on_legal_and_on_spoilt_rows(name, seed):

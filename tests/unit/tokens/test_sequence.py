@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genet5.errors import ConfigError, DataError
@@ -74,7 +74,6 @@ TOKENIZERS = [
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
 @given(st.text(IUPAC, max_size=60), st.sampled_from(TOKENIZERS))
 def test_no_base_is_lost(text: str, tokenizer: SequenceTokenizer):
     ids, starts = tokenizer.encode(encode_bases(text))
@@ -88,7 +87,6 @@ def test_no_base_is_lost(text: str, tokenizer: SequenceTokenizer):
         assert np.all(np.diff(starts) > 0)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.text(IUPAC, max_size=60), st.sampled_from(TOKENIZERS))
 def test_case_and_u_do_not_matter(text: str, tokenizer: SequenceTokenizer):
     plain = text.upper().replace("U", "T")
@@ -98,7 +96,6 @@ def test_case_and_u_do_not_matter(text: str, tokenizer: SequenceTokenizer):
         np.testing.assert_array_equal(found, expected)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.text("ACGTacgtUN", max_size=60), st.integers(1, 5))
 def test_kmer_ids_are_base_4_numbers_after_the_special_ids(text: str, k: int):
     ids, starts = KmerTokenizer(k).encode(encode_bases(text))
@@ -106,7 +103,6 @@ def test_kmer_ids_are_base_4_numbers_after_the_special_ids(text: str, k: int):
     assert starts.tolist() == list(range(0, len(text), k))
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.text("ACGTacgtUN", max_size=60), st.integers(1, 5))
 def test_overlapping_kmers_start_at_every_base(text: str, k: int):
     ids, starts = OverlappingKmerTokenizer(k).encode(encode_bases(text))

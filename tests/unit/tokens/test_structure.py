@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genet5.config.clades import CLADES
@@ -62,7 +62,6 @@ def structures(draw) -> WindowStructure:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(structures(), st.integers(0, 3))
 def test_decoding_undoes_encoding(structure: WindowStructure, padding: int):
     labels = encode_window(structure, VOCABULARY)
@@ -73,7 +72,6 @@ def test_decoding_undoes_encoding(structure: WindowStructure, padding: int):
     np.testing.assert_array_equal(again, labels)
 
 
-@settings(max_examples=100, deadline=None)
 @given(structures(), st.data())
 def test_a_truncated_row_is_an_error_at_its_end(structure: WindowStructure, data):
     labels = encode_window(structure, VOCABULARY)
@@ -82,7 +80,6 @@ def test_a_truncated_row_is_an_error_at_its_end(structure: WindowStructure, data
         decode_window(labels[:kept], VOCABULARY)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(-20, len(VOCABULARY) + 2), max_size=20))
 def test_any_row_is_read_or_refused(labels: list[int]):
     try:

@@ -66,6 +66,7 @@ def test_accumulated_micro_batches_give_the_gradient_of_one_batch(toy: Any, tmp_
     torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [1, 4, 7])
 def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
     toy: Any, tmp_path: Path, stop_at: int

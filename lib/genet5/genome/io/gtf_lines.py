@@ -140,12 +140,32 @@ def _add(found: Attributes, key: str, value: str) -> None:
         found[key] += GTF_SEPARATOR + value
 
 
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """What lines with the same column 9 belong to."""
+
+    text: str
+    """Column 9."""
+    is_gene: bool
+    """The lines are those of genes: Augustus names these in another way."""
+    attributes: Attributes
+    gene_id: str
+    transcript_id: str
+
+    @staticmethod
+    def of(kind: str, text: str, *, is_gene: bool) -> _Owner:
+        attributes = parse_gtf_attributes(text)
+        return _Owner(text, is_gene, attributes, *_names(kind, text, attributes))
+
+
 class GtfLineReader(LineReader):
     """Sorts the lines of a contig by gene, transcript and strand."""
 
     def __init__(self, table: ContigTable, report: ReadReport) -> None:
         super().__init__(table, report)
         self.genes: dict[str, GtfGene] = {}
+        self._owner = _Owner("", False, {}, "", "")
+        """Of the last line: neighbours often share column 9, which is parsed once then."""
 
     def _takers(self) -> Mapping[str, Taker]:
         return {}
@@ -158,13 +178,16 @@ class GtfLineReader(LineReader):
     def _other(self, columns: list[str], span: Span, number: int) -> None:
         kind = columns[2]
         is_part = kind in _PARTS
-        if not (is_part or is_gene_type(kind) or is_transcript_type(kind)):
+        is_gene = not is_part and is_gene_type(kind)
+        if not (is_part or is_gene or is_transcript_type(kind)):
             return
         strand = self._strand(columns, number)
         if strand is None:
             return
-        attributes = parse_gtf_attributes(columns[8])
-        gene_id, transcript_id = _names(kind, columns[8], attributes)
+        owner = self._owner
+        if owner.text != columns[8] or owner.is_gene is not is_gene:
+            owner = self._owner = _Owner.of(kind, columns[8], is_gene=is_gene)
+        attributes, gene_id, transcript_id = owner.attributes, owner.gene_id, owner.transcript_id
         if not gene_id or (is_part and not transcript_id):
             self._bad(
                 "no gene_id", columns, number, f"{kind} without gene_id and transcript_id",
@@ -176,7 +199,7 @@ class GtfLineReader(LineReader):
         gene = self.genes.get(gene_id)
         if gene is None:
             gene = self.genes[gene_id] = GtfGene()
-        if is_gene_type(kind):
+        if is_gene:
             found = gene.nodes.get(strand)
             gene.nodes[strand] = self._node(
                 found, gene_id, columns, span, strand, attributes, number

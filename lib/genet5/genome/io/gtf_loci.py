@@ -37,7 +37,10 @@ class Locus:
 
 def split(name: str, gene: GtfGene) -> list[Locus]:
     """The loci of a gene: the lines of one strand by overlap; the first one keeps the name."""
-    transcripts = _joined_strands(list(gene.transcripts.values()))
+    transcripts = list(gene.transcripts.values())
+    if _is_one_locus(gene):
+        return [Locus(name, *gene.nodes.values(), transcripts)]
+    transcripts = _joined_strands(transcripts)
     known = {strand for strand in (*gene.nodes, *(t.strand for t in transcripts)) if strand}
     only = next(iter(known)) if len(known) == 1 else 0
     by_strand: dict[int, list[GtfTranscript]] = {strand or only: [] for strand in gene.nodes}
@@ -51,6 +54,19 @@ def split(name: str, gene: GtfGene) -> list[Locus]:
     ]
     groups = _contradictions_joined(groups)
     return [Locus(numbered(name, i), node, some) for i, (node, some) in enumerate(groups)]
+
+
+def _is_one_locus(gene: GtfGene) -> bool:
+    """The common case, fast: one line of the gene and of each transcript, all on one strand."""
+    if len(gene.nodes) != 1:
+        return False
+    ((strand, node),) = gene.nodes.items()
+    return len(node.spans) == 1 and all(
+        transcript.strand == strand
+        and (transcript.node is None or len(transcript.node.spans) == 1)
+        and (len(transcript.starts) < 2 or len(transcript.parts.stop_codons) < 2)
+        for transcript in gene.transcripts.values()
+    )
 
 
 def _contradictions_joined(groups: list[_Group]) -> list[_Group]:

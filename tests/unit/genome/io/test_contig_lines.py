@@ -206,6 +206,7 @@ def test_skipped_records_are_counted_by_contig() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reader", "write"), [(Gff3File, write_gff3), (GtfFile, write_gtf)])
 def test_memory_is_that_of_the_largest_contig(reader, write) -> None:
     peaks = []

@@ -19,7 +19,7 @@ from genet5.genome.io.gtf import parse_gtf
 from genet5.genome.io.gtf_write import write_gtf
 from genet5.genome.io.read_options import ReadOptions
 
-FAST = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAME = st.sampled_from(["a", "b", "c", "a.1", "", "\u00b2", "a,b", "%zz", "x" * 50])
 NUMBER = st.one_of(
     st.integers(-1, 40).map(str),
@@ -196,7 +196,6 @@ ORIGIN
 """
 
 
-@settings(max_examples=100)
 @given(
     at=st.integers(0, len(GENBANK)),
     cut=st.integers(0, 12),

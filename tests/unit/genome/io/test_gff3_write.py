@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genet5.genome.frames import phases
@@ -167,7 +167,6 @@ def _gene_lists(draw: st.DrawFn) -> list[Gene]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(genes=_gene_lists(), prokaryote=st.booleans())
 def test_reading_gives_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, genes: list[Gene], prokaryote: bool
@@ -182,7 +181,6 @@ def test_reading_gives_back_what_was_written(
     assert annotation.skipped == {}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(genes=_gene_lists())
 def test_reading_gives_back_what_was_written_as_gtf(genes: list[Gene]) -> None:
     out = io.StringIO()
