@@ -258,13 +258,14 @@ def import_modules() -> None:
 
 
 def serve(address: Path, ready: Callable[[], object]) -> int:
-    """Be the server; in the process of a command, run that and return its exit code."""
+    """Be the server until its end; in the process of a command, return that one's exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # a collection would write into pages that all processes share
     server = Server(str(address))
     ready()
-    command = server.serve()
-    return 0 if command is None else command.run()
+    if (command := server.serve()) is None:
+        os._exit(0)
+    return command.run()
 
 
 def leave(code: int) -> NoReturn:
