@@ -39,7 +39,7 @@ def split(name: str, gene: GtfGene) -> list[Locus]:
     """The loci of a gene: the lines of one strand by overlap; the first one keeps the name."""
     transcripts = list(gene.transcripts.values())
     if _is_one_locus(gene):
-        return [Locus(name, *gene.nodes.values(), transcripts)]
+        return [Locus(name, next(iter(gene.nodes.values())), transcripts)]
     transcripts = _joined_strands(transcripts)
     known = {strand for strand in (*gene.nodes, *(t.strand for t in transcripts)) if strand}
     only = next(iter(known)) if len(known) == 1 else 0
