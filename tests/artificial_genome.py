@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genet5.annotate.adapt.calls import ContigCalls, contig_calls
-from genet5.annotate.adapt.strand import read_strands
+from genet5.annotate.adapt.strand import ContigReader
 from genet5.annotate.candidate import GeneCandidate
 from genet5.decode.fragment import Interval
 from genet5.genome.codes import CODONS
@@ -30,7 +30,7 @@ class Genome:
 
     @property
     def calls(self) -> ContigCalls:
-        return contig_calls("chr", self.candidates, read_strands(self.bases, 11, STARTS))
+        return contig_calls("chr", self.candidates, ContigReader(self.bases, 11, STARTS))
 
 
 def candidate(start: int, end: int, strand: int, **changes: object) -> GeneCandidate:

@@ -24,12 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.annotate.adapt.calls import ContigCalls, contig_calls
-from genet5.annotate.adapt.model import GenomeModel, Tally
+from genet5.annotate.adapt.model import GenomeModel, Tally, no_hexamers
 from genet5.annotate.adapt.propose import propose
 from genet5.annotate.adapt.ragged import Ints, row_softmax
 from genet5.annotate.adapt.record import Learned
-from genet5.annotate.adapt.rescore import StartWeights, rescored
-from genet5.annotate.adapt.strand import StrandReader, read_strands
+from genet5.annotate.adapt.rescore import StartWeights, placed, rescored
+from genet5.annotate.adapt.spans import Spans
+from genet5.annotate.adapt.strand import ContigReader
 from genet5.annotate.block import Block
 from genet5.annotate.candidate import GeneCandidate
 from genet5.annotate.select import (
@@ -75,7 +76,7 @@ class Held:
     index: int
     """Number of the contig in the run."""
     contig: AnyContig
-    circular: bool
+    reader: ContigReader
     calls: ContigCalls
     genes: Ints
     """Indices of the calls that the network alone would choose."""
@@ -83,9 +84,9 @@ class Held:
     """(len(genes),) Which of them are learned from."""
 
     @property
-    def upstream(self) -> list[GeneCandidate]:
+    def upstream(self) -> Spans:
         """The genes that the network alone would choose."""
-        return [self.calls.candidates[i] for i in self.genes.tolist()]
+        return self.calls.spans.take(self.genes)
 
 
 class Adaptation:
@@ -179,18 +180,13 @@ def hold(
     circular: bool,
 ) -> Held:
     """Keep what is needed of a contig with these legal candidates, sorted by start."""
-    calls = contig_calls(contig.name, legal, _strands(contig, rules, circular=circular))
+    reader = ContigReader(
+        contig.bases, rules.code, rules.calling.grammar.start_codons, circular=circular
+    )
     kept, p = select_indices(legal, rules, len(contig.bases))
     genes = np.array(kept, dtype=np.int64)
-    return Held(index, contig, circular, calls, genes, p[genes] > CONFIDENT)
-
-
-def _strands(
-    contig: AnyContig, rules: SelectionRules, *, circular: bool
-) -> tuple[StrandReader, StrandReader]:
-    """Read both strands of a contig."""
-    bases = contig.bases[0 : len(contig.bases)]
-    return read_strands(bases, rules.code, rules.calling.grammar.start_codons, circular=circular)
+    calls = contig_calls(contig.name, legal, reader)
+    return Held(index, contig, reader, calls, genes, p[genes] > CONFIDENT)
 
 
 def learn(held: Sequence[Held], starts: StartWeights | None) -> GenomeModel | None:
@@ -201,15 +197,21 @@ def learn(held: Sequence[Held], starts: StartWeights | None) -> GenomeModel | No
         starts: With what starts weigh, a second round learns from starts as the first has them;
             None: one round, from the votes.
     """
-    first = _tallied(held, None, None)
-    return first if first is None or starts is None else _tallied(held, first, starts)
+    if sum(int(one.confident.sum()) for one in held) < LEAST_GENES:
+        return None
+    background = sum((one.reader.background() for one in held), start=no_hexamers())
+    first = _tallied(held, background, None, None)
+    return first if first is None or starts is None else _tallied(held, background, first, starts)
 
 
 def _tallied(
-    held: Sequence[Held], former: GenomeModel | None, starts: StartWeights | None
+    held: Sequence[Held],
+    background: Ints,
+    former: GenomeModel | None,
+    starts: StartWeights | None,
 ) -> GenomeModel | None:
     """Learn in one round."""
-    tally = Tally()
+    tally = Tally(background)
     for one in held:
         posterior = None
         if former is not None and starts is not None:
@@ -235,15 +237,11 @@ def reconsidered(
     """Return a contig's candidates at their most probable starts, with those that are proposed."""
     size = len(one.contig.bases)
     known = {(c.strand, c.stop_base % size) for c in one.calls.candidates}
-    readers = _strands(one.contig, rules, circular=one.circular)
     gene_type = rules.calling.grammar.coding_types[0]
-    more = [c for r in readers for c in propose(r, genome, starts, known, gene_type)]
-    more.sort(key=lambda c: c.start)
-    calls = contig_calls(one.contig.name, more, readers)
-    upstream = one.upstream
-    found = [
-        *rescored(one.calls, upstream, genome, starts),
-        *rescored(calls, upstream, genome, starts),
-    ]
+    more = propose(one.reader, genome, starts, known, gene_type)
+    calls = contig_calls(one.contig.name, more, one.reader)
+    written, proposed = (placed(c, one.upstream, genome, starts) for c in (one.calls, calls))
+    sure = written.spans.take(one.genes[one.confident])
+    found = [*rescored(written, genome, sure), *rescored(proposed, genome, sure)]
     found.sort(key=lambda c: (c.start, c.end, c.strand, c.type, c.parts))
     return found

@@ -18,6 +18,26 @@ Parts = tuple[Interval, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Learning:
+    """How a gene looks by what its genome's own genes teach (`adapt.rescore`)."""
+
+    coding: float
+    """Coding score of all its codons, natural log."""
+    coding_per_codon: float
+    """Coding score of a codon, as a multiple of the genome's mean."""
+    motif: float
+    """Score of the ribosome binding site."""
+    codon: float
+    """Log-ratio of its start codon."""
+    distance: float
+    """Log-ratio of the gap to the gene upstream."""
+    same: float
+    """Share of its bases in other confident genes of its strand."""
+    opposite: float
+    """Share of its bases in confident genes of the opposite strand."""
+
+
+@dataclass(frozen=True, slots=True)
 class GeneCandidate:
     """A gene that is whole, or ends at the contig's ends."""
 
@@ -48,14 +68,9 @@ class GeneCandidate:
     """Lead of its boundary logits over the best other candidate's on its bases; 0 if there is
     none."""
     start_score: float = math.nan
-    """Probability of its 5' end, given its 3' end (`adapt.rescore`); NaN = not known, as the next
-    three."""
-    coding_per_codon: float = math.nan
-    """Coding score of a codon, as a multiple of the genome's mean."""
-    motif: float = math.nan
-    """Score of the ribosome binding site."""
-    coding_score: float = math.nan
-    """Coding score of all its codons, natural log."""
+    """Probability of its 5' end, given its 3' end (`adapt.rescore`); NaN = not known."""
+    learned: Learning | None = None
+    """How it looks by what was learned from the genome; None: nothing was."""
     is_proposed: bool = False
     """Whether only what was learned from the genome proposes it (`adapt.propose`)."""
 

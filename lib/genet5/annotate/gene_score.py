@@ -41,8 +41,15 @@ FEATURES = (
     "margin",
     "coding_per_codon",
     "motif",
+    "codon",
+    "distance",
+    "same",
+    "opposite",
     "proposed",
     "proposed_coding",
+    "proposed_coding_per_codon",
+    "proposed_motif",
+    "proposed_length",
 )
 """Names of the columns of `feature_table`, in order."""
 
@@ -57,6 +64,7 @@ _LIMITS = {
     "splice_boundary": (-10.0, 10.0),
     "margin": (-10.0, 10.0),
     "coding_per_codon": (-2.0, 2.0),
+    "proposed_coding_per_codon": (-2.0, 2.0),
 }
 
 
@@ -141,11 +149,21 @@ def _features(candidate: GeneCandidate) -> list[float]:
         candidate.path_share,
         math.log10(len(candidate.parts)) if candidate.parts else math.nan,
         candidate.margin,
-        candidate.coding_per_codon,
-        candidate.motif,
-        float(candidate.is_proposed),
-        math.log10(max(candidate.coding_score, 1.0)) if candidate.is_proposed else math.nan,
+        *_learned(candidate),
     ]
+
+
+def _learned(candidate: GeneCandidate) -> list[float]:
+    """What was learned from the genome says; some of it once more for proposed genes alone."""
+    one, proposed = candidate.learned, float(candidate.is_proposed)
+    if one is None:
+        return [math.nan] * 6 + [proposed] + [math.nan] * 4
+    of_all = [one.coding_per_codon, one.motif, one.codon, one.distance, one.same, one.opposite]
+    if not candidate.is_proposed:
+        return [*of_all, proposed] + [math.nan] * 4
+    length = math.log10(max(candidate.coding_bp, 1))
+    coding = math.log10(max(one.coding, 1.0))
+    return [*of_all, proposed, coding, one.coding_per_codon, one.motif, length]
 
 
 def gene_log_odds(scoring: ScoringConfig, features: ArrayLike) -> NDArray[np.float64]:

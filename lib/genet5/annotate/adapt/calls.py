@@ -7,13 +7,14 @@ in frame) from its first start to its last sense codon. The contig's bases are n
 afterwards. Coordinates are 0-based on the forward strand.
 
 Example:
-    calls = contig_calls("chr", candidates, read_strands(bases, 11, ("ATG", "GTG", "TTG")))
+    calls = contig_calls("chr", candidates, ContigReader(bases, 11, ("ATG", "GTG", "TTG")))
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ from genet5.annotate.adapt.ragged import (
     row_index,
     row_sums,
 )
-from genet5.annotate.adapt.strand import UPSTREAM_BP, StrandReader
+from genet5.annotate.adapt.spans import Spans
+from genet5.annotate.adapt.strand import STRETCH_BP, UPSTREAM_BP, ContigReader, StrandReader
 from genet5.annotate.candidate import GeneCandidate
 from genet5.genome.frames import five_three
 
@@ -40,6 +42,8 @@ class ContigCalls:
     contig_bp: int
     candidates: Sequence[GeneCandidate]
     """(n) sorted by start."""
+    spans: Spans
+    """(n,) Where they lie."""
     firsts: Ints
     """(n + 1,) where the starts of each call begin; a call whose 5' end is not on the contig, or is
     no start codon, has none."""
@@ -59,48 +63,38 @@ class ContigCalls:
     """(n + 1,) where the hexamers of each call begin."""
     hexamers: NDArray[np.int16]
     """Hexamer at each codon from the call's first start to its last sense codon but one."""
-    background: Ints
-    """(NUM_HEXAMERS,) counts of all hexamers of the contig, on both strands."""
-
-    @property
-    def strand(self) -> Ints:
-        """(n,) Strand of each call, +1 or -1."""
-        return np.array([c.strand for c in self.candidates], dtype=np.int64)
 
     @property
     def chosen(self) -> Ints:
         """(n,) Index of the start that each candidate has; -1 if there is none."""
-        own = np.array([c.start_base for c in self.candidates], dtype=np.int64)
         rows = row_index(self.firsts)
-        here = np.flatnonzero(self.base == own[rows])
+        here = np.flatnonzero(self.base == self.spans.five_prime[rows])
         found = np.full(len(self.candidates), -1, dtype=np.int64)
         found[rows[here]] = here
         return found
 
 
 def contig_calls(
-    name: str, candidates: Sequence[GeneCandidate], readers: Sequence[StrandReader]
+    name: str, candidates: Sequence[GeneCandidate], reader: ContigReader
 ) -> ContigCalls:
     """Find the starts of candidates without introns, and what surrounds them.
 
     Args:
         name: The contig's.
         candidates: Sorted by start; `starts` holds the votes for each 5' end.
-        readers: The contig's strands, + and -.
+        reader: The contig; it is read stretch by stretch.
     """
-    strands = np.array([c.strand for c in candidates], dtype=np.int64)
-    mine = [np.flatnonzero(strands == sign) for sign in (1, -1)]
-    found = [
-        _read(reader, [candidates[i] for i in rows.tolist()])
-        for reader, rows in zip(readers, mine, strict=True)
-    ]
-    order = np.concatenate(mine)
-    firsts, (base, codon, upstream, skipped) = _together([f.starts for f in found], order)
-    hexamer_firsts, (hexamers,) = _together([f.hexamers for f in found], order)
+    stretches = [
+        _stretch(list(group), reader)
+        for _, group in groupby(candidates, key=lambda c: c.start // STRETCH_BP)
+    ] or [_nothing()]
+    firsts, (base, codon, upstream, skipped) = _joined([one.starts for one in stretches])
+    hexamer_firsts, (hexamers,) = _joined([one.hexamers for one in stretches])
     return ContigCalls(
         name=name,
-        contig_bp=readers[0].contig_bp,
+        contig_bp=reader.contig_bp,
         candidates=candidates,
+        spans=Spans.of(candidates),
         firsts=firsts,
         base=base,
         share=_shares(candidates, firsts, base),
@@ -109,7 +103,6 @@ def contig_calls(
         skipped=skipped,
         hexamer_firsts=hexamer_firsts,
         hexamers=hexamers,
-        background=readers[0].hexamer_counts() + readers[1].hexamer_counts(),
     )
 
 
@@ -119,21 +112,42 @@ _Rows = tuple[Ints, tuple[NDArray[np.generic], ...]]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Starts (base, codon, upstream, skipped) and hexamers of one strand's candidates."""
+    """Starts (base, codon, upstream, skipped) and hexamers of some candidates."""
 
     starts: _Rows
     hexamers: _Rows
 
 
-def _read(reader: StrandReader, candidates: Sequence[GeneCandidate]) -> _Found:
+def _nothing() -> _Found:
+    """What there is without candidates."""
+    firsts, none = np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int64)
+    upstream = np.empty((0, UPSTREAM_BP), dtype=np.uint8)
+    starts = (none, none.astype(np.uint8), upstream, none)
+    return _Found((firsts, starts), (firsts, (none.astype(np.int16),)))
+
+
+def _stretch(candidates: Sequence[GeneCandidate], reader: ContigReader) -> _Found:
+    """Find the starts and hexamers of candidates near each other, on both strands."""
+    spans = Spans.of(candidates)
+    strands = reader.strands(int(spans.start.min()), int(spans.end.max()))
+    mine = [np.flatnonzero(spans.strand == one.sign) for one in strands]
+    found = [
+        _read(one, spans.take(rows), [candidates[i] for i in rows.tolist()])
+        for one, rows in zip(strands, mine, strict=True)
+    ]
+    order = np.concatenate(mine)
+    starts = _together([one.starts for one in found], order)
+    return _Found(starts, _together([one.hexamers for one in found], order))
+
+
+def _read(reader: StrandReader, spans: Spans, candidates: Sequence[GeneCandidate]) -> _Found:
     """Find the starts and hexamers of the candidates of one strand."""
-    own = reader.place(np.array([c.start_base for c in candidates], dtype=np.int64))
-    last = reader.place(np.array([c.stop_base for c in candidates], dtype=np.int64))
+    own, last = reader.place(spans.five_prime), reader.place(spans.three_prime)
     cuts = [five_three(c.partial_left, c.partial_right, c.strand) for c in candidates]
     lacks_start, lacks_stop = np.array(cuts, dtype=bool).reshape(-1, 2).T
     end = own + (last + 1 - own) // 3 * 3
     sense_end = np.where(lacks_stop, end, end - 3)
-    firsts, place = reader.starts_around(own, sense_end, end, ~lacks_start)
+    firsts, place = reader.starts_around(own, end, ~lacks_start)
     earliest = own.copy()
     some = np.flatnonzero(np.diff(firsts))
     earliest[some] = place[firsts[some]]
@@ -147,7 +161,14 @@ def _read(reader: StrandReader, candidates: Sequence[GeneCandidate]) -> _Found:
         reader.index[around],
         (place - earliest[row_index(firsts)]) // 3,
     )
-    return _Found((firsts, starts), (hexamer_firsts, (reader.hexamers[at],)))
+    return _Found((firsts, starts), (hexamer_firsts, (reader.hexamers(at),)))
+
+
+def _joined(rows: Sequence[_Rows]) -> tuple[Ints, tuple[Any, ...]]:
+    """Join the rows of stretches one after another."""
+    sizes = [np.diff(firsts) for firsts, _ in rows]
+    flat = zip(*(values for _, values in rows), strict=True)
+    return row_firsts(np.concatenate(sizes)), tuple(np.concatenate(one) for one in flat)
 
 
 def _together(both: Sequence[_Rows], order: Ints) -> tuple[Ints, tuple[Any, ...]]:

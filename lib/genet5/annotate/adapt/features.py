@@ -14,13 +14,11 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from genet5.annotate.adapt.calls import ContigCalls
 from genet5.annotate.adapt.ragged import Floats, Ints, row_index
-from genet5.annotate.candidate import GeneCandidate
+from genet5.annotate.adapt.spans import Spans
 
 LEAST_SHARE = 0.003
 """Added to a start's share of the votes: windows that saw nothing exclude nothing."""
@@ -56,7 +54,7 @@ def start_posterior(calls: ContigCalls) -> Floats:
     return np.asarray(raised / totals[rows])
 
 
-def gap_bins(calls: ContigCalls, genes: Sequence[GeneCandidate]) -> Ints:
+def gap_bins(calls: ContigCalls, genes: Spans) -> Ints:
     """Return the bin of the gap between each start and the nearest end of a gene upstream.
 
     The gap is the number of bases between them, negative if they overlap. A start without a gene
@@ -66,21 +64,31 @@ def gap_bins(calls: ContigCalls, genes: Sequence[GeneCandidate]) -> Ints:
         calls: The contig's calls.
         genes: Those of the contig, a call itself among them or not.
     """
-    rows, strand = row_index(calls.firsts), calls.strand
-    own = np.array([c.stop_base for c in calls.candidates], dtype=np.int64)
-    bins = np.full(len(rows), len(GAP_EDGES), dtype=np.int64)
+    rows = row_index(calls.firsts)
+    strand, own = calls.spans.strand[rows], calls.spans.three_prime[rows]
+    return start_gaps(calls.base, strand, own, genes)
+
+
+def start_gaps(base: Ints, strand: Ints, stop: Ints, genes: Spans) -> Ints:
+    """Return the bin of each start's gap, as `gap_bins`.
+
+    Args:
+        base: (m,) starts' first bases.
+        strand: (m,)
+        stop: (m,) last bases of their genes.
+        genes: What may end upstream.
+    """
+    bins = np.full(len(base), len(GAP_EDGES), dtype=np.int64)
     for sign in (1, -1):
-        here = np.flatnonzero(strand[rows] == sign)
-        if not len(here) or not genes:
+        here = np.flatnonzero(strand == sign)
+        if not len(genes.start) or not len(here):
             continue
-        place = calls.base[here] if sign > 0 else -1 - calls.base[here]
-        ends = np.array([g.end if sign > 0 else -g.start for g in genes], dtype=np.int64)
+        place = base[here] if sign > 0 else -1 - base[here]
+        ends = genes.end if sign > 0 else -genes.start
         order = np.argsort(ends, kind="stable")
-        edge = ends[order]
-        same = np.array([g.strand == sign for g in genes])[order]
-        stop = np.array([g.stop_base for g in genes], dtype=np.int64)[order]
+        edge, same, last = ends[order], genes.strand[order] == sign, genes.three_prime[order]
         nearest = np.searchsorted(edge, place + MOST_OVERLAP_BP, side="right") - 1
-        is_own = same[nearest] & (stop[nearest] == own[rows[here]])
+        is_own = same[nearest] & (last[nearest] == stop[here])
         nearest -= (nearest >= 0) & is_own
         bin_ = np.searchsorted(GAP_EDGES, place - edge[nearest])
         bin_ += np.where(same[nearest], 0, len(GAP_EDGES) + 1)

@@ -6,16 +6,15 @@ numbers, so the order of the contigs does not matter. Re-scoring is a look-up. C
 some tenths of a second.
 
 Example:
-    tally = Tally()
-    for calls, odds in contigs:
-        tally.add(calls, genes)
+    tally = Tally(sum(reader.background() for reader, _ in contigs))
+    for _, calls in contigs:
+        tally.add(calls, genes, confident)
     genome = tally.learned()
-    moved = rescored(calls, genes, genome, weights)
+    moved = rescored(placed(calls, upstream, genome, weights), genome, upstream)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,8 +31,8 @@ from genet5.annotate.adapt.features import (
 )
 from genet5.annotate.adapt.motif import Motif, learn_motif
 from genet5.annotate.adapt.ragged import Floats, Ints, row_argmax
+from genet5.annotate.adapt.spans import Spans
 from genet5.annotate.adapt.strand import NUM_HEXAMERS
-from genet5.annotate.candidate import GeneCandidate
 
 START_FEATURES = ("votes", "codon", "motif", "coding", "distance")
 """Names of the columns of `GenomeModel.start_features`, in order."""
@@ -67,7 +66,7 @@ class GenomeModel:
     codon_counts: Floats
     """(64,) confident genes with each start codon."""
 
-    def start_features(self, calls: ContigCalls, genes: Sequence[GeneCandidate]) -> Floats:
+    def start_features(self, calls: ContigCalls, genes: Spans) -> Floats:
         """Return the features of all starts, (m, len(START_FEATURES)).
 
         Args:
@@ -85,14 +84,10 @@ class GenomeModel:
             ]
         )
 
-    def coding(self, calls: ContigCalls) -> tuple[Floats, Floats]:
-        """Return each start's coding score, and that of a codon as a multiple of the genome's mean.
-
-        Returns:
-            (m,) each.
-        """
+    def coding_per_codon(self, calls: ContigCalls) -> Floats:
+        """Return each start's coding score of a codon as a multiple of the genome's mean, (m,)."""
         coding, count = coding_scores(calls, self.usage)
-        return coding, np.asarray(coding / np.maximum(count, 1) / self.mean_coding)
+        return np.asarray(coding / np.maximum(count, 1) / self.mean_coding)
 
 
 _Sampled = tuple[NDArray[np.uint64], NDArray[np.uint8], Floats]
@@ -103,15 +98,21 @@ def _no_counts(size: int) -> Ints:
     return np.zeros(size, dtype=np.int64)
 
 
+def no_hexamers() -> Ints:
+    """Return (NUM_HEXAMERS,) zeros."""
+    return _no_counts(NUM_HEXAMERS)
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts over the confident genes of contigs; memory does not grow with their number."""
 
+    background: Ints
+    """(NUM_HEXAMERS,) counts of the hexamers of all contigs, wherever they are."""
     num_genes: int = 0
     codon: Ints = field(default_factory=lambda: np.zeros((2, 64), dtype=np.int64))
     gap: Ints = field(default_factory=lambda: np.zeros((2, NUM_GAPS), dtype=np.int64))
-    genes: Ints = field(default_factory=lambda: _no_counts(NUM_HEXAMERS))
-    background: Ints = field(default_factory=lambda: _no_counts(NUM_HEXAMERS))
+    genes: Ints = field(default_factory=no_hexamers)
     upstream: Ints = field(default_factory=lambda: _no_counts(4))
     chosen_codon: Ints = field(default_factory=lambda: _no_counts(64))
     _sample: list[_Sampled] = field(default_factory=list)
@@ -123,7 +124,7 @@ class Tally:
         confident: NDArray[np.bool_],
         posterior: Floats | None = None,
     ) -> None:
-        """Count a contig.
+        """Count a contig's genes.
 
         Args:
             calls: Its calls.
@@ -131,7 +132,6 @@ class Tally:
             confident: (len(genes),) which of them are learned from.
             posterior: (m,) probability of each start; None = by the votes.
         """
-        self.background += calls.background
         best = calls.chosen if posterior is None else row_argmax(posterior, calls.firsts)
         starts = best[genes]
         learned = genes[confident & (starts >= 0)]
@@ -145,8 +145,7 @@ class Tally:
         p = (start_posterior(calls) if posterior is None else posterior)[at]
         whole = np.rint(p * _UNIT).astype(np.int64)
         self._count(self.codon, calls.codon[at].astype(np.int64), whole)
-        upstream = [calls.candidates[i] for i in genes.tolist()]
-        self._count(self.gap, gap_bins(calls, upstream)[at], whole)
+        self._count(self.gap, gap_bins(calls, calls.spans.take(genes))[at], whole)
         unlikely = calls.upstream[at[p < UNLIKELY]]
         self.upstream += np.bincount(unlikely.ravel(), minlength=5)[:4]
         self._keep(calls.upstream[at[p > LIKELY]], p[p > LIKELY])

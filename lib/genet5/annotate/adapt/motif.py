@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from genet5.annotate.adapt.compiled_motif import site_counts, site_odds
 from genet5.annotate.adapt.ragged import Floats
 
 WIDTH = 6
@@ -85,9 +86,8 @@ class Motif:
     def _odds(self, upstream: NDArray[np.uint8]) -> Floats:
         """Likelihood ratio of the motif at each spacer, (m, len(SPACERS))."""
         ratio = np.append(self.columns / self.background, np.ones((WIDTH, 1)), axis=1)
-        odds = np.ones((len(upstream), len(SPACERS)))
-        for column in range(WIDTH):
-            odds *= ratio[column][_column(upstream, column)]
+        odds = np.empty((len(upstream), len(SPACERS)))
+        site_odds(upstream, ratio, upstream.shape[1] - WIDTH - SPACERS[0], odds)
         return odds
 
 
@@ -124,22 +124,11 @@ def _seed_columns() -> Floats:
     return columns
 
 
-def _column(upstream: NDArray[np.uint8], column: int) -> NDArray[np.uint8]:
-    """The bases that a column of the motif covers at each spacer, (m, len(SPACERS))."""
-    first = upstream.shape[1] - WIDTH + column
-    return upstream[:, [first - spacer for spacer in SPACERS]]
-
-
 def _columns(upstream: NDArray[np.uint8], belief: Floats, background: Floats) -> Floats:
     """Probabilities of the bases in each column, weighted by where the motif is believed to be."""
-    flat = belief.ravel()
-    counts = np.array(
-        [
-            np.bincount(_column(upstream, k).ravel(), weights=flat, minlength=5)[:4]
-            for k in range(WIDTH)
-        ]
-    )
-    smoothed = counts + COLUMN_PSEUDO * background
+    counts = np.zeros((WIDTH, 5))
+    site_counts(upstream, belief, upstream.shape[1] - WIDTH - SPACERS[0], counts)
+    smoothed = counts[:, :4] + COLUMN_PSEUDO * background
     return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True))
 
 

@@ -4,7 +4,7 @@ Nearly all genes that are missed are short, or lie under a call on the other str
 out. Of every open reading frame that is not a candidate yet, the start with the best coding and
 motif scores is taken; those whose coding score is at least `LEAST_CODING` become candidates without
 any evidence of the network, and are scored like the others. Cost: a look-up for every codon of six
-reading frames.
+reading frames, stretch by stretch.
 
 Source: Hyatt et al. 2010 (Prodigal scores every open reading frame by the genome's own hexamers).
 """
@@ -15,20 +15,12 @@ import math
 from collections.abc import Collection, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from genet5.annotate.adapt.compiled_strand import open_frames
 from genet5.annotate.adapt.model import GenomeModel
-from genet5.annotate.adapt.ragged import (
-    Floats,
-    Ints,
-    place_in_row,
-    row_argmax,
-    row_firsts,
-    row_index,
-    row_maxima,
-)
+from genet5.annotate.adapt.ragged import Floats, Ints, row_argmax
 from genet5.annotate.adapt.rescore import StartWeights
-from genet5.annotate.adapt.strand import UPSTREAM_BP, StrandReader
+from genet5.annotate.adapt.strand import REACH_BP, UPSTREAM_BP, ContigReader, StrandReader
 from genet5.annotate.candidate import GeneCandidate
 from genet5.decode.evidence import NAN, Evidence
 from genet5.decode.fragment import Interval
@@ -41,81 +33,80 @@ _NO_EVIDENCE = Evidence(type_logp=NAN, splice_logp=NAN, state=NAN, splice_bounda
 
 
 def propose(
-    reader: StrandReader,
+    reader: ContigReader,
     genome: GenomeModel,
     weights: StartWeights,
     known: Collection[tuple[int, int]],
     gene_type: str,
 ) -> list[GeneCandidate]:
-    """Return new candidates of one strand.
+    """Return new candidates, sorted by start.
 
     Args:
-        reader: The strand.
+        reader: The contig.
         genome: What was learned.
         weights: Of the features of starts; coding and motif count.
         known: Strand and last base of the candidates that there are.
         gene_type: Of the new candidates.
     """
-    found = []
-    for frame in range(3):
-        for place, stop in _best_starts(reader, frame, genome, weights):
-            first, last = reader.base(np.array([place, stop + 2])).tolist()
-            if (reader.sign, last) not in known:
-                span = (first, last + 1) if reader.sign > 0 else (last, first + 1)
-                found.append(
-                    GeneCandidate(
-                        gene_type,
-                        reader.sign,
-                        (Interval("cds", *span),),
-                        leftmost_frame(reader.sign),
-                        evidence=_NO_EVIDENCE,
-                        structure_share=math.nan,
-                        is_proposed=True,
-                    )
-                )
-    return found
+    found = [
+        _candidate(sign, first, last, gene_type)
+        for low, high in reader.stretches()
+        for strand in reader.strands(low, high)
+        for sign, first, last in _best_starts(strand, (low, high), reader, genome, weights)
+        if (sign, last) not in known
+    ]
+    return sorted(found, key=lambda c: (c.start, c.end, c.strand))
+
+
+def _candidate(sign: int, first: int, last: int, gene_type: str) -> GeneCandidate:
+    """Make a candidate of the first and last base of a gene in reading direction."""
+    return GeneCandidate(
+        gene_type,
+        sign,
+        (Interval("cds", min(first, last), max(first, last) + 1),),
+        leftmost_frame(sign),
+        evidence=_NO_EVIDENCE,
+        structure_share=math.nan,
+        is_proposed=True,
+    )
 
 
 def _best_starts(
-    reader: StrandReader, frame: int, genome: GenomeModel, weights: StartWeights
-) -> Iterator[tuple[int, int]]:
-    """Yield the places of the best start and of the stop codon of each frame that looks coding."""
-    stops = reader.stops[frame]
-    stops = stops[(stops >= reader.shift) & (stops + 3 <= reader.shift + reader.contig_bp)]
-    firsts, start = _starts_by_stop(reader.starts[frame], stops, reader.shift)
-    if not len(start):
-        return
-    usage = genome.usage[reader.hexamers[frame::3]]
-    before = np.concatenate(([0.0], np.cumsum(usage)))
-    coding = before[stops[row_index(firsts)] // 3 - 1] - before[start // 3]
-    hopeful = row_maxima(coding, firsts) >= LEAST_CODING
-    scores = _scores(reader, start, coding, hopeful[row_index(firsts)], genome, weights)
-    best = row_argmax(scores, firsts)
-    for row in np.flatnonzero(hopeful).tolist():
-        yield int(start[best[row]]), int(stops[row])
-
-
-def _starts_by_stop(starts: Ints, stops: Ints, first: int) -> tuple[Ints, Ints]:
-    """Places of the starts of each open frame, ragged: between the stop before it and its own."""
-    starts = starts[starts >= first]
-    low = np.searchsorted(starts, np.concatenate(([-1], stops[:-1])), side="right")
-    high = np.searchsorted(starts, stops + 3 - LEAST_PROPOSED_BP, side="right")
-    sizes = np.maximum(high - low, 0) if len(stops) else np.zeros(0, dtype=np.int64)
-    firsts = row_firsts(sizes)
-    return firsts, starts[np.repeat(low[: len(sizes)], sizes) + place_in_row(firsts)]
-
-
-def _scores(
-    reader: StrandReader,
-    start: Ints,
-    coding: Floats,
-    counted: NDArray[np.bool_],
+    strand: StrandReader,
+    stretch: tuple[int, int],
+    reader: ContigReader,
     genome: GenomeModel,
     weights: StartWeights,
-) -> Floats:
-    """Weighted coding and motif scores of the counted starts; -inf of others."""
-    around = start[counted][:, None] + np.arange(-UPSTREAM_BP, 0)
-    scores = np.full(len(start), -np.inf)
-    scores[counted] = weights.weights["coding"] * coding[counted]
-    scores[counted] += weights.weights["motif"] * genome.motif.score(reader.index[around])
-    return scores
+) -> Iterator[tuple[int, int, int]]:
+    """Yield strand, first and last base of what looks coding and has its stop in a stretch."""
+    start, stop, coding = _hopeful(strand, stretch, reader.contig_bp, genome)
+    if not len(start):
+        return
+    around = start[:, None] + np.arange(-UPSTREAM_BP, 0)
+    scores = weights.weights["coding"] * coding
+    scores += weights.weights["motif"] * genome.motif.score(strand.index[around])
+    firsts = np.append(np.flatnonzero(np.diff(stop, prepend=-1)), len(stop))
+    best = row_argmax(scores, firsts)
+    bases = zip(strand.base(start[best]), strand.base(stop[best] + 2), strict=True)
+    yield from ((strand.sign, int(first), int(last)) for first, last in bases)
+
+
+def _hopeful(
+    strand: StrandReader, stretch: tuple[int, int], contig_bp: int, genome: GenomeModel
+) -> tuple[Ints, Ints, Floats]:
+    """Places of starts, of their stops, and coding scores; those of a stop stand together.
+
+    Stop codons begin in the stretch and lie on the contig, and so do starts.
+    """
+    low, high = stretch
+    stops = (low, min(high, contig_bp - 2)) if strand.sign > 0 else (max(low, 2), high)
+    places = sorted(strand.place(np.array([stops[0], stops[1] - 1])).tolist())
+    edge = strand.place(np.array(0 if strand.sign > 0 else contig_bp - 1))
+    first = max(strand.first, int(edge))
+    limits = (places[0], places[1] + 1, first, REACH_BP, LEAST_PROPOSED_BP)
+    found, coding = np.empty((len(strand.codons), 2), dtype=np.int64), np.empty(len(strand.codons))
+    size = open_frames(
+        strand.codons, strand.is_start, strand.is_stop, genome.usage, limits,
+        LEAST_CODING, found, coding,
+    )  # fmt: skip
+    return found[:size, 0], found[:size, 1], coding[:size]

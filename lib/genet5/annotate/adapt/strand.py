@@ -1,20 +1,32 @@
-"""One strand of a contig as genes read it: start codons, stop codons and hexamers by frame.
+"""A contig as genes read it, strand by strand and stretch by stretch.
 
-Places count along the strand, over bases that are continued at both ends: by N, or past the origin
-of a circular contig. Cost: some passes over the bases.
+`ContigReader` cuts stretches out of a contig; the two `StrandReader`s of a stretch find start
+codons, stop codons and hexamers in reading direction. Whatever is asked of a gene lies within
+`REACH_BP` of it, so a stretch gives what the whole contig would, and memory does not grow with the
+contig. Cost: some compiled passes over the bases.
+
+Example:
+    reader = ContigReader(contig.bases, 11, ("ATG", "GTG", "TTG"), circular=False)
+    for strand in reader.strands(0, 50_000):
+        print(strand.sign, strand.is_start.sum())
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genet5.annotate.adapt.ragged import Ints, place_in_row, row_firsts
+from genet5.annotate.adapt.compiled_strand import (
+    count_hexamers,
+    read_codons,
+    starts_around,
+)
+from genet5.annotate.adapt.ragged import Ints, row_firsts
 from genet5.genome.codes import CODONS, genetic_code
-from genet5.genome.sequence import BASE_INDEX, Bases, codon_index, reverse_complement
+from genet5.genome.sequence import BASE_INDEX, AnyBases, Bases
 
 UPSTREAM_BP = 21
 """Bases before a start that are kept: a motif of 6 and a spacer of up to 15."""
@@ -22,82 +34,56 @@ FLANK = 5
 """Starts that are considered on either side of the network's."""
 LEAST_GENE_BP = 60
 """A start must leave a gene of this length, stop codon included."""
+REACH_BP = 30_000
+"""Starts are at most this far upstream of the network's, or of the stop of what is proposed."""
+STRETCH_BP = 300_000
+"""What is read at once."""
 NUM_HEXAMERS = 4096
 UNKNOWN = NUM_HEXAMERS
 """Index of a hexamer with an ambiguous base."""
+_COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StrandReader:
-    """Arrays over one strand of a contig, in reading direction."""
+    """Arrays over one strand of the stretch [low, high) of a contig, in reading direction.
+
+    Places count from the stretch's first base in reading direction.
+    """
 
     sign: int
-    shift: int
-    """Place of the contig's first base in reading direction."""
+    low: int
+    high: int
     first: int
     """Least place that a start may have."""
-    contig_bp: int
     index: NDArray[np.uint8]
-    """(W,) 0..3 for A, C, G, T, 4 for others."""
-    codons: NDArray[np.int16]
-    """(W,) index of the codon that begins at each base; -1 if ambiguous."""
-    hexamers: NDArray[np.int16]
-    """(W,) index of the hexamer that begins at each base; UNKNOWN if ambiguous."""
-    starts: tuple[Ints, ...]
-    """Places of start codons in each of the three frames, ascending."""
-    stops: tuple[Ints, ...]
-
-    @classmethod
-    def of(
-        cls, bases: Bases, sign: int, code: int, start_codons: Sequence[str], *, circular: bool
-    ) -> StrandReader:
-        """Read a strand (+1 or -1) of a contig's bases."""
-        margin = np.full(UPSTREAM_BP, ord("N"), dtype=np.uint8)
-        left = np.take(bases, range(-UPSTREAM_BP, 0), mode="wrap") if circular else margin
-        right = bases if circular else margin
-        whole = np.concatenate((left, bases, right))
-        shift = len(left)
-        if sign < 0:
-            whole, shift = reverse_complement(whole), len(right)
-        codons = codon_index(whole)
-        first = UPSTREAM_BP if circular and sign < 0 else shift
-        return cls(
-            sign,
-            shift,
-            first,
-            len(bases),
-            BASE_INDEX[whole],
-            codons,
-            hexamer_index(codons),
-            _by_frame(np.array([codon in start_codons for codon in CODONS] + [False])[codons]),
-            _by_frame(np.append(genetic_code(code).stop_table, False)[codons]),
-        )
+    """(high - low,) 0..3 for A, C, G, T, 4 for others."""
+    codons: NDArray[np.int8]
+    """(high - low,) index of the codon that begins at each base; -1 if ambiguous."""
+    is_start: NDArray[np.bool_]
+    """(65,) Which codons start a gene; the last one is the ambiguous one."""
+    is_stop: NDArray[np.bool_]
+    """(65,)"""
 
     def place(self, base: Ints) -> Ints:
         """Turn forward-strand coordinates into places, or places into coordinates."""
-        if self.sign > 0:
-            return base + self.shift
-        return self.shift + self.contig_bp - 1 - base
+        return base - self.low if self.sign > 0 else self.high - 1 - base
 
     def base(self, place: Ints) -> Ints:
         """Turn places into forward-strand coordinates."""
-        if self.sign > 0:
-            return place - self.shift
-        return self.shift + self.contig_bp - 1 - place
+        return place + self.low if self.sign > 0 else self.high - 1 - place
 
-    def hexamer_counts(self) -> Ints:
-        """Return the counts of the hexamers that begin on the contig, (NUM_HEXAMERS,)."""
-        own = self.hexamers[self.shift : self.shift + self.contig_bp]
-        return np.bincount(own, minlength=NUM_HEXAMERS + 1)[:NUM_HEXAMERS].astype(np.int64)
+    def hexamers(self, place: Ints) -> NDArray[np.int16]:
+        """Return the index of the hexamer that begins at each place; UNKNOWN if ambiguous."""
+        first, second = self.codons[place].astype(np.int16), self.codons[place + 3]
+        known = (first >= 0) & (second >= 0)
+        return np.where(known, 64 * first + second, np.int16(UNKNOWN))
 
-    def starts_around(
-        self, own: Ints, sense_end: Ints, end: Ints, known: NDArray[np.bool_]
-    ) -> tuple[Ints, Ints]:
+    def starts_around(self, own: Ints, end: Ints, known: NDArray[np.bool_]) -> tuple[Ints, Ints]:
         """Find the possible starts of genes.
 
         Args:
             own: (n,) places of the genes' present starts.
-            sense_end: (n,) places after their last sense codons.
             end: (n,) places after their last codons.
             known: (n,) False: the gene's start is not on the contig, and gets none.
 
@@ -105,55 +91,92 @@ class StrandReader:
             Ragged rows: their firsts (n + 1,), and places in reading order. A gene whose present
                 start is no start codon has none.
         """
-        low, size = np.zeros(len(own), dtype=np.int64), np.zeros(len(own), dtype=np.int64)
-        for frame in range(3):
-            here = np.flatnonzero(known & (own % 3 == frame))
-            starts, stops = self.starts[frame], self.stops[frame]
-            before = np.concatenate(([-1], stops))[np.searchsorted(stops, sense_end[here])]
-            before = np.maximum(before, self.first - 1)
-            mine = np.searchsorted(starts, own[here])
-            first = np.searchsorted(starts, before, side="right")
-            beyond = np.searchsorted(starts, end[here] - LEAST_GENE_BP, side="right")
-            low[here] = np.maximum(first, mine - FLANK)
-            is_start = np.append(starts, -1)[mine] == own[here]
-            high = np.minimum(beyond, mine + FLANK + 1)
-            size[here] = np.where(is_start, np.maximum(high - low[here], 0), 0)
-        firsts = row_firsts(size)
-        index = np.repeat(low, size) + place_in_row(firsts)
-        frames = np.repeat(own % 3, size)
-        place = np.zeros(len(index), dtype=np.int64)
-        for frame in range(3):
-            place[frames == frame] = self.starts[frame][index[frames == frame]]
-        return firsts, place
+        found = np.zeros((len(own), 2 * FLANK + 1), dtype=np.int64)
+        limits = (self.first, REACH_BP, LEAST_GENE_BP, FLANK)
+        sizes = starts_around(
+            self.codons, self.is_start, self.is_stop, own, end, known, limits, found
+        )
+        return row_firsts(sizes), found[np.arange(found.shape[1]) < sizes[:, None]]
 
 
-def read_strands(
-    bases: Bases, code: int, start_codons: Sequence[str], *, circular: bool = False
-) -> tuple[StrandReader, StrandReader]:
-    """Read both strands of a contig.
+@dataclass(frozen=True, slots=True, eq=False)
+class ContigReader:
+    """Cuts stretches out of a contig."""
 
-    Args:
-        bases: (L,) of the contig.
-        code: NCBI number of the genetic code.
-        start_codons: Codons that may start a gene.
-        circular: Whether the bases continue past the contig's end.
-    """
-    plus = StrandReader.of(bases, 1, code, start_codons, circular=circular)
-    return plus, StrandReader.of(bases, -1, code, start_codons, circular=circular)
+    bases: AnyBases
+    code: int
+    """NCBI number of the genetic code."""
+    start_codons: tuple[str, ...]
+    """Codons that may start a gene."""
+    circular: bool = False
+    """Whether the bases continue past the contig's end."""
+
+    @property
+    def contig_bp(self) -> int:
+        """Length of the contig."""
+        return len(self.bases)
+
+    def strands(self, low: int, high: int) -> tuple[StrandReader, StrandReader]:
+        """Read both strands of a stretch and of what is near it.
+
+        Args:
+            low: First base.
+            high: One past the last base; on a circular contig it may lie past the contig's end.
+        """
+        most = 2 * self.contig_bp if self.circular else self.contig_bp
+        first, last = max(0, low - REACH_BP), min(most, high + REACH_BP)
+        bases = self._padded(first - UPSTREAM_BP, last + UPSTREAM_BP)
+        index = BASE_INDEX[bases]
+        return self._strand(index, 1, first), self._strand(_COMPLEMENT[index[::-1]], -1, first)
+
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """Yield the stretches that make up the contig, left to right."""
+        for low in range(0, self.contig_bp, STRETCH_BP):
+            yield low, min(low + STRETCH_BP, self.contig_bp)
+
+    def background(self) -> Ints:
+        """Return the counts of the hexamers of both strands, (NUM_HEXAMERS,).
+
+        On a circular contig those over the origin count as well.
+        """
+        counts = np.zeros(NUM_HEXAMERS, dtype=np.int64)
+        for low, high in self.stretches():
+            end = high + 5 if high < self.contig_bp or self.circular else high
+            count_hexamers(BASE_INDEX[self._padded(low, end)], counts)
+        return counts + counts[_other_strand()]
+
+    def _strand(self, index: NDArray[np.uint8], sign: int, first: int) -> StrandReader:
+        """Read one strand of bases that begin UPSTREAM_BP before `first`."""
+        codons = np.empty(len(index), dtype=np.int8)
+        read_codons(index, codons)
+        low = first - UPSTREAM_BP
+        return StrandReader(
+            sign=sign,
+            low=low,
+            high=low + len(index),
+            first=UPSTREAM_BP,
+            index=index,
+            codons=codons,
+            is_start=np.array([codon in self.start_codons for codon in CODONS] + [False]),
+            is_stop=np.append(genetic_code(self.code).stop_table, False),
+        )
+
+    def _padded(self, low: int, high: int) -> Bases:
+        """Bases [low, high); beyond a linear contig's ends N, beyond a circular one's its bases."""
+        size = self.contig_bp
+        if not self.circular:
+            inside = self.bases[max(low, 0) : min(high, size)]
+            return np.pad(inside, (max(-low, 0), max(high - size, 0)), constant_values=ord("N"))
+        pieces = []
+        while low < high:
+            begin = low % size
+            pieces.append(self.bases[begin : min(size, begin + high - low)])
+            low += len(pieces[-1])
+        return np.concatenate(pieces)
 
 
-def hexamer_index(codons: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Return 64 * (codon at each base) + (codon three bases on); UNKNOWN if one is ambiguous.
-
-    Example:
-        >>> hexamer_index(np.array([0, 1, -1, 3, 4, 5], dtype=np.int16)).tolist()
-        [3, 68, 4096, 4096, 4096, 4096]
-    """
-    following = np.append(codons[3:], np.full(min(3, len(codons)), -1, dtype=np.int16))
-    known = (codons >= 0) & (following >= 0)
-    return np.where(known, 64 * codons + following, UNKNOWN).astype(np.int16)
-
-
-def _by_frame(marked: NDArray[np.bool_]) -> tuple[Ints, ...]:
-    """Places that are marked, in each of the three frames."""
-    return tuple(np.flatnonzero(marked[frame::3]) * 3 + frame for frame in range(3))
+def _other_strand() -> Ints:
+    """Index of the reverse complement of each hexamer."""
+    index = np.arange(NUM_HEXAMERS)
+    digits = [(index // 4**power) % 4 for power in range(6)]
+    return np.asarray(sum((3 - digit) * 4 ** (5 - power) for power, digit in enumerate(digits)))

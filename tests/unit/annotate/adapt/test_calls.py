@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from artificial_genome import STARTS, STOPS, artificial, candidate
+from genet5.annotate.adapt import calls as calls_module
+from genet5.annotate.adapt import strand as strand_module
 from genet5.annotate.adapt.calls import ContigCalls, contig_calls
-from genet5.annotate.adapt.strand import FLANK, LEAST_GENE_BP, UPSTREAM_BP, read_strands
+from genet5.annotate.adapt.strand import FLANK, LEAST_GENE_BP, UPSTREAM_BP, ContigReader
 from genet5.annotate.candidate import GeneCandidate
 from genet5.genome.codes import CODONS
 from genet5.genome.sequence import (
@@ -20,7 +22,7 @@ from genet5.genome.sequence import (
 
 
 def calls_of(bases: Bases, *candidates: GeneCandidate, circular: bool = False) -> ContigCalls:
-    return contig_calls("c", candidates, read_strands(bases, 11, STARTS, circular=circular))
+    return contig_calls("c", candidates, ContigReader(bases, 11, STARTS, circular=circular))
 
 
 def plain_starts(text: str, start: int, end: int) -> list[int]:
@@ -52,7 +54,7 @@ def test_starts_are_those_of_a_plain_loop_on_either_strand(seed: int) -> None:
     assert forward.base.tolist() == expected
     turned = calls_of(reverse_complement(bases), candidate(size - end, size - start, -1))
     assert turned.base.tolist() == [size - 1 - place for place in expected]
-    for name in ("codon", "upstream", "skipped", "hexamers", "background"):
+    for name in ("codon", "upstream", "skipped", "hexamers"):
         assert np.array_equal(getattr(forward, name), getattr(turned, name)), name
 
 
@@ -66,9 +68,9 @@ def test_what_surrounds_a_start_is_read_off_its_strand() -> None:
     first = calls.base[0]
     places = range(first, end - 6, 3)
     hexamers = [text[place : place + 6] for place in places]
-    named = [CODONS[h // 64] + CODONS[h % 64] for h in calls.hexamers.tolist()]
-    assert named == hexamers[: len(named)]
-    assert len(named) == (end - 3 - first) // 3 - 1
+    letters = [CODONS[h // 64] + CODONS[h % 64] for h in calls.hexamers.tolist()]
+    assert letters == hexamers[: len(letters)]
+    assert len(letters) == (end - 3 - first) // 3 - 1
 
 
 def test_both_strands_of_a_contig_keep_their_order() -> None:
@@ -84,10 +86,47 @@ def test_both_strands_of_a_contig_keep_their_order() -> None:
         assert calls.base[calls.chosen[i]] == one.start_base
 
 
+def named(background: np.ndarray) -> dict[str, int]:
+    """Counts by the hexamers' letters."""
+    return {CODONS[i // 64] + CODONS[i % 64]: int(n) for i, n in enumerate(background) if n}
+
+
 def test_background_counts_hexamers_of_both_strands() -> None:
-    calls = calls_of(encode_bases("AAAAAAC"))
-    named = {CODONS[i // 64] + CODONS[i % 64]: n for i, n in enumerate(calls.background) if n}
-    assert named == {"AAAAAA": 1, "AAAAAC": 1, "TTTTTT": 1, "GTTTTT": 1}
+    found = ContigReader(encode_bases("AAAAAAC"), 11, STARTS).background()
+    assert named(found) == {"AAAAAA": 1, "AAAAAC": 1, "TTTTTT": 1, "GTTTTT": 1}
+
+
+def test_background_of_a_circle_counts_hexamers_over_the_origin() -> None:
+    found = ContigReader(encode_bases("AACCCCCG"), 11, STARTS, circular=True).background()
+    assert found.sum() == 16
+    assert named(found)["GAACCC"] == 1
+
+
+def test_background_leaves_ambiguous_hexamers_out() -> None:
+    found = ContigReader(encode_bases("AAAAAAANCCCCCC"), 11, STARTS).background()
+    assert named(found) == {"AAAAAA": 2, "TTTTTT": 2, "CCCCCC": 1, "GGGGGG": 1}
+
+
+@pytest.mark.parametrize("circular", [False, True])
+def test_stretches_change_nothing(monkeypatch: pytest.MonkeyPatch, circular: bool) -> None:
+    genome = artificial(40, seed=2)
+    whole = calls_of(genome.bases, *genome.candidates, circular=circular)
+    background = ContigReader(genome.bases, 11, STARTS, circular=circular).background()
+    monkeypatch.setattr(strand_module, "STRETCH_BP", 700)
+    monkeypatch.setattr(calls_module, "STRETCH_BP", 700)
+    cut = calls_of(genome.bases, *genome.candidates, circular=circular)
+    for name in ("firsts", "base", "share", "codon", "upstream", "hexamer_firsts", "hexamers"):
+        assert np.array_equal(getattr(whole, name), getattr(cut, name)), name
+    stretched = ContigReader(genome.bases, 11, STARTS, circular=circular).background()
+    assert np.array_equal(background, stretched)
+
+
+def test_starts_beyond_reach_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, start, end = random_gene(3)
+    monkeypatch.setattr(strand_module, "REACH_BP", 30)
+    found = calls_of(encode_bases(text), candidate(start, end, 1))
+    expected = [place for place in plain_starts(text, start, end) if place >= start - 30]
+    assert found.base.tolist() == expected
 
 
 def test_a_gene_without_its_5_end_has_no_starts() -> None:
@@ -143,7 +182,7 @@ def test_ambiguous_bases_give_unknown_hexamers_and_no_starts() -> None:
     assert decode_bases(encode_bases(masked))[start + 30] == "N"
 
 
-def test_a_contig_without_calls_still_has_a_background() -> None:
+def test_a_contig_without_calls_has_no_starts() -> None:
     calls = calls_of(encode_bases("ACGTACGTAC"))
     assert calls.firsts.tolist() == [0]
-    assert calls.background.sum() == 10
+    assert calls.chosen.tolist() == []

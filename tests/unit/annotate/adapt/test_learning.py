@@ -15,8 +15,10 @@ from genet5.annotate.adapt.model import START_FEATURES, GenomeModel, Tally
 from genet5.annotate.adapt.motif import learn_motif
 from genet5.annotate.adapt.propose import propose
 from genet5.annotate.adapt.record import Learned
-from genet5.annotate.adapt.rescore import StartWeights, rescored
-from genet5.annotate.adapt.strand import read_strands
+from genet5.annotate.adapt.rescore import StartWeights, placed, rescored, shares_in_others
+from genet5.annotate.adapt.spans import Spans
+from genet5.annotate.adapt.strand import ContigReader
+from genet5.annotate.candidate import GeneCandidate
 
 WEIGHTS = StartWeights(weights=dict.fromkeys(START_FEATURES, 0.5), ceiling=0.98)
 
@@ -25,8 +27,18 @@ def all_of(calls: ContigCalls) -> np.ndarray:
     return np.arange(len(calls.candidates))
 
 
+def background(genome: Genome) -> np.ndarray:
+    return ContigReader(genome.bases, 11, STARTS).background()
+
+
+def rescored_all(genome: Genome, model: GenomeModel) -> list[GeneCandidate]:
+    calls = genome.calls
+    starts = placed(calls, calls.spans, model, WEIGHTS)
+    return rescored(starts, model, starts.spans)
+
+
 def learned(*genomes: Genome) -> GenomeModel:
-    tally = Tally()
+    tally = Tally(sum(background(genome) for genome in genomes))
     for genome in genomes:
         calls = genome.calls
         genes = all_of(calls)
@@ -35,9 +47,7 @@ def learned(*genomes: Genome) -> GenomeModel:
 
 
 def share_right(genome: Genome, model: GenomeModel) -> float:
-    calls = genome.calls
-    moved = rescored(calls, calls.candidates, model, WEIGHTS)
-    by_stop = {c.stop_base: c.start_base for c in moved}
+    by_stop = {c.stop_base: c.start_base for c in rescored_all(genome, model)}
     pairs = zip(genome.candidates, genome.true, strict=True)
     return float(np.mean([by_stop[c.stop_base] == true for c, true in pairs]))
 
@@ -108,8 +118,8 @@ def test_the_sample_is_bounded_and_depends_on_no_order(monkeypatch: pytest.Monke
 
 
 def test_coding_scores_are_sums_over_codons() -> None:
-    calls = artificial(10, seed=4).calls
-    usage = coding_usage(np.arange(4096), calls.background)
+    genome = artificial(10, seed=4)
+    calls, usage = genome.calls, coding_usage(np.arange(4096), background(genome))
     scores, counts = coding_scores(calls, usage)
     for i in range(len(calls.candidates)):
         hexamers = calls.hexamers[calls.hexamer_firsts[i] : calls.hexamer_firsts[i + 1]]
@@ -122,7 +132,7 @@ def test_coding_scores_are_sums_over_codons() -> None:
 def test_gaps_are_to_the_nearest_end_upstream() -> None:
     genome = artificial(30, seed=6)
     calls, genes = genome.calls, np.arange(0, 30, 2)
-    bins = gap_bins(calls, [calls.candidates[i] for i in genes.tolist()])
+    bins = gap_bins(calls, calls.spans.take(genes))
     for i, own in enumerate(calls.candidates):
         for j in range(calls.firsts[i], calls.firsts[i + 1]):
             base, best = int(calls.base[j]), None
@@ -140,8 +150,7 @@ def test_gaps_are_to_the_nearest_end_upstream() -> None:
 
 def test_probabilities_of_starts_add_up_to_the_ceiling() -> None:
     genome = artificial(40, seed=2)
-    calls = genome.calls
-    for one in rescored(calls, calls.candidates, learned(genome), WEIGHTS):
+    for one in rescored_all(genome, learned(genome)):
         assert sum(p for _, p in one.starts) == pytest.approx(0.98)
         assert one.start_score == max(p for _, p in one.starts)
         assert dict(one.starts)[one.start_base] == one.start_score
@@ -150,8 +159,10 @@ def test_probabilities_of_starts_add_up_to_the_ceiling() -> None:
 def test_candidates_without_starts_stay_as_they_are() -> None:
     genome = artificial(40, seed=2)
     cut = candidate(0, 60, 1, partial_left=True)
-    calls = replace(genome, candidates=[cut, *genome.candidates]).calls
-    assert cut in rescored(calls, calls.candidates, learned(genome), WEIGHTS)
+    more = replace(genome, candidates=[cut, *genome.candidates])
+    assert cut in rescored_all(more, learned(genome))
+    alone = replace(genome, candidates=[cut])
+    assert rescored_all(alone, learned(genome)) == [cut]
 
 
 def test_what_was_learned_can_be_read() -> None:
@@ -170,11 +181,8 @@ def test_genes_that_nobody_wrote_are_proposed_at_their_starts() -> None:
     genome = artificial(120, seed=5, right_votes=0.8)
     model = learned(genome)
     known = {(c.strand, c.stop_base) for c in genome.candidates[::2]}
-    proposed = [
-        one
-        for reader in read_strands(genome.bases, 11, STARTS)
-        for one in propose(reader, model, WEIGHTS, known, "protein_coding")
-    ]
+    reader = ContigReader(genome.bases, 11, STARTS)
+    proposed = propose(reader, model, WEIGHTS, known, "protein_coding")
     assert not known & {(c.strand, c.stop_base) for c in proposed}
     by_stop = {(c.strand, c.stop_base): c for c in proposed}
     pairs = list(zip(genome.candidates, genome.true, strict=True))[1::2]
@@ -188,9 +196,47 @@ def test_only_what_looks_coding_is_proposed() -> None:
     genome = artificial(60, seed=5, right_votes=0.8)
     model = learned(genome)
     noise = np.frombuffer(b"ACGT", np.uint8)[np.random.default_rng(0).integers(0, 4, 30_000)]
-    few = [
-        one
-        for reader in read_strands(noise, 11, STARTS)
-        for one in propose(reader, model, WEIGHTS, (), "protein_coding")
-    ]
+    few = propose(ContigReader(noise, 11, STARTS), model, WEIGHTS, (), "protein_coding")
     assert len(few) < 5
+
+
+def test_proposals_are_the_same_in_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    genome = artificial(60, seed=5, right_votes=0.8)
+    reader, model = ContigReader(genome.bases, 11, STARTS), learned(genome)
+    whole = propose(reader, model, WEIGHTS, (), "protein_coding")
+    monkeypatch.setattr("genet5.annotate.adapt.strand.STRETCH_BP", 500)
+    assert len(whole) > 50
+    assert propose(reader, model, WEIGHTS, (), "protein_coding") == whole
+
+
+def test_genes_of_a_circle_are_not_proposed_over_its_origin() -> None:
+    genome = artificial(60, seed=5, right_votes=0.8)
+    turned = np.roll(genome.bases, -(genome.candidates[20].start + 60))
+    reader = ContigReader(turned, 11, STARTS, circular=True)
+    found = propose(reader, learned(genome), WEIGHTS, (), "protein_coding")
+    assert all(one.start >= 0 and one.end <= len(turned) for one in found)
+
+
+def test_a_gene_lies_in_others_by_the_share_of_its_bases() -> None:
+    sure = Spans(np.array([0, 90, 300]), np.array([100, 190, 400]), np.array([1, 1, -1]))
+    genes = Spans(
+        np.array([0, 90, 80, 380]), np.array([100, 190, 180, 420]), np.array([1, 1, -1, 1])
+    )
+    same, opposite = shares_in_others(genes, sure)
+    assert same.tolist() == pytest.approx([0.1, 0.1, 0.0, 0.0])
+    assert opposite.tolist() == pytest.approx([0.0, 0.0, 1.0, 0.5])
+
+
+def test_what_was_learned_speaks_for_a_true_gene_and_against_its_shadow() -> None:
+    genome = artificial(120, seed=7, right_votes=0.8)
+    model, true = learned(genome), genome.candidates[30]
+    shadow = candidate(true.start + 3, true.end - 3, -true.strand)
+    held = replace(genome, candidates=sorted([*genome.candidates, shadow], key=lambda c: c.start))
+    calls = held.calls
+    starts = placed(calls, calls.spans, model, WEIGHTS)
+    sure = starts.spans.take(np.flatnonzero([c is not shadow for c in held.candidates]))
+    found = rescored(starts, model, sure)
+    gene = next(c for c in found if c.stop_base == true.stop_base and c.strand == true.strand)
+    assert gene.learned is not None
+    assert gene.learned.coding_per_codon > 0.5
+    assert gene.learned.opposite == 0.0
