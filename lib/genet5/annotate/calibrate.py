@@ -60,6 +60,8 @@ from genet5.score.levels import Scores
 log = logging.getLogger(__name__)
 
 THRESHOLDS = (0.02, 0.05, *(x / 20 for x in range(2, 20)))
+AS_GOOD_F1 = 0.0005
+"""Thresholds that lose no more than this against the best are as good."""
 
 Blocks = tuple[tuple[int, int], ...]
 
@@ -102,7 +104,7 @@ def calibrate_model(config: CalibrateConfig) -> CallingConfig:
         found, known = annotate_and_label(config, index)
         samples += found
         truth.append(known)
-    fitted = fit_calling(base, samples, truth)
+    fitted = base if config.adapt_only else fit_calling(base, samples, truth)
     fitted = replace(fitted, adapt=fit_adapt(fitted, samples, truth))
     save_calling_config(fitted, config.model)
     log.info("min_score %.2f; written to %s", fitted.min_score, config.model / "annotate.json")
@@ -294,25 +296,28 @@ def _identity(strand: int, blocks: Blocks, whole: bool) -> tuple[int, object]:
 def choose_threshold(
     calling: CallingConfig, samples: Sequence[Sample], truth: Sequence[Truth]
 ) -> float:
-    """Return the threshold with the best mean F1 over the genomes.
+    """Return the middle one of the thresholds whose mean F1 over the genomes is nearly the best.
 
-    The F1 is that of 3' ends, or of whole genes where they have introns.
+    The F1 is that of 3' ends, or of whole genes where they have introns. The best one by itself is
+    a matter of single genes.
     """
     level = "gene" if calling.grammar.introns else "stop"
-    best, best_f1, kept = THRESHOLDS[0], -1.0, []
+    tried: list[tuple[float, float, list[Scores]]] = []
     for threshold in THRESHOLDS:
         scores = [_evaluate(calling, threshold, samples, i, known) for i, known in enumerate(truth)]
         f1 = float(np.mean([s.levels[level].f1 for s in scores]))
         log.info("min_score %.2f  %s F1 %.4f", threshold, level, f1)
-        if f1 > best_f1:
-            best, best_f1, kept = threshold, f1, scores
+        tried.append((threshold, f1, scores))
+    best_f1 = max(f1 for _, f1, _ in tried)
+    good = [one for one in tried if one[1] >= best_f1 - AS_GOOD_F1]
+    chosen, _, kept = good[len(good) // 2]
     for index, score in enumerate(kept):
         for name, value in score.levels.items():
             log.info(
                 "genome %d %s: sensitivity %.4f precision %.4f F1 %.4f",
                 index + 1, name, value.sensitivity, value.precision, value.f1,
             )  # fmt: skip
-    return best
+    return chosen
 
 
 def _evaluate(

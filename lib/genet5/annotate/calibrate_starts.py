@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,14 +16,18 @@ import numpy as np
 from genet5.annotate.adapt.calls import ContigCalls
 from genet5.annotate.adapt.conditional_logit import fit_conditional_logit
 from genet5.annotate.adapt.model import START_FEATURES, GenomeModel
-from genet5.annotate.adapt.ragged import Floats, Ints
+from genet5.annotate.adapt.ragged import Floats, Ints, row_argmax
 from genet5.annotate.adapt.rescore import StartWeights
 from genet5.annotate.adaptation import Held, learn
 from genet5.genome.frames import five_prime_base, three_prime_base
 from genet5.genome.gene import Gene
 
+log = logging.getLogger(__name__)
+
 MOST_CEILING = 0.999
 """A start is never certain."""
+LEAST_AGREEMENT = 0.85
+"""Genomes whose annotated starts are found less often teach no weights of starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,23 @@ def true_starts(genes: Sequence[Gene], contig: str) -> dict[tuple[int, int], int
 
 
 def fit_starts(genomes: Sequence[Taught]) -> StartWeights:
-    """Fit the conditional logit of starts over genomes together; there must be one."""
+    """Fit the conditional logit of starts over genomes together; there must be one.
+
+    Annotated starts are predictions themselves. Genomes whose starts agree with those that the fit
+    chooses for less than `LEAST_AGREEMENT` of their genes are left out, if others remain, and the
+    weights are fitted again.
+    """
+    weights = _fitted(genomes)
+    agreement = [_agreement(genome, weights) for genome in genomes]
+    sure = [g for g, share in zip(genomes, agreement, strict=True) if share >= LEAST_AGREEMENT]
+    log.info("annotated starts that are the fitted ones: %s", _percent(agreement))
+    if not sure or len(sure) == len(genomes):
+        return weights
+    log.info("starts are learned from the %d genomes that agree most", len(sure))
+    return _fitted(sure)
+
+
+def _fitted(genomes: Sequence[Taught]) -> StartWeights:
     firsts, right, offset = [np.zeros(1, dtype=np.int64)], [], 0
     for genome in genomes:
         firsts.append(genome.firsts[1:] + offset)
@@ -111,3 +132,13 @@ def fit_starts(genomes: Sequence[Taught]) -> StartWeights:
         weights=dict(zip(START_FEATURES, weights.tolist(), strict=True)),
         ceiling=min(ceiling, MOST_CEILING),
     )
+
+
+def _agreement(genome: Taught, weights: StartWeights) -> float:
+    """Share of a genome's genes whose annotated start has the best score."""
+    best = row_argmax(weights.scores(genome.features), genome.firsts)
+    return float((best == genome.right).sum() / max(genome.num_genes, 1))
+
+
+def _percent(shares: Sequence[float]) -> str:
+    return ", ".join(f"{100 * share:.1f} %" for share in shares)

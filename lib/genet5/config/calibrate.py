@@ -37,6 +37,8 @@ class CalibrateConfig:
         "auto"
     )
     """Add candidates from the per-base heads alone; auto is as annotate.json has it."""
+    adapt_only: bool = False
+    """Fit only how what is learned from a genome counts; scores and threshold without it stay."""
     both_strands: bool = False
     """Run the model on both strands of every window, like the flag of annotate."""
     batch_size: int = 16

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 
+from genet5.annotate import calibrate
+from genet5.annotate.adapt.model import START_FEATURES, GenomeModel
 from genet5.annotate.calibrate import calibrate_model
-from genet5.annotate.calling_config import load_calling_config, save_calling_config
+from genet5.annotate.calibrate_starts import Taught, fit_starts
+from genet5.annotate.calling_config import (
+    CallingConfig,
+    load_calling_config,
+    save_calling_config,
+)
 from genet5.annotate.gene_score import FEATURES
 from genet5.annotate.trained_config import trained_config
 from genet5.cli.simulate import main as simulate
@@ -17,6 +27,7 @@ from genet5.config.calibrate import CalibrateConfig
 from genet5.dataset.bake import bake
 from genet5.errors import ConfigError, DataError
 from genet5.model.folders import SHIPPED
+from genet5.score.levels import Scores
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +119,38 @@ def test_a_bad_record_stops_the_fit_unless_told_otherwise(
     with pytest.raises(DataError, match=r"bad\.gff3:\d+"):
         calibrate_model(settings_of(model, genome, references=(bad,)))
     calibrate_model(settings_of(model, genome, references=(bad,), skip_bad=True))
+
+
+def curve(monkeypatch: pytest.MonkeyPatch, f1: dict[float, float]) -> float:
+    """The threshold that is chosen where these have their F1, and all others 0.5."""
+
+    def evaluate(_calling: object, threshold: float, *_: object) -> Scores:
+        level = SimpleNamespace(f1=f1.get(threshold, 0.5), sensitivity=1.0, precision=1.0)
+        return cast("Scores", SimpleNamespace(levels={"stop": level}))
+
+    monkeypatch.setattr(calibrate, "_evaluate", evaluate)
+    return calibrate.choose_threshold(CallingConfig(), [], [cast("calibrate.Truth", None)])
+
+
+def test_of_thresholds_that_are_as_good_the_middle_one_is_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert curve(monkeypatch, {0.4: 0.9801, 0.45: 0.9801, 0.5: 0.9802, 0.55: 0.9799}) == 0.5
+    assert curve(monkeypatch, {0.6: 0.98}) == 0.6
+
+
+def choices(right_first: int, wrong: int) -> Taught:
+    """Choices between two starts; votes speak for the first, which is right so many times."""
+    number = right_first + wrong
+    features = np.zeros((2 * number, len(START_FEATURES)))
+    features[::2, 0] = 1.0
+    right = 2 * np.arange(number) + (np.arange(number) >= right_first)
+    firsts = 2 * np.arange(number + 1)
+    return Taught(cast("GenomeModel", None), (), features, firsts, right, number)
+
+
+def test_genomes_whose_annotated_starts_are_doubtful_teach_no_weights() -> None:
+    good, doubtful = choices(95, 5), choices(60, 40)
+    alone = fit_starts([good])
+    assert fit_starts([good, doubtful]) == alone
+    assert fit_starts([doubtful]).weights["votes"] < alone.weights["votes"]
