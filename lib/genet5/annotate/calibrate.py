@@ -296,7 +296,7 @@ def _identity(strand: int, blocks: Blocks, whole: bool) -> tuple[int, object]:
 def choose_threshold(
     calling: CallingConfig, samples: Sequence[Sample], truth: Sequence[Truth]
 ) -> float:
-    """Return the middle one of the thresholds whose mean F1 over the genomes is nearly the best.
+    """Return the middle of the range of thresholds whose mean F1 is nearly the best.
 
     The F1 is that of 3' ends, or of whole genes where they have introns. The best one by itself is
     a matter of single genes.
@@ -309,8 +309,9 @@ def choose_threshold(
         log.info("min_score %.2f  %s F1 %.4f", threshold, level, f1)
         tried.append((threshold, f1, scores))
     best_f1 = max(f1 for _, f1, _ in tried)
-    good = [one for one in tried if one[1] >= best_f1 - AS_GOOD_F1]
-    chosen, _, kept = good[len(good) // 2]
+    good = [threshold for threshold, f1, _ in tried if f1 >= best_f1 - AS_GOOD_F1]
+    middle = (good[0] + good[-1]) / 2
+    chosen, _, kept = min(tried, key=lambda one: abs(one[0] - middle))
     for index, score in enumerate(kept):
         for name, value in score.levels.items():
             log.info(

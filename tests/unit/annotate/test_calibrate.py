@@ -135,7 +135,7 @@ def curve(monkeypatch: pytest.MonkeyPatch, f1: dict[float, float]) -> float:
 def test_of_thresholds_that_are_as_good_the_middle_one_is_chosen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert curve(monkeypatch, {0.4: 0.9801, 0.45: 0.9801, 0.5: 0.9802, 0.55: 0.9799}) == 0.5
+    assert curve(monkeypatch, {0.4: 0.9801, 0.45: 0.9790, 0.5: 0.9802, 0.55: 0.9700}) == 0.45
     assert curve(monkeypatch, {0.6: 0.98}) == 0.6
 
 
