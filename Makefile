@@ -14,7 +14,7 @@ PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --constr
 SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh tests/matrix.sh .ci/run benchmarks/run_gpu.sh $(wildcard recipes/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-data test-robust test-matrix coverage coverage-fast check wheel docs golden clean
+.PHONY: help demo demo-lm test test-fast test-data test-robust test-matrix coverage coverage-fast check wheel docs golden clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,6 +28,9 @@ demo: .venv/installed ## annotate an artificial genome with the shipped model an
 	@echo "The genome and its true genes:  demo/genome/genome.fa  demo/genome/annotation.gff3"
 	@echo "What the model found:           demo/genes.gff3  demo/proteins.faa"
 	@echo "Scores (the table above):       demo/scores.json"
+
+demo-lm: .venv/installed-lm ## train a toy language model on an artificial genome; score variants, embed, generate
+	@PATH="$(CURDIR)/$(BIN):$$PATH" recipes/demo_lm.sh demo-lm
 
 test: .venv/installed-dev ## run all tests
 	$(PYTEST)
@@ -72,7 +75,7 @@ golden: .venv/installed-dev ## rewrite the stored expectations in tests/golden; 
 	$(BIN)/python -m pytest -q -m golden --update-golden
 
 clean: ## remove the environment, caches and the demo's results
-	rm -rf .venv .matrix demo build dist docs/_build docs/generated .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .matrix demo demo-lm build dist docs/_build docs/generated .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -94,6 +97,11 @@ clean: ## remove the environment, caches and the demo's results
 .venv/installed-dev: .venv/installed
 	@echo "Installing the development tools ..."
 	@$(PIP) --editable ".[dev]"
+	@touch $@
+
+.venv/installed-lm: .venv/installed
+	@echo "Installing what language models need ..."
+	@$(PIP) --editable ".[lm]"
 	@touch $@
 
 .venv/installed-docs: .venv/installed

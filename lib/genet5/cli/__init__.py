@@ -40,6 +40,8 @@ COMMANDS: dict[str, str] = {
     "lm_embed": "genet5.cli.lm_embed",
     "lm_finetune": "genet5.cli.lm_finetune",
     "lm_predict": "genet5.cli.lm_predict",
+    "lm_sae": "genet5.cli.lm_sae",
+    "lm_convert": "genet5.cli.lm_convert",
 }
 """Command -> module with `main(argv) -> int`."""
 
@@ -73,6 +75,8 @@ SUMMARIES: dict[str, str] = {
     "lm_vep": "score variants with a DNA language model",
     "lm_recover": "count the bases that a DNA language model recovers",
     "lm_embed": "embed sequences with a DNA language model",
+    "lm_sae": "take a DNA language model apart into sparse features",
+    "lm_convert": "turn Nucleotide GPT's published checkpoints into models",
     "lm_generate": "generate sequences with a DNA language model",
     "lm_finetune": "train a DNA language model to classify or predict numbers",
     "lm_predict": "apply a fine-tuned DNA language model",

@@ -25,9 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _embed(config: LmEmbedConfig) -> int:
-    inputs = {"FASTA": config.fasta, "regions": config.regions}
+    reduce = config.reduce
+    inputs = {"FASTA": config.fasta, "regions": config.regions, "apply": reduce.apply}
+    inputs |= {"covariates": reduce.covariates, "train_rows": reduce.train_rows}
     check_inputs(inputs)
-    check_outputs({"output": config.output}, inputs)
+    check_outputs({"output": config.output, "reduction": reduce.reduction}, inputs)
     from genet5.lm.extra import require_extra
 
     require_extra()

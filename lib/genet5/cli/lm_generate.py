@@ -25,11 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _generate(config: LmGenerateConfig) -> int:
-    check_inputs({"prompts": config.prompts})
-    check_outputs({"output": config.output}, {"prompts": config.prompts})
+    about = config.about
+    inputs = {"prompts": config.prompts, "natural": about.natural, "training": about.training}
+    check_inputs(inputs)
+    outputs = {"output": config.output, "report": about.report, "summary": about.summary}
+    check_outputs(outputs, inputs)
     from genet5.lm.extra import require_extra
 
-    require_extra()
+    require_extra(*(["matplotlib"] if about.report else []))
     from genet5.lm.devices import load_for
     from genet5.lm.generate import generate_sequences
 

@@ -54,6 +54,7 @@ class LanguageModel:
 
     def save(self, folder: Path) -> None:
         """Write config.json, model.safetensors and the tokenizer's files."""
+        transformers_logging.disable_progress_bar()
         self.network.save_pretrained(folder)
         save_vocabulary(self.vocabulary, folder)
 

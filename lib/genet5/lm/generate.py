@@ -1,4 +1,4 @@
-"""Sequences after prompts, as FASTA."""
+"""Sequences after prompts, as FASTA, and a page on them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from genet5.config.lm.generate import LmGenerateConfig
 from genet5.errors import DataError
 from genet5.genome.io.fasta import read_fasta, write_fasta
-from genet5.genome.sequence import decode_bases
+from genet5.genome.sequence import checked_bases, decode_bases
 from genet5.lm.folders import LanguageModel
+from genet5.lm.generate_report import examine, write_report
 from genet5.lm.generation import continue_tokens
 from genet5.lm.text import encode_text
 from genet5.lm.vocabulary import Ids
@@ -31,8 +32,13 @@ def generate_sequences(lm: LanguageModel, config: LmGenerateConfig) -> int:
         lm, repeated, num_tokens, config.sampling,
         batch_tokens=config.compute.batch_tokens, seed=config.seed,
     )  # fmt: skip
+    records = list(_records(lm, config, names, texts, found))
     with atomic_writer(config.output) as out:
-        write_fasta(out, _records(lm, config, names, texts, found))
+        write_fasta(out, records)
+    if config.about.report is not None or config.about.summary is not None:
+        made = {name.split()[0]: checked_bases(text) for name, text in records}
+        title = f"{len(made)} sequences by {config.model}"
+        write_report(examine(made, config.about, {}), config.about, title)
     return len(found)
 
 

@@ -33,6 +33,7 @@ from transformers.models.llama.modeling_llama import (
     LlamaDecoderLayer,
     LlamaPreTrainedModel,
     LlamaRMSNorm,
+    LlamaRotaryEmbedding,
 )
 
 MODEL_TYPE = "nucleotide_gpt"
@@ -94,9 +95,15 @@ class NucleotideGPTModel(_PreTrained, LlamaModel):  # type: ignore[misc]
     """Embedding, layers and final norm."""
 
     def __init__(self, config: NucleotideGPTConfig) -> None:
-        super().__init__(config)
+        super(LlamaModel, self).__init__(config)  # Llama's own would make its layers first
+        width, self.padding_idx = config.hidden_size, config.pad_token_id
+        self.vocab_size = config.vocab_size
+        self.embed_tokens = nn.Embedding(config.vocab_size, width, self.padding_idx)
         layers = [NucleotideGPTLayer(config, n) for n in range(config.num_hidden_layers)]
         self.layers = nn.ModuleList(layers)
+        self.norm = LlamaRMSNorm(width, eps=config.rms_norm_eps)
+        self.rotary_emb = LlamaRotaryEmbedding(config=config)
+        self.gradient_checkpointing = False
         self.post_init()
 
 
@@ -104,8 +111,10 @@ class NucleotideGPTForCausalLM(_PreTrained, LlamaForCausalLM):  # type: ignore[m
     """The network with its output matrix."""
 
     def __init__(self, config: NucleotideGPTConfig) -> None:
-        super().__init__(config)
+        super(LlamaForCausalLM, self).__init__(config)
         self.model = NucleotideGPTModel(config)
+        self.vocab_size = config.vocab_size
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
 

@@ -15,6 +15,34 @@ PoolName = Literal["mean", "max", "last", "separator"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReductionConfig:
+    """What is taken from the embeddings, and how many dimensions are left."""
+
+    pca: Annotated[int | None, by_default("all dimensions")] = None
+    """Write this many principal components instead of all dimensions."""
+    covariates: Annotated[Path | None, by_default("none")] = None
+    """Table (.tsv, .csv, .parquet) with the column name and covariates such as age, sex, ancestry
+    components and batch: what a linear fit on them predicts is taken from each dimension. Columns
+    of numbers are numbers, others are words."""
+    train_rows: Annotated[Path | None, by_default("all")] = None
+    """File with the names of the rows that components and covariates are fitted on, one a line."""
+    reduction: Annotated[Path | None, by_default("FILE.reduction.safetensors")] = None
+    """Where the fit is stored."""
+    apply: Annotated[Path | None, by_default("fit one")] = None
+    """Apply a stored fit instead of making one."""
+
+    def __post_init__(self) -> None:
+        require(self.pca is None or self.pca >= 1, "pca", self.pca, "must be at least 1")
+        is_fitted = self.pca is not None or self.covariates is not None
+        for name in ("train_rows", "reduction"):
+            value = getattr(self, name)
+            has_use = value is None or (is_fitted and self.apply is None)
+            require(has_use, name, value and str(value), "needs --pca or --covariates to be fitted")
+        both = self.apply is not None and self.pca is not None
+        require(not both, "pca", self.pca, "is that of --apply; leave it out")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LmEmbedConfig:
     """Which sequences to embed, and how."""
 
@@ -40,6 +68,7 @@ class LmEmbedConfig:
     """Letters other than A, C, G, T: refuse them, or read their tokens as unknown ones."""
     truncate: bool = False
     """Cut sequences that are longer than the model takes, instead of refusing them."""
+    reduce: ReductionConfig = field(default_factory=ReductionConfig)
     compute: LmComputeConfig = field(default_factory=LmComputeConfig)
 
     def __post_init__(self) -> None:

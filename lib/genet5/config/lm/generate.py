@@ -42,6 +42,34 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GenerateReportConfig:
+    """What is written about the sequences, and what they are compared with."""
+
+    report: Annotated[Path | None, by_default("none")] = None
+    """Write a page on the sequences to this file (.html): lengths, reading frame, stops, GC, codon
+    usage, k-mers, nearest training sequence."""
+    summary: Annotated[Path | None, by_default("none")] = None
+    """Write the same figures to this JSON file."""
+    natural: Annotated[Path | None, by_default("none")] = None
+    """FASTA of natural coding sequences, in frame, whose codon usage and k-mers are compared."""
+    training: Annotated[Path | None, by_default("none")] = None
+    """FASTA of training sequences, of which the nearest one is looked for on both strands."""
+    genetic_code: int = 1
+    """NCBI number of the genetic code."""
+
+    def __post_init__(self) -> None:
+        is_wanted = self.report is not None or self.summary is not None
+        for name in ("natural", "training"):
+            value = getattr(self, name)
+            require(
+                value is None or is_wanted,
+                name,
+                value and str(value),
+                "needs --report or --summary",
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LmGenerateConfig:
     """What to generate."""
 
@@ -65,6 +93,7 @@ class LmGenerateConfig:
     seed: int = 0
     """Seed of the sampling."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    about: GenerateReportConfig = field(default_factory=GenerateReportConfig)
     compute: LmComputeConfig = field(default_factory=LmComputeConfig)
 
     def __post_init__(self) -> None:
