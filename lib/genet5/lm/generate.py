@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from genet5.config.lm.generate import LmGenerateConfig
-from genet5.errors import DataError
+from genet5.errors import ConfigError, DataError
 from genet5.genome.io.fasta import read_fasta, write_fasta
-from genet5.genome.sequence import checked_bases, decode_bases
+from genet5.genome.sequence import Bases, checked_bases, decode_bases
+from genet5.lm.devices import placed
 from genet5.lm.folders import LanguageModel
 from genet5.lm.generate_report import examine, write_report
 from genet5.lm.generation import continue_tokens
@@ -38,8 +39,30 @@ def generate_sequences(lm: LanguageModel, config: LmGenerateConfig) -> int:
     if config.about.report is not None or config.about.summary is not None:
         made = {name.split()[0]: checked_bases(text) for name, text in records}
         title = f"{len(made)} sequences by {config.model}"
-        write_report(examine(made, config.about, {}), config.about, title)
+        found_of = examine(made, config.about, _predicted(made, config))
+        write_report(found_of, config.about, title)
     return len(found)
+
+
+def _predicted(made: dict[str, Bases], config: LmGenerateConfig) -> dict[str, float]:
+    """Return the first value that the regressor gives for each sequence.
+
+    Raises:
+        ConfigError: The model is no regressor.
+    """
+    name = config.about.predictor
+    if name is None:
+        return {}
+    from genet5.lm.classifier import load_classifier
+    from genet5.lm.examples import Example
+    from genet5.lm.predict import predictions
+
+    classifier = load_classifier(name, *placed(config.compute))
+    if classifier.space.problem_type != "regression":
+        raise ConfigError("predictor", name, "must be a regressor: lm finetune --problem_type")
+    examples = [Example(name, decode_bases(bases)) for name, bases in made.items()]
+    rows = predictions(classifier, examples, config.compute.batch_tokens)
+    return {example.name: float(values[0]) for example, values in rows}
 
 
 def _prompts(config: LmGenerateConfig) -> list[tuple[str, str]]:

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from genet5.cli import main
+from genet5.config.lm.finetune import TaskConfig
 from genet5.genome.codes import CODONS, genetic_code
 from genet5.genome.io.fasta import Contig
 from genet5.genome.sequence import checked_bases, decode_bases, reverse_complement
+from genet5.lm.classifier import new_classifier
 from genet5.lm.designs import codon_usage, describe, divergence, kmer_spectrum
 from genet5.lm.nearest import nearest_sequences
+from genet5.lm.targets import LabelSpace
 from lm_toys import random_dna, tiny_lm
 
 CODE = genetic_code(1)
@@ -99,6 +102,25 @@ def test_the_page_holds_figures_plots_and_escaped_names(tmp_path: Path) -> None:
     assert found["begins_with_ATG"] == 1.0
     assert {"codon_divergence_bits", "identity_nearest", "identity_by_chance"} <= set(found)
     assert found["by_sequence"]["a<b_1"]["length_bp"] == 66
+
+
+def test_a_regressor_predicts_an_activity_and_a_classifier_is_refused(
+    tmp_path: Path, capsys
+) -> None:
+    tiny_lm().save(tmp_path / "model")
+    for kind in ("regression", "single_label_classification"):
+        names = ("activity",) if kind == "regression" else ("low", "high")
+        space = LabelSpace(problem_type=kind, names=names)
+        task = TaskConfig(problem_type=kind)
+        new_classifier(str(tmp_path / "model"), space, task, seed=1).save(tmp_path / kind)
+    words = [str(tmp_path / "model"), "-o", str(tmp_path / "o.fa"), "--number", "2"]
+    words += ["--length_bp", "20", "--summary", str(tmp_path / "s.json"), "--predictor"]
+    assert main(["lm", "generate", *words, str(tmp_path / "regression")]) == 0
+    found = json.loads((tmp_path / "s.json").read_text())
+    each = [row["predicted_activity"] for row in found["by_sequence"].values()]
+    assert found["predicted_activity"] == pytest.approx(sum(each) / 2)
+    assert main(["lm", "generate", *words, str(tmp_path / "single_label_classification")]) == 2
+    assert "must be a regressor" in capsys.readouterr().err
 
 
 def test_files_to_compare_with_need_a_report(tmp_path: Path, capsys) -> None:

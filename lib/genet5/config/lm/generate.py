@@ -54,12 +54,15 @@ class GenerateReportConfig:
     """FASTA of natural coding sequences, in frame, whose codon usage and k-mers are compared."""
     training: Annotated[Path | None, by_default("none")] = None
     """FASTA of training sequences, of which the nearest one is looked for on both strands."""
+    predictor: Annotated[str | None, by_default("none")] = None
+    """Regressor of lm finetune (OUT/best_model) whose first value is predicted for each
+    sequence."""
     genetic_code: int = 1
     """NCBI number of the genetic code."""
 
     def __post_init__(self) -> None:
         is_wanted = self.report is not None or self.summary is not None
-        for name in ("natural", "training"):
+        for name in ("natural", "training", "predictor"):
             value = getattr(self, name)
             require(
                 value is None or is_wanted,
