@@ -59,6 +59,18 @@ class Cause:
         return Cause(self.reference + other.reference, self.predicted + other.predicted)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Two sets of genes, gene by gene."""
+
+    predicted: NDArray[np.str_]
+    """Cause of each predicted gene: a name of CAUSES."""
+    reference: NDArray[np.str_]
+    pairs: Ints
+    """(2, pairs) indices of predicted and reference genes that belong together: right ones, those
+    that share coding bases, and those on opposite strands."""
+
+
 def find_causes(
     predicted: Sequence[GeneChains],
     reference: Sequence[GeneChains],
@@ -67,26 +79,45 @@ def find_causes(
 ) -> dict[str, Cause]:
     """Count the genes of both sides by cause; each gene counts once.
 
+    Arguments are those of `compare_genes`.
+    """
+    found = compare_genes(predicted, reference, right, axis)
+    return {
+        name: Cause(int((found.reference == name).sum()), int((found.predicted == name).sum()))
+        for name in CAUSES
+    }
+
+
+def compare_genes(
+    predicted: Sequence[GeneChains],
+    reference: Sequence[GeneChains],
+    right: Sequence[tuple[int, int]],
+    axis: Axis,
+) -> Comparison:
+    """Find the cause of each gene, and which genes of both sides belong together.
+
     Args:
         predicted: Chains of each predicted gene.
         reference: Chains of each reference gene.
         right: (index of the prediction, index of the reference) of the genes found.
         axis: Contains all contigs of both.
     """
-    good_guesses, good_truths = {guess for guess, _ in right}, {truth for _, truth in right}
-    guesses = [chains for i, chains in enumerate(predicted) if i not in good_guesses]
-    truths = [chains for i, chains in enumerate(reference) if i not in good_truths]
-    guess_cause = np.full(len(guesses), "extra", dtype="U20")
-    truth_cause = np.full(len(truths), "missed", dtype="U20")
-    links = _links(guesses, truths, axis, LINK_SHARE, flip=False)
-    truths_of = np.bincount(links[0], minlength=len(guesses))
-    guesses_of = np.bincount(links[1], minlength=len(truths))
+    equal = np.array(right, dtype=np.int64).reshape(-1, 2).T
+    guess_cause = np.full(len(predicted), "extra", dtype="U20")
+    truth_cause = np.full(len(reference), "missed", dtype="U20")
+    guess_cause[equal[0]], truth_cause[equal[1]] = "right", "right"
+    own = np.flatnonzero(guess_cause != "right"), np.flatnonzero(truth_cause != "right")
+    links = _links(predicted, reference, own, axis, LINK_SHARE, flip=False)
+    truths_of = np.bincount(links[0], minlength=len(predicted))
+    guesses_of = np.bincount(links[1], minlength=len(reference))
     single = (truths_of[links[0]] == 1) & (guesses_of[links[1]] == 1)
     for guess, truth in links[:, single].T:
-        guess_cause[guess] = truth_cause[truth] = compare(guesses[guess], truths[truth])
-    _label_groups(links[:, ~single], truths_of, guesses_of, guess_cause, truth_cause)
-    _label_strands(guesses, truths, guess_cause, truth_cause, axis)
-    return _count(len(right), guess_cause, truth_cause)
+        guess_cause[guess] = truth_cause[truth] = compare(predicted[guess], reference[truth])
+    _label_groups(links[:, ~single], truths_of, guess_cause, truth_cause)
+    lost = np.flatnonzero(guess_cause == "extra"), np.flatnonzero(truth_cause == "missed")
+    turned = _links(predicted, reference, lost, axis, STRAND_SHARE, flip=True)
+    guess_cause[turned[0]], truth_cause[turned[1]] = "wrong_strand", "wrong_strand"
+    return Comparison(guess_cause, truth_cause, np.concatenate([equal, links, turned], axis=1))
 
 
 def compare(guess: GeneChains, truth: GeneChains) -> str:
@@ -118,7 +149,6 @@ def _differences(guess: Chain, truth: Chain) -> tuple[str, ...]:
 def _label_groups(
     links: Ints,
     truths_of: Ints,
-    guesses_of: Ints,
     guess_cause: NDArray[np.str_],
     truth_cause: NDArray[np.str_],
 ) -> None:
@@ -128,34 +158,10 @@ def _label_groups(
     guess_cause[links[0][merging]], truth_cause[links[1][merging]] = "merged", "merged"
 
 
-def _label_strands(
-    guesses: list[GeneChains],
-    truths: list[GeneChains],
-    guess_cause: NDArray[np.str_],
-    truth_cause: NDArray[np.str_],
-    axis: Axis,
-) -> None:
-    lost, odd = np.flatnonzero(truth_cause == "missed"), np.flatnonzero(guess_cause == "extra")
-    links = _links(
-        [guesses[i] for i in odd], [truths[i] for i in lost], axis, STRAND_SHARE, flip=True
-    )
-    guess_cause[odd[links[0]]], truth_cause[lost[links[1]]] = "wrong_strand", "wrong_strand"
-
-
-def _count(
-    num_right: int, guess_cause: NDArray[np.str_], truth_cause: NDArray[np.str_]
-) -> dict[str, Cause]:
-    counts = {
-        name: Cause(int((truth_cause == name).sum()), int((guess_cause == name).sum()))
-        for name in CAUSES
-    }
-    counts["right"] = Cause(num_right, num_right)
-    return counts
-
-
 def _links(
     guesses: Sequence[GeneChains],
     truths: Sequence[GeneChains],
+    among: tuple[Ints, Ints],
     axis: Axis,
     share: float,
     *,
@@ -163,26 +169,34 @@ def _links(
 ) -> Ints:
     """Return (2, links) indices of predictions and references that share enough coding bases.
 
-    `flip` changes the strand of the predictions.
+    Args:
+        guesses: All predictions.
+        truths: All references.
+        among: Indices of those that may be linked.
+        axis: Contains all contigs.
+        share: Of the shorter gene's coding bases.
+        flip: Change the strand of the predictions.
     """
-    if not (guesses and truths):
+    sides = [[genes[i] for i in own] for genes, own in zip((guesses, truths), among, strict=True)]
+    if not all(sides):
         return np.zeros((2, 0), dtype=np.int64)
-    guess_gene, *guess_spans = _exons(guesses, axis, flip=flip)
-    truth_gene, *truth_spans = _exons(truths, axis, flip=False)
+    guess_gene, *guess_spans = _exons(sides[0], axis, flip=flip)
+    truth_gene, *truth_spans = _exons(sides[1], axis, flip=False)
     left, right = overlapping_pairs(*guess_spans, *truth_spans)
     shared = np.minimum(guess_spans[1][left], truth_spans[1][right])
     shared -= np.maximum(guess_spans[0][left], truth_spans[0][right])
-    keys, where = np.unique(guess_gene[left] * len(truths) + truth_gene[right], return_inverse=True)
-    pairs = np.stack(np.divmod(keys, len(truths)))
+    keys = guess_gene[left] * len(sides[1]) + truth_gene[right]
+    keys, where = np.unique(keys, return_inverse=True)
+    pairs = np.stack(np.divmod(keys, len(sides[1])))
     sizes = [
         np.bincount(gene, spans[1] - spans[0], minlength=len(genes))
-        for gene, spans, genes in (
-            (guess_gene, guess_spans, guesses),
-            (truth_gene, truth_spans, truths),
+        for gene, spans, genes in zip(
+            (guess_gene, truth_gene), (guess_spans, truth_spans), sides, strict=True
         )
     ]
     enough = share * np.minimum(sizes[0][pairs[0]], sizes[1][pairs[1]])
-    return pairs[:, np.bincount(where, shared, minlength=len(keys)) >= enough]
+    pairs = pairs[:, np.bincount(where, shared, minlength=len(keys)) >= enough]
+    return np.stack([own[side] for own, side in zip(among, pairs, strict=True)])
 
 
 def _exons(genes: Sequence[GeneChains], axis: Axis, *, flip: bool) -> tuple[Ints, Ints, Ints]:
