@@ -13,13 +13,13 @@ from html import escape
 from genet5.score.causes import CAUSES
 from genet5.score.levels import Scores
 
-_INK, _FAINT, _GRID = "#1b2733", "#5b6770", "#d9dee3"
-_FIRST, _SECOND = "#2a6f97", "#e09f3e"
+INK, FAINT, _GRID = "#1b2733", "#5b6770", "#d9dee3"
+FIRST, _SECOND = "#2a6f97", "#e09f3e"
 """Sensitivity or reference; precision or prediction: apart for colour-blind readers too."""
 _ROW, _BAR, _TOP = 46, 15, 84
 _WIDTH, _HALF, _LABEL, _BARS = 980, 490, 120, 280
 
-_STYLE = (
+STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;color:#1b2733;max-width:1010px;"
     "margin:2em auto;padding:0 1em}"
     "h1{font-size:1.35em;font-weight:600;margin-bottom:.2em}svg{max-width:100%;height:auto}"
@@ -82,7 +82,7 @@ def plot_html(scores: Scores, predictions: str, reference: str) -> str:
     names = f"{escape(predictions)} against {escape(reference)}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>Gene scores: {names}</title><style>{_STYLE}</style></head>\n<body>\n"
+        f"<title>Gene scores: {names}</title><style>{STYLE}</style></head>\n<body>\n"
         f"<h1>Gene scores</h1>\n<p>{names}</p>\n{plot_svg(scores)}"
         f"<pre>{escape(scores.table())}</pre>\n<pre>{escape(scores.protocol)}</pre>\n"
         "</body></html>\n"
@@ -93,13 +93,13 @@ def _panel(left: int, title: str, note: str, legend: Sequence[str], rows: Rows) 
     bottom = _TOP + _ROW * len(rows) - 8
     zero = left + _LABEL
     parts = [
-        _text(left + 16, 28, title, fill=_INK, more='font-size="16" font-weight="600"'),
-        _text(left + 16, 47, note, fill=_FAINT),
+        svg_text(left + 16, 28, title, fill=INK, more='font-size="16" font-weight="600"'),
+        svg_text(left + 16, 47, note, fill=FAINT),
     ]
     at = zero
-    for name, colour in zip(legend, (_FIRST, _SECOND), strict=True):
+    for name, colour in zip(legend, (FIRST, _SECOND), strict=True):
         parts.append(f'<rect x="{at}" y="57" width="11" height="11" fill="{colour}"/>\n')
-        parts.append(_text(at + 16, 67, name, fill=_INK))
+        parts.append(svg_text(at + 16, 67, name, fill=INK))
         at += 100
     parts += (
         f'<line x1="{x}" y1="{_TOP - 6}" x2="{x}" y2="{bottom}" stroke="{_GRID}"/>\n'
@@ -107,17 +107,20 @@ def _panel(left: int, title: str, note: str, legend: Sequence[str], rows: Rows) 
     )
     for row, (name, bars) in enumerate(rows):
         top = _TOP + _ROW * row
-        parts.append(_text(zero - 8, top + _BAR + 4, name, fill=_INK, more='text-anchor="end"'))
+        parts.append(svg_text(zero - 8, top + _BAR + 4, name, fill=INK, more='text-anchor="end"'))
         for (length, number), colour, y in zip(
-            bars, (_FIRST, _SECOND), (top, top + _BAR + 1), strict=True
+            bars, (FIRST, _SECOND), (top, top + _BAR + 1), strict=True
         ):
             width = _BARS * length
             parts.append(
                 f'<rect x="{zero}" y="{y}" width="{width:.1f}" height="{_BAR}" fill="{colour}"/>\n'
             )
-            parts.append(_text(zero + width + 5, y + 12, number, fill=_INK, more='font-size="12"'))
+            parts.append(
+                svg_text(zero + width + 5, y + 12, number, fill=INK, more='font-size="12"')
+            )
     return "".join(parts)
 
 
-def _text(x: float, y: float, words: str, *, fill: str, more: str = "") -> str:
+def svg_text(x: float, y: float, words: str, *, fill: str, more: str = "") -> str:
+    """Return text of an SVG, its base line at x, y."""
     return f'<text x="{x:.1f}" y="{y}" fill="{fill}" {more}>{escape(words)}</text>\n'
