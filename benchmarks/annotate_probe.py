@@ -3,7 +3,8 @@
 
 Works with the package that is on PYTHONPATH, also with earlier commits of it, so that
 `bench_annotate.py` can put two of them side by side: a pass is a call of `GeneT5.extend` (drafts
-are verified) or, before there were drafts, of `GeneT5.decode_step`. Prints one line of JSON. With
+are verified) or, before there were drafts, of `GeneT5.decode_step`. Drafts that are mended are
+counted by what the decoder had otherwise. Prints one line of JSON. With
 `--profile` PyTorch's profiler counts operators, and on CUDA launched kernels, copies and waits of
 the host; it slows the run down, so nothing here is timed.
 
@@ -62,6 +63,47 @@ class PassCounter:
         }
 
 
+class MendCounter:
+    """Counts drafts that are mended, by what the decoder had otherwise."""
+
+    def __init__(self, drafter: type) -> None:
+        self.counts: Counter[str] = Counter()
+        mend = drafter.mend  # type: ignore[attr-defined]
+
+        def counted(
+            made: Any, window: int, written: list[int], draft: list[int], *more: Any
+        ) -> Any:
+            self.counts[missed(written, draft, made.vocabulary)] += 1
+            return mend(made, window, written, draft, *more)
+
+        drafter.mend = counted  # type: ignore[attr-defined]
+
+
+def missed(written: Sequence[int], draft: Sequence[int], vocabulary: Any) -> str:
+    """Name what a draft missed.
+
+    Args:
+        written: The decoder's labels, up to the one that the draft had otherwise.
+        draft: The draft from that label on.
+        vocabulary: The tokens' ids.
+
+    Returns:
+        "start" or "3' end" of a gene that the draft had; "cut gene": another gene at the window's
+        left edge, or none; "gene": the same elsewhere.
+    """
+    types = [i for i, label in enumerate(written) if label >= vocabulary.first_type]
+    begin = types[-1] if types else 0
+    if vocabulary.cut_left in (*written[begin:], *draft[:3]):
+        return "cut gene"
+    if written[-1] >= 0:
+        return "gene"
+    is_first = sum(label < 0 for label in written[begin:]) == 1
+    is_same = bool(draft) and draft[0] < 0 and (draft[0] - written[-1]) % 3 == 0
+    if is_first and not is_same:
+        return "gene"
+    return "start" if is_first == (written[begin + 1] == vocabulary.plus) else "3' end"
+
+
 @contextlib.contextmanager
 def profiled(wanted: bool, into: Counter[str]) -> Iterator[None]:
     """Count operators and calls of the CUDA runtime by name."""
@@ -100,9 +142,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from genet5.cli.annotate import main as annotate
     from genet5.model.network import GeneT5
 
-    counter, events = PassCounter(GeneT5), Counter[str]()
+    counter, events, mended = PassCounter(GeneT5), Counter[str](), Counter[str]()
+    with contextlib.suppress(ImportError):  # commits that drafted nothing
+        from genet5.decode.draft import Drafter
+
+        mended = MendCounter(Drafter).counts
     code = _quietly(annotate, options.annotate, options.profile, events)
-    found = counter.to_dict()
+    found = counter.to_dict() | {"mended": dict(mended)}
     if options.profile:
         found["host"] = host_calls(events, counter.counts["batches"])
     print(json.dumps(found))

@@ -38,7 +38,9 @@ class BatchLimit:
                 if size == 1:
                     raise
                 self._lower(size)
-                torch.cuda.empty_cache()
+            else:
+                continue
+            torch.cuda.empty_cache()  # now that the error no longer holds what was computed
         return found
 
     def _lower(self, size: int) -> None:

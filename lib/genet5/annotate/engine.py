@@ -170,7 +170,9 @@ def load_engine(plan: ModelPlan, machine: Machine) -> Engine:
     require_fit(plan.folder)
     model = GeneT5.from_pretrained(plan.folder, device=machine.device)
     model.eval().requires_grad_(False)
-    if machine.device == "cpu" and not machine.use_bf16:
+    if machine.use_bf16:
+        model.encoder_to_bf16()
+    elif machine.device == "cpu":
         model.interleave()
     return Engine(
         model=model,

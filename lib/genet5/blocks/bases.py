@@ -70,6 +70,7 @@ class BaseStem(nn.Module):
     def forward(self, bases_BL: Tensor, genetic_code_B: Tensor, num_bases_B: Tensor) -> Tensor:
         """Return (B, L, C) features of raw bases, unaffected by padding after a row's bases."""
         features = self.features(bases_BL, genetic_code_B, num_bases_B).transpose(1, 2)
+        features = features.to(self.conv1.weight.dtype)
         real = real_bases(num_bases_B, bases_BL.shape[1])[..., None]
         x = F.gelu(convolve(self.conv1, features)) * real
         return x + F.gelu(convolve(self.conv2, x))

@@ -73,6 +73,7 @@ class PatchStem(nn.Module):
     def forward(self, bases_BL: Tensor, genetic_code_B: Tensor, num_bases_B: Tensor) -> Tensor:
         """Return (B, L, C) features of raw bases, 0 after a row's bases and unaffected by them."""
         features = self.features(bases_BL, genetic_code_B, num_bases_B).transpose(1, 2)
+        features = features.to(self.conv1.weight.dtype)
         real_BL = real_bases(num_bases_B, bases_BL.shape[1])
         real_BLC = real_BL[..., None]
         x = F.gelu(convolve(self.conv1, features)) * real_BLC

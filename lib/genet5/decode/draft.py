@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from genet5.decode.open_frames import FrameWeights, OpenFrame, open_frames
 from genet5.decode.trace import Tracks
 from genet5.tokens.grammar import GrammarOptions
-from genet5.tokens.signals import FAR, Signals
+from genet5.tokens.signals import FAR, Signals, cut_codon
 from genet5.tokens.structure import encode_window, order_key
 from genet5.tokens.vocabulary import StructureVocabulary, decode_position, encode_position
 from genet5.tokens.window import WindowGene, WindowStructure
@@ -70,7 +70,8 @@ class Drafter:
         floor = _first(written[begins[-2] :]) if len(begins) > 1 else -1
         completion = self._complete(window, begun, floor)
         if completion is None:
-            gene, completion = [*begun, encode_position(max(floor, 0))], [v.pad]
+            gene = [*begun, encode_position(max(floor, 0))]
+            completion = [*self._opening(begun), v.pad]
         else:
             gene = [*begun, *completion]
         following = [
@@ -113,6 +114,12 @@ class Drafter:
             if self.is_spliced and gene[1] == begun[1] and _first(gene) <= base < _bases(gene)[-1]:
                 return _right_of(gene, base, begun[-2] < 0)
         return None if self.closer is None else self.closer.complete(window, begun)
+
+    def _opening(self, begun: Labels) -> Labels:
+        """Return what mostly follows the strand of a gene of which nothing else is known."""
+        opening = [self.vocabulary.tx, self.vocabulary.cds]
+        had = begun[2:]
+        return opening[len(had) :] if len(begun) >= 2 and had == opening[: len(had)] else []
 
     def _genes(self, labels: Labels) -> list[Labels]:
         """Split labels that begin with a gene's type into genes."""
@@ -180,7 +187,11 @@ class Closer:
         else:
             stop = int(signals.next_stop[window, 1, min(first + frame + 1, length)])
             ends = np.arange(first + frame, min(stop, length), 3)
-            ends = ends[signals.closes[window, 1, ends]]
+            closes = signals.closes[window, 1, ends]
+            if frame < 2 and len(ends):  # the window's edge cuts the codon
+                cut = signals.reach(window, 1, cut_codon(1, frame, False), first)
+                closes[0] |= cut.closes
+            ends = ends[closes]
             best = self.boundaries[window, 1, ends]
             last = int(ends[best.argmax()]) if len(ends) else length
         if last < length:

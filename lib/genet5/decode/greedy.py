@@ -113,7 +113,8 @@ def _encode(model: GeneT5, inputs: Inputs, use_bf16: bool | None) -> Encoded:
     if use_bf16 is None:
         use_bf16 = has_fast_bf16(device)
     size = _ENCODED_ON_CPU if device.type == "cpu" else len(inputs.num_bases)
-    with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
+    casts = use_bf16 and model.encoder_dtype == torch.float32
+    with torch.autocast(device.type, torch.bfloat16, enabled=casts):
         parts = [_in_fp32(model.encode(part.to(device))) for part in inputs.split(size)]
     return Encoded.joined(parts)
 

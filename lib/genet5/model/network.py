@@ -256,6 +256,23 @@ class GeneT5(nn.Module):
         self.encoder.interleave()
         self.compressor.interleave()
 
+    def encoder_to_bf16(self) -> None:
+        """Hold what `encode` computes with in bfloat16, so that it casts nothing.
+
+        Decoding stays in fp32. For a model that is neither trained nor saved afterwards.
+        """
+        parts: tuple[nn.Module, ...] = (
+            self.stem, self.code_embedding, self.encoder, self.upsampler, self.base_heads,
+            self.compressor, self.pointer.key_where, self.pointer.key_which,
+        )  # fmt: skip
+        for part in parts:
+            part.to(torch.bfloat16)
+
+    @property
+    def encoder_dtype(self) -> torch.dtype:
+        """Type of the encoder's weights."""
+        return self.code_embedding.weight.dtype
+
     def use_attention(self, name: AttentionName) -> None:
         """Set what computes attention within windows; "auto" until then."""
         self.encoder.attention = self.compressor.attention = name

@@ -71,7 +71,17 @@ def test_a_gene_that_the_decoder_left_out_is_not_drafted_again() -> None:
 
 def test_what_is_not_known_is_left_open() -> None:
     draft = mended(drafter_of(A, C), 7, V.minus)
-    assert draft == [V.pad, *C, V.eos]
+    assert draft == [V.tx, V.cds, V.pad, *C, V.eos]
+
+
+def test_a_gene_may_end_in_a_start_codon_that_the_left_edge_cuts() -> None:
+    """Reverse strand: base 0 is the first base of an ATG, whose others lie beyond the edge."""
+    bases = encode_bases("T" + "GCC" * 9 + "TTA" + "GCC" * 9)
+    options = prokaryote_options()
+    signals = build_signals([bases], [11], options)
+    closer = Closer(signals, np.zeros((1, 8, len(bases)), dtype=np.float32), V)
+    begun = [CDS, V.minus, V.tx, V.cut_left, V.frame_0]
+    assert closer.complete(0, begun) == [V.cds, -1, -1]
 
 
 def test_a_frame_is_closed_at_its_stop() -> None:

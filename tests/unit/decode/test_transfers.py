@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from genet5.blocks import anchored
+from genet5.dataset.batch import Inputs
 from genet5.dataset.collate import make_inputs
 from genet5.decode.draft import make_drafter
+from genet5.decode.greedy import decode_windows
 from genet5.decode.trace import read_tracks
 from genet5.decode.writer import Writer
 from genet5.genome.sequence import encode_bases
-from genet5.tokens.grammar import Grammar, prokaryote_options
+from genet5.model.network import GeneT5
+from genet5.tokens.grammar import Grammar, GrammarOptions, prokaryote_options
 
 WAITS = {"aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten.equal"}
 """Operators that return once the device has done all that was asked of it."""
@@ -59,3 +66,30 @@ def test_a_pass_waits_for_the_device_once(tiny_model, tiny_tokenizer, fetched) -
     assert len(fetched) == writer.passes.max()
     assert counter.waits == []
     assert counter.calls < 300 * writer.passes.max()
+
+
+@pytest.mark.parametrize("options", [prokaryote_options(max_labels=64), GrammarOptions()])
+def test_a_batch_waits_for_each_pass_and_for_the_tracks(
+    tiny_model, tiny_tokenizer, fetched, options
+) -> None:
+    """Twice for the tracks, with introns twice for the best paths; the encoder never."""
+    draw = np.random.default_rng(2)
+    windows = [encode_bases("".join(draw.choice(list("ACGT"), 300))) for _ in range(6)]
+    decoded = decode_windows(
+        tiny_model, tiny_tokenizer, windows, [11] * 6, options, head_only=True, use_bf16=False
+    )
+    tracks = 4 if options.introns else 2
+    assert len(fetched) == tracks + max(window.passes for window in decoded)
+
+
+@torch.inference_mode()
+def test_encoding_reads_nothing_back(tiny_config, tiny_tokenizer, monkeypatch) -> None:
+    """Fake tensors have no values: item, nonzero or a mask as index raise."""
+    monkeypatch.setattr(anchored, "_AT_HAND", frozenset())  # as on a GPU
+    windows = [encode_bases("ACGT" * size) for size in (60, 75)]
+    inputs = make_inputs(windows, [11] * 2, tiny_tokenizer.sequence)
+    with FakeTensorMode() as fakes:
+        model = GeneT5(tiny_config).eval()
+        columns = [fakes.from_tensor(getattr(inputs, field.name)) for field in fields(inputs)]
+        encoded = model.encode(Inputs(*columns))
+    assert encoded.state_logits.shape == (2, 300, 2, 8)
