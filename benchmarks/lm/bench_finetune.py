@@ -91,7 +91,7 @@ def _bench(config: FinetuneBenchConfig) -> int:
             sys.stdout.write(f"{task:<8} {name:<28} {row['mcc']:.3f} {row['interval']}\n")
     about = {"note": config.note, "rows": config.rows, "epochs": config.epochs, "lr": config.lr}
     result = environment("torch", "transformers", "scikit-learn") | about | {"tasks": results}
-    save_json(result_path("lm_finetune"), result)
+    save_json(result_path("_".join(["lm_finetune", *config.models])), result)
     return 0
 
 

@@ -66,7 +66,8 @@ def _bench(config: SaeBenchConfig) -> int:
             line = f"{each['class']:<24} {each['fold']:8.2f} {each['p_adjusted']:10.2g}\n"
             sys.stdout.write(f"{each['feature']:>6}  {line}")
     about = {"note": config.note, "genome": config.genome, "steps": config.steps}
-    save_json(result_path("lm_sae"), environment("torch", "scipy") | about | {"models": rows})
+    path = result_path("_".join(["lm_sae", *config.models]))
+    save_json(path, environment("torch", "scipy") | about | {"models": rows})
     return 0
 
 

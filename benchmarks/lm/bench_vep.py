@@ -107,7 +107,7 @@ def _bench(config: VepBenchConfig) -> int:
         sys.stdout.write(f"{name:<20} {means} {row['auroc_nonsense_synonymous']:.3f}\n")
     about = {"note": config.note, "variants": config.variants, "pairs": len(pairs)}
     result = environment("torch", "transformers") | about | {"models": rows}
-    save_json(result_path("lm_vep"), result)
+    save_json(result_path("_".join(["lm_vep", *config.models])), result)
     return 0
 
 

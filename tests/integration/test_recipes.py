@@ -96,3 +96,32 @@ def test_what_the_gpu_recipe_carries_there_and_brings_back(root: Path, tmp_path:
     assert done.returncode == 0, done.stderr
     assert (work / "gpu" / "model.safetensors").read_bytes() == b"first second third"
     assert (work / "gpu" / "config.json").is_file()
+
+
+def test_the_demo_of_language_models_calls_commands_that_parse(
+    root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    genome = tmp_path / "out" / "genome" / "genome.fa"
+    stub = tmp_path / "genet5"
+    stub.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$*" >> {tmp_path}/calls\nmkdir -p {genome.parent}\n'
+        f"printf '>one x\\n{'ACGT' * 300}\\n' > {genome}\n"
+    )
+    stub.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", str(root / "recipes" / "demo_lm.sh"), str(tmp_path / "out")],
+        env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "out" / "report.html") in done.stdout
+    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    ours = [our_command(["genet5", *words]) for words in calls]
+    assert [name for name, _ in ours if name] == [
+        *("simulate", "lm_init", "lm_bake", "lm_pretrain", "lm_vep", "lm_embed", "lm_generate"),
+    ]
+    for name, arguments in ours:
+        assert parse_only(monkeypatch, name, arguments) is not None
+    variants = (tmp_path / "out" / "variants.vcf").read_text().splitlines()
+    assert variants[2:4] == ["one\t1001\t.\tA\tG\t.\t.\t.", "one\t1003\t.\tG\tA\t.\t.\t."]
+    assert len(variants) == 12
