@@ -30,11 +30,10 @@ def _embed(config: LmEmbedConfig) -> int:
     inputs |= {"covariates": reduce.covariates, "train_rows": reduce.train_rows}
     check_inputs(inputs)
     check_outputs({"output": config.output, "reduction": reduce.reduction}, inputs)
-    from genet5.lm.extra import require_extra
+    from genet5.lm.extra import load_with_extra
 
-    require_extra()
-    from genet5.lm.devices import load_for
+    lm = load_with_extra(config.model, config.compute)
     from genet5.lm.embed import embed
 
-    log.info("embedded %d sequences", embed(load_for(config.model, config.compute), config))
+    log.info("embedded %d sequences", embed(lm, config))
     return 0

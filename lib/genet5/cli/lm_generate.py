@@ -30,12 +30,10 @@ def _generate(config: LmGenerateConfig) -> int:
     check_inputs(inputs)
     outputs = {"output": config.output, "report": about.report, "summary": about.summary}
     check_outputs(outputs, inputs)
-    from genet5.lm.extra import require_extra
+    from genet5.lm.extra import load_with_extra
 
-    require_extra(*(["matplotlib"] if about.report else []))
-    from genet5.lm.devices import load_for
+    lm = load_with_extra(config.model, config.compute, *(["matplotlib"] if about.report else []))
     from genet5.lm.generate import generate_sequences
 
-    lm = load_for(config.model, config.compute)
     log.info("generated %d sequences", generate_sequences(lm, config))
     return 0

@@ -26,13 +26,12 @@ def _recover(config: LmRecoverConfig) -> int:
     check_inputs({"DATA": config.data})
     outputs = {"output": config.output, "summary": config.summary, "plot": config.plot}
     check_outputs(outputs, {"DATA": config.data})
-    from genet5.lm.extra import require_extra
+    from genet5.lm.extra import load_with_extra
 
-    require_extra(*(["matplotlib"] if config.plot else []))
-    from genet5.lm.devices import load_for
+    lm = load_with_extra(config.model, config.compute, *(["matplotlib"] if config.plot else []))
     from genet5.lm.recover import recover
 
-    summary = recover(load_for(config.model, config.compute), config)
+    summary = recover(lm, config)
     lines = ["context_bp  type                        accuracy\n"]
     for context_bp, found in summary.items():
         for name, value in [*found["by_type"].items(), ("all", found["accuracy"])]:

@@ -27,13 +27,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _sae(config: LmSaeConfig) -> int:
     check_inputs({"FASTA": config.fasta, "annotation": config.report.annotation})
     check_folder("OUT", config.out)
-    from genet5.lm.extra import require_extra
+    from genet5.lm.extra import load_with_extra
 
-    require_extra("scipy", "matplotlib", *(["pyBigWig"] if config.report.bigwig else []))
-    from genet5.lm.devices import load_for
+    lm = load_with_extra(
+        config.model,
+        config.compute,
+        "scipy",
+        "matplotlib",
+        *(["pyBigWig"] if config.report.bigwig else []),
+    )
     from genet5.lm.sae.run import train_and_describe
 
-    found = train_and_describe(load_for(config.model, config.compute), config)
+    found = train_and_describe(lm, config)
     tests = found.enrichment
     sys.stdout.write("feature  class                     active      fold  p (adjusted)\n")
     for feature in found.chosen(10):

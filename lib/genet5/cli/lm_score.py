@@ -29,12 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _score(config: LmScoreConfig) -> int:
     check_inputs({"FASTA": config.fasta})
     check_outputs({"output": config.output}, {"FASTA": config.fasta})
-    from genet5.lm.extra import require_extra
+    from genet5.lm.extra import load_with_extra
 
-    require_extra()
-    from genet5.lm.devices import load_for
+    lm = load_with_extra(config.model, config.compute)
     from genet5.lm.score import score_fasta
 
-    lm = load_for(config.model, config.compute)
     log.info("scored %d sequences", score_fasta(lm, config))
     return 0

@@ -27,13 +27,14 @@ def _vep(config: LmVepConfig) -> int:
     check_inputs(inputs, once=False)
     outputs = {"output": config.output, "metrics": config.labels.metrics}
     check_outputs(outputs, inputs)
-    from genet5.lm.extra import require_extra
+    from genet5.lm.extra import load_with_extra
 
-    require_extra(*(["sklearn"] if config.labels.label else []))
-    from genet5.lm.devices import load_for
+    lm = load_with_extra(
+        config.model, config.compute, *(["sklearn"] if config.labels.label else [])
+    )
     from genet5.lm.vep import score_variants
 
-    found = score_variants(load_for(config.model, config.compute), config)
+    found = score_variants(lm, config)
     figures = {name: value for name, value in found.items() if isinstance(value, float)}
     text = "".join(f"{name:<18} {value:.4f}\n" for name, value in figures.items())
     write_table(text, outputs)
