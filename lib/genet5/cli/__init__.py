@@ -43,6 +43,7 @@ COMMANDS: dict[str, str] = {
     "lm_predict": "genet5.cli.lm_predict",
     "lm_sae": "genet5.cli.lm_sae",
     "lm_convert": "genet5.cli.lm_convert",
+    "lm_tune": "genet5.cli.lm_tune",
 }
 """Command -> module with `main(argv) -> int`."""
 
@@ -82,6 +83,7 @@ SUMMARIES: dict[str, str] = {
     "lm_generate": "generate sequences with a DNA language model",
     "lm_finetune": "train a DNA language model to classify or predict numbers",
     "lm_predict": "apply a fine-tuned DNA language model",
+    "lm_tune": "train a DNA language model on a family of sequences",
 }
 """Command -> one line of help, kept here so that listing the commands imports none of them."""
 

@@ -11,28 +11,26 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from genet5.config.lm.bake import LmBakeConfig
-from genet5.dataset.header import Header, combine_digests
-from genet5.dataset.packed import PackedWriter
+from genet5.dataset.header import Header
 from genet5.dataset.sources import Source, Split, find_genomes, read_split_table
 from genet5.dataset.windows import Window
 from genet5.errors import ConfigError, DataError
 from genet5.genome.io.fasta import read_fasta
 from genet5.genome.io.formats import read_annotation
-from genet5.genome.sequence import Bases, on_strand
-from genet5.lm.bpe import BpeVocabulary
+from genet5.genome.sequence import on_strand
+from genet5.lm.packed_windows import token_window, write_windows
 from genet5.lm.text import Vocabulary, count_ambiguous
 
 log = logging.getLogger(__name__)
 
 FILES: dict[Split, str] = {"training": "training.packed", "validation": "validation.packed"}
 _SPLITS: dict[str, Split] = {"train": "training", "valid": "validation"}
-_NO_WEIGHTS = np.zeros(0, dtype=np.float32)
-_NO_LABELS = np.zeros(0, dtype=np.int32)
 
 Span = tuple[int, int]
 
@@ -62,42 +60,25 @@ def bake(config: LmBakeConfig, vocabulary: Vocabulary) -> dict[Split, dict[str, 
     genomes = [_placed(source, config) for source in _sources(config)]
     found: dict[Split, dict[str, int]] = {}
     for split, name in FILES.items():
-        header = _header(config, genomes, split, vocabulary)
-        found[split] = header.counts
-        if not header.counts["windows"]:
+        left_out = Counter[str]()
+        found[split] = write_windows(
+            config.out / name,
+            Header(
+                split=split,
+                tokenizer=vocabulary.to_dict(),
+                settings={name: _plain(value) for name, value in asdict(config).items()},
+                sources=tuple({"taxon": g.clade, "genome": g.name} for g in genomes),
+            ),
+            partial(_windows, config, genomes, split, vocabulary, left_out),
+        )
+        for cause, number in left_out.items():
+            log.info("%s: %d windows left out: %s", split, number, cause)
+        if not found[split]["windows"]:
             raise DataError(
                 f"no {split} window", expected="one or more",
                 remedy="See --valid_share, --splits, --shortest_bp and --most_ambiguous",
             )  # fmt: skip
-        with PackedWriter(config.out / name, header) as writer:
-            for window in _windows(config, genomes, split, vocabulary, Counter()):
-                writer.write_row([window])
     return found
-
-
-def _header(
-    config: LmBakeConfig, genomes: Sequence[_Genome], split: Split, vocabulary: Vocabulary
-) -> Header:
-    """Go through all windows once, for counts and checksum."""
-    counts = dict.fromkeys(("rows", "windows", "bases", "tokens", "labels"), 0)
-    digests, left_out = [], Counter[str]()
-    for window in _windows(config, genomes, split, vocabulary, left_out):
-        digests.append(window.digest())
-        counts["rows"] += 1
-        counts["windows"] += 1
-        counts["bases"] += len(window.bases)
-        counts["tokens"] += len(window.input_ids)
-    for cause, number in left_out.items():
-        log.info("%s: %d windows left out: %s", split, number, cause)
-    settings = {name: _plain(value) for name, value in asdict(config).items()}
-    return Header(
-        split=split,
-        tokenizer=vocabulary.to_dict(),
-        settings=settings,
-        sources=tuple({"taxon": g.clade, "genome": g.name} for g in genomes),
-        counts=counts,
-        checksum=combine_digests(digests),
-    )
 
 
 def _plain(value: object) -> object:
@@ -210,6 +191,7 @@ def _windows(
     left_out: Counter[str],
 ) -> Iterator[Window]:
     """Yield a split's windows in the genomes' order; the same ones at each call."""
+    left_out.clear()
     rng = np.random.default_rng([config.seed, len(split)])
     for genome in genomes:
         for contig in read_fasta(genome.fasta):
@@ -222,36 +204,18 @@ def _windows(
                         left_out["more ambiguous letters than --most_ambiguous"] += 1
                     else:
                         for strand in _strands(config, rng):
-                            place = (genome, contig.name, begin, strand)
-                            yield _window(bases, vocabulary, *place)
+                            yield token_window(
+                                on_strand(bases, strand),
+                                vocabulary,
+                                clade=genome.clade,
+                                genome=genome.name,
+                                contig=contig.name,
+                                start=begin,
+                                strand=strand,
+                            )
 
 
 def _strands(config: LmBakeConfig, rng: np.random.Generator) -> tuple[int, ...]:
     if config.strand == "both":
         return (1, -1)
     return (1,) if config.strand == "forward" or rng.random() < 0.5 else (-1,)
-
-
-def _window(
-    bases: Bases, vocabulary: Vocabulary, genome: _Genome, contig: str, start: int, strand: int
-) -> Window:
-    turned = on_strand(bases, strand)
-    ids = vocabulary.encode(turned)
-    if isinstance(vocabulary, BpeVocabulary):
-        lengths = vocabulary.token_lengths(turned)
-        starts = (np.cumsum(lengths) - lengths).astype(np.int32)
-    else:
-        starts = np.arange(len(ids), dtype=np.int32) * np.int32(vocabulary.bp_per_token)
-    return Window(
-        bases=turned,
-        input_ids=ids,
-        token_start_bp=starts,
-        labels=_NO_LABELS,
-        label_weights=_NO_WEIGHTS,
-        genetic_code=0,
-        clade=genome.clade,
-        genome=genome.name,
-        contig=contig,
-        start=start,
-        strand=strand,
-    )

@@ -3,13 +3,15 @@
 Windows are tokenized when they are loaded, so that a k-mer model sees another start phase in each
 epoch: a window loses up to k - 1 bases at its front, and what is left over at its end. Padding and
 unknown tokens are no targets. A target is soft-masked if more than half of its bases are lower
-case.
+case. Whole sequences may have a token that says what they are in front, and end with the model's
+token of the end, which is a target without bases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -41,6 +43,11 @@ class CausalBatch:
     sizes: BatchSizes
     window_ids: tuple[str, ...]
 
+    @property
+    def is_target(self) -> Tensor:
+        """(N, S) bool: tokens that are predicted, an end of the sequence among them."""
+        return (self.bases > 0) | (self.weights > 0)
+
     def to(self, device: torch.device | str) -> CausalBatch:
         """Return a copy on `device`."""
         return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
@@ -64,12 +71,22 @@ class CausalCollator:
         vocabulary: The model's.
         repeat_weight: Weight of soft-masked targets.
         seed: Of the start phases; None = every window begins at its first base.
+        prompts: Clade of a window -> token before its DNA, which is no target.
+        has_end: Whether windows are whole sequences, whose end is a target.
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, *, repeat_weight: float = 1.0, seed: int | None = None
+        self,
+        vocabulary: Vocabulary,
+        *,
+        repeat_weight: float = 1.0,
+        seed: int | None = None,
+        prompts: Mapping[str, int] = MappingProxyType({}),
+        has_end: bool = False,
     ) -> None:
         self._vocabulary, self._repeat_weight, self._seed = vocabulary, repeat_weight, seed
+        self._prompts = prompts
+        self._end = vocabulary.eos_id if has_end else None
 
     def collate(
         self, windows: Sequence[Window], *, epoch: int, first_row: int, silent: bool
@@ -77,7 +94,7 @@ class CausalCollator:
         """Make the micro-batch; start phases follow from seed, epoch and row alone."""
         phases = self._phases(len(windows), epoch, first_row)
         parts = [
-            self._tokens(window.bases[phase:])
+            self._tokens(window.bases[phase:], self._prompts.get(window.clade))
             for window, phase in zip(windows, phases, strict=True)
         ]
         ids = _padded([part[0] for part in parts], self._vocabulary.pad_id, np.int64)
@@ -85,6 +102,7 @@ class CausalCollator:
         is_lower = _padded([part[2] for part in parts], 0, np.bool_)
         weights = np.where(is_lower, self._repeat_weight, 1.0)
         is_target = (ids != self._vocabulary.pad_id) & (ids != self._vocabulary.unk_id)
+        is_target &= (bases != 0) | (ids == (-1 if self._end is None else self._end))
         is_target[:, 0] = False
         weights = np.where(is_target, weights, 0.0).astype(np.float32)
         bases = np.where(is_target, bases, 0)
@@ -118,8 +136,10 @@ class CausalCollator:
         generator = np.random.default_rng([self._seed, epoch, first_row, 0x5A5E])
         return [int(phase) for phase in generator.integers(k, size=number)]
 
-    def _tokens(self, bases: Bases) -> tuple[Ids, NDArray[np.int64], NDArray[np.bool_]]:
-        """Return ids, the bases of each and whether it is soft-masked, the beginning included."""
+    def _tokens(
+        self, bases: Bases, prompt: int | None
+    ) -> tuple[Ids, NDArray[np.int64], NDArray[np.bool_]]:
+        """Return ids, the bases of each and whether it is soft-masked, with what stands around."""
         vocabulary = self._vocabulary
         ids = vocabulary.encode(bases)
         if isinstance(vocabulary, BpeVocabulary):
@@ -133,9 +153,11 @@ class CausalCollator:
         is_lower = 2 * (lower[starts + lengths] - lower[starts]) > lengths
         if getattr(vocabulary, "is_overlapping", False):
             lengths[1:] = 1
-        if vocabulary.bos_id is not None:
-            ids = np.concatenate([np.array([vocabulary.bos_id], dtype=np.int32), ids])
-            lengths, is_lower = np.append(0, lengths), np.append(False, is_lower)
+        before = [number for number in (vocabulary.bos_id, prompt) if number is not None]
+        after = [] if self._end is None else [self._end]
+        ids = np.concatenate([before, ids, after]).astype(np.int32)
+        around = len(before), len(after)
+        lengths, is_lower = np.pad(lengths, around), np.pad(is_lower, around)
         return ids, lengths, is_lower
 
 

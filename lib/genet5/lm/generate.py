@@ -23,8 +23,14 @@ def generate_sequences(lm: LanguageModel, config: LmGenerateConfig) -> int:
     """Write `number` sequences for each prompt; return how many there are.
 
     Raises:
+        ConfigError: The model has no such prompt token.
         DataError: A prompt has letters or a length that the model cannot read.
     """
+    known = lm.vocabulary.special_ids
+    for name in config.prompt_tokens:
+        if name not in known:
+            rule = f"is no token of the model, which has {', '.join(known)}"
+            raise ConfigError("prompt_tokens", name, rule)
     names, texts = zip(*_prompts(config), strict=True)
     prompts = [_ids(lm, name, text, config) for name, text in zip(names, texts, strict=True)]
     repeated = [prompt for prompt in prompts for _ in range(config.number)]
@@ -67,9 +73,12 @@ def _predicted(made: dict[str, Bases], config: LmGenerateConfig) -> dict[str, fl
 
 def _prompts(config: LmGenerateConfig) -> list[tuple[str, str]]:
     """Return name and text of each prompt."""
+    first = "".join(config.prompt_tokens)
     if config.prompts is None:
-        return [("generated", config.prompt)]
-    return [(contig.name, decode_bases(contig.bases)) for contig in read_fasta(config.prompts)]
+        return [("generated", first + config.prompt)]
+    return [
+        (contig.name, first + decode_bases(contig.bases)) for contig in read_fasta(config.prompts)
+    ]
 
 
 def _ids(lm: LanguageModel, name: str, text: str, config: LmGenerateConfig) -> Ids:

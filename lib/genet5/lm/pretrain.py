@@ -38,8 +38,14 @@ def pretrain(config: LmPretrainConfig) -> TrainResult:
     return run_family(config, causal_parts)
 
 
-def causal_parts(config: LmPretrainConfig, ranks: Ranks) -> Parts:
+def causal_parts(config: LmPretrainConfig, ranks: Ranks, *, whole_sequences: bool = False) -> Parts:
     """Open BASE and the baked files of a language model.
+
+    Args:
+        config: The run.
+        ranks: Its processes.
+        whole_sequences: Windows are whole sequences, which have an end, and whose clade may be the
+            name of a prompt token.
 
     Raises:
         CheckpointError: BASE is no folder of a language model.
@@ -58,28 +64,38 @@ def causal_parts(config: LmPretrainConfig, ranks: Ranks) -> Parts:
         compiled=compute.compile,
         attention=_ATTENTION[compute.attention],
     )
-    source = _loader(config, ranks, lm.vocabulary, is_training=True)
+    loaders = [
+        _loader(config, ranks, lm.vocabulary, is_training=each, whole_sequences=whole_sequences)
+        for each in (True, False)
+    ]
     return Parts(
         model=model,
-        source=source,
-        validation=_loader(config, ranks, lm.vocabulary, is_training=False),
+        source=loaders[0],
+        validation=loaders[1],
         objective=causal_objective(),
         record={
             "tokenizer": lm.vocabulary.to_dict(),
-            "training_data": source.header.checksum,
+            "training_data": loaders[0].header.checksum,
         },
         companions=_companions(config.base),
     )
 
 
 def _loader(
-    config: LmPretrainConfig, ranks: Ranks, vocabulary: Vocabulary, *, is_training: bool
+    config: LmPretrainConfig,
+    ranks: Ranks,
+    vocabulary: Vocabulary,
+    *,
+    is_training: bool,
+    whole_sequences: bool,
 ) -> Loader:
     has_phase = is_training and config.causal.random_phase
     collator = CausalCollator(
         vocabulary,
         repeat_weight=config.causal.repeat_weight,
         seed=derive_seed(config.seed, "start phase") if has_phase else None,
+        prompts=vocabulary.special_ids if whole_sequences else {},
+        has_end=whole_sequences,
     )
     return Loader(
         config.train if is_training else config.val,

@@ -46,7 +46,7 @@ class TrainableLm(nn.Module):
     def forward(self, batch: CausalBatch) -> Tensor:
         """Return the sums of `causal_loss.SUMS` over the batch's targets."""
         states = self.network.base_model(batch.ids, use_cache=False).last_hidden_state
-        is_target = batch.bases[:, 1:] > 0
+        is_target = batch.is_target[:, 1:]
         head = self.network.get_output_embeddings().weight
         chosen = (each[:, 1:][is_target] for each in (batch.ids, batch.weights, batch.is_lower))
         sums: Tensor = self.loss(states[:, :-1][is_target], head, *chosen)
@@ -112,7 +112,7 @@ def _terms(sums: Tensor, batch: CausalBatch) -> dict[str, LossTerm]:
 
 
 def _counts(batch: CausalBatch) -> dict[str, Tensor]:
-    is_target = batch.bases > 0
+    is_target = batch.is_target
     return {
         "causal": batch.weights.sum(),
         "accuracy": is_target.sum(),

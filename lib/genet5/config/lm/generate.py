@@ -83,6 +83,10 @@ class LmGenerateConfig:
     prompt: str = ""
     """DNA to continue, with tags of the model's such as <high>; the model's own beginning is put
     in front."""
+    prompt_tokens: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="TOKEN ..."), by_default("none")
+    ] = ()
+    """Tokens of the model that are put before each prompt, such as <high> (see lm tune)."""
     prompts: Annotated[Path | None, by_default("--prompt alone")] = None
     """FASTA file of prompts, each of which is continued."""
     number: int = 1
