@@ -140,8 +140,10 @@ def test_all_formats_of_a_run_hold_the_same_genes(
     model: Path, genome: Path, tmp_path: Path
 ) -> None:
     out, formats = tmp_path / "o.gff3", ("gtf", "gbk", "bed", "tsv", "faa", "ffn")
-    assert main([str(genome), "-o", str(out), "--model", str(model), "--formats", *formats]) == 0
-    assert {p.name for p in tmp_path.iterdir()} == {f"o.{kind}" for kind in ("gff3", *formats)}
+    words = [str(genome), "-o", str(out), "--model", str(model), "--formats", *formats]
+    assert main([*words, "--report", str(tmp_path / "o.html")]) == 0
+    expected = {f"o.{kind}" for kind in ("gff3", "html", *formats)}
+    assert {p.name for p in tmp_path.iterdir()} == expected
 
     def places(path: Path) -> list[tuple[int, int, int]]:
         return [(gene.start, gene.end, gene.strand) for gene in read_annotation(path).genes]
@@ -155,6 +157,7 @@ def test_all_formats_of_a_run_hold_the_same_genes(
     assert [(int(row[1]), int(row[2])) for row in bed] == [(g.start, g.end) for g in genes]
     names = [line[1:].split()[0] for line in (tmp_path / "o.faa").open() if line[0] == ">"]
     assert names == [row[5] for row in table] == [row[3] for row in bed]
+    assert f"<td>genes</td><td>{len(genes):,}</td>" in (tmp_path / "o.html").read_text()
 
 
 @pytest.mark.parametrize("flags", [["--batch_size", "1"], ["--batch_size", "5", "--threads", "1"]])

@@ -44,6 +44,7 @@ from genet5.train.distributed.place import place_of_process
 if TYPE_CHECKING:
     from genet5.annotate.adapt.record import Learned
     from genet5.annotate.annotator import Annotator, GeneBlock
+    from genet5.annotate.genome_report import GenomeReport
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,8 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
                 on_bases=progress.add,
                 on_learned=learned.append,
             )
-            num_genes = _write_all(config, plan, found)
+            report = _new_report(config)
+            num_genes = _write_all(config, plan, found, report)
         summary = Summary(
             contigs=len(plan.genome.contigs),
             bases=plan.size.bases,
@@ -110,7 +112,45 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         )
         if config.record is not None:
             save_json(config.record, _record(config, plan, summary, learned))
+        if config.report is not None and report is not None:
+            _write_report(report, config.report, plan, summary, learned)
         return summary
+
+
+def _new_report(config: AnnotateConfig) -> GenomeReport | None:
+    if config.report is None:
+        return None
+    from genet5.annotate.genome_report import GenomeReport
+
+    return GenomeReport()
+
+
+def _write_report(
+    report: GenomeReport,
+    out: Path,
+    plan: GenomePlan,
+    summary: Summary,
+    learned: Sequence[Learned],
+) -> None:
+    from genet5.annotate.genome_report import write_report
+
+    facts = [
+        ("GC", f"{plan.survey.gc:.1%} (of a sample)"),
+        ("kind", plan.survey.kind),
+        ("genetic code", str(plan.code)),
+        ("model", plan.model.folder.name),
+        ("GeneT5", __version__),
+        ("time", f"{summary.seconds:.0f} s"),
+    ]
+    name = summary.output.name
+    write_report(
+        report,
+        out,
+        title=f"Genes of {name}" if name != "-" else "Genes",
+        facts=facts,
+        contigs=plan.genome.contigs,
+        learned=learned,
+    )
 
 
 def _record(
@@ -197,13 +237,18 @@ def _is_circular(contig: AnyContig, config: AnnotateConfig) -> bool:
     return not config.region and is_circular(contig, config.circular)
 
 
-def _write_all(config: AnnotateConfig, plan: GenomePlan, found: Iterable[GeneBlock]) -> int:
+def _write_all(
+    config: AnnotateConfig,
+    plan: GenomePlan,
+    found: Iterable[GeneBlock],
+    report: GenomeReport | None,
+) -> int:
     """Write the genes and the FASTA files that were asked for; return the number of genes."""
     with ExitStack() as stack:
         writers = [_writer(path, plan, stack) for path in _annotations(config)]
         for writer in writers:
             writer.header(plan.genome.contigs)
-        records = _Records(plan, stack, _fasta(config, "faa"), _fasta(config, "ffn"))
+        records = _Records(plan, stack, _fasta(config, "faa"), _fasta(config, "ffn"), report)
         for index, blocks in groupby(found, key=lambda block: plan.genome.place(block.index)[0]):
             contig = plan.genome.contigs[index]
             genes: Iterable[Gene] = records.written(contig, blocks)
@@ -237,12 +282,17 @@ def _writer(path: Path, plan: GenomePlan, stack: ExitStack) -> AnnotationWriter:
 
 
 class _Records:
-    """Writes FASTA records of genes that pass, and counts the genes."""
+    """Writes FASTA records of genes that pass, counts them, and gives them to the report."""
 
     def __init__(
-        self, plan: GenomePlan, stack: ExitStack, proteins: Sequence[Path], cds: Sequence[Path]
+        self,
+        plan: GenomePlan,
+        stack: ExitStack,
+        proteins: Sequence[Path],
+        cds: Sequence[Path],
+        report: GenomeReport | None,
     ) -> None:
-        self._plan = plan
+        self._plan, self._report = plan, report
         self._proteins = [stack.enter_context(atomic_writer(path)) for path in proteins]
         self._cds = [stack.enter_context(atomic_writer(path)) for path in cds]
         self.num_genes = 0
@@ -253,6 +303,8 @@ class _Records:
             _, offset = self._plan.genome.place(block.index)
             genes = [shift_gene(gene, offset) for gene in block.genes] if offset else block.genes
             self.num_genes += len(genes)
+            if self._report is not None:
+                self._report.add(contig, genes)
             for out in self._proteins:
                 write_fasta(out, protein_records(contig.bases, genes, self._plan.code))
             for out in self._cds:

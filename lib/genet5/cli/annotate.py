@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from genet5.annotate.launch import follow_launcher, run_processes
-from genet5.cli.parse import run
+from genet5.cli.parse import require_plots, run
 from genet5.config.annotate import AnnotateConfig
 from genet5.genome.io.files import check_inputs, spooled
 from genet5.outputs import check_outputs
@@ -42,6 +42,8 @@ def _annotate(words: Sequence[str], config: AnnotateConfig) -> int:
         return _decode(config)
     check_inputs({"GENOME": config.genome})
     check_outputs(config.outputs, {"GENOME": config.genome})
+    if config.report is not None:
+        require_plots("report")
     if config.processes > 1 and place.is_alone and not config.dry_run:
         return run_processes(words, config.processes)
     from genet5.annotate.run import annotate_genome, describe

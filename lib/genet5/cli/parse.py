@@ -18,6 +18,7 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
@@ -103,6 +104,17 @@ def run(
                 traceback.print_exc()
             return _report(error, name=name, debug=debug)
     return code
+
+
+def require_plots(flag: str) -> None:
+    """Check that plots can be drawn, before work begins; nothing is imported.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        rule = 'is not installed; install it with: pip install "genet5[plot]"'
+        raise ConfigError(flag, "matplotlib", rule)
 
 
 def write_table(text: str, outputs: Mapping[str, Path | None]) -> None:

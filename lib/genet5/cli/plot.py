@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from genet5.cli.parse import run
+from genet5.cli.parse import require_plots, run
 from genet5.config.checks import by_default, require
-from genet5.errors import ConfigError
 from genet5.outputs import check_outputs
 
 
@@ -52,9 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _plot(config: PlotConfig) -> int:
     check_outputs({"output": config.output}, {})
-    if find_spec("matplotlib") is None:
-        rule = 'is not installed; install it with: pip install "genet5[plot]"'
-        raise ConfigError("plot", "matplotlib", rule)
+    require_plots("output")
     from genet5.train.telemetry.curves import draw, read_run
 
     names = config.names or short_names(config.runs)

@@ -136,6 +136,9 @@ class AnnotateConfig:
     plain or bgzip file."""
     record: Path | None = None
     """Write what was run, and what was learned from the genome, to this JSON file."""
+    report: Path | None = None
+    """Write a page on the genome and its genes to this HTML file: figures, plots, what was learned
+    (ribosome binding site), and a table of the genes that can be searched; needs matplotlib."""
     processes: int = 1
     """Number of processes that share the windows, on CPU cores or GPUs; each takes the memory of a
     run. Several machines: torchrun."""
@@ -166,4 +169,4 @@ class AnnotateConfig:
         """All files that are written, by the flag that names them."""
         named = {"output": self.output, "proteins": self.proteins, "cds": self.cds}
         beside = {f"formats {kind}": path for kind, path in self.beside.items()}
-        return {**named, "record": self.record, **beside}
+        return {**named, "record": self.record, "report": self.report, **beside}

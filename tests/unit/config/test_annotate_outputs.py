@@ -26,7 +26,7 @@ def test_they_are_compressed_as_the_output_is() -> None:
 
 def test_all_outputs_are_known_by_their_flags() -> None:
     assert config("x.gff3", "tsv").outputs == {
-        "output": Path("x.gff3"), "proteins": None, "cds": None, "record": None,
+        "output": Path("x.gff3"), "proteins": None, "cds": None, "record": None, "report": None,
         "formats tsv": Path("x.tsv"),
     }  # fmt: skip
 

@@ -1,0 +1,308 @@
+"""A page on an annotated genome: figures of assembly and genes, plots, and a table of the genes.
+
+The page is one HTML file that needs no network; plots are SVG within it. Statistics are gathered
+gene by gene while the annotation is written.
+
+Example:
+    report = GenomeReport()
+    report.add(contig, genes)
+    write_report(report, Path("report.html"), title="genome.fa", contigs=contigs, learned=learned)
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genet5.annotate.adapt.motif import SPACERS
+from genet5.genome.extract import cds_bases, introns
+from genet5.genome.frames import strand_sign
+from genet5.genome.gene import Gene
+from genet5.genome.io.fasta import AnyContig
+from genet5.genome.sequence import decode_bases
+from genet5.outputs import atomic_writer
+from genet5.score.plot import FAINT, FIRST, INK, STYLE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from genet5.annotate.adapt.record import Learned
+
+MOST_ROWS = 20_000
+"""The page lists so many genes."""
+_BASE_COLORS = {"A": "#2a9d4a", "C": "#2a6f97", "G": "#d99a1c", "T": "#c0392b"}
+_PAGE_STYLE = (
+    "table{border-collapse:collapse;font-size:14px;margin:1em 0}"
+    "td,th{padding:.2em .8em;border-bottom:1px solid #d9dee3;text-align:left;white-space:nowrap}"
+    "input{font:inherit;padding:.3em;width:22em}.facts{display:flex;gap:4em;flex-wrap:wrap;align-items:flex-start}"
+    "#more{margin:1em 0;font:inherit}"
+)
+_SCRIPT = """
+const genes = JSON.parse(document.getElementById("genes").textContent);
+const body = document.querySelector("#table tbody"), words = document.getElementById("words");
+const more = document.getElementById("more");
+let limit = 200;
+function draw() {
+  const text = words.value.toLowerCase();
+  const found = genes.filter(row => row.join(" ").toLowerCase().includes(text));
+  body.replaceChildren(...found.slice(0, limit).map(row => {
+    const line = document.createElement("tr");
+    row.forEach(cell => { line.insertCell().textContent = cell; });
+    return line;
+  }));
+  document.getElementById("shown").textContent =
+    Math.min(limit, found.length) + " of " + found.length + " shown";
+  more.hidden = found.length <= limit;
+}
+words.addEventListener("input", () => { limit = 200; draw(); });
+more.addEventListener("click", () => { limit += 1000; draw(); });
+draw();
+"""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class GenomeReport:
+    """What is counted of the genes, and the rows of their table."""
+
+    cds_bp: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    start_scores: list[float] = field(default_factory=list)
+    intron_bp: list[int] = field(default_factory=list)
+    starts: Counter[str] = field(default_factory=Counter)
+    stops: Counter[str] = field(default_factory=Counter)
+    partial: int = 0
+    spliced: int = 0
+    by_contig: Counter[str] = field(default_factory=Counter)
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+
+    def add(self, contig: AnyContig, genes: Iterable[Gene]) -> None:
+        """Count the genes of a contig, or some of them."""
+        for gene in genes:
+            best = gene.canonical
+            self.by_contig[gene.contig] += 1
+            self.cds_bp.append(best.cds_length)
+            gaps = introns(best)
+            self.spliced += bool(gaps)
+            self.intron_bp += [end - start for start, end in gaps]
+            self.partial += best.partial_5 or best.partial_3
+            self.scores += [] if gene.score is None else [gene.score]
+            self.start_scores += [] if gene.start_score is None else [gene.start_score]
+            if best.cds:
+                text = decode_bases(cds_bases(contig.bases, gene, best)).upper()
+                self.starts.update([] if best.partial_5 else [text[:3]])
+                self.stops.update([] if best.partial_3 else [text[-3:]])
+            if len(self.rows) < MOST_ROWS:
+                self.rows.append(_row(gene))
+
+
+def _row(gene: Gene) -> tuple[str, ...]:
+    best = gene.canonical
+    number = "" if gene.score is None else f"{gene.score:.3f}"
+    start = "" if gene.start_score is None else f"{gene.start_score:.3f}"
+    place = gene.contig, f"{gene.start + 1}", f"{gene.end}", strand_sign(gene.strand)
+    return gene.id, *place, f"{len(best.exons)}", f"{best.cds_length}", number, start
+
+
+_HEAD = ("gene", "contig", "start", "end", "strand", "exons", "coding bp", "score", "start score")
+
+
+def write_report(
+    report: GenomeReport,
+    out: Path,
+    *,
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    contigs: Iterable[AnyContig],
+    learned: Sequence[Learned] = (),
+) -> None:
+    """Write the page.
+
+    Args:
+        report: What was gathered.
+        out: Where to; - is standard output.
+        title: Name of the genome.
+        facts: Further rows of the table on the run, (name, value).
+        contigs: All of the genome.
+        learned: What was learned from the genome; the first is drawn.
+    """
+    lengths = np.array([len(contig.bases) for contig in contigs], np.int64)
+    svg = _svg(_figure(report, learned))
+    assembly = _table([*_assembly(lengths), *facts])
+    genes = _table(_genes(report, int(lengths.sum())))
+    learned_lines = "".join(f"<p>{escape(str(one))}</p>" for one in learned[:20])
+    left_out = sum(report.by_contig.values()) - len(report.rows)
+    note = f"<p>{left_out:,} more genes are in the annotation.</p>" if left_out else ""
+    # "<" would end the script where a name holds a tag
+    data = json.dumps(report.rows).replace("<", "\\u003c")
+    with atomic_writer(out) as page:
+        page.write(
+            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+            f"<title>{escape(title)}</title><style>{STYLE}{_PAGE_STYLE}</style></head>\n"
+            f"<body>\n<h1>{escape(title)}</h1>\n<div class='facts'>{assembly}{genes}</div>\n"
+            f"{learned_lines}\n{svg}\n<h1>Genes</h1>\n{note}"
+            '<input id="words" placeholder="gene, contig, place" aria-label="words to search for">'
+            ' <span id="shown"></span>\n<table id="table"><thead><tr>'
+            f"{''.join(f'<th>{name}</th>' for name in _HEAD)}</tr></thead><tbody></tbody></table>\n"
+            f'<button id="more">more</button>\n<script type="application/json" id="genes">{data}'
+            f"</script>\n<script>{_SCRIPT}</script>\n</body></html>\n"
+        )
+
+
+def _assembly(lengths: NDArray[np.int64]) -> list[tuple[str, str]]:
+    return [
+        ("contigs", f"{len(lengths):,}"),
+        ("bases", f"{lengths.sum():,}"),
+        ("longest contig", f"{lengths.max(initial=0):,} bp"),
+        ("N50", f"{n50(lengths):,} bp"),
+    ]
+
+
+def n50(lengths: NDArray[np.int64]) -> int:
+    """Return the length of the contig in which half of the bases are reached, longest first.
+
+    Example:
+        >>> n50(np.array([1, 5, 4]))
+        5
+    """
+    ordered = np.sort(lengths)[::-1]
+    if not len(ordered):
+        return 0
+    return int(ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])
+
+
+def _genes(report: GenomeReport, bases: int) -> list[tuple[str, str]]:
+    number, coding = len(report.cds_bp), sum(report.cds_bp)
+    rows = [
+        ("genes", f"{number:,}"),
+        ("genes per Mbp", f"{1e6 * number / max(1, bases):,.0f}"),
+        ("coding bases", f"{coding:,} ({coding / max(1, bases):.1%})"),
+        ("median coding length", f"{int(np.median(report.cds_bp or [0])):,} bp"),
+        ("incomplete genes", f"{report.partial:,}"),
+    ]
+    if report.intron_bp:
+        rows += [
+            ("spliced genes", f"{report.spliced:,} ({report.spliced / number:.1%})"),
+            ("median intron", f"{int(np.median(report.intron_bp)):,} bp"),
+        ]
+    return rows
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    lines = (f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in rows)
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _figure(report: GenomeReport, learned: Sequence[Learned]) -> Figure:
+    from matplotlib.figure import Figure
+
+    panels = [
+        (_draw_lengths, bool(report.cds_bp)),
+        (_draw_scores, bool(report.scores)),
+        (_draw_codons, bool(report.starts)),
+        (_draw_introns, bool(report.intron_bp)),
+    ]
+    wanted = [draw for draw, has in panels if has]
+    count = len(wanted) + 2 * bool(learned)
+    rows = max(1, -(-count // 2))
+    figure = Figure(figsize=(10, 2.9 * rows), layout="constrained")
+    for k, draw in enumerate(wanted):
+        draw(figure.add_subplot(rows, 2, k + 1), report)
+    if learned:
+        _draw_logo(figure.add_subplot(rows, 2, count - 1), learned[0])
+        _draw_spacers(figure.add_subplot(rows, 2, count), learned[0])
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _draw_lengths(axes: Axes, report: GenomeReport) -> None:
+    sizes = np.array(report.cds_bp)
+    edges = np.geomspace(max(1, sizes.min()), sizes.max() + 1, 50)
+    axes.hist(sizes, bins=edges.tolist(), color=FIRST)
+    axes.set(title="Coding length", xlabel="bp", ylabel="genes", xscale="log")
+    _label_lengths(axes)
+
+
+def _draw_scores(axes: Axes, report: GenomeReport) -> None:
+    edges = np.linspace(0, 1, 41).tolist()
+    axes.hist(report.scores, bins=edges, color=FIRST, label="gene")
+    if report.start_scores:
+        axes.hist(report.start_scores, bins=edges, histtype="step", color=INK, label="its start")
+        axes.legend(frameon=False)
+    axes.set(title="Scores", xlabel="probability", ylabel="genes", yscale="log")
+
+
+def _draw_codons(axes: Axes, report: GenomeReport) -> None:
+    both = [*report.starts.most_common(5), *report.stops.most_common(4)]
+    split = min(5, len(report.starts))
+    shares = [n / report.starts.total() for _, n in both[:split]]
+    shares += [n / max(1, report.stops.total()) for _, n in both[split:]]
+    colors = [FIRST] * split + [FAINT] * (len(both) - split)
+    bars = axes.bar(range(len(both)), shares, color=colors)
+    axes.bar_label(bars, [f"{share:.0%}" for share in shares], fontsize=8)
+    axes.set_xticks(range(len(both)), [codon for codon, _ in both])
+    axes.set(title="Start codons, stop codons", ylabel="share", ylim=(0, 1.08))
+
+
+def _draw_introns(axes: Axes, report: GenomeReport) -> None:
+    sizes = np.array(report.intron_bp)
+    edges = np.geomspace(max(1, sizes.min()), sizes.max() + 1, 50)
+    axes.hist(sizes, bins=edges.tolist(), color=FIRST)
+    axes.set(title="Introns", xlabel="bp", ylabel="introns", xscale="log")
+    _label_lengths(axes)
+
+
+def _label_lengths(axes: Axes) -> None:
+    """Label a logarithmic axis of bases at 100, 300, 1,000 ..."""
+    low, high = axes.get_xlim()
+    marks = [mark * 10**power for power in range(7) for mark in (1, 3)]
+    shown = [mark for mark in marks if low <= mark <= high]
+    axes.set_xticks(shown, [f"{mark:,}" for mark in shown])
+    axes.set_xticks([], minor=True)
+
+
+def _draw_logo(axes: Axes, learned: Learned) -> None:
+    """Draw the ribosome binding site as a sequence logo (Schneider and Stephens 1990)."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    motif = learned.motif
+    for k, (column, bits) in enumerate(zip(motif.columns, motif.information, strict=True)):
+        bottom = 0.0
+        for share, letter in sorted(zip(column.tolist(), "ACGT", strict=True)):
+            height = share * max(0.0, float(bits))
+            path = TextPath((0, 0), letter, size=1)
+            box = path.get_extents()
+            place = Affine2D().translate(-box.x0, -box.y0)
+            place.scale(0.9 / box.width, height / box.height).translate(k + 0.55, bottom)
+            color = _BASE_COLORS[letter]
+            axes.add_patch(PathPatch(path, transform=place + axes.transData, color=color, lw=0))
+            bottom += height
+    top = max(0.5, 1.1 * float(np.max(motif.information)))
+    axes.set(xlim=(0.4, len(motif.columns) + 0.6), ylim=(0, top), ylabel="bits")
+    axes.set_xticks(range(1, len(motif.columns) + 1))
+    axes.set(title=f"Ribosome binding site, in {motif.share:.0%} of genes", xlabel="position")
+
+
+def _draw_spacers(axes: Axes, learned: Learned) -> None:
+    axes.bar(list(SPACERS), learned.motif.spacers, color=FIRST)
+    axes.set(title="Bases between it and the start", xlabel="bp", ylabel="share")
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    return text.getvalue()[text.getvalue().index("<svg") :]
