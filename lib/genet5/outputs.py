@@ -1,10 +1,11 @@
 """Output files: checked before the work begins, written all or nothing.
 
-A file goes to a temporary name beside its target and is renamed at the end, so that a killed run
-leaves no half file. A symbolic link is followed and kept: its target is replaced. Devices, FIFOs
-and open descriptors (`/dev/null`, `>(command)`, `/dev/stdout`) are written to directly and never
-replaced, and `-` is standard output. A name that ends in `.gz` is written as gzip without a time
-stamp: the same content gives the same bytes.
+A file goes to a temporary name beside its target, `TARGET.genet5.tmp`, and is renamed at the end,
+so that a killed run leaves no half file; its temporary file is taken over by the next writer of the
+target, as the lock on it has gone. A symbolic link is followed and kept: its target is replaced.
+Devices, FIFOs and open descriptors (`/dev/null`, `>(command)`, `/dev/stdout`) are written to
+directly and never replaced, and `-` is standard output. A name that ends in `.gz` is written as
+gzip without a time stamp: the same content gives the same bytes.
 
 Example:
     >>> import tempfile
@@ -18,6 +19,7 @@ Example:
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import io
 import os
@@ -25,6 +27,7 @@ import re
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -151,27 +154,104 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with _Output.buffered(opened, path) as raw:
             yield raw
         return
-    scratch = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    scratch = _Scratch(target, path)
+    with _Output.buffered(scratch.handle, path) as raw, scratch:
+        yield raw
+        raw.flush()
+        os.fsync(raw.fileno())
+        scratch.publish()
+
+
+class _Scratch:
+    """The temporary file of a target, locked while it is written.
+
+    A killed writer's file has no lock any more: the next writer of the target takes it over. Where
+    another one is at work, or the file system knows no locks, the file gets a name of its own.
+
+    Args:
+        target: What it becomes.
+        path: The output's name for messages.
+    """
+
+    def __init__(self, target: Path, path: Path) -> None:
+        self._target = target
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.handle, self._file = _lock(target)
+            os.truncate(self.handle, 0)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def __enter__(self) -> _Scratch:
+        return self
+
+    def publish(self) -> None:
+        """Give the file its target's name; it must happen before its handle is closed."""
+        os.replace(self._file, self._target)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            with suppress(OSError):
+                self._file.unlink()
+
+
+def _lock(target: Path) -> tuple[int, Path]:
+    """Open a temporary file that no other process writes."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    shared = target.with_name(f"{target.name}.genet5.tmp")
+    while True:
+        handle = None
+        try:
+            handle = os.open(shared, flags, 0o666)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_of_name(handle, shared):
+                return handle, shared
+            os.close(handle)  # renamed by its writer since it was opened
+        except OSError:  # locked, another user's, or a file system without locks
+            if handle is not None:
+                os.close(handle)
+            own = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+            handle = os.open(own, flags, 0o666)
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle, own
+
+
+def _is_of_name(handle: int, path: Path) -> bool:
+    """Whether an open file is the one that has this name now."""
     try:
-        with _Output.buffered(scratch, path) as raw:
-            yield raw
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(scratch, target)
-    except BaseException:
-        with suppress(OSError):
-            scratch.unlink()
-        raise
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of earlier writers of an output, which were killed."""
+    """Remove the temporary files of earlier writers of an output that were killed.
+
+    One that is locked belongs to a writer at work, and stays.
+    """
     target = follow_links(path)
-    name = re.compile(re.escape(target.name) + r"\.\d+\.tmp")
+    name = re.compile(re.escape(target.name) + r"(\.genet5|(\.\d+)+)\.tmp")
     if not is_stream(path) and target.parent.is_dir():
         for file in target.parent.iterdir():
-            if name.fullmatch(file.name):
+            if name.fullmatch(file.name) and not _is_locked(file):
                 file.unlink(missing_ok=True)
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        handle = os.open(file, os.O_RDWR)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
 
 
 class _Output(io.FileIO):
@@ -184,8 +264,6 @@ class _Output(io.FileIO):
     @classmethod
     def buffered(cls, file: Path | int, path: Path) -> BinaryIO:
         try:
-            if isinstance(file, Path):
-                file.parent.mkdir(parents=True, exist_ok=True)
             return cast("BinaryIO", io.BufferedWriter(cls(file, path)))
         except OSError as error:
             raise _unwritable(path, error) from error

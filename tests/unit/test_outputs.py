@@ -181,9 +181,38 @@ def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
 
 def test_what_killed_writers_left_of_an_output_is_removed(tmp_path: Path) -> None:
     kept = {"genes.gff3", "other.gff3.12.tmp", "genes.gff3.tmp"}
-    for name in (*kept, "genes.gff3.12.tmp", "genes.gff3.345.tmp"):
+    for name in (*kept, "genes.gff3.12.tmp", "genes.gff3.genet5.tmp"):
         (tmp_path / name).touch()
     remove_leftovers(tmp_path / "genes.gff3")
     assert {path.name for path in tmp_path.iterdir()} == kept
     remove_leftovers(tmp_path / "missing" / "genes.gff3")
     remove_leftovers(Path("-"))
+
+
+def test_a_killed_writers_file_is_taken_over_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / "genes.gff3.genet5.tmp").write_text("half of a longer file")
+    with atomic_writer(tmp_path / "genes.gff3") as out:
+        out.write("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["genes.gff3"]
+    assert (tmp_path / "genes.gff3").read_text() == "whole"
+
+
+def test_two_writers_of_one_output_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "genes.gff3"
+    with atomic_writer(path) as first:
+        first.write("first")
+        with atomic_writer(path) as second:
+            second.write("the second")
+            remove_leftovers(path)  # touches neither
+        assert path.read_text() == "the second"
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_in_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("precious")
+    (tmp_path / "genes.gff3.genet5.tmp").symlink_to("other")
+    with atomic_writer(tmp_path / "genes.gff3") as out:
+        out.write("genes")
+    assert (tmp_path / "other").read_text() == "precious"
+    assert (tmp_path / "genes.gff3").read_text() == "genes"

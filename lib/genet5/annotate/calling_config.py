@@ -20,6 +20,7 @@ from genet5.annotate.adapt.rescore import StartWeights
 from genet5.annotate.gene_score import ScoringConfig
 from genet5.annotate.overlaps import OverlapConfig
 from genet5.config.json_files import config_from_dict, config_to_dict, load_json, save_json
+from genet5.config.manifest import record_checksums
 from genet5.errors import FormatError
 from genet5.tokens.grammar import GrammarOptions, prokaryote_options
 
@@ -96,6 +97,7 @@ def save_calling_config(config: CallingConfig, folder: Path) -> None:
     """Write `annotate.json` into a model's folder."""
     values = config_to_dict(config)
     save_json(folder / FILE_NAME, {_DISK_KEYS.get(k, k): v for k, v in values.items()})
+    record_checksums(folder, FILE_NAME)
 
 
 def _from_disk(values: dict[str, Any]) -> dict[str, Any]:

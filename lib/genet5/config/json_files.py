@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,11 +53,38 @@ def load_json(path: Path) -> dict[str, Any]:
         FormatError: The file is missing or holds no JSON object.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_bytes(), path)
     except FileNotFoundError as error:
         raise FormatError("file not found", path=path) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise FormatError(f"cannot be read ({error.strerror or error})", path=path) from error
+
+
+def parse_json(text: bytes, path: str | Path) -> dict[str, Any]:
+    """Return the JSON object of a text; not a number (NaN) and infinity are no values.
+
+    Args:
+        text: UTF-8.
+        path: The file, for messages.
+
+    Raises:
+        FormatError: It is none.
+    """
+    try:
+        values = json.loads(text.decode("utf-8"), parse_constant=_refuse, parse_float=_finite)
+    except RecursionError as error:
+        raise FormatError("JSON nested too deeply", path=path) from error
+    except ValueError as error:  # of JSON, of UTF-8, a number of too many digits
         raise FormatError(f"not JSON: {error}", path=path) from error
     if not isinstance(values, dict):
         raise FormatError(f"JSON {type(values).__name__}", expected="an object", path=path)
     return values
+
+
+def _refuse(word: str) -> float:
+    raise ValueError(f"{word} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)

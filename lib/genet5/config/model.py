@@ -19,12 +19,17 @@ KeepName = Literal["nothing", "products"]
 BalanceName = Literal["loss", "bias"]
 """How experts are kept evenly loaded: by an auxiliary loss, or by a bias on the router's choice."""
 FORMAT = 1
+_MOST = {"layers": 1_000, "num_experts": 1_000}
+_MOST_MODULES = 20_000
+_MOST_OF_ALL = 1 << 24
+"""Bounds of what a file may ask for before a network is built: far above any real model."""
 
 
 def _require_positive(part: object, where: str, *names: str) -> None:
     for name in names:
         value = getattr(part, name)
-        require(value >= 1, f"{where}.{name}", value, "must be at least 1")
+        most = _MOST.get(name, _MOST_OF_ALL)
+        require(1 <= value <= most, f"{where}.{name}", value, f"must be from 1 to {most:,}")
 
 
 def _require_share(value: float, name: str) -> None:
@@ -32,7 +37,9 @@ def _require_share(value: float, name: str) -> None:
 
 
 def _require_experts(part: EncoderConfig | DecoderConfig, where: str) -> None:
-    require(part.num_experts >= 0, f"{where}.num_experts", part.num_experts, "must not be negative")
+    most = min(_MOST["num_experts"], _MOST_MODULES // part.layers)
+    rule = f"must not be negative, and at most {most} with {part.layers} layers"
+    require(0 <= part.num_experts <= most, f"{where}.num_experts", part.num_experts, rule)
     require(
         part.num_experts == 0 or 1 <= part.moe_top_k <= part.num_experts,
         f"{where}.moe_top_k",
@@ -195,6 +202,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require(self.format == FORMAT, "format", self.format, f"must be {FORMAT}")
+        names = ("width", "sequence_vocab", "structure_vocab", "base_channels", "pointer_width")
+        for name in (*names, "bp_per_token"):
+            value, rule = getattr(self, name), f"must be above 0 and at most {_MOST_OF_ALL:,}"
+            require(0 < value <= _MOST_OF_ALL, name, value, rule)
         if self.patch_bp is not None:
             rule = "must be a multiple of 3, above 0"
             require(self.patch_bp > 0 and self.patch_bp % 3 == 0, "patch_bp", self.patch_bp, rule)

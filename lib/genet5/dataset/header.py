@@ -6,12 +6,17 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from genet5.dataset.windows import Window
+from genet5.errors import FormatError
+from genet5.tokens.tokenizer_file import canonical_hash
 from genet5.tokens.vocabulary import DEFAULT_GENE_TYPES, StructureVocabulary
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, FORMAT)
+"""Formats that are read; files of format 1 are those of format 2 without checksums."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,30 @@ class Header:
     def vocabulary(self) -> StructureVocabulary:
         """Return the vocabulary of the labels."""
         return StructureVocabulary(self.gene_types)
+
+
+def check_tokenizer(header: Header, path: Path) -> None:
+    """Compare the tokenizer that a header holds with its hash, and its gene types with the labels'.
+
+    Raises:
+        FormatError: They differ.
+    """
+    tokenizer, remedy = header.tokenizer, "The file is damaged: copy it again, or bake it again"
+    if header.tokenizer_hash and canonical_hash(tokenizer) != header.tokenizer_hash:
+        raise FormatError(
+            "the header's tokenizer", expected="the one of its hash", path=path, remedy=remedy
+        )
+    types = tokenizer.get("gene_types", list(header.gene_types))
+    if types != list(header.gene_types):
+        raise FormatError(
+            f"gene types {', '.join(header.gene_types)}",
+            expected=f"those of its tokenizer, {types}", path=path, remedy=remedy,
+        )  # fmt: skip
+    for source in header.sources:
+        if not all(isinstance(source.get(name), str) for name in ("taxon", "genome")):
+            raise FormatError(
+                f"source {source}", expected="texts taxon and genome", path=path, remedy=remedy
+            )
 
 
 def combine_digests(digests: Iterable[bytes]) -> str:

@@ -7,6 +7,10 @@ digests in file order, so that the writer knows it before the first byte is writ
 listed in docs/reference/formats.md. pyarrow and polars open the file as it is. Where an index
 (`dataset.shard_index`) stands for several files, a reader takes it like one file.
 
+Each byte is under a checksum (`dataset.checksums`): that of header and footer is compared when the
+file is opened, that of a record batch when a window of it is first read, once for a reader and the
+worker processes that it is forked into. Files of format 1 have none.
+
 Example:
     with PackedWriter(path, header) as writer:
         writer.write_row(windows)
@@ -18,9 +22,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
+import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -30,41 +36,31 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from genet5.config.json_files import config_from_dict
-from genet5.dataset.header import FORMAT, Header, combine_digests, count_content
+from genet5.config.json_files import config_from_dict, parse_json
+from genet5.dataset.checksums import Checksums, DamageError, SummedSink
+from genet5.dataset.header import (
+    FORMAT,
+    FORMATS,
+    Header,
+    check_tokenizer,
+    combine_digests,
+    count_content,
+)
+from genet5.dataset.record_batch import OFFSETS, TEXT, VALUES, RecordBatch, StructureError
 from genet5.dataset.shard_index import is_index, read_index
 from genet5.dataset.windows import Window
 from genet5.errors import DataError, FormatError
 from genet5.outputs import atomic_writer, is_stream
 
+log = logging.getLogger(__name__)
+
 METADATA_KEY = b"genet5"
 
-_VALUES: dict[str, pa.DataType] = {
-    "bases": pa.uint8(),
-    "input_ids": pa.int32(),
-    "token_bp": pa.uint16(),
-    "labels": pa.int32(),
-    "label_weights": pa.float32(),
-    "base_offsets": pa.int32(),
-    "token_offsets": pa.int32(),
-    "label_offsets": pa.int32(),
-    "ignore_start": pa.int32(),
-    "ignore_end": pa.int32(),
-    "ignore_offsets": pa.int32(),
-    "genetic_code": pa.int32(),
-    "taxon": pa.string(),
-    "genome": pa.string(),
-    "contig": pa.string(),
-    "start": pa.int64(),
-    "strand": pa.int8(),
-    "recoded": pa.uint8(),
-}
-_TEXT = ("taxon", "genome", "contig")
 _ATTRIBUTES = {"taxon": "clade"}
 """Columns that are not named as the window's attribute."""
-_OFFSETS = ("base_offsets", "token_offsets", "label_offsets", "ignore_offsets")
 _COUNTS = ("rows", "windows", "bases", "tokens", "labels")
 _WINDOWS_PER_RECORD_BATCH = 512
+_REMEDY = "The file is damaged: copy it again, or bake it again"
 
 
 class PackedWriter:
@@ -77,14 +73,16 @@ class PackedWriter:
         self._stack = ExitStack()
 
     def __enter__(self) -> PackedWriter:
-        text = json.dumps(asdict(self._header), sort_keys=True)
+        text = json.dumps(asdict(replace(self._header, format=FORMAT)), sort_keys=True)
         schema = pa.schema(
-            [pa.field(name, pa.list_(kind), nullable=False) for name, kind in _VALUES.items()],
+            [pa.field(name, pa.list_(kind), nullable=False) for name, kind in VALUES.items()],
             metadata={METADATA_KEY: text.encode()},
         )
         self._schema = schema
-        sink = self._stack.enter_context(atomic_writer(self._path, binary=True))
-        self._file = self._stack.enter_context(pa.ipc.new_file(sink, schema))
+        out = self._stack.enter_context(atomic_writer(self._path, binary=True))
+        self._sink = SummedSink(out)
+        self._file = pa.ipc.new_file(self._sink, schema)
+        self._stack.push(self._complete)
         return self
 
     def __exit__(
@@ -93,9 +91,15 @@ class PackedWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
-            self._flush()
         self._stack.__exit__(kind, error, trace)
+
+    def _complete(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what is left, and the end; what fails here fails within the file's block."""
+        if kind is None:
+            self._flush()
+            self._sink.hold()
+            self._file.close()
+            self._sink.finish()
 
     def write_row(self, windows: Sequence[Window]) -> None:
         """Add one row of one window or more."""
@@ -106,8 +110,9 @@ class PackedWriter:
 
     def _flush(self) -> None:
         if self._rows:
-            columns = [_column(name, self._rows) for name in _VALUES]
+            columns = [_column(name, self._rows) for name in VALUES]
             self._file.write_batch(pa.record_batch(columns, schema=self._schema))
+            self._sink.end_piece()
             self._rows, self._pending = [], 0
 
 
@@ -115,11 +120,11 @@ def _column(name: str, rows: Sequence[Sequence[Window]]) -> pa.ListArray:
     pieces = [_row_values(name, row) for row in rows]
     offsets = np.zeros(len(rows) + 1, dtype=np.int32)
     np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
-    if name in _TEXT:
+    if name in TEXT:
         values = pa.array(list(itertools.chain.from_iterable(pieces)), pa.string())
     else:
-        kind = _VALUES[name].to_pandas_dtype()
-        values = pa.array(np.concatenate(pieces).astype(kind, copy=False), _VALUES[name])
+        kind = VALUES[name].to_pandas_dtype()
+        values = pa.array(np.concatenate(pieces).astype(kind, copy=False), VALUES[name])
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
 
 
@@ -133,9 +138,9 @@ _PARTS = {  # offsets column -> what it counts in a window
 
 def _row_values(name: str, row: Sequence[Window]) -> Any:
     """One row's values of a column: an array, or a list of texts."""
-    if name in _TEXT:
+    if name in TEXT:
         return [getattr(window, _ATTRIBUTES.get(name, name)) for window in row]
-    if name in _OFFSETS:
+    if name in OFFSETS:
         lengths = [len(getattr(window, _PARTS[name])) for window in row]
         return np.cumsum([0, *lengths])
     if name == "token_bp":
@@ -154,55 +159,6 @@ def _token_bp(window: Window) -> NDArray[np.int64]:
             f"a token of {lengths.max()} bases in {window.id}", expected="at most 65,535"
         )
     return lengths
-
-
-class _RecordBatch:
-    """NumPy views of one record batch's columns, by DLPack: `to_numpy` would import pandas."""
-
-    def __init__(self, batch: pa.RecordBatch) -> None:
-        self._columns: dict[str, tuple[Any, Any]] = {}
-        for index, name in enumerate(_VALUES):
-            column = batch.column(index)
-            values = column.values if name in _TEXT else np.from_dlpack(column.values)
-            self._columns[name] = (np.from_dlpack(column.offsets), values)
-        self.num_rows: int = batch.num_rows
-
-    def values(self, name: str, row: int) -> Any:
-        offsets, values = self._columns[name]
-        piece = values[offsets[row] : offsets[row + 1]]
-        return piece.to_pylist() if name in _TEXT else piece
-
-    def windows(self, row: int) -> Iterator[Window]:
-        value = {name: self.values(name, row) for name in _VALUES}
-        bounds = [value[name].tolist() for name in _OFFSETS]
-        ignore = np.stack([value["ignore_start"], value["ignore_end"]], axis=1)
-        for index in range(len(bounds[0]) - 1):
-            base, token, label, hole = (slice(b[index], b[index + 1]) for b in bounds)
-            starts = np.zeros(token.stop - token.start, dtype=np.int32)
-            np.cumsum(value["token_bp"][token][:-1], out=starts[1:], dtype=np.int32)
-            yield Window(
-                bases=value["bases"][base],
-                input_ids=value["input_ids"][token],
-                token_start_bp=starts,
-                labels=value["labels"][label],
-                label_weights=value["label_weights"][label],
-                ignore=ignore[hole],
-                genetic_code=int(value["genetic_code"][index]),
-                clade=value["taxon"][index],
-                genome=value["genome"][index],
-                contig=value["contig"][index],
-                start=int(value["start"][index]),
-                strand=int(value["strand"][index]),
-                recoded=bool(value["recoded"][index]),
-            )
-
-    def lengths(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """All windows' lengths by an offsets column, and the number of windows of each row."""
-        offsets, values = self._columns[name]
-        per_row = np.diff(offsets).astype(np.int64)
-        inside = np.ones(max(len(values) - 1, 0), dtype=np.bool_)
-        inside[offsets[1:-1] - 1] = False  # from one row's last offset to the next row's first
-        return np.diff(values)[inside].astype(np.int64), per_row - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,15 +190,23 @@ class PackedReader:
         self.path = Path(path)
         self.index = read_index(self.path) if is_index(self.path) else None
         paths = [self.path] if self.index is None else self.index.paths(self.path)
-        files = [_open(each) for each in paths]
-        headers = [_read_header(f.schema, each) for f, each in zip(files, paths, strict=True)]
+        files = [_PackedFile(each) for each in paths]
+        headers = [file.header for file in files]
         self.header = headers[0] if self.index is None else self.index.joined(headers, paths)
         self._slots = [
-            (file, number) for file in files for number in range(file.num_record_batches)
+            (file, number) for file in files for number in range(file.arrow.num_record_batches)
         ]
-        self._batches: list[_RecordBatch | None] = [None] * len(self._slots)
+        self._batches: list[RecordBatch | None] = [None] * len(self._slots)
+        # Anonymous memory is shared with forked workers: what one has checked is checked for all.
+        self._checked = mmap.mmap(-1, max(1, len(self._slots)))
         sizes = [self._batch(index).num_rows for index in range(len(self._batches))]
         self._ends = np.cumsum(sizes, dtype=np.int64)
+        old = [file.path for file in files if file.checksums is None]
+        if old:
+            log.warning(
+                "%s: written without checksums (format 1): damage in it may stay unnoticed;"
+                " genet5 bake --check FILE finds it, a new bake has them", old[0],
+            )  # fmt: skip
 
     def __reduce__(self) -> tuple[type[PackedReader], tuple[Path]]:
         return PackedReader, (self.path,)
@@ -256,6 +220,10 @@ class PackedReader:
             raise IndexError(f"row {index} of {len(self)}")
         batch = int(np.searchsorted(self._ends, index, side="right"))
         before = int(self._ends[batch - 1]) if batch else 0
+        if not self._checked[batch]:
+            file, number = self._slots[batch]
+            file.check(number, rows=(before, int(self._ends[batch])))
+            self._checked[batch] = 1
         return tuple(self._batch(batch).windows(index - before))
 
     def windows(self) -> Iterator[Window]:
@@ -322,28 +290,94 @@ class PackedReader:
             if found != expected:
                 raise FormatError(
                     f"{what} {found}", expected=f"{expected} as in its header", path=self.path,
-                    remedy="The file is damaged; bake it again",
+                    remedy=_REMEDY,
                 )  # fmt: skip
 
-    def _batch(self, index: int) -> _RecordBatch:
+    def _batch(self, index: int) -> RecordBatch:
         batch = self._batches[index]
         if batch is None:
             file, number = self._slots[index]
-            batch = self._batches[index] = _RecordBatch(file.get_batch(number))
+            batch = self._batches[index] = file.batch(number)
         return batch
 
 
-def _open(path: Path) -> pa.ipc.RecordBatchFileReader:
+class _PackedFile:
+    """One memory-mapped file with its header; record batches are read as they are asked for.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FormatError: It is missing, no packed file, or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._view = _mapped(path)
+        try:
+            self.checksums = Checksums.of(self._view)
+            self.arrow = pa.ipc.open_file(pa.py_buffer(self._view))
+            schema, number = self.arrow.schema, self.arrow.num_record_batches
+        except DamageError as error:
+            raise FormatError(str(error), path=path, remedy=_REMEDY) from error
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise FormatError(
+                f"no packed file: {error}", expected="an Arrow IPC file", path=path,
+                remedy="Bake it again with genet5 bake",
+            ) from error  # fmt: skip
+        self.header = _read_header(schema, path)
+        found = 0 if self.checksums is None else self.checksums.num_batches
+        if found != number and self.header.format > 1:
+            raise FormatError(
+                f"checksums of {found} record batches", expected=f"those of {number}", path=path,
+                remedy=_REMEDY,
+            )  # fmt: skip
+
+    def check(self, number: int, *, rows: tuple[int, int]) -> None:
+        """Compare the bytes of a record batch with its checksum.
+
+        Args:
+            number: Which one.
+            rows: Numbers of its rows, for the message.
+
+        Raises:
+            FormatError: They differ.
+        """
+        if self.checksums is None:
+            return
+        try:
+            self.checksums.check(self._view, number + 1)
+        except DamageError as error:
+            raise FormatError(
+                f"rows {rows[0]:,} to {rows[1] - 1:,}: {error}", path=self.path, remedy=_REMEDY
+            ) from error
+
+    def batch(self, number: int) -> RecordBatch:
+        """Return a record batch.
+
+        Raises:
+            FormatError: It is not built as it should be.
+        """
+        try:
+            return RecordBatch(self.arrow.get_batch(number))
+        except (StructureError, pa.ArrowException, OSError) as error:
+            raise FormatError(
+                f"record batch {number}: {error}", path=self.path, remedy=_REMEDY
+            ) from error
+
+
+def _mapped(path: Path) -> memoryview:
     if is_stream(path):
         raise FormatError(
             "a pipe or device", expected="a packed file, which is read in any order", path=path,
             remedy="Give a file",
         )  # fmt: skip
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path)))
+        with path.open("rb") as file:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except FileNotFoundError as error:
         raise FormatError("file not found", path=path) from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (OSError, ValueError) as error:  # a folder, no permission, an empty file
         raise FormatError(
             f"no packed file: {error}", expected="an Arrow IPC file", path=path,
             remedy="Bake it again with genet5 bake",
@@ -356,12 +390,15 @@ def _read_header(schema: pa.Schema, path: Path) -> Header:
         raise FormatError(
             "an Arrow file without GeneT5's header", expected="a packed file", path=path
         )
-    values = json.loads(text)
-    if values.get("format") != FORMAT:
+    values = parse_json(text, path)
+    if values.get("format") not in FORMATS:
         raise FormatError(
             f"packed format {values.get('format')}", expected=f"format {FORMAT}", path=path,
             remedy="Bake it again with this version",
         )  # fmt: skip
-    if schema.names != list(_VALUES):
-        raise FormatError(f"columns {schema.names}", expected=f"{list(_VALUES)}", path=path)
-    return config_from_dict(Header, values, path)
+    wanted = {name: pa.list_(kind) for name, kind in VALUES.items()}
+    if dict(zip(schema.names, schema.types, strict=True)) != wanted:
+        raise FormatError(f"columns {schema.names}", expected=f"{list(VALUES)}", path=path)
+    header = config_from_dict(Header, values, path)
+    check_tokenizer(header, path)
+    return header

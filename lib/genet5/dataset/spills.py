@@ -27,6 +27,7 @@ from genet5.dataset.header import combine_digests
 from genet5.dataset.packed import PackedReader
 from genet5.dataset.sources import Split
 from genet5.errors import ConfigError, DataError, FormatError
+from genet5.outputs import remove_leftovers
 from genet5.tokens.tokenizer_file import tokenizer_hash
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,8 @@ def partial_folder(out: Path, *, resume: bool) -> Iterator[Path]:
     with _locked(out):
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
-        for stale in out.glob("*.packed.*.tmp"):  # a killed run's half file
-            stale.unlink()
+        for half in out.glob("*.packed.*tmp"):
+            remove_leftovers(half.with_name(half.name.partition(".packed")[0] + ".packed"))
         folder.mkdir(exist_ok=True)
         try:
             yield folder

@@ -22,6 +22,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 
 from genet5.config.json_files import load_json
+from genet5.config.manifest import check_files, record_checksums
 from genet5.errors import CheckpointError
 from genet5.lm.nucleotide_gpt import MODEL_TYPE, NucleotideGPTForCausalLM
 from genet5.lm.text import Vocabulary
@@ -56,6 +57,7 @@ class LanguageModel:
         """Write config.json, model.safetensors and the tokenizer's files."""
         transformers_logging.disable_progress_bar()
         self.network.save_pretrained(folder)
+        record_network(folder)
         save_vocabulary(self.vocabulary, folder)
 
 
@@ -74,6 +76,7 @@ def load_model(
         FormatError: Its tokenizer is not one of ours.
     """
     folder = model_folder(name)
+    check_files(folder)
     network_class = _class_of(folder)
     transformers_logging.disable_progress_bar()
     try:
@@ -89,6 +92,12 @@ def load_model(
             f"{name}: the network embeds {size} tokens, its tokenizer has {vocabulary.vocab_size}"
         )
     return LanguageModel(network.to(device).eval(), vocabulary, name)
+
+
+def record_network(folder: Path) -> None:
+    """Enter the files that transformers has written into the folder's checksums."""
+    written = [*folder.glob("*config.json"), *folder.glob("*.safetensors*")]
+    record_checksums(folder, *sorted(path.name for path in written))
 
 
 def model_folder(name: str) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genet5.config.json_files import load_json, save_json
+from genet5.config.manifest import record_checksums
 from genet5.errors import ConfigError, FormatError
 from genet5.lm.bpe import BpeVocabulary
 from genet5.lm.text import Vocabulary
@@ -72,8 +73,10 @@ def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
         text = _fast_tokenizer(vocabulary).to_str(pretty=True)
         (folder / FAST).write_text(text + "\n", encoding="utf-8")
     else:
+        record_checksums(folder, OURS)
         return
     save_json(folder / FAST_CONFIG, _fast_config(vocabulary))
+    record_checksums(folder, OURS, FAST, FAST_CONFIG)
 
 
 def load_vocabulary(folder: Path) -> Vocabulary:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from genet5.errors import ConfigError
 from genet5.lm.causal_batch import CausalBatch
 from genet5.lm.causal_loss import SUMS, CausalLoss
-from genet5.lm.folders import LanguageModel
+from genet5.lm.folders import LanguageModel, record_network
 from genet5.lm.nucleotide_gpt import MODEL_TYPE
 from genet5.train.loss import LossTerm
 from genet5.train.objective import Objective
@@ -68,6 +68,7 @@ class TrainableLm(nn.Module):
         """Write config.json and model.safetensors, with these tensors instead of its own."""
         weights = {name: t.contiguous() for name, t in (tensors or self.stored()).items()}
         self.network.save_pretrained(path, state_dict=weights)
+        record_network(path)
 
     def rebuilt(self, tensors: Mapping[str, Tensor]) -> nn.Module:
         """Return another model of this shape with these tensors."""

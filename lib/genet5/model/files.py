@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genet5.errors import CheckpointError
+from genet5.model.checksums import check_tensors, checksums_of
 from genet5.model.folders import WEIGHTS_FILE
 
 SHARDS_FOLDER, MODEL_PREFIX, AVERAGE_PREFIX = "state", "model/", "average/"
@@ -31,6 +32,8 @@ def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, 
     """
     path = folder / WEIGHTS_FILE
     try:
+        if path.exists():
+            check_tensors(path)
         if not path.exists() and (folder / SHARDS_FOLDER).is_dir():
             path = folder / SHARDS_FOLDER
             return {name: tensor.to(device) for name, tensor in _load_shards(path).items()}
@@ -46,6 +49,8 @@ def _load_shards(folder: Path) -> dict[str, Tensor]:
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
+    for shard in sorted(folder.glob("*.safetensors")):
+        check_tensors(shard)
     reader = HuggingFaceStorageReader(str(folder))
     found = {
         name: torch.empty(saved.size, dtype=saved.properties.dtype)
@@ -74,9 +79,13 @@ def save_weights(folder: Path, tensors: dict[str, Tensor]) -> None:
 def write_tensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write a safetensors file with usual access rights; safetensors 0.8 excludes other users."""
+    """Write a safetensors file with checksums and usual access rights.
+
+    safetensors 0.8 excludes other users.
+    """
     path.unlink(missing_ok=True)  # what a killed process left may have other rights
     path.touch()
     mode = path.stat().st_mode
-    save_file(tensors, path, metadata=metadata)
+    metadata = metadata or {}
+    save_file(tensors, path, metadata=metadata | checksums_of(tensors, metadata))
     path.chmod(mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from genet5.config.json_files import config_from_dict, load_json
+from genet5.config.manifest import check_files
 from genet5.config.model import ModelConfig
 from genet5.errors import CheckpointError
 
@@ -51,10 +52,12 @@ def _from_hub(name: str, missing: str, remedy: str) -> Path:
 
 
 def load_config(folder: Path) -> ModelConfig:
-    """Read a model folder's shape.
+    """Read a model folder's shape, once its files have been compared with their checksums.
 
     Raises:
+        CheckpointError: A file is damaged.
         FormatError: There is none, or it is not of this version.
     """
+    check_files(folder)
     path = folder / CONFIG_FILE
     return config_from_dict(ModelConfig, load_json(path), path)

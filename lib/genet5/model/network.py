@@ -29,6 +29,7 @@ from genet5.blocks.moe import RouterLoss
 from genet5.blocks.patches import PatchStem, PatchUpsampler, patch_starts
 from genet5.blocks.perceiver import Compressor
 from genet5.config.json_files import config_to_dict, save_json
+from genet5.config.manifest import record_checksums
 from genet5.config.model import AttentionName, KeepName, ModelConfig
 from genet5.dataset.batch import Batch, Inputs
 from genet5.errors import CheckpointError
@@ -323,6 +324,7 @@ class GeneT5(nn.Module):
         save_json(path / CONFIG_FILE, config_to_dict(self.config))
         found = self.stored() if tensors is None else tensors
         save_weights(path, {name: tensor.to(dtype).contiguous() for name, tensor in found.items()})
+        record_checksums(path, CONFIG_FILE)
 
     def stored(self) -> dict[str, Tensor]:
         """Return the tensors that a file holds: tied weights once."""

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from genet5.config.json_files import config_to_dict, save_json
+from genet5.config.manifest import record_checksums
 from genet5.config.model import ModelConfig
 from genet5.errors import CheckpointError, ConfigError, DataError
 from genet5.model.files import load_weights, save_weights
@@ -34,6 +35,7 @@ from genet5.tokens.tokenizer_file import (
     require_extension,
     save_tokenizer,
 )
+from genet5.tokens.tokenizer_file import FILE_NAME as TOKENIZER_FILE
 from genet5.tokens.vocabulary import StructureVocabulary
 
 _BY_STRUCTURE = ("label_embedding.weight", "token_head.weight")
@@ -118,9 +120,11 @@ def _write(
         save_json(scratch / CONFIG_FILE, config_to_dict(config))
         save_tokenizer(tokenizer, scratch)
         save_weights(scratch, tensors)
+        record_checksums(scratch, CONFIG_FILE, TOKENIZER_FILE)
         for name in _COPIED:
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, scratch / name)
+                record_checksums(scratch, name)
         out.mkdir(parents=True, exist_ok=True)
         for path in sorted(scratch.iterdir(), key=lambda path: path.name == WEIGHTS_FILE):
             os.replace(path, out / path.name)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from genet5.config.json_files import load_json, save_json
+from genet5.config.manifest import MANIFEST, record_checksums
 from genet5.errors import ConfigError, DataError, FormatError
 from genet5.tokens.sequence import (
     BpeTokenizer,
@@ -48,8 +49,14 @@ class Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
-    """Write a tokenizer to a file, or as `tokenizer.json` into an existing directory."""
-    save_json(_file(path), tokenizer.to_dict())
+    """Write a tokenizer to a file, or as `tokenizer.json` into an existing directory.
+
+    The checksums of a model's folder take it up.
+    """
+    path = _file(path)
+    save_json(path, tokenizer.to_dict())
+    if (path.parent / MANIFEST).exists():
+        record_checksums(path.parent, path.name)
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -154,7 +161,12 @@ def _kind(tokenizer: Tokenizer) -> str:
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:
     """SHA-256 (hexadecimal) of the tokenizer's canonical JSON: the same on any machine."""
-    canonical = json.dumps(tokenizer.to_dict(), sort_keys=True, separators=(",", ":"))
+    return canonical_hash(tokenizer.to_dict())
+
+
+def canonical_hash(values: dict[str, Any]) -> str:
+    """SHA-256 (hexadecimal) of a tokenizer file's content in canonical JSON."""
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from genet5.config.json_files import config_to_dict
+from genet5.config.manifest import record_checksums
 from genet5.config.train import RunConfig, TrainConfig
 from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.loader import Loader
@@ -282,6 +283,7 @@ def _first_epoch(loader: Loader) -> Iterator[TrainingBatch]:
 def _copy_companions(base: Path, directory: Path, names: Sequence[str]) -> None:
     for name in names:
         shutil.copyfile(base / name, directory / name)
+    record_checksums(directory, *names)
 
 
 def _sinks(config: RunConfig) -> list[MetricSink]:

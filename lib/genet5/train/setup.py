@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from genet5.blocks.windowed import choose_backend
+from genet5.config.manifest import MANIFEST
 from genet5.config.train import RunConfig, TrainConfig
 from genet5.dataset.header import Header
 from genet5.dataset.loader import Loader
@@ -34,7 +35,9 @@ _OF_A_RUN = ("checkpoints", "best", *_METRICS, "run.json")
 _DELETED = (
     *_OF_A_RUN,
     MARK,
+    "annotate.json",
     "config.json",
+    MANIFEST,
     "model.safetensors",
     TOKENIZER,
     "finet.log",

@@ -97,8 +97,8 @@ def test_experts_come_to_a_dense_preset_and_leave_base():
     [
         (["--decoder_heads", "5"], "decoder.heads = 5: must divide the width 256"),
         (["--decoder_kv_heads", "3"], "decoder.kv_heads = 3: must divide 4 heads"),
-        (["--decoder_layers", "0"], "decoder.layers = 0: must be at least 1"),
-        (["--num_latents", "0"], "compressor.num_latents = 0: must be at least 1"),
+        (["--decoder_layers", "0"], "decoder.layers = 0: must be from 1 to 1,000"),
+        (["--num_latents", "0"], "compressor.num_latents = 0: must be from 1 to"),
         (["--num_experts", "2", "--moe_top_k", "3"], "decoder.moe_top_k = 3"),
         (["--use_moe", "--num_experts", "0"], "must be at least 1 with --use_moe"),
         (["--decoder_dropout", "1"], "must be at least 0 and below 1"),

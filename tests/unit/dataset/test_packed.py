@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from genet5.dataset import packed
 from genet5.dataset.header import Header, count_content
 from genet5.dataset.packed import PackedReader, PackedWriter
 from genet5.dataset.windows import Window
-from genet5.errors import FormatError
+from genet5.errors import DataError, FormatError
 
 ARRAYS = ("bases", "input_ids", "token_start_bp", "labels", "label_weights", "ignore")
 VALUES = ("genetic_code", "clade", "genome", "contig", "start", "strand", "recoded")
@@ -93,13 +94,64 @@ def test_an_empty_file_has_no_rows(tmp_path) -> None:
     assert reader.verify() == header.counts
 
 
-def test_a_changed_byte_is_found(packed_file, packed_rows) -> None:
+def test_a_changed_byte_is_found_when_its_rows_are_read(packed_file, packed_rows) -> None:
     content = bytearray(packed_file.read_bytes())
-    at = content.index(packed_rows[7][0].bases.tobytes())
-    content[at] ^= 0x20
+    content[content.index(packed_rows[7][0].bases.tobytes())] ^= 0x20
     packed_file.write_bytes(content)
-    with pytest.raises(FormatError, match="checksum"):
-        PackedReader(packed_file).verify()
+    reader = PackedReader(packed_file)
+    with pytest.raises(FormatError, match=r"rows 0 to 39: bytes .* another checksum"):
+        reader.row(7)
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        (b'"seed": 7', b'"seed": 3'),  # of the header
+        (b"ARROW1", b"ARROW2"),
+        (b"GT5SUMS", b"GT5SUMT"),
+        (b'{"pieces":', b'{"piecez":'),
+    ],
+)
+def test_a_changed_byte_around_the_rows_is_found_at_once(
+    tmp_path, packed_rows, text: bytes, change: bytes
+) -> None:
+    path = tmp_path / "a.packed"
+    write_packed(path, packed_rows[:3], Header(settings={"seed": 7}))
+    content = path.read_bytes()
+    at = content.rindex(text)
+    path.write_bytes(content[:at] + change + content[at + len(change) :])
+    with pytest.raises(FormatError, match=r"a\.packed: .*(damaged|no packed file|checksum)"):
+        PackedReader(path)
+
+
+def test_a_header_whose_tokenizer_is_not_that_of_its_hash_is_refused(tmp_path) -> None:
+    write_packed(tmp_path / "a.packed", [], Header(tokenizer={"a": 1}, tokenizer_hash="0" * 64))
+    with pytest.raises(FormatError, match="the header's tokenizer; expected the one of its hash"):
+        PackedReader(tmp_path / "a.packed")
+
+
+def test_offsets_that_lead_out_of_a_row_are_refused(tmp_path, packed_rows, monkeypatch) -> None:
+    monkeypatch.setattr(packed, "_PARTS", packed._PARTS | {"token_offsets": "bases"})
+    write_packed(tmp_path / "a.packed", packed_rows[:3], Header())
+    with pytest.raises(FormatError, match="record batch 0: token_offsets do not divide input_ids"):
+        PackedReader(tmp_path / "a.packed")
+
+
+def test_a_file_without_checksums_is_read_with_a_warning(root, caplog) -> None:
+    reader = PackedReader(root / "tests/golden/format_1.packed")
+    assert reader.header.format == 1
+    assert reader.verify() == reader.header.counts
+    assert sum("without checksums" in message for message in caplog.messages) == 1
+
+
+def test_an_error_in_the_last_rows_leaves_no_file(tmp_path, packed_rows) -> None:
+    def write() -> None:
+        with PackedWriter(tmp_path / "a.packed", Header()) as writer:
+            writer.write_row([replace(packed_rows[0][0], token_start_bp=np.array([0, -9]))])
+
+    with pytest.raises(DataError, match="a token of"):
+        write()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_files_are_refused(tmp_path, packed_file) -> None:
@@ -121,8 +173,9 @@ def test_other_files_are_refused(tmp_path, packed_file) -> None:
         PackedReader(foreign)
 
 
-def test_another_format_version_is_refused(tmp_path, packed_rows) -> None:
-    write_packed(tmp_path / "a.packed", packed_rows[:1], Header(format=99))
+def test_another_format_version_is_refused(tmp_path, packed_rows, monkeypatch) -> None:
+    monkeypatch.setattr(packed, "FORMAT", 99)
+    write_packed(tmp_path / "a.packed", packed_rows[:1], Header())
     with pytest.raises(FormatError, match="packed format 99"):
         PackedReader(tmp_path / "a.packed")
 

@@ -5,7 +5,8 @@ A checkpoint is a directory `step-00001200/`, which is also a model directory:
     config.json (tokenizer.json)
     state/shard-*.safetensors                  weights, moments, moving average; one file per rank
     rank-00000.safetensors, rank-00000.json    random state and data position of each rank
-    trainer.json                               step, best loss, settings; written last
+    trainer.json                               step, best loss, settings
+    checksums.json                             of the JSON files; tensors' are in their files
 
 Tensors are written by `torch.distributed.checkpoint` in the background while training continues,
 from a copy in the host's memory: 12 bytes per parameter over all ranks together, 16 with a moving
@@ -37,7 +38,9 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.tensor import DTensor
 
 from genet5.config.json_files import load_json, save_json
+from genet5.config.manifest import check_files, record_checksums
 from genet5.errors import CheckpointError, FormatError
+from genet5.model.checksums import check_tensors
 from genet5.model.files import AVERAGE_PREFIX, MODEL_PREFIX, SHARDS_FOLDER, write_tensors
 from genet5.train.distributed.processes import Ranks
 from genet5.train.state.checkpoint_files import checkpoint_name, list_checkpoints
@@ -158,6 +161,8 @@ class CheckpointWriter:
         self._write_companions(scratch)
         values = {"format": FORMAT, "world_size": self._ranks.world_size, "step": step}
         save_json(scratch / "trainer.json", {**values, **self._record})
+        own = sorted(path.name for path in scratch.glob("rank-*.json"))
+        record_checksums(scratch, "trainer.json", *own)
         _sync(scratch)
         if final.exists():  # of this step before its evaluation was done
             final.replace(final.with_name(f".{final.name}.old.tmp"))
@@ -188,6 +193,7 @@ def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]
             f"{path}: format {record.get('format')!r}; expected {FORMAT}. Resume with the version"
             " that wrote it, or start a run with its weights as BASE"
         )
+    _check(path, ranks)
     try:
         _load_tensors(path / SHARDS_FOLDER, state, ranks)
         _load_rank(path, state, ranks, int(record["world_size"]))
@@ -201,6 +207,16 @@ def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]
     ) as error:
         raise CheckpointError(f"{path} does not fit this run: {_first_line(error)}") from error
     return record
+
+
+def _check(path: Path, ranks: Ranks) -> None:
+    """Compare a checkpoint's files with their checksums; the ranks share the shards out."""
+    shards = sorted((path / SHARDS_FOLDER).glob("*.safetensors"))
+    if not check_files(path) and ranks.is_first:
+        log.warning("%s was written without checksums: damage may stay unnoticed", path)
+    own = [file for file in [path / f"rank-{ranks.rank:05d}.safetensors"] if file.exists()]
+    for file in [*shards[ranks.rank :: ranks.world_size], *own]:
+        check_tensors(file)
 
 
 def _part(tensors: dict[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:

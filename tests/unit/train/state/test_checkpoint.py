@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from genet5.config.json_files import config_to_dict, save_json
+from genet5.config.manifest import MANIFEST
 from genet5.config.train import OptimConfig
 from genet5.errors import CheckpointError
 from genet5.model.files import load_weights
@@ -181,6 +183,29 @@ def test_another_model_or_an_incomplete_checkpoint_is_refused(toy: Any, tmp_path
     (path / "trainer.json").unlink()
     with pytest.raises(CheckpointError, match="no checkpoint"):
         load_checkpoint(path, make_state(toy, 1, 0), Ranks())
+
+
+def test_damage_in_any_file_of_a_checkpoint_is_found(toy: Any, tmp_path: Path) -> None:
+    state = make_state(toy, 1, 1)
+    path = save(tmp_path, state)
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        whole = file.read_bytes()
+        for at in (len(whole) // 2, len(whole) - 2):
+            file.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+            with pytest.raises(CheckpointError, match=re.escape(str(file))):
+                load_checkpoint(path, state, Ranks())
+        file.write_bytes(whole)
+    load_checkpoint(path, state, Ranks())
+
+
+def test_a_checkpoint_without_checksums_is_read_with_a_warning(
+    toy: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = make_state(toy, 1, 1)
+    path = save(tmp_path, state)
+    (path / MANIFEST).unlink()
+    load_checkpoint(path, state, Ranks())
+    assert "was written without checksums" in caplog.text
 
 
 def test_another_format_is_refused(toy: Any, tmp_path: Path) -> None:
