@@ -14,6 +14,22 @@ from pathlib import Path
 _LONGEST_TEXT = 400
 
 
+def printable(text: str) -> str:
+    r"""Return a text as a terminal may show it: control characters of inputs are spelt out.
+
+    Line feeds and tabs stay.
+
+    Example:
+        >>> printable("a\x1b[31m\tb")
+        'a\\x1b[31m\tb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 class GeneT5Error(Exception):
     """Base of all errors that a user may see; the command line prints its text on one line."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genet5.cli.parse import run
 from genet5.config.bake import RARE_FIELDS, BakeConfig
+from genet5.errors import printable
 from genet5.genome.io.files import check_inputs
 from genet5.outputs import check_folder
 
@@ -50,7 +51,7 @@ def _bake(config: BakeConfig) -> int:
 
 
 def _print(line: str = "") -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(printable(line) + "\n")
 
 
 def _print_plan(config: BakeConfig) -> None:
@@ -93,7 +94,9 @@ def _print_check(path: Path) -> None:
     _print(f"  gene types: {', '.join(header.gene_types)}")
     _print("  " + ", ".join(f"{name} {value}" for name, value in header.settings.items()))
     for source in header.sources:
-        _print(f"  {source['taxon']}/{source['genome']}  FASTA {source['fasta_sha256'][:12]}")
+        _print(
+            f"  {source['taxon']}/{source['genome']}  FASTA {source.get('fasta_sha256', '-')[:12]}"
+        )
 
 
 def _print_report(report: dict[str, Any]) -> None:
@@ -126,6 +129,7 @@ def _progress_on_stderr() -> Iterator[Callable[[Progress], None]]:
         yield _line_writer()
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -145,7 +149,7 @@ def _progress_on_stderr() -> Iterator[Callable[[Progress], None]]:
                 description=event.stage,
                 completed=event.done_bp / 1e6,
                 total=event.total_bp / 1e6,
-                detail=event.detail,
+                detail=escape(printable(event.detail)),
             )
 
         yield show
@@ -159,7 +163,7 @@ def _line_writer() -> Callable[[Progress], None]:
         sys.stderr.write(
             f"{event.stage} | {event.done_bp / 1e6:.1f}/{event.total_bp / 1e6:.1f} Mbp "
             f"({share:.1f}%) | "
-            f"{time.perf_counter() - begin:.1f} s {event.detail}".rstrip()
+            f"{time.perf_counter() - begin:.1f} s {printable(event.detail)}".rstrip()
             + "\n"
         )
         sys.stderr.flush()

@@ -24,7 +24,7 @@ from typing import TextIO
 
 from genet5.cli.flags import ALL_FLAG, CONFIG_FLAG, Config, UsageError, parse_flags
 from genet5.cores import settle_threads
-from genet5.errors import ConfigError, GeneT5Error
+from genet5.errors import ConfigError, GeneT5Error, printable
 from genet5.outputs import is_standard_output
 
 DEBUG_FLAG = "--debug"
@@ -120,7 +120,7 @@ def require_plots(flag: str) -> None:
 def write_table(text: str, outputs: Mapping[str, Path | None]) -> None:
     """Print a command's table: on stdout, or on stderr if one of its files goes to stdout."""
     taken = any(is_standard_output(path) for path in outputs.values())
-    (sys.stderr if taken else sys.stdout).write(text)
+    (sys.stderr if taken else sys.stdout).write(printable(text))
 
 
 def _take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
@@ -148,7 +148,7 @@ def _report(error: BaseException, *, name: str, debug: bool) -> int:
 
 
 def _write_error(name: str, text: str) -> None:
-    sys.stderr.write(f"genet5 {name}: {' '.join(text.split())}\n")
+    sys.stderr.write(f"genet5 {name}: {printable(' '.join(text.split()))}\n")
 
 
 def _drop_stdout() -> None:
@@ -157,6 +157,13 @@ def _drop_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):  # stdout is no real file (tests, notebooks)
         return
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Spells out the control characters that records take from inputs and servers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
@@ -171,7 +178,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 def _logging_to_stderr(level: int) -> Iterator[None]:
     logger = logging.getLogger("genet5")
     handler, former = _StderrHandler(sys.stderr), logger.level
-    handler.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_PrintableFormatter("%(levelname).1s %(asctime)s %(message)s", "%H:%M:%S"))
     logger.addHandler(handler)
     logger.setLevel(level)
     try:

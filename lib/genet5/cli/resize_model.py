@@ -12,6 +12,7 @@ import tyro
 
 from genet5.cli.parse import run
 from genet5.config.checks import by_default
+from genet5.errors import printable
 from genet5.outputs import check_folder
 
 
@@ -51,5 +52,6 @@ def _resize(config: ResizeConfig) -> int:
     check_folder("OUT", config.out)
     tokenizer = None if config.tokenizer is None else load_tokenizer(config.tokenizer)
     added = resize_model(config.model, config.out, tokenizer, overwrite=config.overwrite)
-    sys.stdout.write(f"{config.out}: {', '.join(added) if added else 'no type'} added\n")
+    types = printable(", ".join(added)) if added else "no type"
+    sys.stdout.write(f"{config.out}: {types} added\n")
     return 0

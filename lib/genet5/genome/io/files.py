@@ -26,10 +26,13 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 from genet5.errors import ConfigError, DataError
 from genet5.outputs import STANDARD_STREAM, descriptor_of, follow_links, is_stream
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _BLOCK_BYTES = 1 << 17
 _MOST_IN_MEMORY = 32 << 20
@@ -52,7 +55,7 @@ def open_binary(path: Path) -> BinaryIO:
     raw = _open_raw(path)
     head = raw.peek(6)[:6]
     if head.startswith(_GZIP):
-        return cast("BinaryIO", _Gunzipped(raw))
+        return cast("BinaryIO", _Gunzipped(raw, path))
     for magic, name in _OTHER_COMPRESSION.items():
         if head.startswith(magic):
             raw.close()
@@ -215,16 +218,31 @@ def room_for_copy(path: Path) -> Iterator[None]:
         ) from error  # fmt: skip
 
 
-class _Gunzipped(gzip.GzipFile):
-    """Decompresses an open file, and closes it."""
+class _Gunzipped(io.BufferedReader):
+    """Decompresses an open file, and closes it; damage is an error that names the file."""
 
-    def __init__(self, raw: io.BufferedReader) -> None:
-        super().__init__(fileobj=raw)
-        self._raw = raw
+    def __init__(self, raw: io.BufferedReader, path: Path) -> None:
+        super().__init__(_Inflated(gzip.GzipFile(fileobj=raw), path), _BLOCK_BYTES)
+        self._file = raw
 
     def close(self) -> None:
         super().close()
-        self._raw.close()
+        self._file.close()
+
+
+class _Inflated(io.RawIOBase):
+    """The content of a gzip file."""
+
+    def __init__(self, body: gzip.GzipFile, path: Path) -> None:
+        super().__init__()
+        self._body, self._path = body, path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        with damage_as_data_error(self._path):
+            return self._body.readinto(buffer)
 
 
 def _is_standard_input(path: Path) -> bool:
