@@ -6,9 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
+from safetensors.torch import save_file
+
 from genet5.model.files import load_weights
 from robust.targets import call
-from safetensors.torch import save_file
 from toys import make_toy_run
 
 _GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -17,7 +18,10 @@ _GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 def make_inputs(out: Path) -> Path:
     """Write all inputs below `out`; some seconds."""
     make_toy_run(out)
-    for name, length, kind in (("pro", "8000", ()), ("euk", "20000", ("--eukaryote", "--coding_density", "0.8"))):
+    for name, length, kind in (
+        ("pro", "8000", ()),
+        ("euk", "20000", ("--eukaryote", "--coding_density", "0.8")),
+    ):
         folder = out / name
         _run("simulate", folder, "--length_bp", length, "--contigs", "2", "--seed", "3", *kind)
         source = folder / "annotation.gff3"

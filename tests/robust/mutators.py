@@ -10,11 +10,58 @@ import gzip
 import random
 
 WORDS = (
-    *(b"", b"\t", b"\n", b"\r", b"\0", b"\x1b[31m", b"\x9b", b"\xff\xfe", b"\xef\xbb\xbf", b"%", b"%00"),
-    *(b"%zz", b"=", b";", b",", b'"', b"\\", b"{", b"[", b"]]", b"null", b"true", b"NaN", b"-Infinity"),
+    *(
+        b"",
+        b"\t",
+        b"\n",
+        b"\r",
+        b"\0",
+        b"\x1b[31m",
+        b"\x9b",
+        b"\xff\xfe",
+        b"\xef\xbb\xbf",
+        b"%",
+        b"%00",
+    ),
+    *(
+        b"%zz",
+        b"=",
+        b";",
+        b",",
+        b'"',
+        b"\\",
+        b"{",
+        b"[",
+        b"]]",
+        b"null",
+        b"true",
+        b"NaN",
+        b"-Infinity",
+    ),
     *(b"1e999", b"-1", b"0", b"4294967296", b"99999999999999999999", b"9" * 5000, b"1.5", b"."),
-    *(b"+", b"-", b">", b"//", b"ORIGIN", b"join(", b"complement(", b"1..", b"<1", b"Parent=", b"ID="),
-    *(b"gene_id", b"../x", b"/", b"\xe2\x80\xae", b"\xed\xa0\x80", b"a" * 3000, b"[" * 3000, b"(" * 3000),
+    *(
+        b"+",
+        b"-",
+        b">",
+        b"//",
+        b"ORIGIN",
+        b"join(",
+        b"complement(",
+        b"1..",
+        b"<1",
+        b"Parent=",
+        b"ID=",
+    ),
+    *(
+        b"gene_id",
+        b"../x",
+        b"/",
+        b"\xe2\x80\xae",
+        b"\xed\xa0\x80",
+        b"a" * 3000,
+        b"[" * 3000,
+        b"(" * 3000,
+    ),
 )
 """What is put in."""
 
@@ -71,7 +118,9 @@ def _put_word(content: bytes, draw: random.Random) -> bytes:
 
 def _replace_field(content: bytes, draw: random.Random) -> bytes:
     """Put a word in the place of one that stands between separators."""
-    separators = [at for at, byte in enumerate(content) if byte in b"\t\n =;,:\"" or byte in b"{}[]()"]
+    separators = [
+        at for at, byte in enumerate(content) if byte in b'\t\n =;,:"' or byte in b"{}[]()"
+    ]
     if len(separators) < 2:
         return _put_word(content, draw)
     first = draw.randrange(len(separators) - 1)
