@@ -1,4 +1,4 @@
-"""Run a target on damaged inputs, in order of their seeds, and print one JSON line for each bad end.
+"""Run a target on damaged inputs, in the order of their numbers; print a JSON line for a bad end.
 
     python tests/robust/fuzz.py SEEDS_FOLDER TARGET FIRST COUNT
 
@@ -20,7 +20,7 @@ from types import FrameType
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
-from robust.targets import BY_NAME, Target
+from robust.targets import BY_NAME, Target  # noqa: E402 - the path comes first
 
 MOST_CPU_S = 10.0
 MOST_BYTES = 3 << 30

@@ -18,10 +18,8 @@ _GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 def make_inputs(out: Path) -> Path:
     """Write all inputs below `out`; some seconds."""
     make_toy_run(out)
-    for name, length, kind in (
-        ("pro", "8000", ()),
-        ("euk", "20000", ("--eukaryote", "--coding_density", "0.8")),
-    ):
+    spliced = ("--eukaryote", "--coding_density", "0.8")
+    for name, length, kind in (("pro", "8000", ()), ("euk", "20000", spliced)):
         folder = out / name
         _run("simulate", folder, "--length_bp", length, "--contigs", "2", "--seed", "3", *kind)
         source = folder / "annotation.gff3"

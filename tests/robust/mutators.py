@@ -10,60 +10,17 @@ import gzip
 import random
 
 WORDS = (
-    *(
-        b"",
-        b"\t",
-        b"\n",
-        b"\r",
-        b"\0",
-        b"\x1b[31m",
-        b"\x9b",
-        b"\xff\xfe",
-        b"\xef\xbb\xbf",
-        b"%",
-        b"%00",
-    ),
-    *(
-        b"%zz",
-        b"=",
-        b";",
-        b",",
-        b'"',
-        b"\\",
-        b"{",
-        b"[",
-        b"]]",
-        b"null",
-        b"true",
-        b"NaN",
-        b"-Infinity",
-    ),
-    *(b"1e999", b"-1", b"0", b"4294967296", b"99999999999999999999", b"9" * 5000, b"1.5", b"."),
-    *(
-        b"+",
-        b"-",
-        b">",
-        b"//",
-        b"ORIGIN",
-        b"join(",
-        b"complement(",
-        b"1..",
-        b"<1",
-        b"Parent=",
-        b"ID=",
-    ),
-    *(
-        b"gene_id",
-        b"../x",
-        b"/",
-        b"\xe2\x80\xae",
-        b"\xed\xa0\x80",
-        b"a" * 3000,
-        b"[" * 3000,
-        b"(" * 3000,
-    ),
+    *(b"", b"\t", b"\n", b"\r", b"\0", b"\x1b[31m", b"\x9b", b"\xff\xfe", b"\xef\xbb\xbf", b"%"),
+    *(b"%00", b"%zz", b"=", b";", b",", b'"', b"\\", b"{", b"[", b"]]", b"null", b"true", b"NaN"),
+    *(b"-Infinity", b"1e999", b"-1", b"0", b"4294967296", b"99999999999999999999", b"9" * 5000),
+    *(b"1.5", b".", b"+", b"-", b">", b"//", b"ORIGIN", b"join(", b"complement(", b"1..", b"<1"),
+    *(b"Parent=", b"ID=", b"gene_id", b"../x", b"/", b"\xe2\x80\xae", b"\xed\xa0\x80"),
+    *(b"a" * 3000, b"[" * 3000, b"(" * 3000),
 )
 """What is put in."""
+
+
+_SEPARATORS = b'\t\n =;,:"{}[]()'
 
 
 def mutate(content: bytes, draw: random.Random) -> bytes:

@@ -96,46 +96,65 @@ def _leftovers(folder: Path, place: Path, before: list[Path], code: int) -> str:
     return f"left behind: {', '.join(sorted(there))}" if there else ""
 
 
-TARGETS = (
-    Target("gff3", "pro/annotation.gff3", "convert IN OUT --format gtf"),
-    Target("gff3_spliced", "euk/annotation.gff3", "convert IN OUT --format gff3"),
-    Target("gff3_skip_bad", "euk/annotation.gff3", "convert IN OUT --format gff3 --skip_bad"),
+_BAKE = (
+    "bake --fasta SEEDS/pro/genome.fa --gff SEEDS/pro/annotation.gff3 --output_dir OUT "
+    "--tokenizer SEEDS/base --dry_run"
+)
+_ANNOTATE = "annotate --output OUT --device cpu --dry_run"
+_FINET = "finet IN SEEDS/validation.packed OUT SEEDS/base --device cpu --dry_run"
+_EUK, _PRO, _INDEX = "euk/annotation.gff3", "pro/annotation.gff3", "shards/training.index.json"
+_RESIZE = "resize_model DIR OUT"
+
+_TEXTS = (
+    Target("gff3", _PRO, "convert IN OUT --format gtf"),
+    Target("gff3_spliced", _EUK, "convert IN OUT --format gff3"),
+    Target("gff3_skip_bad", _EUK, "convert IN OUT --format gff3 --skip_bad"),
     Target("gtf", "euk/annotation.gtf", "convert IN OUT --format gff3"),
     Target("gtf_bacterium", "pro/annotation.gtf", "eval --predictions IN --reference IN"),
     Target("genbank", "pro/genome.gbk", "convert IN OUT --format gff3"),
     Target("genbank_spliced", "euk/genome.gbk", "convert IN OUT --format gtf"),
-    Target("eval", "euk/annotation.gff3", "eval --predictions IN --reference SEEDS/euk/annotation.gff3"),
-    Target("fasta", "pro/genome.fa", "convert SEEDS/pro/annotation.gff3 OUT --format genbank --genome IN"),
-    Target("gene_types", "pro/annotation.gff3", "init_tokens OUT --annotations IN"),
-    Target("splits", "splits.tsv", "bake --fasta SEEDS/pro/genome.fa --gff SEEDS/pro/annotation.gff3 "
-           "--output_dir OUT --tokenizer SEEDS/base --splits IN --dry_run"),
+    Target("eval", _EUK, f"eval --predictions IN --reference SEEDS/{_EUK}"),
+    Target("fasta", "pro/genome.fa", f"convert SEEDS/{_PRO} OUT --format genbank --genome IN"),
+    Target("gene_types", _PRO, "init_tokens OUT --annotations IN"),
+    Target("splits", "splits.tsv", f"{_BAKE} --splits IN"),
+    Target("annotate_fasta", "pro/genome.fa", f"{_ANNOTATE} IN --model SEEDS/base"),
+)
+_PACKED = (
     Target("packed", "training.packed", "subset_packed IN OUT --fraction 0.5"),
     Target("packed_check", "training.packed", "bake --check IN"),
     Target("old_packed", "format_1.packed", "bake --check IN"),
     Target("old_packed_subset", "format_1.packed", "subset_packed IN OUT --fraction 0.9"),
-    Target("index", "shards/training.index.json", "bake --check IN", is_folder=True),
+    Target("index", _INDEX, "bake --check IN", is_folder=True),
+    Target("finet_packed", "training.packed", _FINET),
+)
+_SETTINGS = (
     Target("tokenizer", "base/tokenizer.json", "append_tokens IN OUT --gene_types riboswitch"),
     Target("bake_config", "bake.json", "bake --config IN --dry_run"),
-    Target("model_config", "bare/config.json", "resize_model DIR OUT", is_folder=True),
-    Target("model_tokenizer", "bare/tokenizer.json", "resize_model DIR OUT", is_folder=True),
-    Target("weights", "bare/model.safetensors", "resize_model DIR OUT", is_folder=True),
-    Target("annotate_json", "bare/annotate.json",
-           "annotate SEEDS/pro/genome.fa --model DIR --output OUT --device cpu --dry_run", is_folder=True),
-    Target("annotate_fasta", "pro/genome.fa",
-           "annotate IN --model SEEDS/base --output OUT --device cpu --dry_run"),
-    Target("finet_packed", "training.packed",
-           "finet IN SEEDS/validation.packed OUT SEEDS/base --device cpu --dry_run"),
-    Target("flip_packed", "training.packed", "bake --check IN", flip_bit, finds_all=True),
-    Target("flip_subset", "training.packed", "subset_packed IN OUT --fraction 1", flip_bit, finds_all=True),
-    Target("flip_index", "shards/training.index.json", "bake --check IN", flip_bit, is_folder=True,
-           finds_all=True),
-    Target("flip_shard", "shards/training-00000-of-00001.packed", "bake --check DIR/training.index.json",
-           flip_bit, is_folder=True, finds_all=True),
-    Target("flip_weights", "base/model.safetensors", "resize_model DIR OUT", flip_bit, is_folder=True,
-           finds_all=True),
-    Target("flip_config", "base/config.json", "resize_model DIR OUT", flip_bit, is_folder=True,
-           finds_all=True),
-    Target("flip_manifest", "base/checksums.json", "resize_model DIR OUT", flip_bit, is_folder=True,
-           finds_all=True),
-)  # fmt: skip
+    Target("model_config", "bare/config.json", _RESIZE, is_folder=True),
+    Target("model_tokenizer", "bare/tokenizer.json", _RESIZE, is_folder=True),
+    Target("weights", "bare/model.safetensors", _RESIZE, is_folder=True),
+    Target(
+        "annotate_json",
+        "bare/annotate.json",
+        f"{_ANNOTATE} SEEDS/pro/genome.fa --model DIR",
+        is_folder=True,
+    ),
+)
+
+
+def _flips(name: str, file: str, command: str, *, is_folder: bool = True) -> Target:
+    return Target(name, file, command, flip_bit, is_folder, finds_all=True)
+
+
+_SHARD = "shards/training-00000-of-00001.packed"
+_FLIPS = (
+    _flips("flip_packed", "training.packed", "bake --check IN", is_folder=False),
+    _flips("flip_subset", "training.packed", "subset_packed IN OUT --fraction 1", is_folder=False),
+    _flips("flip_index", _INDEX, "bake --check IN"),
+    _flips("flip_shard", _SHARD, "bake --check DIR/training.index.json"),
+    _flips("flip_weights", "base/model.safetensors", _RESIZE),
+    _flips("flip_config", "base/config.json", _RESIZE),
+    _flips("flip_manifest", "base/checksums.json", _RESIZE),
+)
+TARGETS = (*_TEXTS, *_PACKED, *_SETTINGS, *_FLIPS)
 BY_NAME = {target.name: target for target in TARGETS}

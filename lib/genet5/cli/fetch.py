@@ -15,7 +15,7 @@ from genet5.cli.parse import run
 from genet5.config.checks import require
 from genet5.config.clades import Clade
 from genet5.errors import DataError
-from genet5.fetch.urls import EUTILS_URL, GENOMES_URL, is_safe_url
+from genet5.fetch.urls import EUTILS_URL, GENOMES_URL, host_of, is_safe_url
 from genet5.outputs import check_folder
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ class FetchConfig:
     """Your address: NCBI asks for one, and writes to it before it blocks a user."""
     timeout_s: float = 60.0
     """Seconds without an answer after which a request is tried again."""
+    deadline_s: float = 24 * 3600.0
+    """Seconds after which a download is interrupted and tried again, whatever arrives."""
     tries: int = 6
     """Attempts before giving up; pauses between them double, from one second on."""
     eutils_url: str = EUTILS_URL
@@ -56,6 +58,7 @@ class FetchConfig:
     def __post_init__(self) -> None:
         require(bool(self.accessions), "ACCESSION", "", "give at least one")
         require(self.timeout_s > 0, "timeout_s", self.timeout_s, "must be above 0")
+        require(self.deadline_s > 0, "deadline_s", self.deadline_s, "must be above 0")
         require(self.tries >= 1, "tries", self.tries, "must be at least 1")
         for name in ("eutils_url", "genomes_url"):
             value = getattr(self, name)
@@ -85,7 +88,12 @@ def _fetch(config: FetchConfig) -> int:
         check_folder("out_dir", config.out_dir)
     fetcher = Fetcher(
         config.out_dir,
-        Client(timeout_s=config.timeout_s, tries=config.tries),
+        Client(
+            timeout_s=config.timeout_s,
+            tries=config.tries,
+            hosts=(host_of(config.eutils_url), host_of(config.genomes_url)),
+            deadline_s=config.deadline_s,
+        ),
         clade=config.clade,
         fasta_only=config.fasta_only,
         email=config.email,

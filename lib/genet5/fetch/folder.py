@@ -69,8 +69,14 @@ class GenomeFolder:
                 ) from None
             except OSError:  # a file system without locks
                 pass
-            for scratch in self.path.glob("*.tmp"):
-                scratch.unlink(missing_ok=True)
+            for file in self.path.iterdir():
+                if file.is_symlink():
+                    raise DataError(
+                        "a symbolic link", expected="files of fetch's own", path=file,
+                        remedy="Remove it, or choose another --out_dir",
+                    )  # fmt: skip
+                if file.suffix == ".tmp":
+                    file.unlink(missing_ok=True)
             yield
         finally:
             os.close(handle)

@@ -9,6 +9,19 @@ GENOMES_URL = "https://ftp.ncbi.nlm.nih.gov"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
+def host_of(url: str) -> str:
+    """Return a URL's host; empty if it has none.
+
+    Example:
+        >>> host_of(GENOMES_URL)
+        'ftp.ncbi.nlm.nih.gov'
+    """
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def is_safe_url(url: str) -> bool:
     """Return whether a URL is https, or http on this machine.
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,60 @@ def test_redirections_stay_safe(ncbi: Any, client: Client, url: str, target: str
 def test_redirections_are_followed(ncbi: Any, client: Client, url: str) -> None:
     ncbi.fail("/start", status=302, headers={"Location": url})
     assert client.read(f"{ncbi.url}/start", len) == len(BODY)
+
+
+def test_redirections_lead_to_no_other_host(ncbi: Any, client: Client, url: str) -> None:
+    ncbi.fail("/data", status=302, headers={"Location": "https://example.org/x"})
+    with pytest.raises(ServerError, match=r"redirects to another host, example\.org\. If it is"):
+        client.read(url, len)
+    assert len(ncbi.requests) == 1
+
+
+def test_redirections_end(ncbi: Any, client: Client, url: str) -> None:
+    ncbi.fail("/data", 9, status=302, headers={"Location": url})
+    with pytest.raises(ServerError, match="more than 5 redirections"):
+        client.read(url, len)
+
+
+def test_a_web_page_is_no_answer(ncbi: Any, client: Client, url: str, tmp_path: Path) -> None:
+    ncbi.fail("/data", status=200, body=b"<html>", headers={"Content-Type": "text/html"})
+    with pytest.raises(ServerError, match="a web page in place of data"):
+        client.download(url, tmp_path / "x.part", NoMeter())
+
+
+def test_answers_have_a_largest_size(
+    client: Client, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genet5.fetch.client._LARGEST_ANSWER", 1000)
+    monkeypatch.setattr("genet5.fetch.client._LARGEST_FILE", 1000)
+    with pytest.raises(ServerError, match="an answer of more than 1000 bytes"):
+        client.read(url, len)
+    with pytest.raises(ServerError, match="an answer of more than 1000 bytes"):
+        client.download(url, tmp_path / "x.part", NoMeter())
+    assert not (tmp_path / "x.part").exists()
+
+
+def test_an_answer_that_trickles_has_a_deadline(ncbi: Any, url: str) -> None:
+    slow = Client(timeout_s=10, deadline_s=0.2, tries=1, sleep=lambda seconds: None)
+    hold = threading.Event()
+    threading.Timer(0.5, hold.set).start()
+    ncbi.fail("/data", break_after=1000, hold=hold)
+    with pytest.raises(ServerError, match=r"not complete after 0 s|the connection broke"):
+        slow.read(url, len)
+    ncbi.lock.acquire()  # the server waits for it
+    try:
+        with pytest.raises(ServerError, match="no answer in time"):
+            slow.read(url, len)
+    finally:
+        ncbi.lock.release()
+
+
+def test_a_symbolic_link_is_not_written_through(client: Client, url: str, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "x.part").symlink_to("precious")
+    with pytest.raises(DataError, match="a symbolic link"):
+        client.download(url, tmp_path / "x.part", NoMeter())
+    assert (tmp_path / "precious").read_text() == "mine"
 
 
 @pytest.mark.parametrize("address", ["http://example.org/x", "file:///etc/passwd"])
