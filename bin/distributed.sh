@@ -100,13 +100,18 @@ settings=()
 [ -z "$socket" ] || settings+=(NCCL_IB_DISABLE=1)
 [ -z "$grace" ] || settings+=("TORCH_ELASTIC_SHUTDOWN_TIMEOUT=$grace")
 # With the agents' store, processes that start again would find each other's old addresses (PyTorch issue 135712).
-[ "$restarts" = 0 ] || settings+=(TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1)
+is_one_machine=''
+[ "$nnodes" != 1 ] || [ -n "$master" ] || is_one_machine=yes
+[ "$restarts" = 0 ] && [ -z "$is_one_machine" ] || settings+=(TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1)
+[ -z "$is_one_machine" ] || [ -n "$interface" ] || settings+=("NCCL_SOCKET_IFNAME==lo" GLOO_SOCKET_IFNAME=lo)
 
 run=("${PYTHON:-python3}" -m torch.distributed.run --nnodes "$nnodes" --nproc-per-node "$nproc")
 [ "$restarts" = 0 ] || run+=(--max-restarts "$restarts")
 [ ${#settings[@]} = 0 ] || run=(env "${settings[@]}" "${run[@]}")
-if [ "$nnodes" = 1 ] && [ -z "$master" ]; then
-    run+=(--standalone)
+if [ -n "$is_one_machine" ]; then
+    # On one machine nothing listens but on its loopback address: the agent's store is a file, that of the run is bound
+    # to MASTER_ADDR (lib/genet5/train/distributed/rendezvous.py). torchrun --standalone would listen on all addresses.
+    run+=(--rdzv-backend c10d --rdzv-conf store_type=file --rdzv-id genet5 --local-addr 127.0.0.1)
 elif [ "$restarts" = 0 ]; then
     run+=(--node-rank "$node_rank" --master-addr "$master" --master-port "$port")
 else

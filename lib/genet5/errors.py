@@ -82,12 +82,12 @@ class DataError(GeneT5Error, ValueError):
             if self.path is None
             else f"{self.path}:" + (f"{self.line}:" if self.line else "") + " "
         )
-        expected = f"; expected {_clipped(self.expected)}" if self.expected else ""
+        expected = f"; expected {clipped(self.expected)}" if self.expected else ""
         remedy = f". {self.remedy}" if self.remedy else ""
-        return f"{where}{_clipped(self.found)}{expected}{remedy}"
+        return f"{where}{clipped(self.found)}{expected}{remedy}"
 
 
-def _clipped(text: str) -> str:
+def clipped(text: str) -> str:
     """Return the text without its middle if it is long: a bad file may contain megabytes."""
     return text if len(text) <= _LONGEST_TEXT else f"{text[:200]} ... {text[-100:]}"
 

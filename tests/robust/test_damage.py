@@ -1,8 +1,8 @@
 """Damaged inputs of all readers end in words: no traceback, crash, hang, half file or raw escape.
 
 `make test` runs a few cases of each target in this process; `make test-robust` runs those that
-GENET5_ROBUST_CASES says (650 of each by default: 20,000), each target in a process of its own, which
-a crash ends.
+GENET5_ROBUST_CASES says (650 of each by default: 20,000), each target in a process of its own,
+which a crash ends.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from typing import TextIO
 
 from genet5.cli.flags import ALL_FLAG, CONFIG_FLAG, Config, UsageError, parse_flags
 from genet5.cores import settle_threads
-from genet5.errors import ConfigError, GeneT5Error, printable
+from genet5.errors import ConfigError, DataError, GeneT5Error, clipped, printable
 from genet5.outputs import is_standard_output
 
 DEBUG_FLAG = "--debug"
@@ -138,6 +138,10 @@ def _report(error: BaseException, *, name: str, debug: bool) -> int:
         text = "interrupted"
     elif isinstance(error, GeneT5Error):
         text = str(error)
+    elif isinstance(error, OSError) and error.strerror and isinstance(error.filename, str | Path):
+        text = str(
+            DataError(f"cannot be used ({error.strerror})", path=clipped(str(error.filename)))
+        )
     else:
         cause = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         text = cause + ("" if debug else f" ({DEBUG_FLAG} shows where)")

@@ -1,8 +1,9 @@
 """Index of a data set in several packed files: `training.index.json` lists the shards.
 
-The index holds for each shard its name, rows, windows, bytes and checksum, and for all of them
-counts and checksum as one file would have. Shards lie beside their index; each is a packed file of
-its own. The index appears last, so that it never names a file that is not complete.
+The index holds for each shard its name, rows, windows, bytes and checksum, for all of them counts
+and checksum as one file would have, and a checksum of itself. Shards lie beside their index; each
+is a packed file of its own. The index appears last, so that it never names a file that is not
+complete.
 
 Example:
     index = read_index(Path("training.index.json"))
@@ -11,6 +12,8 @@ Example:
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -47,6 +50,13 @@ class ShardIndex:
     checksum: str
     """SHA-256 over all windows' digests in order: that of the same rows in one file."""
     shards: tuple[Shard, ...]
+    crc32: str = ""
+    """Of all other values; empty in the files of former versions."""
+
+    def summed(self) -> str:
+        """The checksum of the other values."""
+        values = {name: value for name, value in asdict(self).items() if name != "crc32"}
+        return f"{zlib.crc32(json.dumps(values, sort_keys=True).encode()):08x}"
 
     def paths(self, index: Path) -> list[Path]:
         """The shards' files, in order.
@@ -111,7 +121,10 @@ def read_index(path: Path) -> ShardIndex:
             f"index format {values.get('format')}, {len(values.get('shards', []))} shards",
             expected=f"format {_FORMAT} and one shard or more", path=path, remedy=_REMEDY,
         )  # fmt: skip
-    return config_from_dict(ShardIndex, values, path)
+    index = config_from_dict(ShardIndex, values, path)
+    if index.crc32 and index.crc32 != index.summed():
+        raise FormatError("another checksum than was written", path=path, remedy=_REMEDY)
+    return index
 
 
 def write_index(path: Path, header: Header, shards: Sequence[tuple[Path, Header]]) -> None:
@@ -137,4 +150,4 @@ def write_index(path: Path, header: Header, shards: Sequence[tuple[Path, Header]
             for file, own in shards
         ),
     )
-    save_json(path, asdict(index))
+    save_json(path, asdict(replace(index, crc32=index.summed())))

@@ -81,16 +81,16 @@ def read_fasta(path: Path) -> Iterator[Contig]:
         DataError: The file is no FASTA or damaged, a letter is no DNA, or a name is missing or
             occurs twice.
     """
-    header, parts = None, list[bytes]()
+    header, bases = None, bytearray()
     for piece in read_pieces(path):
         if isinstance(piece, bytes):
-            parts.append(piece)
+            bases += piece  # grows in place: 1.1 bytes a base where a join of pieces takes 2
             continue
         if header is not None:
-            yield _joined(header, parts)
-        header, parts = piece, []
+            yield _contig(header, bases)
+        header, bases = piece, bytearray()
     if header is not None:
-        yield _joined(header, parts)
+        yield _contig(header, bases)
 
 
 def read_pieces(path: Path) -> Iterator[str | bytes]:
@@ -120,9 +120,11 @@ def header_words(header: str) -> tuple[str, str]:
     return name, "".join(description)
 
 
-def _joined(header: str, parts: list[bytes]) -> Contig:
+def _contig(header: str, text: bytearray) -> Contig:
     name, description = header_words(header)
-    return Contig(name, np.frombuffer(b"".join(parts), dtype=np.uint8), description)
+    bases = np.frombuffer(text, dtype=np.uint8)
+    bases.flags.writeable = False
+    return Contig(name, bases, description)
 
 
 def write_fasta(

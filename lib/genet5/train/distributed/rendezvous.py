@@ -10,6 +10,7 @@ admitted them to it.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import socket
@@ -129,7 +130,16 @@ def first_line(error: BaseException) -> str:
 
 def _connect(rank: int, world_size: int, join_s: float) -> Store:
     where, timeout = store_address(), timedelta(seconds=join_s)
+    is_own = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    listener = _listener() if rank == 0 and is_own else None
     try:
+        if listener is not None:
+            host, port = listener.getsockname()[:2]
+            own: Store = dist.TCPStore(  # type: ignore[attr-defined]
+                host, port, world_size, True, timeout, wait_for_workers=False,
+                master_listen_fd=listener.detach(),
+            )  # fmt: skip
+            return own
         store: Store = next(rendezvous("env://", rank, world_size, timeout=timeout))[0]
     except ValueError as error:
         rule = "must name rank 0's machine; torchrun sets them"
@@ -141,3 +151,31 @@ def _connect(rank: int, world_size: int, join_s: float) -> Store:
             0,
         ) from error
     return store
+
+
+def _listener() -> socket.socket | None:
+    """Open the port of the run's store at the address that the ranks use, and at no other.
+
+    torch's own store listens at all addresses of the machine, and knows no password. None where the
+    address is a name that this machine takes for itself alone, or another machine's: torch decides.
+    """
+    host, port = os.environ.get("MASTER_ADDR", ""), os.environ.get("MASTER_PORT", "")
+    if not host:
+        return None
+    try:
+        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        family, address = found[0], found[4]
+        is_local = ipaddress.ip_address(address[0]).is_loopback
+        if is_local and host != "localhost" and not _is_ip(host):
+            return None
+        return socket.create_server(address[:2], family=family, backlog=1024)
+    except (OSError, ValueError):
+        return None
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
