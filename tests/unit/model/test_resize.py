@@ -132,7 +132,7 @@ def test_config_tokenizer_and_settings_of_annotation_go_along(tmp_path) -> None:
     (folder / "run.json").write_text("{}")
     resize_model(folder, tmp_path / "new", LARGER)
     assert {path.name for path in (tmp_path / "new").iterdir()} == {
-        "config.json", "model.safetensors", "tokenizer.json", "annotate.json",
+        "config.json", "model.safetensors", "tokenizer.json", "annotate.json", "checksums.json",
     }  # fmt: skip
     assert load_tokenizer(tmp_path / "new").to_dict() == LARGER.to_dict()
     config = GeneT5.from_pretrained(tmp_path / "new").config
