@@ -108,13 +108,18 @@ def test_a_missing_or_foreign_shard_is_refused(index_file, packed_rows) -> None:
     ],
 )
 def test_a_wrong_index_is_refused(index_file, change, message: str) -> None:
-    index_file.write_text(json.dumps(json.loads(index_file.read_text()) | change))
+    values = json.loads(index_file.read_text()) | {"crc32": ""}  # as former versions wrote it
+    index_file.write_text(json.dumps(values | change))
     with pytest.raises(FormatError, match=message):
         PackedReader(index_file)
 
 
 def test_an_index_names_files_beside_it_only(index_file) -> None:
-    text = index_file.read_text().replace("training-00000", "../training-00000")
-    index_file.write_text(text)
+    text = index_file.read_text()
+    index_file.write_text(text.replace("training-00000", "../training-00000"))
+    with pytest.raises(FormatError, match="another checksum than was written"):
+        PackedReader(index_file)
+    text = text.replace(json.loads(text)["crc32"], "")
+    index_file.write_text(text.replace("training-00000", "../training-00000"))
     with pytest.raises(FormatError, match="without folders"):
         PackedReader(index_file)
