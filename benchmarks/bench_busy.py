@@ -3,9 +3,10 @@
 Two runs of a command share the cores; without loss they take twice as long as one alone. Threads
 that spin while they wait take the cores from those that work, and the pair takes many times as
 long. Measured in turn, with threads that wait passively (what `genet5` sets) and with those that
-spin (`OMP_WAIT_POLICY=ACTIVE`, what OpenMP does by itself for a while).
+spin (`OMP_WAIT_POLICY=ACTIVE`, what OpenMP does by itself for a while). With `--processes N` a run
+of N processes takes its turn, too: what it gains over one process of as many threads.
 
-    python benchmarks/bench_busy.py --genome genome.fa --rounds 3
+    python benchmarks/bench_busy.py --genome genome.fa --rounds 3 --processes 2
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class BusyConfig:
     """How often each is measured."""
     policies: tuple[str, ...] = POLICIES
     """How threads wait: PASSIVE, ACTIVE."""
+    processes: int | None = None
+    """Also run alone as so many processes; None = do not."""
     note: str = ""
     """What the result file records about the machine, such as: shared, other jobs ran."""
     out: Path | None = None
@@ -56,11 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         rounds: dict[str, list[dict[str, Any]]] = {policy: [] for policy in config.policies}
         for _ in range(config.rounds):
             for policy, found in rounds.items():
-                found.append(_measure(genome, policy))
+                found.append(_measure(genome, policy, config.processes))
     record = machine.environment("torch") | {
         "note": config.note,
         "bases": config.size_bp,
         "limit": LIMIT,
+        "processes": config.processes,
         "policies": {policy: _summary(found) for policy, found in rounds.items()},
     }
     out = config.out or machine.result_path("busy")
@@ -70,6 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{policy:8} alone {found['alone_s']:6.1f} s ({found['alone_cpu_s']:.1f} s of CPU), two"
             f" side by side {found['pair_s']:6.1f} s: {found['ratio']:.2f} times\n"
         )
+        if config.processes is not None:
+            sys.stdout.write(
+                f"{policy:8} as {config.processes} processes {found['processes_s']:6.1f} s"
+                f" ({found['processes_cpu_s']:.1f} s of CPU): {found['processes_gain']:.2f} times"
+                " as fast as one\n"
+            )
     return 0
 
 
@@ -79,18 +89,20 @@ def _cut(config: BusyConfig, path: Path) -> Path:
     return path
 
 
-def _measure(genome: Path, policy: str) -> dict[str, Any]:
-    """Run alone, then a pair at once."""
+def _measure(genome: Path, policy: str, processes: int | None) -> dict[str, Any]:
+    """Run alone, then a pair at once, then alone as several processes."""
 
-    def annotate(name: str) -> machine.Cost:
+    def annotate(name: str, *flags: str) -> machine.Cost:
         output = genome.with_name(f"{name}.gff3")
-        command = [sys.executable, machine.ROOT / "bin" / "annotate", genome, "-o", output]
+        command = [sys.executable, machine.ROOT / "bin" / "annotate", genome, "-o", output, *flags]
         return machine.run_measured(command, {"OMP_WAIT_POLICY": policy})[0]
 
-    alone = annotate("alone")
+    found: dict[str, Any] = {"alone": asdict(annotate("alone"))}
     with ThreadPoolExecutor(2) as pool:
-        pair = list(pool.map(annotate, ("first", "second")))
-    return {"alone": asdict(alone), "pair": [asdict(cost) for cost in pair]}
+        found["pair"] = [asdict(cost) for cost in pool.map(annotate, ("first", "second"))]
+    if processes is not None:
+        found["processes"] = asdict(annotate("several", "--processes", str(processes)))
+    return found
 
 
 def _summary(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -100,6 +112,7 @@ def _summary(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     ratios = [pair / found["alone"]["wall_s"] for pair, found in zip(pairs, rounds, strict=True)]
     ratio = statistics.median(ratios)
     return {
+        **_gain(rounds),
         "alone_s": alone,
         "alone_cpu_s": statistics.median(found["alone"]["cpu_s"] for found in rounds),
         "pair_s": statistics.median(pairs),
@@ -109,6 +122,19 @@ def _summary(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "ratio": ratio,
         "within_limit": ratio <= LIMIT,
         "rounds": list(rounds),
+    }
+
+
+def _gain(rounds: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Medians of the runs as several processes, if there were any."""
+    if "processes" not in rounds[0]:
+        return {}
+    costs = [found["processes"] for found in rounds]
+    gains = [found["alone"]["wall_s"] / found["processes"]["wall_s"] for found in rounds]
+    return {
+        "processes_s": statistics.median(cost["wall_s"] for cost in costs),
+        "processes_cpu_s": statistics.median(cost["cpu_s"] for cost in costs),
+        "processes_gain": statistics.median(gains),
     }
 
 

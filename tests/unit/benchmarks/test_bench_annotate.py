@@ -21,12 +21,13 @@ from annotate_contenders import (
     peer,
     why_not,
 )
-from annotate_probe import PassCounter, host_calls
+from annotate_probe import PassCounter, host_calls, missed
 from annotate_report import Timing, comparisons, markdown, ratio, to_dict
 from machine import ROOT, Cost
 
 from genet5.errors import ConfigError, ExternalToolError
 from genet5.genome.io.fasta import read_fasta
+from genet5.tokens.vocabulary import StructureVocabulary
 
 GFF3 = "##gff-version 3\nc\tx\tCDS\t1\t90\t.\t+\t0\tID=a\nc\tx\tCDS\t101\t190\t.\t-\t0\tID=b\n"
 
@@ -175,3 +176,24 @@ def test_an_earlier_commit_is_checked_out_for_a_while() -> None:
 def test_slices_that_prodigal_cannot_train_on_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least 20000"):
         bench_annotate.BenchConfig(bp=5_000)
+
+
+V = StructureVocabulary()
+GENE = [V.first_type, V.plus, V.tx, V.cds, -101, -400]
+CUT = [V.first_type, V.minus, V.tx, V.cut_left, V.frame_0, V.cds, -1, -40]
+
+
+@pytest.mark.parametrize(
+    ("written", "draft", "kind"),
+    [
+        ([*GENE[:4], -131], GENE[4:], "start"),
+        ([*GENE[:4], -132], GENE[4:], "gene"),
+        ([*GENE[:5], -300], GENE[5:], "3' end"),
+        ([*GENE, V.eos], GENE, "gene"),
+        ([V.bos, V.eos], GENE, "gene"),
+        ([*CUT[:4], V.frame_0 + 1], CUT[4:], "cut gene"),
+        ([*GENE[:3], V.cds], CUT[3:], "cut gene"),
+    ],
+)
+def test_a_mended_draft_is_counted_by_what_it_missed(written, draft, kind):
+    assert missed(written, draft, V) == kind

@@ -15,3 +15,14 @@ def test_a_pair_takes_as_long_as_its_slower_run_and_ratios_are_those_of_each_rou
     found = _summary(rounds)
     assert (found["alone_s"], found["pair_s"], found["ratio"]) == (15.0, 31.5, 2.1)
     assert found["within_limit"] is (found["ratio"] <= LIMIT)
+    assert "processes_gain" not in found
+
+
+def test_the_gain_of_several_processes_is_that_of_each_round():
+    rounds = [
+        {"alone": cost(wall, 18.0), "pair": [cost(20.0, 18.0)] * 2, "processes": cost(8.0, 15.0)}
+        for wall in (10.0, 12.0)
+    ]
+    found = _summary(rounds)
+    assert (found["processes_s"], found["processes_cpu_s"]) == (8.0, 15.0)
+    assert found["processes_gain"] == 1.375
