@@ -15,6 +15,7 @@ import torch
 from genet5.cli import main
 from genet5.config.lm.generate import SamplingConfig
 from genet5.errors import ConfigError, DataError
+from genet5.genome.sequence import checked_bases
 from genet5.lm import recover
 from genet5.lm.bpe import BpeVocabulary
 from genet5.lm.folders import LanguageModel
@@ -46,6 +47,22 @@ def test_greedy_tokens_of_a_batch_are_those_of_each_prompt_alone(family: str) ->
             logits = lm.network(torch.tensor([ids])).logits[0, -1]
             ids.append(int(dna[int(logits[dna].argmax())]))
         assert tokens.tolist() == ids[len(prompt) :]
+
+
+@pytest.mark.parametrize("family", ["generator", "nucleotide_gpt"])
+def test_a_short_sequence_is_learned_by_heart_and_sampled_back(family: str) -> None:
+    lm = tiny_lm(family)
+    ids = lm.vocabulary.encode(checked_bases("ACGGTTACAAGCTTGCATGC"))
+    rows = torch.from_numpy(ids.astype(np.int64))[None]
+    lm.network.train().requires_grad_(True)
+    optimizer = torch.optim.Adam(lm.network.parameters(), lr=0.01)
+    for _ in range(40):
+        optimizer.zero_grad()
+        lm.network(rows, labels=rows, use_cache=False).loss.backward()
+        optimizer.step()
+    lm.network.eval().requires_grad_(False)
+    (found,) = continue_tokens(lm, [ids[:1]], len(ids) - 1, SamplingConfig(), batch_tokens=100)
+    assert found.tolist() == ids[1:].tolist()
 
 
 def test_special_tokens_are_never_generated() -> None:
