@@ -5,13 +5,17 @@ The trunk (4 layers, 128 wide) is the same; tokens are single bases, GENERator's
 DNABERT-2's byte pairs. The base-by-base model sets bases and compute: the two others run once on as
 many bases, and once with as many floating-point operations (6 for each weight and token, and those
 of attention). An arm that has ended is left alone, and one that was interrupted resumes.
+WORK/ARM/done.json has what an arm saw, cost, and reached on the validation genomes.
 
 Example:
     python benchmarks/lm/pretrain_nano.py WORK --data ../shared/data
+    python benchmarks/lm/pretrain_nano.py HUMAN --clade vertebrates --arms kmer kmer_repeats_half \\
+        --genomes Homo_sapiens_GRCh38_chr1_slices --validated Homo_sapiens_hg19seq_chr3-4-5_slices
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import pathlib
 import sys
@@ -40,8 +44,10 @@ GENOMES = (
 )
 """For training: 26 to 68 % G and C."""
 VALIDATED = ("Lactobacillus_jensenii_SNUV360",)
-FLAGS = {"base_loss": ("--loss", "base")}
+FLAGS = {"base_loss": ("--loss", "base"), "repeats_half": ("--repeat_weight", "0.5")}
 """Changes to a run by the second part of its name."""
+BAKE_FLAGS = {"genes": ("--regions", "genes", "--flank_bp", "200")}
+"""Changes to its training data, which are validated on whole genomes."""
 WIDTH, LAYERS, FF_WIDTH, KV_WIDTH, WINDOW_BP = 128, 4, 384, 64, 1536
 
 
@@ -53,6 +59,12 @@ class PretrainConfig:
     """Folder for models, baked data and runs; what it has already is not made again."""
     data: Path = ROOT.parent / "shared" / "data"
     """Folder with raw/ and splits.tsv."""
+    clade: str = "prokaryotes"
+    """Folder of the genomes."""
+    genomes: tuple[str, ...] = GENOMES
+    """For training."""
+    validated: tuple[str, ...] = VALIDATED
+    """For validation."""
     steps: int = 240
     """Steps of the base-by-base model."""
     rows: int = 2
@@ -108,7 +120,7 @@ def _arms(config: PretrainConfig) -> Iterator[Arm]:
     bases = config.steps * config.rows * WINDOW_BP
     for name in config.arms:
         tokenizer, _, change = name.partition("_")
-        counts = _baked(config, tokenizer)
+        counts = _baked(config, tokenizer, change if change in BAKE_FLAGS else "")
         if tokenizer == "nucleotide":
             yield Arm(name, tokenizer, config.steps, config.rows)
             continue
@@ -123,33 +135,45 @@ def _size(config: PretrainConfig, tokenizer: str) -> int:
     return int(found["vocab_size"])
 
 
-def _baked(config: PretrainConfig, tokenizer: str) -> dict[str, int]:
+def _baked_folder(config: PretrainConfig, tokenizer: str, change: str) -> Path:
+    return config.work / "_".join(["baked", tokenizer, *([change] if change else [])])
+
+
+def _baked(config: PretrainConfig, tokenizer: str, change: str = "") -> dict[str, int]:
     """Make the model and the data of a tokenizer; return what the training file holds."""
-    base, baked = config.work / f"base_{tokenizer}", config.work / f"baked_{tokenizer}"
+    base, baked = config.work / f"base_{tokenizer}", _baked_folder(config, tokenizer, change)
     names = {"kmer": "generator", "bpe": str(config.data / "dnabert2" / "tokenizer.json")}
     if not (base / "config.json").exists():
         shape = ["--width", WIDTH, "--layers", LAYERS, "--heads", 4, "--kv_heads", 2]
         shape += ["--ff_width", FF_WIDTH, "--max_tokens", 2048]
         _genet5("init", base, "--tokenizer", names.get(tokenizer, tokenizer), *shape)
     if not (baked / "validation.packed").exists():
-        chosen = ["--clades", "prokaryotes", "--species", *GENOMES, *VALIDATED, "--overwrite"]
+        species = (*config.genomes, *config.validated)
+        chosen = ["--clades", config.clade, "--species", *species, "--overwrite"]
         where = ["--raw_dir", config.data / "raw", "--splits", config.data / "splits.tsv"]
-        how = ["--window_bp", WINDOW_BP, "--strand", "random"]
+        how = ["--window_bp", WINDOW_BP, "--strand", "random", *BAKE_FLAGS.get(change, ())]
         _genet5("bake", baked, "--base", base, *where, *chosen, *how)
     return dict(PackedReader(baked / "training.packed").header.counts)
 
 
 def _train(config: PretrainConfig, arm: Arm) -> dict[str, float]:
-    baked, out = config.work / f"baked_{arm.tokenizer}", config.work / arm.name
-    files = [baked / "training.packed", baked / "validation.packed"]
+    change, out = arm.name.partition("_")[2], config.work / arm.name
+    baked = _baked_folder(config, arm.tokenizer, change if change in BAKE_FLAGS else "")
+    whole = _baked_folder(config, arm.tokenizer, "")
+    _baked(config, arm.tokenizer)
+    files = [baked / "training.packed", whole / "validation.packed"]
     cpu_s = _genet5(
         "pretrain", *files, out, config.work / f"base_{arm.tokenizer}", "--max_steps", arm.steps,
         "--batch_size", arm.rows, "--lr", config.lr, "--warmup_ratio", 0.05, "--precision", "fp32",
         "--eval_batches", 40, "--eval_steps", 10**6, "--num_workers", 0, "--save_every", 2,
         "--resume", "--export", "last",
-        *FLAGS.get(arm.name.partition("_")[2], ()),
+        *FLAGS.get(change, ()),
     )  # fmt: skip
-    return {"steps": arm.steps, "bases": arm.bases, "cpu_s": round(cpu_s, 1)}
+    with (out / "validation.csv").open(encoding="utf-8") as lines:
+        last = list(csv.DictReader(lines))[-1]
+    names = ("bits_per_base", "accuracy", "upper_accuracy", "lower_accuracy")
+    figures = {f"validation_{name}": round(float(last[name]), 4) for name in names}
+    return {"steps": arm.steps, "bases": arm.bases, "cpu_s": round(cpu_s, 1), **figures}
 
 
 def _genet5(command: str, *words: object) -> float:
