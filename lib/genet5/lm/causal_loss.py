@@ -8,18 +8,19 @@ is in nats per base; so is `mixed`, the mean of it and of the token loss / k. `t
 token.
 
 Logits of 16k positions and 4128 tokens fill 270 MB, and as much again for each thing made of them:
-they are made for some thousand positions at a time and, when gradients are wanted, made again in
-the backward pass.
+they are made for some thousand positions at a time. When gradients are wanted, those of a chunk are
+taken at once, while its logits are there: the loss is the end of the computation, and what follows
+it (the division by the sum of weights) is linear, so the backward pass has only to scale them.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from genet5.errors import ConfigError
 from genet5.lm.text import Vocabulary
@@ -74,19 +75,20 @@ class CausalLoss(nn.Module):
             weights_M: Their weights.
             is_lower_M: Whether they are soft-masked.
         """
+        if torch.is_grad_enabled():
+            words = (states_MD, head_VD, targets_M, weights_M, is_lower_M)
+            found: Tensor = _WithGradients.apply(self, *words)  # type: ignore[no-untyped-call]
+            return found
         total = states_MD.new_zeros(len(SUMS), dtype=torch.float32)
-        for begin in range(0, len(targets_M), POSITIONS_AT_ONCE):
-            part = slice(begin, begin + POSITIONS_AT_ONCE)
-            words = (states_MD[part], head_VD, targets_M[part], weights_M[part], is_lower_M[part])
-            if torch.is_grad_enabled():
-                total = total + checkpoint(self._sums, *words, use_reentrant=False)
-            else:
-                total = total + self._sums(*words)
+        for part in _chunks(len(targets_M)):
+            rows = (targets_M[part], weights_M[part], is_lower_M[part])
+            total += self.sums(states_MD[part], head_VD, *rows)
         return total
 
-    def _sums(
+    def sums(
         self, states: Tensor, head: Tensor, targets: Tensor, weights: Tensor, is_lower: Tensor
     ) -> Tensor:
+        """Return the sums of one chunk, (4,) fp32."""
         logits = F.linear(states, head).float()
         token = F.cross_entropy(logits, targets, reduction="none")
         loss = token
@@ -112,3 +114,41 @@ class CausalLoss(nn.Module):
         chosen = marginals.gather(-1, bases.clamp_min(0)[..., None])[..., 0]
         base = -chosen.clamp_min(_LEAST).log().mean(-1)
         return torch.where(bases[:, 0] >= 0, base, token / self.k)
+
+
+class _WithGradients(torch.autograd.Function):
+    """The sums over all chunks; gradients of the loss are taken with the sums."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, loss: CausalLoss, states_MD: Tensor, head_VD: Tensor, *targets: Tensor
+    ) -> Tensor:
+        """Return the sums, (4,) fp32; only the first one has a gradient."""
+        total = states_MD.new_zeros(len(SUMS), dtype=torch.float32)
+        of_states = torch.zeros_like(states_MD)
+        of_head = torch.zeros_like(head_VD)
+        for part in _chunks(len(states_MD)):
+            with torch.enable_grad():
+                inputs = (
+                    states_MD[part].detach().requires_grad_(),
+                    head_VD.detach().requires_grad_(),
+                )
+                sums = loss.sums(*inputs, *(each[part] for each in targets))
+                gradients = torch.autograd.grad(sums[0], inputs)
+            total += sums.detach()
+            of_states[part] = gradients[0]
+            of_head += gradients[1]
+        ctx.save_for_backward(of_states, of_head)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Scale the stored gradients."""
+        of_states, of_head = ctx.saved_tensors
+        scale = gradients[0][0]
+        return None, of_states * scale, of_head * scale, None, None, None
+
+
+def _chunks(size: int) -> Iterator[slice]:
+    for begin in range(0, size, POSITIONS_AT_ONCE):
+        yield slice(begin, begin + POSITIONS_AT_ONCE)
