@@ -8,10 +8,10 @@ rm -rf "$out"
 genet5 simulate "$out/genome" --length_bp 300000 --seed 1
 genome=$out/genome/genome.fa genes=$out/genome/annotation.gff3
 
-genet5 lm init "$out/base" --preset generator-nano --width 64 --layers 2 --heads 4 --kv_heads 2 --ff_width 192
+genet5 lm init "$out/base" --tokenizer nucleotide --width 64 --layers 2 --heads 4 --kv_heads 2 --ff_width 192
 genet5 lm bake "$out/baked" --base "$out/base" --fasta "$genome" --window_bp 1536 --strand both --valid_share 0.1
 genet5 lm pretrain "$out/baked/training.packed" "$out/baked/validation.packed" "$out/model" "$out/base" \
-    --max_steps 80 --batch_size 4 --lr 3e-3 --num_workers 0
+    --max_steps 120 --batch_size 2 --lr 3e-3 --num_workers 0
 
 # Ten variants: every other base from 1,001 on, changed to its transition.
 name=$(sed -n 's/^>\([^ ]*\).*/\1/p;q' "$genome")
