@@ -44,6 +44,7 @@ COMMANDS: dict[str, str] = {
     "lm_sae": "genet5.cli.lm_sae",
     "lm_convert": "genet5.cli.lm_convert",
     "lm_tune": "genet5.cli.lm_tune",
+    "lm_bench": "genet5.cli.lm_bench",
 }
 """Command -> module with `main(argv) -> int`."""
 
@@ -84,6 +85,7 @@ SUMMARIES: dict[str, str] = {
     "lm_finetune": "train a DNA language model to classify or predict numbers",
     "lm_predict": "apply a fine-tuned DNA language model",
     "lm_tune": "train a DNA language model on a family of sequences",
+    "lm_bench": "compare DNA language models on tasks",
 }
 """Command -> one line of help, kept here so that listing the commands imports none of them."""
 

@@ -8,12 +8,16 @@ them, which says how sequences are read; the folder loads in `AutoModelForSequen
 Inputs longer than the trunk was trained with: `yarn` scales Llama's rotary embedding,
 `sliding_window` makes a Llama a Mistral of the same weights, which is Llama with a window, and
 `chunks` is `lm.chunk_ensemble`.
+
+BERT and ESM have classes in `transformers` too: DNABERT (6-mers) and the first Nucleotide
+Transformers are read as well. DNABERT-2 and the second ones say that they are BERT and ESM but have
+other layers, so their weights do not fit and are refused; HyenaDNA and Caduceus have no class.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +37,21 @@ from genet5.config.json_files import config_from_dict, config_to_dict, load_json
 from genet5.config.lm.finetune import LoraConfig, TaskConfig
 from genet5.errors import CheckpointError, ConfigError, FormatError
 from genet5.lm.chunk_ensemble import ChunkEnsembleConfig
-from genet5.lm.encoders import Encoder
+from genet5.lm.encoders import Encoder, EndName
 from genet5.lm.folders import model_folder
 from genet5.lm.local_attention import ATTENTION
 from genet5.lm.nucleotide_gpt import MODEL_TYPE
 from genet5.lm.targets import LabelSpace
-from genet5.lm.tokenizer_files import load_vocabulary, save_vocabulary
+from genet5.lm.text import Vocabulary
+from genet5.lm.tokenizer_files import OURS, load_vocabulary, read_published, save_vocabulary
+from genet5.lm.word_vocabulary import VOCAB, WordVocabulary, read_words
 
 log = logging.getLogger(__name__)
 
 TASK_FILE = "task.json"
 FORMAT = 1
 _ROTARY = ("llama", "mistral", MODEL_TYPE)
+_ENDS: dict[str, EndName] = {"bert": "eos", "esm": "none"}
 _OF_LLAMA = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "head_dim", "hidden_act", "max_position_embeddings",
@@ -73,7 +80,11 @@ class Classifier:
 
     def save_task(self, folder: Path) -> None:
         """Write tokenizer and task beside a network that is there already."""
-        save_vocabulary(self.encoder.vocabulary, folder)
+        vocabulary = self.encoder.vocabulary
+        if isinstance(vocabulary, WordVocabulary):
+            vocabulary.save(folder)
+        else:
+            save_vocabulary(vocabulary, folder)
         values = {
             "format": FORMAT,
             "task": config_to_dict(self.encoder.task),
@@ -101,9 +112,10 @@ def new_classifier(
     """
     folder = model_folder(name)
     config = read_network_config(folder)
-    vocabulary = load_vocabulary(folder)
+    kind = config.model_type
+    vocabulary = read_vocabulary(folder, kind)
     config.pad_token_id = vocabulary.pad_id
-    max_tokens = task.max_tokens or int(config.max_position_embeddings)
+    max_tokens = task.max_tokens or _known_tokens(config)
     config = _lengthened(config, task, max_tokens)
     labels = dict(enumerate(space.names))
     config.id2label, config.label2id = labels, {name: number for number, name in labels.items()}
@@ -115,7 +127,8 @@ def new_classifier(
         else _pretrained(folder, config)
     )
     _choose_attention(network)
-    return Classifier(network.float(), Encoder(vocabulary, max_tokens, task), space)
+    encoder = Encoder(vocabulary, max_tokens, task, _ENDS.get(kind, "separator"))
+    return Classifier(network.float(), encoder, space)
 
 
 def load_classifier(
@@ -140,7 +153,10 @@ def load_classifier(
     task = config_from_dict(TaskConfig, values["task"], path)
     network = _from_pretrained(AutoModelForSequenceClassification, folder, None, dtype=dtype)[0]
     _choose_attention(network)
-    encoder = Encoder(load_vocabulary(folder), int(values["max_tokens"]), task)
+    kind = network.config.model_type
+    encoder = Encoder(
+        read_vocabulary(folder, kind), int(values["max_tokens"]), task, _ENDS.get(kind, "separator")
+    )
     space = LabelSpace(task.problem_type, tuple(values["names"]))
     return Classifier(network.to(device).eval(), encoder, space)
 
@@ -167,6 +183,24 @@ def read_network_config(folder: Path) -> Any:
         ) from error
 
 
+def read_vocabulary(folder: Path, kind: str) -> Vocabulary | WordVocabulary:
+    """Return the tokens of a model of this type.
+
+    DNABERT's vocab.txt has 6-mers that overlap, which the file does not say; the Nucleotide
+    Transformer's (ESM) has 6-mers and letters.
+
+    Raises:
+        FormatError: The folder has no tokens that are known.
+    """
+    if kind == "esm":
+        return read_words(folder)
+    if kind != "bert" or (folder / OURS).is_file() or not (folder / VOCAB).is_file():
+        return load_vocabulary(folder)
+    found = read_published(folder)
+    roles = replace(found.specials, bos="[CLS]", eos="[SEP]")
+    return replace(found, stride=1, specials=roles)
+
+
 def with_lora(network: PreTrainedModel, config: LoraConfig) -> Any:
     """Return the network with trainable low-rank changes to its matrices; the head stays whole."""
     import peft
@@ -183,7 +217,7 @@ def with_lora(network: PreTrainedModel, config: LoraConfig) -> Any:
         lora_alpha=config.lora_alpha or 2 * config.lora_rank,
         lora_dropout=config.lora_dropout,
         target_modules=list(wanted),
-        modules_to_save=["score"],
+        modules_to_save=[name for name in ("score", "classifier") if hasattr(network, name)],
     )
     return peft.get_peft_model(network, how)
 
@@ -201,7 +235,7 @@ def merged_with_adapter(network: PreTrainedModel, folder: Path) -> PreTrainedMod
 
 def _lengthened(config: Any, task: TaskConfig, max_tokens: int) -> Any:
     """Return the configuration of a network that takes `max_tokens`."""
-    known, how = int(config.max_position_embeddings), task.long_inputs
+    known, how = _known_tokens(config), task.long_inputs
     if max_tokens <= known:
         if how != "none":
             rule = f"has no effect: the model takes {known} tokens, and max_tokens is {max_tokens}"
@@ -217,6 +251,12 @@ def _lengthened(config: Any, task: TaskConfig, max_tokens: int) -> Any:
     if config.model_type not in (_ROTARY if how == "yarn" else ("llama", "mistral")):
         raise ConfigError("long_inputs", how, f"is not known for {config.model_type}; use chunks")
     return _with_yarn(config, max_tokens) if how == "yarn" else _with_window(config, max_tokens)
+
+
+def _known_tokens(config: Any) -> int:
+    """Return the tokens that a network takes; ESM counts places from after its padding id on."""
+    known = int(config.max_position_embeddings)
+    return known - config.pad_token_id - 1 if config.model_type == "esm" else known
 
 
 def _with_yarn(config: Any, max_tokens: int) -> Any:

@@ -2,14 +2,15 @@
 
 A sequence stands between the token of the beginning and the same token as a separator, whose last
 state is what is classified (GENERator's form, `<s>DNA<s>`); a model without such a token reads the
-DNA alone. What is too long is cut before the separator is put, so it is never lost.
+DNA alone. BERT's rows end with its own token of the end, the Nucleotide Transformer's with none.
+What is too long is cut before the last token is put, so it is never lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,8 +22,12 @@ from genet5.errors import ConfigError, DataError
 from genet5.genome.sequence import checked_bases
 from genet5.lm.examples import Example
 from genet5.lm.targets import LabelSpace, Target
-from genet5.lm.text import Vocabulary, encode_bases, with_ends
+from genet5.lm.text import Vocabulary, encode_bases
 from genet5.lm.vocabulary import Ids
+from genet5.lm.word_vocabulary import WordVocabulary
+
+EndName = Literal["separator", "eos", "none"]
+"""What stands after the DNA: the token of the beginning again, that of the end, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,10 @@ class Encoder:
         ConfigError: No DNA token would be left.
     """
 
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | WordVocabulary
     max_tokens: int
     task: TaskConfig
+    end: EndName = "separator"
 
     def __post_init__(self) -> None:
         if self.room < 1:
@@ -49,7 +55,18 @@ class Encoder:
     @property
     def room(self) -> int:
         """Tokens of DNA that a row has room for."""
-        return self.max_tokens - 2 * (self.vocabulary.bos_id is not None)
+        return self.max_tokens - len(self.before) - len(self.after)
+
+    @property
+    def before(self) -> list[int]:
+        """Ids before the DNA."""
+        return [] if self.vocabulary.bos_id is None else [self.vocabulary.bos_id]
+
+    @property
+    def after(self) -> list[int]:
+        """Ids after the DNA."""
+        number = self.vocabulary.eos_id if self.end == "eos" else self.vocabulary.bos_id
+        return [] if number is None or self.end == "none" else [number]
 
     def encode(self, name: str, text: str) -> tuple[Ids, bool]:
         """Return the row of a sequence, and whether it was cut.
@@ -57,23 +74,44 @@ class Encoder:
         Raises:
             DataError: Letters or length, and the policy is "error"; or no token is left.
         """
-        task, vocabulary = self.task, self.vocabulary
         try:
-            bases = checked_bases(text.strip())
-            ids = encode_bases(vocabulary, bases, length=task.length, ambiguous=task.ambiguous)
+            ids = self._dna(text)
         except DataError as error:
             raise DataError(
                 f"{name}: {error.found}", expected=error.expected, remedy=error.remedy
             ) from error
         is_cut = len(ids) > self.room
         if is_cut:
-            ids = ids[: self.room] if task.padding_side == "right" else ids[-self.room :]
-        if vocabulary.bos_id is None:
-            if not len(ids):
-                raise DataError(f"{name}: no token", expected="at least one")
-            return ids, is_cut
-        ids = with_ends(vocabulary, ids, bos=True)
-        return np.append(ids, np.int32(vocabulary.bos_id)), is_cut
+            is_right = self.task.padding_side == "right"
+            ids = ids[: self.room] if is_right else ids[-self.room :]
+        row = np.concatenate([self.before, ids, self.after]).astype(np.int32)
+        if not len(row):
+            raise DataError(f"{name}: no token", expected="at least one")
+        return row, is_cut
+
+    def _dna(self, text: str) -> Ids:
+        bases, vocabulary = checked_bases(text.strip()), self.vocabulary
+        if isinstance(vocabulary, WordVocabulary):
+            return vocabulary.encode(bases)
+        task = self.task
+        return encode_bases(vocabulary, bases, length=task.length, ambiguous=task.ambiguous)
+
+
+def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Yield rows of like length, shortest first, as many as fit the tokens with padding.
+
+    Example:
+        >>> list(batches([3, 9, 2], 6))
+        [[2, 0], [1]]
+    """
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda index: lengths[index]):
+        if batch and lengths[row] * (len(batch) + 1) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
 
 
 def padded(rows: Sequence[Ids], pad_id: int, side: str) -> tuple[Tensor, Tensor]:

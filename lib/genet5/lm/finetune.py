@@ -18,7 +18,7 @@ import numpy as np
 
 from genet5.config.json_files import config_to_dict, load_json, save_json
 from genet5.config.lm.compute import LmComputeConfig
-from genet5.config.lm.finetune import LmFinetuneConfig
+from genet5.config.lm.finetune import LmFinetuneConfig, ProblemType
 from genet5.errors import ConfigError, DataError
 from genet5.lm.classifier import load_classifier
 from genet5.lm.devices import placed
@@ -48,7 +48,7 @@ def finetune(config: LmFinetuneConfig) -> dict[str, Any]:
     splits = read_splits(config.data, config.examples, valid=config.valid, test=config.test)
     if config.search.all_folds and splits.valid:
         raise ConfigError("all_folds", True, "has no effect with validation data")
-    space = _space(config, splits)
+    space = task_space(config.task.problem_type, splits)
     if _is_first():
         save_json(config.out / SETTINGS, config_to_dict(config))
     fits: list[Fit] = []
@@ -82,9 +82,12 @@ def fold_of(number: int, num_folds: int, fold: int, seed: int) -> tuple[list[int
 # ---- data ----------------------------------------------------------------------------------------
 
 
-def _space(config: LmFinetuneConfig, splits: Splits) -> LabelSpace:
-    """Find the classes of all splits; say which ones cannot be learned."""
-    kind = config.task.problem_type
+def task_space(kind: ProblemType, splits: Splits) -> LabelSpace:
+    """Find the classes of all splits; say which ones cannot be learned.
+
+    Raises:
+        DataError: A training sequence has no label.
+    """
     train = [example.label for example in splits.train]
     others = [example.label for part in (splits.valid, splits.test) for example in part]
     missing = sum(label is None for label in train)

@@ -16,7 +16,7 @@ from genet5.config.lm.finetune import LmPredictConfig
 from genet5.errors import DataError
 from genet5.genome.sequence import checked_bases, decode_bases
 from genet5.lm.classifier import Classifier
-from genet5.lm.encoders import padded
+from genet5.lm.encoders import batches, padded
 from genet5.lm.examples import Example, read_examples
 from genet5.lm.score import strands
 from genet5.lm.tables import TableWriter
@@ -102,23 +102,15 @@ def predictions(
 @torch.no_grad()
 def logits(classifier: Classifier, rows: Sequence[Ids], batch_tokens: int) -> Scores:
     """Return the logits of rows of ids, (N, L) fp32; rows of like length are batched."""
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     found = np.zeros((len(rows), len(classifier.space.names)), dtype=np.float32)
-    begin = 0
-    while begin < len(order):
-        end = begin + 1
-        while end < len(order) and len(rows[order[end]]) * (end + 1 - begin) <= batch_tokens:
-            end += 1
-        batch = order[begin:end]
-        encoder = classifier.encoder
-        ids, mask = padded(
-            [rows[index] for index in batch], encoder.pad_id, encoder.task.padding_side
-        )
+    encoder = classifier.encoder
+    for batch in batches([len(row) for row in rows], batch_tokens):
+        side = encoder.task.padding_side
+        ids, mask = padded([rows[index] for index in batch], encoder.pad_id, side)
         out = classifier.network(
             input_ids=ids.to(classifier.device), attention_mask=mask.to(classifier.device)
         )
         found[batch] = out.logits.float().cpu().numpy()
-        begin = end
     return found
 
 
@@ -128,7 +120,7 @@ def summarise(space: LabelSpace, predicted: Scores, targets: Any) -> dict[str, A
     found |= task_metrics(space.problem_type, predicted, targets)
     if space.problem_type == "single_label_classification":
         found["classes"] = list(space.names)
-        found["confusion"] = confusion(predicted, targets)
+        found["confusion"] = confusion(predicted, targets).tolist()
     return found
 
 

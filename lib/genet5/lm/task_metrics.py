@@ -1,4 +1,7 @@
-"""Metrics of fine-tuned models, by scikit-learn, under one name each.
+"""Metrics of fine-tuned models, equal to those of scikit-learn of the same name.
+
+Those of classes follow from counts and ranks alone, in a fraction of a millisecond: intervals take
+them of a thousand resamples.
 
 A class that the data lack has no part in means over classes. A metric that is not defined (AUROC
 where there is one class only, a correlation of constants) is left out; it cannot be the main one.
@@ -46,15 +49,11 @@ def task_metrics(
     return _regression(predicted.reshape(len(predicted), -1), targets.reshape(len(targets), -1))
 
 
-def confusion(predicted: Scores, targets: NDArray[Any]) -> list[list[int]]:
+def confusion(predicted: Scores, targets: NDArray[Any]) -> NDArray[np.int64]:
     """Return how often each class (row) was predicted as which (column)."""
-    from sklearn.metrics import confusion_matrix
-
-    classes = np.arange(predicted.shape[1])
-    counts: list[list[int]] = confusion_matrix(
-        targets, predicted.argmax(axis=1), labels=classes
-    ).tolist()
-    return counts
+    number = predicted.shape[1]
+    pairs = targets.astype(np.int64) * number + predicted.argmax(axis=1)
+    return np.bincount(pairs, minlength=number**2).reshape(number, number)
 
 
 def f1_max(predicted: Scores, targets: NDArray[Any]) -> float:
@@ -84,31 +83,45 @@ def f1_max(predicted: Scores, targets: NDArray[Any]) -> float:
 
 
 def _single(predicted: Scores, targets: NDArray[Any]) -> dict[str, float]:
-    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
-
-    chosen = predicted.argmax(axis=1)
+    counts = confusion(predicted, targets)
+    true, chosen, right = counts.sum(axis=1), counts.sum(axis=0), np.diagonal(counts)
+    is_there = true + chosen > 0
+    f1 = 2 * right[is_there] / (true + chosen)[is_there]
     found = {
-        "accuracy": float(accuracy_score(targets, chosen)),
-        "f1_score": float(f1_score(targets, chosen, average="weighted", zero_division=0)),
-        "mcc": 0.0,
+        "accuracy": float(right.sum() / true.sum()),
+        "f1_score": float(np.average(f1, weights=true[is_there])),
+        "f1_macro": float(f1.mean()),
+        "mcc": _mcc(true.astype(float), chosen.astype(float), float(right.sum())),
     }
-    if len(np.union1d(targets, chosen)) > 1:
-        found["mcc"] = float(matthews_corrcoef(targets, chosen))
     area = _auroc(predicted, targets)
     return found if area is None else found | {"auroc": area}
 
 
+def _mcc(true: Scores, chosen: Scores, right: float) -> float:
+    """Return Matthews' correlation of several classes (Gorodkin 2004); 0 where one is constant."""
+    total = true.sum()
+    below = (total**2 - (chosen**2).sum()) * (total**2 - (true**2).sum())
+    return float((right * total - true @ chosen) / np.sqrt(below)) if below > 0 else 0.0
+
+
 def _auroc(predicted: Scores, targets: NDArray[Any]) -> float | None:
     """Return the area of class 1 against 0, or the mean of each class against the rest by size."""
-    from sklearn.metrics import roc_auc_score
-
     present = np.unique(targets)
     if len(present) < 2:
         return None
     if predicted.shape[1] == 2:
-        return float(roc_auc_score(targets, predicted[:, 1]))
-    areas = [roc_auc_score(targets == each, predicted[:, each]) for each in present]
+        return _area(predicted[:, 1], targets == 1)
+    areas = [_area(predicted[:, each], targets == each) for each in present]
     return float(np.average(areas, weights=[(targets == each).sum() for each in present]))
+
+
+def _area(scores: Scores, is_positive: NDArray[np.bool_]) -> float:
+    """Return how often a positive row ranks above a negative one; half of it where they tie."""
+    from scipy.stats import rankdata
+
+    many = int(is_positive.sum())
+    above = rankdata(scores)[is_positive].sum() - many * (many + 1) / 2
+    return float(above / (many * (len(scores) - many)))
 
 
 def _multi(predicted: Scores, targets: NDArray[Any]) -> dict[str, float]:

@@ -21,6 +21,7 @@ def test_metrics_of_classes_are_those_of_scikit_learn() -> None:
     assert found == pytest.approx({
         "accuracy": sklearn.accuracy_score(truth, chosen),
         "f1_score": sklearn.f1_score(truth, chosen, average="weighted"),
+        "f1_macro": sklearn.f1_score(truth, chosen, average="macro"),
         "mcc": sklearn.matthews_corrcoef(truth, chosen),
         "auroc": sklearn.roc_auc_score(truth, p, multi_class="ovr", average="weighted"),
     })  # fmt: skip

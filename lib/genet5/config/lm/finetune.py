@@ -13,11 +13,11 @@ from genet5.config.lm.compute import LmComputeConfig, StrandName
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 MetricName = Literal[
-    "accuracy", "f1_score", "mcc", "auroc", "f1_max", "auprc_micro", "mse", "mae", "r2",
+    "accuracy", "f1_score", "f1_macro", "mcc", "auroc", "f1_max", "auprc_micro", "mse", "mae", "r2",
     "pearson", "spearman",
 ]  # fmt: skip
 METRICS: dict[ProblemType, tuple[MetricName, ...]] = {
-    "single_label_classification": ("mcc", "accuracy", "f1_score", "auroc"),
+    "single_label_classification": ("mcc", "accuracy", "f1_score", "f1_macro", "auroc"),
     "multi_label_classification": ("f1_max", "auprc_micro"),
     "regression": ("mse", "mae", "r2", "pearson", "spearman"),
 }
