@@ -34,7 +34,7 @@ class FamilyConfig:
 
     prompt: Literal["none", "label", "value"] = "none"
     """Put a token after the beginning that says what a sequence is: none; its label, as <LABEL>; or
-    <low> and <high> by its label's value (see --quantiles). New tokens are added to the model."""
+    <low> and <high> by quantiles of its label's value. New tokens are added to the model."""
     quantiles: tuple[float, float] = (0.25, 0.75)
     """With --prompt value: at most the first quantile of the training values is <low>, at least the
     second <high>; sequences between them have no token."""
