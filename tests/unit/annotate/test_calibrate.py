@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -15,6 +16,7 @@ from genet5.annotate.adapt.model import START_FEATURES, GenomeModel
 from genet5.annotate.calibrate import calibrate_model
 from genet5.annotate.calibrate_starts import Taught, fit_starts
 from genet5.annotate.calling_config import (
+    AdaptConfig,
     CallingConfig,
     load_calling_config,
     save_calling_config,
@@ -119,6 +121,18 @@ def test_a_bad_record_stops_the_fit_unless_told_otherwise(
     with pytest.raises(DataError, match=r"bad\.gff3:\d+"):
         calibrate_model(settings_of(model, genome, references=(bad,)))
     calibrate_model(settings_of(model, genome, references=(bad,), skip_bad=True))
+
+
+def test_only_what_is_learned_from_genomes_is_fitted_when_asked(
+    model: Path, genome: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = load_calling_config(model, 8192)
+    adapt = AdaptConfig(min_score=0.7)
+    monkeypatch.setattr(calibrate, "annotate_and_label", lambda *_: ([], None))
+    monkeypatch.setattr(calibrate, "fit_adapt", lambda *_: adapt)
+    fitted = calibrate_model(settings_of(model, genome, adapt_only=True))
+    assert fitted == replace(former, adapt=adapt)
+    assert load_calling_config(model, 8192) == fitted
 
 
 def curve(monkeypatch: pytest.MonkeyPatch, f1: dict[float, float]) -> float:
