@@ -140,7 +140,7 @@ def _add(found: Attributes, key: str, value: str) -> None:
         found[key] += GTF_SEPARATOR + value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made for most lines, and freezing takes twice the time
 class _Owner:
     """What lines with the same column 9 belong to."""
 
