@@ -37,7 +37,8 @@ SHAPES = [
     (9, 128),
     (1, 300),
 ]
-EIGHT_SHAPES = [*SHAPES[:3], *SHAPES[7:11], SHAPES[0]]
+SEVEN_SHAPES = [*SHAPES[:3], *SHAPES[7:10], SHAPES[0]]
+"""None of one window, which takes graphs of its own."""
 SHAPES += [(4, 222), (8, 64), (5, 500), (3, 200), (2, 97), (6, 181), (3, 30), (4, 275), (7, 119)]
 
 
@@ -102,13 +103,13 @@ def counter():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "shapes",
+    ("shapes", "graphs"),
     [
-        pytest.param(EIGHT_SHAPES, id="eight"),
-        pytest.param(SHAPES, id="twenty", marks=pytest.mark.robust),
+        pytest.param(SEVEN_SHAPES, 4, id="seven"),
+        pytest.param(SHAPES, 8, id="twenty", marks=pytest.mark.robust),
     ],
 )
-def test_odd_shapes_take_few_graphs_and_change_no_number(counter, shapes):
+def test_odd_shapes_take_few_graphs_and_change_no_number(counter, shapes, graphs):
     batches = [make_batch(number, *shape) for number, shape in enumerate(shapes)]
     model = make_model(experts=4)
     expected, gradients = train(model, batches)
@@ -119,7 +120,7 @@ def test_odd_shapes_take_few_graphs_and_change_no_number(counter, shapes):
     torch.testing.assert_close(compiled_gradients, gradients, rtol=1e-4, atol=1e-4)
     assert not counters["graph_break"]
     # Encoder, decoder, compressor in slices and whole; each for several windows and for one.
-    assert 4 <= counter.frame_count <= 8
+    assert graphs // 2 <= counter.frame_count <= graphs
 
 
 @pytest.mark.slow
