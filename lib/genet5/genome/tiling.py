@@ -147,10 +147,13 @@ class ContigTiling:
 
     def bases(self, contig_bases: AnyBases, tile: Tile) -> Bases:
         """Return a window's bases; past the origin they continue at the contig's start."""
-        if tile.end <= self.contig_bp:
-            return contig_bases[tile.start : tile.end]
-        before = contig_bases[tile.start : self.contig_bp]
-        return np.concatenate((before, contig_bases[: tile.end - self.contig_bp]))
+        start, end = tile.start, tile.end
+        if start >= self.contig_bp:
+            start, end = start - self.contig_bp, end - self.contig_bp
+        if end <= self.contig_bp:
+            return contig_bases[start:end]
+        before = contig_bases[start : self.contig_bp]
+        return np.concatenate((before, contig_bases[: end - self.contig_bp]))
 
 
 def _check_overlap(overlap_bp: int, window_bp: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,6 +45,8 @@ def test_a_circular_tiling_continues_past_the_origin() -> None:
     assert tiling.length_bp == 14
     over = next(w for w in tiling.tiles if w.start == 8)
     assert tiling.bases(bases, over).tobytes() == b"TTAC"
+    after = replace(over, start=11, end=14)
+    assert tiling.bases(bases, after).tobytes() == b"CGT"
 
 
 def test_blank_windows() -> None:
