@@ -89,7 +89,7 @@ def test_an_unknown_flag_is_wrong_usage_on_one_screen(root: Path, name: str) -> 
 def test_every_option_has_a_help_text_and_a_name_with_underscores(root: Path, name: str) -> None:
     text = re.sub("[╭╮╰╯│─]", " ", help_of(root, name).stdout)
     options = re.split(r"\n +(?=-{1,2}[a-z])", text)[1:]
-    assert len(options) >= 3
+    assert len(options) >= 2
     for option in options:
         flags, _, description = option.partition("(default:")[0].partition("  ")
         assert re.search("[a-z]{2,} [a-z]", description.replace("\n", " ")), f"no help: {option}"
