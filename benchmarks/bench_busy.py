@@ -94,7 +94,8 @@ def _measure(genome: Path, policy: str, processes: int | None) -> dict[str, Any]
 
     def annotate(name: str, *flags: str) -> machine.Cost:
         output = genome.with_name(f"{name}.gff3")
-        command = [sys.executable, machine.ROOT / "bin" / "annotate", genome, "-o", output, *flags]
+        command: list[str | Path] = [sys.executable, machine.ROOT / "bin" / "annotate", genome]
+        command += ["-o", output, *flags]
         return machine.run_measured(command, {"OMP_WAIT_POLICY": policy})[0]
 
     found: dict[str, Any] = {"alone": asdict(annotate("alone"))}

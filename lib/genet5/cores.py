@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 _WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
@@ -33,6 +33,16 @@ def settle_threads(environment: MutableMapping[str, str] = os.environ) -> None:
         environment["OMP_WAIT_POLICY"] = "PASSIVE"
     if _COUNT_VARIABLE not in environment and usable_cores() < _cores_of_affinity():
         environment[_COUNT_VARIABLE] = str(usable_cores())
+
+
+def threads_of_each(count: int, environment: Mapping[str, str] = os.environ) -> str:
+    """Return OMP_NUM_THREADS of each of `count` processes: the user's, else an even share.
+
+    A number that is the quota's is what `settle_threads` has set for one process.
+    """
+    cores, wanted = usable_cores(), environment.get(_COUNT_VARIABLE, "")
+    is_of_quota = cores < _cores_of_affinity() and wanted == str(cores)
+    return wanted if wanted and not is_of_quota else str(max(cores // count, 1))
 
 
 def usable_cores() -> int:

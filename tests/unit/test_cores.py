@@ -5,7 +5,7 @@ import os
 import pytest
 
 from genet5 import cores
-from genet5.cores import cpu_quota, settle_threads, usable_cores
+from genet5.cores import cpu_quota, settle_threads, threads_of_each, usable_cores
 
 
 def write(path, text):
@@ -75,3 +75,16 @@ def test_how_the_user_lets_threads_wait_stays(monkeypatch, name):
     environment = {name: "7", "OMP_NUM_THREADS": "5"}
     settle_threads(environment)
     assert environment == {name: "7", "OMP_NUM_THREADS": "5"}
+
+
+@pytest.mark.parametrize(
+    ("quota", "user", "expected"), [(4.0, "", "2"), (None, "", "4"), (4.0, "3", "3")]
+)
+def test_processes_share_the_cores_unless_the_user_says_otherwise(
+    monkeypatch, quota, user, expected
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(cores, "cpu_quota", lambda: quota)
+    environment = {"OMP_NUM_THREADS": user} if user else {}
+    settle_threads(environment)
+    assert threads_of_each(2, environment) == expected

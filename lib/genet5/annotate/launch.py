@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import genet5
-from genet5.cores import usable_cores
+from genet5.cores import threads_of_each
 from genet5.errors import RankError
 
 _LAUNCHER = "GENET5_LAUNCHER"
@@ -64,8 +64,8 @@ def follow_launcher() -> None:
 def _start(words: Sequence[str], number: int, count: int, port: int) -> subprocess.Popen[bytes]:
     library = str(Path(genet5.__file__).parents[1])
     environment = {
-        "OMP_NUM_THREADS": str(max(usable_cores() // count, 1)),
         **os.environ,
+        "OMP_NUM_THREADS": threads_of_each(count),
         "PYTHONPATH": os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")])),
         "RANK": str(number),
         "LOCAL_RANK": str(number),

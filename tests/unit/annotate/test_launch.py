@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from genet5 import cores
 from genet5.annotate import launch
 from genet5.errors import RankError
 
@@ -63,7 +64,7 @@ def test_processes_get_their_ranks_and_a_share_of_the_cores(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(launch, "usable_cores", lambda: 5)
+    monkeypatch.setattr(cores, "usable_cores", lambda: 5)
     assert launch.run_processes(["g.fa", "-o", "x.gff3"], 2) == 0
     environments = [options["env"] for _, options in started]
     assert [each["RANK"] for each in environments] == ["0", "1"]
