@@ -38,4 +38,7 @@ while IFS=$'\t' read -r clade genome _ split; do
 done < "$data/splits.tsv"
 "$python" bin/calibrate "$work/nano" --genomes "${genomes[@]}" --references "${references[@]}" --work "$work/fit" \
     --window_bp 6144 --overlap_bp 3072 --max_bp 700000 --head_only yes
+# What is learned from a genome needs all of it.
+"$python" bin/calibrate "$work/nano" --genomes "${genomes[@]}" --references "${references[@]}" --work "$work/fit_adapt" \
+    --adapt_only
 echo "the model is in $work/nano; compare it: benchmarks/accuracy/bench_peers.py --clades prokaryotes --model prokaryotes=$work/nano"
