@@ -2,6 +2,8 @@
 #     docker build --tag genet5 .
 # Without a GPU (PyTorch then comes from the package index):
 #     docker build --build-arg BASE=python:3.12-slim --tag genet5-cpu .
+# BASE is an argument, and no digest stands here: NVIDIA publishes one tag for two processor architectures and patches it
+# in place. A build that must not change names one: --build-arg BASE=nvcr.io/nvidia/pytorch@sha256:...
 ARG BASE=nvcr.io/nvidia/pytorch:25.12-py3
 FROM ${BASE}
 
@@ -34,5 +36,8 @@ ENV HOME=/tmp/genet5 \
     TORCHINDUCTOR_CACHE_DIR=/tmp/genet5/inductor
 RUN mkdir -p /tmp/genet5 /workspace/raw /workspace/baked /workspace/model /workspace/logs \
     && chmod 1777 /tmp/genet5 /workspace/raw /workspace/baked /workspace/model /workspace/logs
+
+# Not root, whoever starts it without --user.
+USER 1000:1000
 
 CMD ["bash"]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Start the GeneT5 container on each of several machines; see --help.
 set -euo pipefail
+unset CDPATH # with it, cd prints the folder
 
 code=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 options=() nodes=()
@@ -46,7 +47,7 @@ while [ $# -gt 0 ]; do
             if [[ $1 == *=* ]]; then
                 value=${1#*=}
             else
-                [ $# -ge 2 ] || wrong_usage "$1 needs a value."
+                [[ $# -ge 2 && $2 != -* ]] || wrong_usage "$1 needs a value."
                 value=$2
                 shift
             fi

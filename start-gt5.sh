@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Start the GeneT5 container on this machine; see --help.
 set -euo pipefail
+unset CDPATH # with it, cd prints the folder
 
 code=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 image=genet5 data=$(dirname "$code") gpus=all host_network='' dry_run=''
@@ -44,7 +45,7 @@ missing() {
 while [ $# -gt 0 ]; do
     case $1 in
         --data | --image | --gpus)
-            [ $# -ge 2 ] || wrong_usage "$1 needs a value."
+            [[ $# -ge 2 && $2 != -* ]] || wrong_usage "$1 needs a value."
             [ "$1" = --data ] && data=$2
             [ "$1" = --image ] && image=$2
             [ "$1" = --gpus ] && gpus=$2
@@ -62,6 +63,9 @@ done
 
 # An absolute path, whether or not the folder is there yet.
 case $data in /*) ;; *) data=$PWD/$data ;; esac
+for path in "$data" "$code"; do
+    [[ $path != *:* ]] || wrong_usage "docker takes no folder with a colon in its name: $path."
+done
 
 run=(docker run --rm --interactive --user "$(id -u):$(id -g)" --ipc host
     --ulimit memlock=-1 --ulimit stack=67108864 --workdir /workspace/GeneT5

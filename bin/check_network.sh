@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Check the network between two machines before a run; see --help and docs/how-to/distributed.md.
 set -euo pipefail
+unset CDPATH # with it, cd prints the folder
 
 bin=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peer='' interface='' mtu=9000 speed='' hca='' socket='' port=29500 bandwidth='' node_rank='' dry_run='' bench=() failed=0
@@ -51,7 +52,7 @@ while [ $# -gt 0 ]; do
             if [[ $1 == *=* ]]; then
                 value=${1#*=}
             else
-                [ $# -ge 2 ] || wrong_usage "$1 needs a value."
+                [[ $# -ge 2 && $2 != -* ]] || wrong_usage "$1 needs a value."
                 value=$2
                 shift
             fi

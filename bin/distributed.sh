@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train with torchrun, on one machine or several; see --help and docs/how-to/distributed.md.
 set -euo pipefail
+unset CDPATH # with it, cd prints the folder
 
 bin=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 nnodes=1 node_rank=0 master='' port=29500 nproc='' restarts=0 grace='' interface='' hca='' socket='' script='' dry_run=''
@@ -46,7 +47,7 @@ while [ $# -gt 0 ]; do
             if [[ $1 == *=* ]]; then
                 value=${1#*=}
             else
-                [ $# -ge 2 ] || wrong_usage "$1 needs a value."
+                [[ $# -ge 2 && $2 != -* ]] || wrong_usage "$1 needs a value."
                 value=$2
                 shift
             fi
@@ -73,8 +74,10 @@ done
 
 [ -n "$script" ] || [ ${#finet[@]} -ge 4 ] || wrong_usage "TRAIN VAL OUT BASE are needed."
 for number in "$nnodes" "$node_rank" "$port" "${nproc:-1}" "$restarts" "${grace:-0}"; do
-    [[ $number =~ ^[0-9]{1,9}$ ]] || wrong_usage "$number is no whole number."
+    [[ $number =~ ^(0|[1-9][0-9]{0,8})$ ]] || wrong_usage "$number is no whole number."
 done
+[[ $port -ge 1 && $port -le 65535 ]] || wrong_usage "--port $port: must be from 1 to 65535."
+[[ $nnodes -ge 1 && ${nproc:-1} -ge 1 ]] || wrong_usage "--nnodes and --nproc-per-node must be at least 1."
 [ "$node_rank" -lt "$nnodes" ] || wrong_usage "--node-rank $node_rank: must be less than --nnodes $nnodes."
 [ "$nnodes" = 1 ] || [ -n "$master" ] || wrong_usage "--nnodes $nnodes needs --master ADDRESS."
 [[ -z $master || $master =~ ^[A-Za-z0-9_][A-Za-z0-9_.:-]*$ ]] || wrong_usage "--master $master is no address."
@@ -102,7 +105,7 @@ settings=()
 # With the agents' store, processes that start again would find each other's old addresses (PyTorch issue 135712).
 is_one_machine=''
 [ "$nnodes" != 1 ] || [ -n "$master" ] || is_one_machine=yes
-[ "$restarts" = 0 ] && [ -z "$is_one_machine" ] || settings+=(TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1)
+[[ $restarts = 0 && -z $is_one_machine ]] || settings+=(TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1)
 [ -z "$is_one_machine" ] || [ -n "$interface" ] || settings+=("NCCL_SOCKET_IFNAME==lo" GLOO_SOCKET_IFNAME=lo)
 
 run=("${PYTHON:-python3}" -m torch.distributed.run --nnodes "$nnodes" --nproc-per-node "$nproc")

@@ -116,6 +116,36 @@ def test_an_option_without_its_value_is_wrong_usage(root: Path, programs: Path, 
     assert f"{last} needs a value" in done.stderr
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_flag_is_no_value(root: Path, programs: Path, name: str) -> None:
+    flag = {"start-gt5.sh": "--image", "bin/check_network.sh": "--interface"}.get(name, "--master")
+    done = call(root / name, flag, "--dry_run", path=programs)
+    assert done.returncode == 2
+    assert f"{flag} needs a value" in done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_scripts_find_their_folder_whatever_cdpath_says(
+    root: Path, programs: Path, name: str
+) -> None:
+    done = call(Path("bin/..", name), "--help", path=programs, cwd=root, CDPATH=str(root))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def test_start_refuses_a_folder_that_docker_cannot_mount(root: Path, programs: Path) -> None:
+    done = call(root / "start-gt5.sh", "--data", "/a:b", "--dry_run", path=programs)
+    assert done.returncode == 2
+    assert "no folder with a colon in its name: /a:b" in done.stderr
+
+
+@pytest.mark.parametrize("wrong", ["--port=0", "--port=65536", "--nnodes=0", "--nproc-per-node=0"])
+def test_distributed_checks_numbers(root: Path, programs: Path, wrong: str) -> None:
+    done = call(root / "bin/distributed.sh", "t", "v", "o", "b", wrong, "--dry_run", path=programs)
+    assert done.returncode == 2
+    assert "must be" in done.stderr
+
+
 def test_start_mounts_code_and_data_and_makes_the_folders(
     root: Path, programs: Path, tmp_path: Path
 ) -> None:
@@ -433,8 +463,8 @@ def test_distributed_prints_then_runs_the_command(
         (["t", "v", "o", "b", "--nnodes", "2"], "--master"),
         (["t", "v", "o", "b", "--nnodes", "2", "--node-rank", "2", "--master", "x"], "less than"),
         (["t", "v", "o", "b", "--nnodes", "two"], "no whole number"),
-        (["t", "v", "o", "b", "--max-restarts", "-1"], "no whole number"),
-        (["t", "v", "o", "b", "--nnodes", "2", "--master", "-x"], "no address"),
+        (["t", "v", "o", "b", "--max-restarts", "-1"], "needs a value"),
+        (["t", "v", "o", "b", "--nnodes", "2", "--master", "-x"], "needs a value"),
         (["t", "v", "o", "b", "--nnodes", "2", "--master", "a b"], "no address"),
         (["t", "v", "o", "b", "--interface", "eth0;reboot"], "names with commas"),
         (["t", "v", "o", "b", "--hca", "$(reboot)"], "names with commas"),
