@@ -24,7 +24,7 @@ import itertools
 import json
 import logging
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
@@ -318,6 +318,7 @@ class _PackedFile:
             self.checksums = Checksums.of(self._view)
             self.arrow = pa.ipc.open_file(pa.py_buffer(self._view))
             schema, number = self.arrow.schema, self.arrow.num_record_batches
+            columns = list(zip(schema.names, schema.types, strict=True))
         except DamageError as error:
             raise FormatError(str(error), path=path, remedy=_REMEDY) from error
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -325,7 +326,7 @@ class _PackedFile:
                 f"no packed file: {error}", expected="an Arrow IPC file", path=path,
                 remedy="Bake it again with genet5 bake",
             ) from error  # fmt: skip
-        self.header = _read_header(schema, path)
+        self.header = _read_header(schema.metadata or {}, columns, path)
         found = 0 if self.checksums is None else self.checksums.num_batches
         if found != number and self.header.format > 1:
             raise FormatError(
@@ -384,8 +385,10 @@ def _mapped(path: Path) -> memoryview:
         ) from error  # fmt: skip
 
 
-def _read_header(schema: pa.Schema, path: Path) -> Header:
-    text = (schema.metadata or {}).get(METADATA_KEY)
+def _read_header(
+    metadata: Mapping[bytes, bytes], columns: Sequence[tuple[str, pa.DataType]], path: Path
+) -> Header:
+    text = metadata.get(METADATA_KEY)
     if text is None:
         raise FormatError(
             "an Arrow file without GeneT5's header", expected="a packed file", path=path
@@ -396,9 +399,10 @@ def _read_header(schema: pa.Schema, path: Path) -> Header:
             f"packed format {values.get('format')}", expected=f"format {FORMAT}", path=path,
             remedy="Bake it again with this version",
         )  # fmt: skip
-    wanted = {name: pa.list_(kind) for name, kind in VALUES.items()}
-    if dict(zip(schema.names, schema.types, strict=True)) != wanted:
-        raise FormatError(f"columns {schema.names}", expected=f"{list(VALUES)}", path=path)
+    if columns != [(name, pa.list_(kind)) for name, kind in VALUES.items()]:
+        raise FormatError(
+            f"columns {[name for name, _ in columns]}", expected=f"{list(VALUES)}", path=path
+        )
     header = config_from_dict(Header, values, path)
     check_tokenizer(header, path)
     return header
