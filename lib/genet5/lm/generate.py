@@ -23,7 +23,7 @@ def generate_sequences(lm: LanguageModel, config: LmGenerateConfig) -> int:
     """Write `number` sequences for each prompt; return how many there are.
 
     Raises:
-        ConfigError: The model has no such prompt token.
+        ConfigError: The model has no such prompt token, or no token of the end.
         DataError: A prompt has letters or a length that the model cannot read.
     """
     known = lm.vocabulary.special_ids
@@ -38,6 +38,7 @@ def generate_sequences(lm: LanguageModel, config: LmGenerateConfig) -> int:
     found = continue_tokens(
         lm, repeated, num_tokens, config.sampling,
         batch_tokens=config.compute.batch_tokens, seed=config.seed,
+        end_id=_end_id(lm) if config.until_end else None,
     )  # fmt: skip
     records = list(_records(lm, config, names, texts, found))
     with atomic_writer(config.output) as out:
@@ -48,6 +49,12 @@ def generate_sequences(lm: LanguageModel, config: LmGenerateConfig) -> int:
         found_of = examine(made, config.about, _predicted(made, config))
         write_report(found_of, config.about, title)
     return len(found)
+
+
+def _end_id(lm: LanguageModel) -> int:
+    if lm.vocabulary.eos_id is None:
+        raise ConfigError("until_end", True, "needs a model with a token of the end")
+    return lm.vocabulary.eos_id
 
 
 def _predicted(made: dict[str, Bases], config: LmGenerateConfig) -> dict[str, float]:

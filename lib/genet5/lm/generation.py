@@ -33,28 +33,39 @@ class DnaLogits(LogitsProcessor):  # type: ignore[misc]  # no types for its base
         vocabulary: The model's.
         config: How tokens are chosen.
         size: Number of the network's logits.
+        end_id: The token of the end, if it may come; None = it never does.
 
     Raises:
-        ConfigError: Bases are wanted of tokens that have them at no fixed places.
+        ConfigError: Bases are wanted of tokens that have them at no fixed places, or of the end.
     """
 
-    def __init__(self, vocabulary: Vocabulary, config: SamplingConfig, size: int) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        config: SamplingConfig,
+        size: int,
+        end_id: int | None = None,
+    ) -> None:
         is_kmer = isinstance(vocabulary, KmerVocabulary) and not vocabulary.is_overlapping
         if config.decode == "base" and not is_kmer:
             raise ConfigError("decode", "base", "needs k-mers that do not overlap")
         if getattr(vocabulary, "is_overlapping", False):
             raise ConfigError("tokenizer", "overlapping k-mers", "cannot be generated")
+        if config.decode == "base" and end_id is not None:
+            raise ConfigError("until_end", True, "needs decode = token: the end has no bases")
         self._config = config
         table = torch.from_numpy(vocabulary.base_at.astype("int64"))
         is_dna = torch.zeros(size, dtype=torch.bool)
         is_dna[: len(table)] = table[:, 0] >= 0
-        self._is_dna = is_dna
+        self._is_dna, self._is_allowed = is_dna, is_dna.clone()
+        if end_id is not None:
+            self._is_allowed[end_id] = True
         self._one_hot = F.one_hot(table[is_dna[: len(table)]], 4).float()  # (4^k, k, 4)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return the logits that the next token is taken by, (B, V) fp32."""
         logits = self._penalised(input_ids, scores.float())
-        logits = logits.masked_fill(~self._is_dna.to(logits.device), -torch.inf)
+        logits = logits.masked_fill(~self._is_allowed.to(logits.device), -torch.inf)
         if self._config.temperature > 0:
             logits = _nucleus(logits / self._config.temperature, self._config)
         if self._config.decode == "base":
@@ -101,8 +112,9 @@ def continue_tokens(
     *,
     batch_tokens: int,
     seed: int = 0,
+    end_id: int | None = None,
 ) -> list[NDArray[np.int64]]:
-    """Return `num_tokens` tokens after each prompt.
+    """Return `num_tokens` tokens after each prompt, or those before the token of the end.
 
     Args:
         lm: The model.
@@ -111,6 +123,7 @@ def continue_tokens(
         config: How they are chosen.
         batch_tokens: Tokens of a batch, padding and what is generated included.
         seed: Of the sampling.
+        end_id: The token that ends a sequence; None = none does.
 
     Raises:
         DataError: A prompt is empty, or the model does not take as many tokens.
@@ -131,28 +144,33 @@ def continue_tokens(
         torch.manual_seed(seed)
         for begin in range(0, len(order), size):
             batch = order[begin : begin + size]
-            tokens = _generate(lm, [prompts[index] for index in batch], num_tokens, config)
+            rows = [prompts[index] for index in batch]
+            tokens = _generate(lm, rows, num_tokens, config, end_id)
             found |= dict(zip(batch, tokens, strict=True))
     return [found[index] for index in range(len(prompts))]
 
 
 def _generate(
-    lm: LanguageModel, prompts: Sequence[Ids], num_tokens: int, config: SamplingConfig
-) -> NDArray[np.int64]:
+    lm: LanguageModel,
+    prompts: Sequence[Ids],
+    num_tokens: int,
+    config: SamplingConfig,
+    end_id: int | None,
+) -> list[NDArray[np.int64]]:
     length, pad = max(len(prompt) for prompt in prompts), lm.vocabulary.pad_id
     ids = torch.full((len(prompts), length), pad, dtype=torch.int64)
     mask = torch.zeros_like(ids)
     for index, prompt in enumerate(prompts):
         ids[index, length - len(prompt) :] = torch.from_numpy(prompt.astype(np.int64))
         mask[index, length - len(prompt) :] = 1
-    processor = DnaLogits(lm.vocabulary, config, lm.network.config.vocab_size)
+    processor = DnaLogits(lm.vocabulary, config, lm.network.config.vocab_size, end_id)
     how = GenerationConfig(
         do_sample=config.temperature > 0,
-        min_new_tokens=num_tokens,
+        min_new_tokens=num_tokens if end_id is None else 0,
         max_new_tokens=num_tokens,
         top_k=0 if config.temperature > 0 else None,
         pad_token_id=pad,
-        eos_token_id=None,
+        eos_token_id=end_id,
         bos_token_id=None,
         use_cache=True,
     )
@@ -163,4 +181,7 @@ def _generate(
         logits_processor=LogitsProcessorList([processor]),
     )
     tokens: NDArray[np.int64] = generated[:, length:].cpu().numpy()
-    return tokens
+    if end_id is None:
+        return list(tokens)
+    counts = np.cumprod(tokens != end_id, axis=1).sum(axis=1)  # before the first end
+    return [row[:count] for row, count in zip(tokens, counts, strict=True)]

@@ -11,6 +11,7 @@ import logging
 from pathlib import Path
 
 from genet5.config.lm.pretrain import LmPretrainConfig
+from genet5.config.manifest import MANIFEST
 from genet5.dataset.loader import Loader
 from genet5.dataset.packed import PackedReader
 from genet5.errors import CheckpointError, DataError
@@ -127,7 +128,7 @@ def _check_data(path: Path, lm: LanguageModel) -> None:
 
 
 def _companions(base: Path) -> tuple[str, ...]:
-    """Return the small files of a model's folder: all JSON but an index of weights."""
+    """Return the small files of a model's folder: JSON, but no index or checksums of weights."""
     names = (path.name for path in sorted(base.glob("*.json")))
-    kept = (name for name in names if not name.endswith(".index.json"))
+    kept = (name for name in names if not name.endswith((".index.json", MANIFEST)))
     return (*kept, *(path.name for path in base.glob("vocab.txt")))

@@ -255,6 +255,13 @@ def test_the_main_metric_must_be_defined(base: Path, tmp_path: Path) -> None:
         finetune(replace(how, data=str(tmp_path / "t.csv")))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_missing_is_named(base: Path, tmp_path: Path) -> None:
+    how = config(base, tmp_path)
+    with pytest.raises(ConfigError, match="needs a GPU, and there is none"):
+        finetune(replace(how, compute=FinetuneComputeConfig(device="cuda")))
+
+
 def test_labels_that_are_missing_are_counted(base: Path, tmp_path: Path) -> None:
     how = config(base, tmp_path)
     with pytest.raises(DataError, match="12 of 12 training sequences without a label"):

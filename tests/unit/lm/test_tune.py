@@ -107,6 +107,10 @@ def test_a_prompt_decides_what_a_tuned_model_writes(tmp_path: Path, network: str
         assert main(["lm", "generate", *words, *how]) == 0
         found[word] = next(iter(read_fasta(out))).bases.tobytes().decode()
     assert found == {"rich": "ACACACAC", "poor": "GTGTGTGT"}
+    if network == "generator":  # the other has no token of the end
+        whole = ["--temperature", "0", "--length_bp", "90", "--until_end"]
+        assert main(["lm", "generate", *words, *whole]) == 0
+        assert 8 <= len(next(iter(read_fasta(out))).bases) <= 16
     words[-1] = "<other>"
     assert main(["lm", "generate", *words]) == 2
     assert "is no token of the model" in capsys.readouterr().err

@@ -93,6 +93,9 @@ class LmGenerateConfig:
     """Sequences for each prompt."""
     length_bp: int = 600
     """Bases to generate after the prompt."""
+    until_end: bool = False
+    """Stop a sequence where the model puts its token of the end, before --length_bp; models that lm
+    tune has trained on whole sequences know where that is."""
     length: Literal["error", "pad_left", "trim_left"] = "trim_left"
     """A prompt whose length is no multiple of k: refuse it, put A in front, or cut its front."""
     with_prompt: bool = False
