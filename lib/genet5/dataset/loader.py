@@ -36,7 +36,7 @@ from genet5.dataset.header import Header
 from genet5.dataset.packed import PackedReader
 from genet5.dataset.plan import MicroBatch, over_budget, padding_share, plan_batches
 from genet5.dataset.windows import Window
-from genet5.errors import CheckpointError, DataError
+from genet5.errors import CheckpointError, DataError, GeneT5Error
 from genet5.tokens.vocabulary import StructureVocabulary
 
 log = logging.getLogger(__name__)
@@ -230,7 +230,7 @@ class Loader:
     def _made(self, plan: list[MicroBatch]) -> Iterator[Any]:
         batches = _Batches(self._reader, plan, self._collator, self._epoch)
         if not self._num_workers:
-            return (batches[index] for index in range(len(plan)))
+            return (batches.make(index) for index in range(len(plan)))
         generator = (
             torch.Generator()
         )  # DataLoader would draw from the global one and change the run
@@ -238,7 +238,7 @@ class Loader:
             batches,
             batch_size=None,
             num_workers=self._num_workers,
-            collate_fn=self._collator.pack,  # type: ignore[arg-type]  # of one item: no batch_size
+            collate_fn=partial(_packed, self._collator),  # of one item: no batch_size
             pin_memory=self._pin_memory,
             generator=generator,
             worker_init_fn=partial(_heed_the_trainer_alone, os.getpid()),
@@ -246,7 +246,7 @@ class Loader:
         # Workers inherit the mask, and threads that they have before `worker_init_fn` theirs.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
-            return map(self._collator.unpack, flat_batches)
+            return map(partial(_unpacked, self._collator), flat_batches)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -264,11 +264,42 @@ class _Batches(Dataset[Any]):
         return len(self._plan)
 
     def __getitem__(self, index: int) -> Any:
+        """Make a micro-batch, or return the error: what a worker raises arrives as a traceback."""
+        try:
+            return self.make(index)
+        except GeneT5Error as error:
+            return error
+
+    def make(self, index: int) -> Any:
+        """Make a micro-batch.
+
+        Raises:
+            DataError: The file is damaged.
+        """
         micro = self._plan[index]
         windows = [window for row in micro.rows for window in self._reader.row(row)]
-        return self._collator.collate(
-            windows, epoch=self._epoch, first_row=micro.rows[0], silent=micro.silent
-        )
+        try:
+            return self._collator.collate(
+                windows, epoch=self._epoch, first_row=micro.rows[0], silent=micro.silent
+            )
+        except (IndexError, KeyError, ValueError) as error:
+            if isinstance(error, GeneT5Error):
+                raise
+            raise DataError(
+                f"rows {', '.join(map(str, micro.rows))} cannot be read ({error}); the first window"
+                f" is {windows[0].id}", path=self._reader.path,
+                remedy="Is the file damaged? genet5 bake --check FILE; bake it again",
+            ) from error  # fmt: skip
+
+
+def _packed(collator: Collator, made: Any) -> Any:
+    return made if isinstance(made, GeneT5Error) else collator.pack(made)
+
+
+def _unpacked(collator: Collator, packed: Any) -> Any:
+    if isinstance(packed, GeneT5Error):
+        raise packed
+    return collator.unpack(packed)
 
 
 def _heed_the_trainer_alone(trainer: int, _: int) -> None:

@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from genet5.config.batches import BatchLimits
 from genet5.dataset.batch import Batch
-from genet5.dataset.loader import Loader
-from genet5.errors import CheckpointError, DataError
+from genet5.dataset.loader import GeneCollator, Loader
+from genet5.errors import CheckpointError, DataError, FormatError
+from genet5.tokens.vocabulary import StructureVocabulary
 
 SMALL = {"limits": BatchLimits(token_budget=200, max_batch_size=3), "seed": 5}
 
@@ -166,3 +169,27 @@ def test_a_process_ends_though_an_epoch_was_left_unfinished(python, packed_file)
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert (result.returncode, result.stdout, result.stderr) == (0, "6\n", "")
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_damage_found_by_a_worker_is_told_in_its_own_words(
+    packed_file: Path, packed_rows: Any, num_workers: int
+) -> None:
+    content = bytearray(packed_file.read_bytes())
+    content[content.index(packed_rows[7][0].bases.tobytes())] ^= 0x20
+    packed_file.write_bytes(content)
+    loader = Loader(packed_file, num_workers=num_workers)
+    with pytest.raises(FormatError) as caught:
+        list(loader)
+    assert str(caught.value).startswith(f"{packed_file}: rows 0 to 39: bytes ")
+    assert "Traceback" not in str(caught.value)
+
+
+def test_an_error_of_a_collator_names_file_rows_and_window(packed_file: Path) -> None:
+    class Broken(GeneCollator):
+        def collate(self, windows: Any, **how: Any) -> Any:
+            raise IndexError("index 9 is out of bounds")
+
+    loader = Loader(packed_file, shuffle=False, collator=Broken(StructureVocabulary()))
+    with pytest.raises(DataError, match=r"rows \d+.* cannot be read \(index 9 .*first window is"):
+        list(loader)
