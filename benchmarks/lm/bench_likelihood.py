@@ -71,7 +71,7 @@ def _bench(config: HeldOutConfig) -> int:
         sys.stdout.write(f"{name:<20} {row['bits_per_base']:.4f} {row['recovery']:.4f}\n")
     about = {"note": config.note, "windows_per_genome": config.windows, "bp": config.window_bp}
     result = environment("torch", "transformers") | about | {"models": rows}
-    save_json(result_path("_".join(["lm_likelihood", *config.models])), result)
+    save_json(result_path("lm_likelihood"), result)
     return 0
 
 

@@ -186,6 +186,18 @@ def test_enrichment_finds_what_follows_a_class_and_nothing_else() -> None:
     assert found.most_enriched() == [0, 1]
 
 
+def test_many_windows_count_more_than_a_large_t_of_two() -> None:
+    rng = np.random.default_rng(1)
+    counts = EnrichmentCounts(2, ("x",))
+    for number in range(60):
+        mask = rng.random((1, 40)) < 0.3
+        rare = np.zeros(40, dtype=bool)
+        rare[np.flatnonzero(mask[0])[0]] = number < 2  # the same difference in two windows
+        often = mask[0] ^ (rng.random(40) < 0.2)
+        counts.add(torch.from_numpy(np.stack([rare, often], axis=1)), mask)
+    assert counts.tested().most_enriched() == [1, 0]
+
+
 def test_a_class_of_whole_windows_says_nothing() -> None:
     counts = EnrichmentCounts(1, ("x",))
     for number in range(20):

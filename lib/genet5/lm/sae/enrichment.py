@@ -53,13 +53,13 @@ class Enrichments:
             return self.observed / self.expected
 
     def best_class(self, feature: int) -> int:
-        """Return the class that a feature is most enriched in."""
-        return int(np.argmax(self.t[feature]))
+        """Return the class with the lowest p of a feature; t decides where p is 0."""
+        return int(np.lexsort((-self.t[feature], self.p[feature]))[0])
 
     def most_enriched(self) -> list[int]:
-        """Return features, the most enriched first."""
-        order = np.argsort(-self.t.max(axis=1), kind="stable")
-        return [int(feature) for feature in order]
+        """Return features by the p of their best class, the lowest first."""
+        best = [(feature, self.best_class(feature)) for feature in range(len(self.p))]
+        return [feature for feature, _ in sorted(best, key=lambda at: (self.p[at], -self.t[at]))]
 
     def rows(self, features: Sequence[int]) -> Iterator[dict[str, object]]:
         """Yield the rows of a table."""

@@ -82,8 +82,9 @@ def draw_overview(log: Sequence[dict[str, float]], features: Features, path: Pat
     chosen = features.chosen(10)
     found = features.enrichment
     labels = [f"{n}: {found.classes[found.best_class(n)]}" for n in chosen]
-    right.barh(range(len(chosen)), [float(found.t[n].max()) for n in chosen])
+    least = [max(float(found.p_adjusted[n, found.best_class(n)]), 1e-300) for n in chosen]
+    right.barh(range(len(chosen)), -np.log10(least))
     right.set_yticks(range(len(chosen)), labels, fontsize="x-small")
     right.invert_yaxis()
-    right.set(xlabel="t of enrichment")
+    right.set(xlabel="-log10 of p of enrichment, corrected")
     figure.savefig(path)
