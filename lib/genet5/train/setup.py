@@ -42,6 +42,7 @@ _DELETED = (
     TOKENIZER,
     "finet.log",
     "memwatch.csv",
+    "tensorboard",
 )
 
 
@@ -178,6 +179,13 @@ def _prepare_directory(config: RunConfig) -> None:
             str(config.out),
             f"holds an earlier run ({earlier[0].name}); --resume continues it,"
             " --overwrite deletes it",
+        )
+    elif not earlier and not keep.resume and (config.out / "model.safetensors").exists():
+        raise ConfigError(
+            "OUT",
+            str(config.out),
+            "holds a model that no run wrote; name another folder (are OUT and BASE swapped?),"
+            " or --overwrite replaces it",
         )
     elif earlier and keep.resume and not list_checkpoints(config.out / "checkpoints"):
         log.warning("no checkpoint in %s: the run starts from BASE", config.out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from genet5.config.manifest import check_files
 from genet5.config.train import TrainConfig
 from genet5.errors import ConfigError
 from genet5.train.distributed.processes import Ranks
@@ -73,6 +75,14 @@ def test_a_run_that_fails_leaves_the_program_as_it_was(toy_run: Path, tmp_path: 
     with pytest.raises(ConfigError, match="holds an earlier run"):
         run_training(config_of(toy_run, tmp_path / "out"))
     assert state_of_the_program() == before
+
+
+def test_the_folder_of_another_model_is_no_place_for_a_run(toy_run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(toy_run / "base", other)
+    with pytest.raises(ConfigError, match="holds a model that no run wrote"):
+        run_training(config_of(toy_run, other))
+    assert check_files(other)
 
 
 def test_the_precision_in_use_is_recorded_and_a_change_is_reported(

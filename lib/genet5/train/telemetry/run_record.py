@@ -72,7 +72,9 @@ def _commit() -> str | None:
     root = Path(genet5.__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
-    done = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # no git on this machine, which is no reason to end a run
+        return None
     return done.stdout.strip() or None

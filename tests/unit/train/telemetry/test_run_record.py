@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from genet5.train.telemetry import run_record
 from genet5.train.telemetry.run_record import end_record, start_record
 
 
@@ -19,3 +22,8 @@ def test_the_record_names_what_ran_and_keeps_earlier_parts(tmp_path: Path) -> No
     assert [part["outcome"]["reason"] for part in record["earlier"]] == ["interrupted"]
     assert record["packages"]["torch"]
     assert record["started"] <= record["ended"]
+
+
+def test_a_machine_without_git_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert run_record._commit() is None
