@@ -95,8 +95,9 @@ def kill_again_and_again(folder: str, kills: str, seed: str) -> None:
         ]
         for kind in ("whole", "killed")
     }  # fmt: skip
-    began = time.monotonic()
-    assert forked(words["whole"], delay_s=0.02) == 0
+    for _ in range(2):  # the first run may wait for compiled loops
+        began = time.monotonic()
+        assert forked(words["whole"], delay_s=0.02) == 0
     duration_s = time.monotonic() - began
     whole = {name: (home / "whole" / name).read_bytes() for name in names}
     assert whole["genes.gff3"].count(b"\tgene\t") > 50
