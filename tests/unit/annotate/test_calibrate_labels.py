@@ -95,7 +95,9 @@ def sample(genome: Genome, genes: list[Gene]) -> Sample:
     return Sample(0, contig, genome.candidates, feature_table(genome.candidates), *labels)
 
 
-def test_the_threshold_is_the_middle_of_those_with_the_best_f1(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_threshold_is_the_middle_of_those_with_the_best_f1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Every third gene is wrong, and its score lower."""
     genes = [g for number, g in enumerate(reference(WHOLE)) if number % 3]
     scores = {c: 0.2 if not n % 3 else 0.8 for n, c in enumerate(WHOLE.candidates)}
