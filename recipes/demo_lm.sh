@@ -23,7 +23,7 @@ name=$(sed -n 's/^>\([^ ]*\).*/\1/p;q' "$genome")
 } > "$out/variants.vcf"
 genet5 lm vep "$out/model" "$genome" "$out/variants.vcf" -o "$out/scored.vcf" --context_bp 768 --strand both
 genet5 lm embed "$out/model" "$genome" --regions "$genes" --truncate --pca 8 -o "$out/genes.parquet"
-genet5 lm generate "$out/model" -o "$out/made.fa" --number 20 --length_bp 300 --seed 1 \
+genet5 lm generate "$out/model" -o "$out/made.fa" --prompt ATG --with_prompt --number 20 --length_bp 300 --seed 1 \
     --report "$out/report.html" --training "$genome"
 cat << TEXT
 

@@ -130,7 +130,10 @@ def continue_tokens(
     """
     longest = max(len(prompt) for prompt in prompts)
     if not min(len(prompt) for prompt in prompts):
-        raise DataError("an empty prompt", expected="one token or more, for this model")
+        raise DataError(
+            "an empty prompt", expected="one token or more: this model has no token of a beginning",
+            remedy="Give --prompt, such as ATG",
+        )  # fmt: skip
     if longest + num_tokens > lm.max_tokens:
         raise DataError(
             f"{longest} tokens of prompt and {num_tokens} to generate",
