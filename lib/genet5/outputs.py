@@ -37,6 +37,7 @@ from genet5.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+    from matplotlib.figure import Figure
 
 STANDARD_STREAM = Path("-")
 """Standard input where a file is read, standard output where one is written."""
@@ -337,3 +338,11 @@ def _identity(path: Path) -> object:
     except OSError:
         return os.path.realpath(path)
     return None if stat.S_ISCHR(found.st_mode) else (found.st_dev, found.st_ino)
+
+
+def svg_element(figure: Figure) -> str:
+    """Return a matplotlib figure as an SVG element for a page; equal figures give equal texts."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]

@@ -11,7 +11,6 @@ Example:
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -29,7 +28,7 @@ from genet5.genome.frames import strand_sign
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.sequence import decode_bases
-from genet5.outputs import atomic_writer
+from genet5.outputs import atomic_writer, svg_element
 from genet5.score.plot import FAINT, FIRST, INK, STYLE
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def write_report(
         learned: What was learned from the genome; the first is drawn.
     """
     lengths = np.array([len(contig.bases) for contig in contigs], np.int64)
-    svg = _svg(_figure(report, learned))
+    svg = svg_element(_figure(report, learned))
     assembly = _table([*_assembly(lengths), *facts])
     genes = _table(_genes(report, int(lengths.sum())))
     learned_lines = "".join(f"<p>{escape(str(one))}</p>" for one in learned[:20])
@@ -300,9 +299,3 @@ def _draw_logo(axes: Axes, learned: Learned) -> None:
 def _draw_spacers(axes: Axes, learned: Learned) -> None:
     axes.bar(list(SPACERS), learned.motif.spacers, color=FIRST)
     axes.set(title="Bases between it and the start", xlabel="bp", ylabel="share")
-
-
-def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg")
-    return text.getvalue()[text.getvalue().index("<svg") :]

@@ -8,7 +8,6 @@ and k-mers, `training` sequences for the nearest one; without them these parts a
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,7 +21,7 @@ from genet5.genome.io.fasta import read_fasta
 from genet5.genome.sequence import Bases
 from genet5.lm.designs import Design, Shares, codon_usage, describe, divergence, kmer_spectrum
 from genet5.lm.nearest import Nearest, nearest_sequences
-from genet5.outputs import atomic_writer
+from genet5.outputs import atomic_writer, svg_element
 
 _K = 4
 _LISTED = 200
@@ -186,10 +185,7 @@ def _pictures(found: Findings) -> str:
     panels[5].set(xlabel="identity to training sequences")
     if found.nearest:
         panels[5].legend(fontsize="small")
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    return svg_element(figure)
 
 
 def _scatter(

@@ -120,6 +120,24 @@ def compare_genes(
     return Comparison(guess_cause, truth_cause, np.concatenate([equal, links, turned], axis=1))
 
 
+def equal_genes(
+    predicted: Sequence[GeneChains], reference: Sequence[GeneChains]
+) -> list[tuple[int, int]]:
+    """Match genes that share an isoform, one to one: each takes the first reference gene left."""
+    owners: dict[Chain, list[int]] = {}
+    for index, chains in enumerate(reference):
+        for chain in chains:
+            owners.setdefault(chain, []).append(index)
+    pairs: list[tuple[int, int]] = []
+    found: set[int] = set()
+    for guess, chains in enumerate(predicted):
+        free = {index for chain in chains for index in owners.get(chain, ())} - found
+        if free:
+            pairs.append((guess, min(free)))
+            found.add(min(free))
+    return pairs
+
+
 def compare(guess: GeneChains, truth: GeneChains) -> str:
     """Name the difference between the two most similar isoforms of two genes of one strand."""
     differences = min((_differences(a, b) for a in sorted(guess) for b in sorted(truth)), key=len)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from genet5.genome.frames import strand_sign
 from genet5.genome.gene import Gene
-from genet5.score.causes import compare_genes
+from genet5.score.causes import compare_genes, equal_genes
 from genet5.score.chains import Axis, Chain, chain_of, gaps_of
 
 KINDS: dict[str, str] = {
@@ -81,7 +81,7 @@ def differences(
     reach = {gene.contig: gene.end for genes in sides for gene in genes}
     reach = {name: max(g.end for genes in sides for g in genes) for name in reach}
     axis = Axis(reach, {name: length_bp for name in reach if length_bp})
-    found = compare_genes(chains[1], chains[0], _equal(chains[1], chains[0]), axis)
+    found = compare_genes(chains[1], chains[0], equal_genes(chains[1], chains[0]), axis)
     groups = _groups(found.pairs.T.tolist(), len(sides[0]), len(sides[1]))
     listed = []
     for ones, others in groups:
@@ -99,24 +99,6 @@ def differences(
 
 def _chains(gene: Gene, length_bp: int | None) -> frozenset[Chain]:
     return frozenset(chain_of(gene, t, length_bp) for t in gene.transcripts if t.cds)
-
-
-def _equal(
-    second: Sequence[frozenset[Chain]], first: Sequence[frozenset[Chain]]
-) -> list[tuple[int, int]]:
-    """Pair genes that share an isoform, one to one."""
-    owners: dict[Chain, list[int]] = defaultdict(list)
-    for index, chains in enumerate(first):
-        for chain in chains:
-            owners[chain].append(index)
-    pairs: list[tuple[int, int]] = []
-    taken: set[int] = set()
-    for index, chains in enumerate(second):
-        free = {owner for chain in chains for owner in owners.get(chain, ())} - taken
-        if free:
-            pairs.append((index, min(free)))
-            taken.add(min(free))
-    return pairs
 
 
 def _groups(

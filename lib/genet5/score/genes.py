@@ -26,7 +26,7 @@ import numpy as np
 
 from genet5.errors import DataError
 from genet5.genome.gene import Gene, Transcript
-from genet5.score.causes import find_causes
+from genet5.score.causes import equal_genes, find_causes
 from genet5.score.chains import (  # fmt: skip
     Axis,
     Chain,
@@ -265,7 +265,7 @@ def _score(
     ignored = _is_ignored(guesses, truth, bodies, axis)
     kept = [guess.distinct for guess, drop in zip(guesses, ignored, strict=True) if not drop]
     every = {chain for guess in guesses for chain in guess.distinct}
-    found = _match(kept, truth)
+    found = equal_genes(kept, truth.genes)
     levels = {
         **_structures(every, kept, truth, bodies, axis),
         "gene": Level(len(found), len(kept), len(truth.genes)),
@@ -390,22 +390,6 @@ def _compare(axis: Axis, sides: Sequence[Columns]) -> Level:
     is_in[side, number] = True
     counted = is_in[0] & ~(is_in[2] & ~is_in[1])
     return Level(*(int(n.sum()) for n in (counted & is_in[1], counted, is_in[1])))
-
-
-def _match(kept: Sequence[frozenset[Chain]], truth: _Reference) -> list[tuple[int, int]]:
-    """Match genes one to one: a predicted gene takes the first reference gene not yet found."""
-    owners: dict[Chain, list[int]] = {}
-    for index, chains in enumerate(truth.genes):
-        for chain in chains:
-            owners.setdefault(chain, []).append(index)
-    pairs: list[tuple[int, int]] = []
-    found: set[int] = set()
-    for guess, chains in enumerate(kept):
-        free = {index for chain in chains for index in owners.get(chain, ())} - found
-        if free:
-            pairs.append((guess, min(free)))
-            found.add(min(free))
-    return pairs
 
 
 def _ends(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from genet5.config.json_files import load_json
 from genet5.errors import DataError, FormatError
-from genet5.outputs import atomic_writer
+from genet5.outputs import atomic_writer, svg_element
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,7 +147,7 @@ def draw(runs: Sequence[RunCurves], out: Path, axis: XAxis = "step") -> None:
     figure = _figure(runs, axis)
     if ending == "html":
         with atomic_writer(out) as text:
-            text.write(_page(runs, _svg(figure)))
+            text.write(_page(runs, svg_element(figure)))
         return
     picture = io.BytesIO()
     figure.savefig(picture, format=ending, dpi=150)
@@ -232,12 +232,6 @@ def smoothed(values: Floats) -> Floats:
     left, right = np.maximum(places - half, 0), np.minimum(places + half + 1, len(values))
     with np.errstate(invalid="ignore"):
         return np.asarray((sums[right] - sums[left]) / (counts[right] - counts[left]))
-
-
-def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg")
-    return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def _page(runs: Sequence[RunCurves], svg: str) -> str:
