@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import tyro
 
 from genet5.errors import ConfigError
@@ -27,3 +30,27 @@ def require(ok: bool, name: str, value: object, rule: str) -> None:
     """
     if not ok:
         raise ConfigError(name, value, rule)
+
+
+def named_numbers(words: Sequence[str], name: str, form: str) -> dict[str, float]:
+    """Read words such as "encoder=0.1".
+
+    Args:
+        words: As typed.
+        name: The setting.
+        form: What a word should look like, such as "PART=FACTOR".
+
+    Raises:
+        ConfigError: A word is of another form, or two give one name.
+    """
+    found: dict[str, float] = {}
+    for word in words:
+        key, _, text = word.rpartition("=")
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        require(bool(key) and math.isfinite(number), name, word, f"must look like {form}")
+        require(key not in found, name, word, f"names {key} twice")
+        found[key] = number
+    return found

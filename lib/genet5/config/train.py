@@ -16,6 +16,7 @@ import tyro
 from genet5.config.batches import BatchLimits
 from genet5.config.checks import by_default, require
 from genet5.config.model import AttentionName, KeepName
+from genet5.config.parts import PartsConfig
 
 FORMAT = 1
 _NO_LIMIT = 1 << 62
@@ -32,6 +33,7 @@ RARE_FIELDS = frozenset(
         *("ema_decay", "optim_8bit", "save_steps", "keep_last", "checkpoint"),
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
+        *("lr_scale", "layer_decay"),
     }
 )
 """Fields that `finet --help` leaves out and `--help_all` lists."""
@@ -329,6 +331,10 @@ class RunConfig(Protocol):
         """Optimizer and schedule."""
 
     @property
+    def parts(self) -> PartsConfig:
+        """What is trained."""
+
+    @property
     def checkpoints(self) -> CheckpointConfig:
         """Saving and resuming."""
 
@@ -364,6 +370,7 @@ class TrainConfig:
     duration: DurationConfig = field(default_factory=DurationConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    parts: PartsConfig = field(default_factory=PartsConfig)
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)

@@ -12,7 +12,7 @@ from genet5.train.distributed.processes import Ranks
 def update_experts(model: nn.Module, ranks: Ranks) -> dict[str, Tensor]:
     """Move the choice biases by what all ranks routed in a step; return how experts were used.
 
-    Every rank calls it, and nothing waits for the device.
+    Frozen layers keep their biases. Every rank calls it, and nothing waits for the device.
 
     Returns:
         Scalars, empty without experts: "tokens_per_expert", the mean over experts and layers;
@@ -25,7 +25,8 @@ def update_experts(model: nn.Module, ranks: Ranks) -> dict[str, Tensor]:
     sizes = [layer.num_experts for layer in layers]
     routed = ranks.sum(torch.cat([layer.take_routed() for layer in layers])).split(sizes)
     for layer, counts in zip(layers, routed, strict=True):
-        layer.rebalance(counts)
+        if any(parameter.requires_grad for parameter in layer.parameters()):
+            layer.rebalance(counts)
     means = torch.stack([counts.mean() for counts in routed])
     busiest = torch.stack([counts.max() for counts in routed])
     idle = torch.stack([(counts == 0).float().mean() for counts in routed])

@@ -100,7 +100,7 @@ class Trainer:
         decay = config.optim.ema_decay
         self.state = RunState(
             model=model,
-            optimizer=build_optimizer(model, config.optim),
+            optimizer=build_optimizer(model, config.optim, config.parts),
             source=source,
             progress=Progress(),
             average=None if decay is None else WeightAverage(model, decay),

@@ -1,7 +1,8 @@
-"""AdamW in two groups, learning-rate schedules, and a moving average of the weights.
+"""AdamW in groups, learning-rate schedules, and a moving average of the weights.
 
-Matrices decay; norms, biases, embeddings and single numbers do not. A schedule returns a factor of
-the highest learning rate, so a resumed run needs no scheduler state beyond the step.
+Matrices decay; norms, biases, embeddings and single numbers do not. Parts of the model may learn at
+another rate (`train.parts`). A schedule returns a factor of the highest learning rate, so a resumed
+run needs no scheduler state beyond the step.
 """
 
 from __future__ import annotations
@@ -15,13 +16,18 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from genet5.config.parts import PartsConfig
 from genet5.config.train import OptimConfig
 from genet5.errors import ConfigError
+from genet5.train.parts import learning_rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Schedule = Callable[[int], float]
+
+FACTOR = "lr_factor"
+"""Key of a parameter group: its learning rate relative to that of the step."""
 
 
 def decays(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
@@ -31,33 +37,43 @@ def decays(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
     return not isinstance(module, nn.Embedding) and "norm" not in type(module).__name__.lower()
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return AdamW's groups: what decays and what does not.
+def parameter_groups(
+    model: nn.Module, weight_decay: float, parts: PartsConfig | None = None
+) -> list[dict[str, Any]]:
+    """Return AdamW's groups: what decays and what does not, at each factor of the learning rate.
 
     A tied parameter decays only if all its uses do.
     """
-    found: dict[int, tuple[nn.Parameter, bool]] = {}
+    does_decay: dict[int, bool] = {}
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            if parameter.requires_grad:
-                before = found.get(id(parameter), (parameter, True))[1]
-                found[id(parameter)] = (parameter, before and decays(module, name, parameter))
-    kept = [p for p, does in found.values() if does]
-    free = [p for p, does in found.values() if not does]
-    groups = [
-        {"params": kept, "weight_decay": weight_decay},
-        {"params": free, "weight_decay": 0.0},
+            before = does_decay.get(id(parameter), True)
+            does_decay[id(parameter)] = before and decays(module, name, parameter)
+    factor = learning_rates(model, parts or PartsConfig())
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((factor(name), does_decay[id(parameter)]), []).append(parameter)
+    return [
+        {"params": members, "weight_decay": weight_decay if does else 0.0, FACTOR: share}
+        for (share, does), members in sorted(groups.items(), key=lambda item: item[0], reverse=True)
     ]
-    return [group for group in groups if group["params"]]
 
 
-def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module, config: OptimConfig, parts: PartsConfig | None = None
+) -> torch.optim.Optimizer:
     """Return AdamW (fused on CPU and CUDA), or its 8-bit form.
+
+    Args:
+        model: What requires a gradient is trained.
+        config: Settings.
+        parts: Parts that learn at a rate of their own.
 
     Raises:
         ConfigError: `optim_8bit` without torchao.
     """
-    groups = parameter_groups(model, config.weight_decay)
+    groups = parameter_groups(model, config.weight_decay, parts)
     betas = (0.9, config.beta2)
     if config.optim_8bit:
         return cast("torch.optim.Optimizer", adamw_8bit()(groups, lr=config.lr, betas=betas))
@@ -114,12 +130,13 @@ def clip_gradients(parameters: Iterable[nn.Parameter], config: OptimConfig) -> T
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of all groups."""
+    """Set the learning rate of all groups, each by its factor."""
     for group in optimizer.param_groups:
+        rate = lr * group[FACTOR]
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(lr)
+            group["lr"].fill_(rate)
         else:
-            group["lr"] = lr
+            group["lr"] = rate
 
 
 class WeightAverage:

@@ -25,6 +25,7 @@ from torch import nn
 
 from genet5.config.json_files import config_to_dict
 from genet5.config.manifest import record_checksums
+from genet5.config.parts import PartsConfig
 from genet5.config.train import RunConfig, TrainConfig
 from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.loader import Loader
@@ -39,6 +40,7 @@ from genet5.train.loss import LossWeights
 from genet5.train.mxfp8 import require_mxfp8
 from genet5.train.objective import Objective, gene_objective
 from genet5.train.optim import adamw_8bit
+from genet5.train.parts import count_trained, describe_parts, settle_parts
 from genet5.train.setup import (
     TOKENIZER,
     load_model,
@@ -175,6 +177,7 @@ def finetune(config: Config, ranks: Ranks, open_parts: OpenParts[Config]) -> Out
         config = after_restart(config)
     wanted, config = config.compute.precision, with_precision(config, ranks)
     parts = open_parts(config, ranks)
+    settle_parts(parts.model, config.parts)
     prepare_directory(config, ranks)  # only now: a wrong path must not cost an earlier run
     with ExitStack() as stack:
         file = config.out / "finet.log"
@@ -246,12 +249,16 @@ def build_trainer(config: RunConfig, ranks: Ranks, stack: ExitStack, parts: Part
     stack.enter_context(repeatable(seed, deterministic=is_on_cpu if wanted is None else wanted))
     horizon, settings = Horizon.of(config, len(parts.source)), _settings(config)
     log.info(
-        "%s parameters, %d micro-batches an epoch on each of %d ranks, %d steps",
+        "%s parameters, %s trained, %d micro-batches an epoch on each of %d ranks, %d steps",
         f"{sum(parameter.numel() for parameter in parts.model.parameters()):,}",
+        f"{count_trained(parts.model):,}",
         len(parts.source),
         ranks.world_size,
         horizon.total_steps,
     )
+    if config.parts != PartsConfig():
+        for line in describe_parts(parts.model, config.parts):
+            log.info("%s", line)
     if ranks.is_first:
         run_file = config.out / "run.json"
         start_record(run_file, settings, device=str(ranks.device), world_size=ranks.world_size)

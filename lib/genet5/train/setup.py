@@ -22,6 +22,7 @@ from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer
 from genet5.train.distributed.processes import Ranks
 from genet5.train.horizon import Horizon
 from genet5.train.mxfp8 import require_mxfp8, use_mxfp8
+from genet5.train.parts import count_trained, settle_parts
 from genet5.train.state.checkpoint_files import list_checkpoints, read_step, set_aside_later
 from genet5.train.state.random_state import derive_seed
 from genet5.train.state.restart import MARK, mark_start
@@ -200,14 +201,17 @@ def describe(config: TrainConfig) -> str:
     """Return what a dry run prints: parameters, data, steps, memory of weights and optimizer."""
     require_model(config.base)
     model = GeneT5.from_pretrained(config.base)
+    settle_parts(model, config.parts)
     source, validation = open_data(config, Ranks())
     horizon = Horizon.of(config, len(source))
     total = count_parameters(model)["total"]
     moments = 2 if config.optim.optim_8bit else 8
-    state = total * (4 + 4 + moments + (4 if config.optim.ema_decay else 0)) / GIB
+    trained = count_trained(model)
+    state = (4 * total + trained * (4 + moments + (4 if config.optim.ema_decay else 0))) / GIB
     counts = source.header.counts
     rows = [
         ("parameters", f"{total:,}"),
+        ("trained parameters", f"{trained:,}"),
         ("weights, gradients, optimizer", f"{state:.2f} GiB"),
         ("training windows", f"{counts.get('windows', 0):,}"),
         ("training bases", f"{counts.get('bases', 0):,}"),

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from genet5.config.checks import require
+from genet5.config.parts import PartsConfig
 from genet5.config.train import (
     RARE_FIELDS as GENE_RARE_FIELDS,
 )
@@ -78,6 +79,7 @@ class LmPretrainConfig:
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(lr=3e-4, min_lr_ratio=0.1, weight_decay=0.1, beta2=0.95)
     )
+    parts: PartsConfig = field(default_factory=PartsConfig)
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
     validation: ValidationConfig = field(default_factory=lambda: ValidationConfig(eval_windows=0))
     compute: ComputeConfig = field(default_factory=ComputeConfig)
