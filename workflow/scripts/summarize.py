@@ -211,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sheet", type=Path)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--model", default="nano", help="model of genomes that name none")
+    parser.add_argument("--model", default="auto", help="model of genomes that name none")
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True)
     options = parser.parse_args(argv)

@@ -19,11 +19,13 @@ from pathlib import Path
 
 from genet5.annotate.calling_config import CallingConfig, load_calling_config
 from genet5.annotate.genome import Genome, GenomeSize, measure, open_genome
-from genet5.config.annotate import AdaptName, AnnotateConfig, AnnotatorConfig
-from genet5.errors import ConfigError, DataError
+from genet5.config.annotate import AUTO_MODEL, AdaptName, AnnotateConfig, AnnotatorConfig
+from genet5.config.clades import Clade
+from genet5.errors import CheckpointError, ConfigError, DataError
 from genet5.genome.codes import genetic_code
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.survey import NO_SURVEY, STANDARD, Survey, survey_genome
+from genet5.model.card import load_card, shipped_models
 from genet5.model.folders import load_config, model_folder
 from genet5.train.distributed.place import place_of_process
 
@@ -100,9 +102,12 @@ def plan_model(config: AnnotatorConfig) -> ModelPlan:
 
     Raises:
         CheckpointError: There is no such model.
-        ConfigError: A flag does not fit the model.
+        ConfigError: A flag does not fit the model, or the model is "auto".
         FormatError: A file of the model is damaged.
     """
+    if config.model == AUTO_MODEL:
+        rule = "chooses by a genome, and there is none yet: name a model (genet5 models lists them)"
+        raise ConfigError("model", config.model, rule)
     folder = model_folder(config.model)
     own = load_calling_config(folder, load_config(folder).max_window_bp)
     calling = effective_calling(config, own)
@@ -168,19 +173,35 @@ def plan_genome(config: AnnotateConfig) -> Iterator[GenomePlan]:
         DataError: The genome cannot be read.
         CheckpointError: There is no such model.
     """
-    model = plan_model(config.annotator)
+    is_auto = config.annotator.model == AUTO_MODEL
+    model = None if is_auto else plan_model(config.annotator)
     if config.genetic_code is not None:
         genetic_code(config.genetic_code)
     if config.region and not set(config.circular) <= {AUTO, NONE}:
         raise ConfigError("circular", config.circular, "has no effect on regions: leave it out")
     with open_genome(config.genome, config.region) as genome:
         check_circular(config.circular, genome.contigs)
+        survey = survey_genome(genome.parts)
+        if model is None:
+            model = plan_model(replace(config.annotator, model=model_for(survey)))
         size = measure(genome.parts, model.calling)
         if not size.bases:
             raise DataError("no bases in any contig", expected="DNA", path=config.genome)
-        survey = survey_genome(genome.parts)
         code = settle_code(config.genetic_code, model.calling, survey)
         yield GenomePlan(model=model, genome=genome, code=code, size=size, survey=survey)
+
+
+def model_for(survey: Survey) -> str:
+    """Return the name of the shipped model for a genome; one too small to judge is a prokaryote's.
+
+    Raises:
+        CheckpointError: No model for such genomes is shipped.
+    """
+    clade: Clade = "unicellular" if survey.is_prokaryote is False else "prokaryotes"
+    for folder in shipped_models():
+        if clade in load_card(folder).clades:
+            return folder.name
+    raise CheckpointError(f"no model for {clade} is shipped: name one with --model")
 
 
 def settle_code(wanted: int | None, calling: CallingConfig, survey: Survey = NO_SURVEY) -> int:

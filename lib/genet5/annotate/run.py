@@ -23,13 +23,15 @@ from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
 from genet5.annotate.plan import (
     GenomePlan,
     Machine,
+    ModelPlan,
     choose_machine,
     is_circular,
     plan_genome,
     plan_model,
 )
-from genet5.config.annotate import AnnotateConfig
+from genet5.config.annotate import AUTO_MODEL, AnnotateConfig
 from genet5.config.json_files import config_to_dict, save_json
+from genet5.errors import ConfigError
 from genet5.genome.extract import cds_records, protein_records
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import AnyContig, write_fasta
@@ -160,6 +162,7 @@ def _record(
     return {
         "genet5": __version__,
         "settings": config_to_dict(config),
+        "model": plan.model.folder.name,
         "genetic_code": plan.code,
         "survey": {
             "gc": plan.survey.gc,
@@ -183,10 +186,16 @@ def warn_of_kind(plan: GenomePlan) -> None:
             "this looks like %s, and model %s finds genes without introns only: expect few of its"
             " genes; --model names another model", plan.survey.kind, name,
         )  # fmt: skip
+    if is_prokaryote is False and has_introns and not plan.survey.is_compact:
+        log.warning(
+            "open frames cover %.0f %% of this genome, as in animals and plants: genes with long"
+            " introns are likely, and model %s may know few such genes", 100 * plan.survey.density,
+            name,
+        )  # fmt: skip
     if is_prokaryote and has_introns:
         log.warning(
-            "this looks like %s, and model %s looks for introns: --model nano is for bacteria and"
-            " archaea", plan.survey.kind, name,
+            "this looks like %s, and model %s looks for introns: --model auto takes the one for"
+            " bacteria and archaea", plan.survey.kind, name,
         )  # fmt: skip
     if is_prokaryote and plan.code != (plan.survey.genetic_code or plan.code):
         log.warning(
@@ -213,10 +222,24 @@ def decode_for_first(config: AnnotateConfig) -> None:
     from genet5.annotate.workers import serve
     from genet5.train.distributed.processes import distributed
 
-    model = plan_model(config.annotator)
-    engine = load_engine(model, choose_machine(config.annotator))
+    engine = load_engine(_model_of(config), choose_machine(config.annotator))
     with distributed("cpu"):
         serve(engine)
+
+
+def _model_of(config: AnnotateConfig) -> ModelPlan:
+    """The model of a process that does not read the genome but where the model depends on it.
+
+    Raises:
+        ConfigError: Standard input, which the first process reads, would have to choose it.
+    """
+    if config.annotator.model != AUTO_MODEL:
+        return plan_model(config.annotator)
+    if str(config.genome) == "-":
+        rule = "cannot choose by standard input for several processes: name a model"
+        raise ConfigError("model", AUTO_MODEL, rule)
+    with plan_genome(config) as plan:
+        return plan.model
 
 
 @contextmanager

@@ -10,7 +10,10 @@ import tyro
 
 from genet5.config.checks import by_default, require
 
+AUTO_MODEL = "auto"
+"""The shipped model that fits the genome."""
 DEFAULT_MODEL = "nano"
+"""Where there is no genome to choose by."""
 """Name of the shipped model that annotates when none is named."""
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -33,9 +36,10 @@ _CHOICES = {
 class AnnotatorConfig:
     """How an annotator runs; what is left open is settled by the model or the machine."""
 
-    model: str = DEFAULT_MODEL
+    model: str = AUTO_MODEL
     """Name of a shipped model, a model folder, or the id of a model on the Hugging Face Hub
-    (user/name)."""
+    (user/name); auto is the shipped model of the genome's kind, prokaryote or eukaryote, by its
+    open reading frames."""
     min_score: Annotated[float | None, by_default("the model's threshold")] = None
     """Drop genes with a lower probability, 0 to 1."""
     partial_genes: PartialGenes = "keep"

@@ -46,6 +46,9 @@ but glycine, as in Gracilibacteria and Absconditabacteria."""
 KIND_BIAS, KIND_OPERON, KIND_DENSITY = -16.6, 23.3, 15.8
 """Logistic model of a prokaryote: bias, weights of `operon_share` and of `density`;
 `studies/genome_kind.py` fits them."""
+COMPACT_DENSITY = 0.55
+"""Least `density` of a eukaryote with few and short introns: 0.58 to 0.75 in yeasts and protists,
+0.16 to 0.52 in animals and plants (`studies/genome_kind.py`)."""
 _TGA, _TGG = CODONS.index("TGA"), CODONS.index("TGG")
 _STARTS = np.isin(np.array([*CODONS, ""]), ("ATG", "GTG", "TTG"))
 
@@ -138,6 +141,11 @@ class Survey:
         """Whether bacteria or archaea are likelier than a eukaryote; None = too little DNA."""
         probability = self.prokaryote_probability
         return None if probability is None else probability >= 0.5
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether open frames cover what they do where introns are few and short."""
+        return self.density >= COMPACT_DENSITY
 
     @property
     def kind(self) -> str:

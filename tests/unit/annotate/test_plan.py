@@ -13,16 +13,20 @@ import pytest
 from genet5.annotate.plan import (
     choose_machine,
     is_circular,
+    model_for,
     plan_genome,
     plan_model,
     settle_code,
 )
 from genet5.annotate.run import warn_of_kind
-from genet5.config.annotate import AnnotateConfig, AnnotatorConfig
+from genet5.config.annotate import DEFAULT_MODEL, AnnotateConfig, AnnotatorConfig
+from genet5.config.json_files import config_to_dict, save_json
 from genet5.errors import CheckpointError, ConfigError
 from genet5.genome.io.fasta import Contig, write_fasta
 from genet5.genome.sequence import decode_bases, encode_bases
-from genet5.genome.survey import Survey
+from genet5.genome.survey import FrameCounts, Survey
+from genet5.model.card import load_card
+from genet5.model.folders import SHIPPED
 from genet5.simulate.eukaryote import simulate_eukaryote
 from genet5.simulate.prokaryote import simulate_bacterium
 
@@ -94,8 +98,10 @@ def test_a_dry_run_does_without_torch(root: Path, tmp_path: Path) -> None:
 
 
 def test_flags_are_laid_over_the_models_own_configuration() -> None:
-    plain = plan_model(AnnotatorConfig())
-    config = AnnotatorConfig(introns="yes", start_codons=("atg",), min_score=0.1, both_strands=True)
+    plain = plan_model(AnnotatorConfig(model=DEFAULT_MODEL))
+    config = AnnotatorConfig(
+        model=DEFAULT_MODEL, introns="yes", start_codons=("atg",), min_score=0.1, both_strands=True
+    )
     plan = plan_model(config)
     assert plan.strand_passes == 2
     grammar = replace(plain.calling.grammar, introns=True, start_codons=("ATG",))
@@ -107,7 +113,7 @@ def test_flags_are_laid_over_the_models_own_configuration() -> None:
 
 def test_an_overlap_as_long_as_the_window_is_refused() -> None:
     with pytest.raises(ConfigError, match="window_overlap = 6144: must be 0 to 6143"):
-        plan_model(AnnotatorConfig(window_overlap=6144))
+        plan_model(AnnotatorConfig(model=DEFAULT_MODEL, window_overlap=6144))
 
 
 def test_an_unknown_model_is_refused_with_the_shipped_ones() -> None:
@@ -185,14 +191,16 @@ def test_the_genetic_code_is_the_one_wanted_the_genomes_or_the_models(
 ) -> None:
     monkeypatch.setattr(Survey, "genetic_code", property(lambda _: found))
     monkeypatch.setattr(Survey, "is_prokaryote", property(lambda _: True))
-    calling = replace(plan_model(AnnotatorConfig()).calling, genetic_code=own)
+    calling = replace(plan_model(AnnotatorConfig(model=DEFAULT_MODEL)).calling, genetic_code=own)
     assert settle_code(wanted, calling, Survey()) == expected
 
 
 def test_the_code_of_a_eukaryote_is_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Survey, "genetic_code", property(lambda _: 4))
     monkeypatch.setattr(Survey, "is_prokaryote", property(lambda _: False))
-    assert settle_code(None, plan_model(AnnotatorConfig()).calling, Survey()) == 11
+    assert (
+        settle_code(None, plan_model(AnnotatorConfig(model=DEFAULT_MODEL)).calling, Survey()) == 11
+    )
 
 
 def test_a_plan_has_the_code_that_the_open_frames_speak_for(tmp_path: Path) -> None:
@@ -210,6 +218,54 @@ def test_a_eukaryotes_genome_is_named_before_bacterial_genes_are_looked_for(
     contigs = simulate_eukaryote(250_000, seed=1)[0]
     genome = tmp_path / "genome.fa"
     write_fasta(genome, ((c.name, decode_bases(c.bases)) for c in contigs))
-    with plan_genome(AnnotateConfig(genome=genome, output=tmp_path / "g.gff3")) as plan:
+    annotator = AnnotatorConfig(model=DEFAULT_MODEL)
+    config = AnnotateConfig(genome=genome, output=tmp_path / "g.gff3", annotator=annotator)
+    with plan_genome(config) as plan:
         warn_of_kind(plan)
     assert "looks like a eukaryote's genome" in caplog.text
+
+
+def _survey(operon_pairs: int, in_frames: int) -> Survey:
+    frames = FrameCounts(in_frames, in_frames, pairs=100, operon_pairs=operon_pairs)
+    return Survey(bases=100_000, gc_bases=60_000, standard=frames)
+
+
+def test_the_model_is_that_of_the_genomes_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, clade in (("a", "unicellular"), ("b", "prokaryotes"), ("c", "prokaryotes")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").touch()
+        card = replace(load_card(SHIPPED / DEFAULT_MODEL), clades=(clade,))
+        save_json(tmp_path / name / "card.json", config_to_dict(card))
+    monkeypatch.setattr("genet5.model.card.SHIPPED", tmp_path)
+    bacterium, yeast, unknown = _survey(60, 90_000), _survey(3, 74_000), Survey()
+    assert [model_for(one) for one in (bacterium, yeast, unknown)] == ["b", "a", "b"]
+
+
+def test_a_genome_of_a_kind_without_a_model_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genet5.model.card.SHIPPED", tmp_path)
+    with pytest.raises(CheckpointError, match="no model for prokaryotes is shipped: name one"):
+        model_for(Survey())
+
+
+def test_auto_without_a_genome_is_refused() -> None:
+    with pytest.raises(ConfigError, match="chooses by a genome, and there is none yet"):
+        plan_model(AnnotatorConfig())
+
+
+def test_few_open_frames_of_a_eukaryote_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "genome.fa").write_text(">c\nACGTACGTACGT\n")
+    annotator = AnnotatorConfig(model=DEFAULT_MODEL, introns="yes")
+    config = AnnotateConfig(
+        genome=tmp_path / "genome.fa", output=tmp_path / "g.gff3", annotator=annotator
+    )
+    with plan_genome(config) as plan:
+        warn_of_kind(replace(plan, survey=_survey(3, 74_000)))
+        assert "open frames" not in caplog.text
+        warn_of_kind(replace(plan, survey=_survey(3, 30_000)))
+    assert "open frames cover 30 % of this genome" in caplog.text

@@ -101,7 +101,7 @@ def test_a_record_states_what_was_run(config: AnnotateConfig, tmp_path: Path) ->
     record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert record["summary"]["genes"] == 2
     assert record["genetic_code"] == 11
-    assert record["settings"]["annotator"]["model"] == "nano"
+    assert (record["settings"]["annotator"]["model"], record["model"]) == ("auto", "nano")
     assert record["learned"] == []
 
 
