@@ -24,6 +24,7 @@ from genet5.annotate.plan import GenomePlan, Machine, ModelPlan
 from genet5.cli.annotate import main as annotate
 from genet5.decode.evidence import Evidence
 from genet5.decode.fragment import GeneFragment, Interval
+from genet5.decode.window_found import WindowFound
 from genet5.genome.sequence import Bases
 
 _ORF = re.compile(rb"(?=(ATG(?:(?!TAA|TAG|TGA)[ACGT]{3}){20,}(?:TAA|TAG|TGA)))")
@@ -38,7 +39,10 @@ class OrfEngine(Engine):
         self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], code: int
     ) -> Found:
         time.sleep(self.delay_s)
-        return [[_fragment(found) for found in _ORF.finditer(w.tobytes())] for w in windows]
+        return [
+            WindowFound(tuple(_fragment(found) for found in _ORF.finditer(w.tobytes())))
+            for w in windows
+        ]
 
 
 def _fragment(found: re.Match[bytes]) -> GeneFragment:

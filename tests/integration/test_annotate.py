@@ -24,6 +24,7 @@ from genet5.cli.annotate import main
 from genet5.decode.evidence import Evidence
 from genet5.decode.fragment import GeneFragment
 from genet5.decode.greedy import DecodedWindow
+from genet5.decode.window_found import WindowFound
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
@@ -31,6 +32,7 @@ from genet5.genome.io.fasta import Contig, read_fasta, write_fasta
 from genet5.genome.io.formats import read_annotation
 from genet5.genome.io.gff3 import read_gff3
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
+from genet5.genome.tiling import ContigTiling
 from genet5.simulate.prokaryote import simulate_bacterium
 from genet5.tokens.cut import GeneIndex, shift_gene, wrapped_genes
 from genet5.tokens.grammar import prokaryote_options
@@ -271,7 +273,9 @@ def test_a_killed_run_resumes(
 ) -> None:
     flags = ["--model", str(model), "--batch_size", "2"]
     whole, out = tmp_path / "whole.gff3", tmp_path / "out.gff3"
-    assert main([str(genome), "-o", str(whole), *flags]) == 0
+    tracks = [tmp_path / "whole", tmp_path / "resumed"]
+    assert main([str(genome), "-o", str(whole), *flags, "--tracks", str(tracks[0])]) == 0
+    flags += ["--tracks", str(tracks[1])]
     decode, done = engine_module.decode_windows, []
 
     def dying(*arguments, **options) -> list[DecodedWindow]:
@@ -294,9 +298,51 @@ def test_a_killed_run_resumes(
     assert main([str(genome), "-o", str(out), *flags]) == 0
     assert out.read_text() == whole.read_text()
     assert not journal.exists()
+    files = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in tracks]
+    assert files[0] == files[1]
     whole_count = sum(counted)
     assert main([str(genome), "-o", str(out), *flags]) == 0
     assert sum(counted) - whole_count == whole_count + 8
+
+
+def test_tracks_hold_the_models_own_probabilities(
+    model: Path, genome: Path, annotated: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    from genet5.dataset.collate import make_inputs
+    from genet5.model.network import GeneT5
+    from genet5.tokens.tokenizer_file import load_tokenizer
+
+    pyBigWig = pytest.importorskip("pyBigWig", reason="the extra `bigwig` is not installed")
+    out = tmp_path / "o.gff3"
+    flags = ["--tracks", str(tmp_path / "tracks"), "--model", str(model)]
+    assert main([str(genome), "-o", str(out), *flags]) == 0
+    assert out.read_bytes() == (annotated / "o.gff3").read_bytes()
+    bases = next(contig.bases for contig in read_fasta(genome) if contig.name == "lower")
+    tile = ContigTiling.even(len(bases), 1024, 512).tiles[1]
+    inputs = make_inputs([bases[tile.start : tile.end]], [11], load_tokenizer(model).sequence)
+    with torch.inference_mode():
+        encoded = GeneT5.from_pretrained(model).eval().encode(inputs)
+    core = np.arange(tile.core_start, tile.core_end)
+    shares = encoded.state_logits[0].softmax(-1).numpy()[core - tile.start]
+    expected = {
+        "coding_plus_frame3": shares[np.arange(len(core)), 0, 1 + (core - 2) % 3],
+        "coding_minus_frame1": shares[np.arange(len(core)), 1, 1 + (2 - core) % 3],
+        "start_minus": encoded.boundary_logits[0].sigmoid().numpy()[core - tile.start, 1],
+    }
+    for name, wanted in expected.items():
+        with pyBigWig.open(str(tmp_path / "tracks" / f"{name}.bw")) as file:
+            found = file.values("lower", tile.core_start, tile.core_end)
+        assert np.abs(np.array(found) - wanted).max() < 0.0051
+
+
+def test_what_tracks_need_is_named(
+    model: Path, genome: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("genet5.cli.parse.find_spec", lambda name: None)
+    assert main([str(genome), "-o", "-", "--model", str(model), "--tracks", "tracks"]) == 2
+    assert 'pip install "genet5[bigwig]"' in capsys.readouterr().err
 
 
 # ---- an oracle instead of a model: everything but the network is tested
@@ -318,8 +364,8 @@ def oracle(truth: dict[str, Sequence[Gene]]) -> Callable[[GenomePlan, Machine], 
                     again = index.cut(low, tile.end - tiling.contig_bp, reverse=reverse)
                     genes += [gene for gene in again if gene not in genes]
                 evidence = Evidence(-0.01, -0.01, -0.01, 0.0, 0, 800.0, 100, 3.0, 3.0)
-                found = [GeneFragment.of(gene, evidence) for gene in genes]
-                shown.append(task.placed(found))
+                found = tuple(GeneFragment.of(gene, evidence) for gene in genes)
+                shown.append(task.placed(WindowFound(found)))
             return shown
 
     def load(plan: GenomePlan, machine: Machine) -> Annotator:

@@ -22,6 +22,7 @@ from genet5.annotate.engine import Engine, ignore, load_engine
 from genet5.annotate.journal import Journal
 from genet5.annotate.plan import ModelPlan, choose_machine, is_circular, plan_model, settle_code
 from genet5.annotate.select import SelectionRules, gene_of
+from genet5.annotate.windows import WindowPass
 from genet5.config.annotate import (
     DEFAULT_MODEL,
     AdaptName,
@@ -32,6 +33,7 @@ from genet5.config.annotate import (
     PartialGenes,
     PrecisionName,
 )
+from genet5.decode.window_found import Percents
 from genet5.errors import DataError
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import AnyContig, Contig, read_fasta
@@ -137,6 +139,10 @@ class Annotator:
         """Return an annotator of this process that has other processes decode as well."""
         return Annotator(replace(self._engine, workers=workers), self._plan)
 
+    def with_percents(self) -> Annotator:
+        """Return an annotator that passes the per-base heads' probabilities on, too."""
+        return Annotator(replace(self._engine, keeps_percents=True), self._plan)
+
     def annotate(
         self,
         sequence: SequenceLike,
@@ -221,6 +227,7 @@ class Annotator:
         journal: Journal | None = None,
         on_bases: Callable[[int], None] = ignore,
         on_learned: Callable[[Learned], None] = ignore,
+        on_percents: Callable[[WindowPass, Percents], None] = ignore,
     ) -> Iterator[GeneBlock]:
         """Yield the genes of contigs block by block, numbered through all contigs.
 
@@ -234,6 +241,8 @@ class Annotator:
             journal: Gets the decoded windows, and has those of an interrupted run.
             on_bases: Called with the number of bases that were just finished.
             on_learned: Called with what was learned from contigs' own genes.
+            on_percents: Called with the per-base heads' probabilities of each window pass, in the
+                order of the run, by an annotator that passes them on.
 
         Raises:
             ConfigError: There is no such genetic code.
@@ -242,7 +251,12 @@ class Annotator:
         code = settle_code(genetic_code, calling)
         rules = SelectionRules(calling=calling, code=code, keep_partial=self._plan.keep_partial)
         blocks = self._engine.run(
-            contigs, code=code, is_circular=is_circular, journal=journal, on_bases=on_bases
+            contigs,
+            code=code,
+            is_circular=is_circular,
+            journal=journal,
+            on_bases=on_bases,
+            on_percents=on_percents,
         )
         chosen = Adaptation(rules, self._plan.adapt, on_learned).chosen(blocks)
         return _numbered(chosen, code, self._plan.start_alternatives)

@@ -27,19 +27,19 @@ from genet5.annotate.journal import Journal
 from genet5.annotate.plan import Machine, ModelPlan
 from genet5.annotate.windows import Batch, WindowList, WindowPass, WindowRules
 from genet5.annotate.workers import Workers
-from genet5.decode.fragment import GeneFragment
 from genet5.decode.greedy import decode_windows
+from genet5.decode.window_found import Percents, WindowFound
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.sequence import Bases
 from genet5.model.network import GeneT5
 from genet5.model.resize import require_fit
 from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer
 
-Found = Sequence[Sequence[GeneFragment]]
-"""The fragments of each window of a batch, in coordinates of the contig."""
+Found = Sequence[WindowFound]
+"""Each window of a batch, in coordinates of the contig."""
 
 
-def ignore(_: object) -> None:
+def ignore(*_: object) -> None:
     """Note nothing."""
 
 
@@ -54,6 +54,8 @@ class Engine:
     strand_passes: int = 1
     workers: Workers | None = None
     """Other processes that decode, too."""
+    keeps_percents: bool = False
+    """Whether windows keep the per-base heads' probabilities."""
     limit: BatchLimit = field(default_factory=BatchLimit)
     """What the device's memory takes."""
 
@@ -65,6 +67,7 @@ class Engine:
         is_circular: Callable[[AnyContig], bool] = lambda _: False,
         journal: Journal | None = None,
         on_bases: Callable[[int], None] = ignore,
+        on_percents: Callable[[WindowPass, Percents], None] = ignore,
     ) -> Iterator[Block]:
         """Decode all windows; yield candidates as they become final, contig by contig.
 
@@ -74,12 +77,18 @@ class Engine:
             is_circular: Whether genes may lie over a contig's origin.
             journal: Gets the decoded windows, and has those of an interrupted run.
             on_bases: Called with the number of bases that were just finished.
+            on_percents: Called with the per-base heads' probabilities of each window pass, in the
+                order of the run, if they are kept.
         """
         windows = WindowList(contigs, self.window_rules, is_circular, on_bases)
-        found: dict[int, Sequence[GeneFragment]] = {}
+        found: dict[int, WindowFound] = {}
         for batch, some in self._decoded(windows.batches(), code, journal):
             found |= some
             if batch.is_last:
+                for window_pass in batch.pool:
+                    percents = found[window_pass.number].percents
+                    if percents is not None:
+                        on_percents(window_pass, percents)
                 windows.put(batch.pool, found)
                 yield from windows.blocks()
         yield from windows.blocks()
@@ -97,7 +106,7 @@ class Engine:
 
     def _decoded(
         self, batches: Iterator[Batch], code: int, journal: Journal | None
-    ) -> Iterator[tuple[Batch, dict[int, Sequence[GeneFragment]]]]:
+    ) -> Iterator[tuple[Batch, dict[int, WindowFound]]]:
         if self.workers is not None:
             yield from self.workers.decoded(self, batches, code, journal)
             return
@@ -106,17 +115,17 @@ class Engine:
 
     def found(
         self, batch: Batch, journal: Journal | None, decode: Callable[[], Found]
-    ) -> dict[int, Sequence[GeneFragment]]:
-        """Return the fragments of a batch's windows: the journal's, or as they are decoded now.
+    ) -> dict[int, WindowFound]:
+        """Return what is in a batch's windows: the journal's, or as they are decoded now.
 
         Args:
             batch: It is decoded whole, if any of its windows is not known.
             journal: Gets the windows that it does not know.
             decode: Decodes the batch.
         """
-        known: dict[int, Sequence[GeneFragment]] = {}
+        known: dict[int, WindowFound] = {}
         if journal is not None:
-            known.update({n: journal.fragments(n) for n in batch.numbers if journal.knows(n)})
+            known.update({n: journal.found(n) for n in batch.numbers if journal.knows(n)})
         if len(known) == len(batch.numbers):
             return known
         found = dict(zip(batch.numbers, decode(), strict=True)) | known
@@ -136,7 +145,7 @@ class Engine:
     def decode_bases(
         self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], code: int
     ) -> Found:
-        """Decode the bases of windows; the fragments are in coordinates of each window."""
+        """Decode the bases of windows; what is found is in coordinates of each window."""
         decode = partial(self._decode_together, windows, cores, code)
         if self.machine.deterministic:
             return decode(slice(len(windows)))
@@ -157,8 +166,9 @@ class Engine:
                 cores=cores[some],
                 head_only=self.calling.head_only,
                 use_bf16=self.machine.use_bf16,
+                keep_percents=self.keeps_percents,
             )
-        return [window.fragments for window in decoded]
+        return [WindowFound(window.fragments, window.percents) for window in decoded]
 
 
 def load_engine(plan: ModelPlan, machine: Machine) -> Engine:

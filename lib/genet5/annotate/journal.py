@@ -18,11 +18,11 @@ import logging
 import os
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from genet5.decode.fragment import GeneFragment
+from genet5.decode.window_found import WindowFound
 
 log = logging.getLogger(__name__)
 
@@ -63,17 +63,16 @@ class Journal:
         """Whether all of some windows were decoded already."""
         return all(self.knows(number) for number in numbers)
 
-    def fragments(self, number: int) -> list[GeneFragment]:
+    def found(self, number: int) -> WindowFound:
         """Return what was found in a window that is known."""
         self._file.seek(self._places[number])
-        _, values = self._value(self._file.readline())
-        return [GeneFragment.from_json(v) for v in values]
+        return WindowFound.from_json(self._value(self._file.readline())[1:])
 
-    def add(self, number: int, fragments: Sequence[GeneFragment]) -> None:
+    def add(self, number: int, found: WindowFound) -> None:
         """Keep a window."""
         self._file.seek(self._end)
         self._note(number, self._end)
-        self._write([number, [fragment.to_json() for fragment in fragments]])
+        self._write([number, *found.to_json()])
 
     def flush(self) -> None:
         """Hand all to the operating system."""

@@ -11,9 +11,9 @@ Example:
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from genet5.annotate.adapt.record import Learned
     from genet5.annotate.annotator import Annotator, GeneBlock
     from genet5.annotate.genome_report import GenomeReport
+    from genet5.annotate.windows import WindowPass
+    from genet5.decode.window_found import Percents
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +91,14 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         log.info("%s; %s", plan, machine)
         warn_of_kind(plan)
         annotator = load_annotator(plan, machine)
+        if config.tracks is not None:
+            annotator = annotator.with_percents()
         learned: list[Learned] = []
         with (
             _journaled(config, plan, machine) as journal,
             _with_workers(annotator) as annotators,
             BaseProgress(plan.size.bases) as progress,
+            _tracks(config, plan) as tracks,
         ):
             found = annotators.annotate_blocks(
                 plan.genome.parts,
@@ -102,6 +107,7 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
                 journal=journal,
                 on_bases=progress.add,
                 on_learned=learned.append,
+                on_percents=tracks,
             )
             report = _new_report(config)
             num_genes = _write_all(config, plan, found, report)
@@ -117,6 +123,26 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         if config.report is not None and report is not None:
             _write_report(report, config.report, plan, summary, learned)
         return summary
+
+
+@contextmanager
+def _tracks(
+    config: AnnotateConfig, plan: GenomePlan
+) -> Iterator[Callable[[WindowPass, Percents], None]]:
+    """Open the tracks, if they are wanted; what gets the probabilities of windows."""
+    if config.tracks is None:
+        yield lambda *_: None
+        return
+    from genet5.annotate.tracks import open_tracks
+
+    with open_tracks(
+        config.tracks,
+        plan.genome.contigs,
+        plan.genome.place,
+        spliced=plan.model.calling.grammar.introns,
+        strand_passes=plan.model.strand_passes,
+    ) as tracks:
+        yield tracks.add
 
 
 def _new_report(config: AnnotateConfig) -> GenomeReport | None:
@@ -224,7 +250,7 @@ def decode_for_first(config: AnnotateConfig) -> None:
 
     engine = load_engine(_model_of(config), choose_machine(config.annotator))
     with distributed("cpu"):
-        serve(engine)
+        serve(replace(engine, keeps_percents=config.tracks is not None))
 
 
 def _model_of(config: AnnotateConfig) -> ModelPlan:
@@ -377,6 +403,7 @@ def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> 
         strand_passes=plan.model.strand_passes,
         bf16=machine.use_bf16,
         deterministic=machine.deterministic,
+        percents=config.tracks is not None,
     )
     path = config.output.with_name(config.output.name + ".progress")
     return Journal(path, key, restart=config.restart)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from genet5.annotate.block import Block
 from genet5.annotate.contig import ContigWork
-from genet5.decode.fragment import GeneFragment
+from genet5.decode.window_found import WindowFound
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.sequence import Bases, reverse_complement
 from genet5.genome.tiling import ContigTiling, Tile
@@ -55,10 +55,9 @@ class WindowPass:
         high = self.tile.core_end - self.tile.start
         return (self.length_bp - high, self.length_bp - low) if self.strand_pass else (low, high)
 
-    def placed(self, found: Sequence[GeneFragment]) -> list[GeneFragment]:
-        """Return the window's fragments in coordinates of the contig."""
-        start, end, reverse = self.tile.start, self.tile.end, bool(self.strand_pass)
-        return [fragment.placed(start, end, reverse=reverse) for fragment in found]
+    def placed(self, found: WindowFound) -> WindowFound:
+        """Return what was found in the window in coordinates of the contig."""
+        return found.placed(self.tile.start, self.tile.end, reverse=bool(self.strand_pass))
 
     def new_bp(self) -> int:
         """Bases of the contig that this pass finishes: its core's, each base counted once."""
@@ -132,11 +131,11 @@ class WindowList:
                 pool = []
         yield from self._cut(pool)
 
-    def put(self, pool: Sequence[WindowPass], found: dict[int, Sequence[GeneFragment]]) -> None:
-        """Take the fragments of a pool's windows, which are named by number."""
+    def put(self, pool: Sequence[WindowPass], found: dict[int, WindowFound]) -> None:
+        """Take what was found in a pool's windows, which are named by number."""
         for window_pass in pool:
             place = window_pass.tile, window_pass.strand_pass
-            window_pass.work.put(*place, found.pop(window_pass.number))
+            window_pass.work.put(*place, found.pop(window_pass.number).fragments)
             self._count(window_pass.work, window_pass.new_bp())
 
     def blocks(self) -> Iterator[Block]:

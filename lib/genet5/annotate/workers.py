@@ -28,7 +28,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from genet5.annotate.windows import Batch, WindowPass
-from genet5.decode.fragment import GeneFragment
+from genet5.decode.window_found import WindowFound
 
 if TYPE_CHECKING:
     from genet5.annotate.engine import Engine, Found
@@ -51,8 +51,8 @@ class Workers:
 
     def decoded(
         self, engine: Engine, batches: Iterator[Batch], code: int, journal: Journal | None
-    ) -> Iterator[tuple[Batch, dict[int, Sequence[GeneFragment]]]]:
-        """Yield the batches in their order with the fragments of their windows.
+    ) -> Iterator[tuple[Batch, dict[int, WindowFound]]]:
+        """Yield the batches in their order with what was found in their windows.
 
         Args:
             engine: Decodes rank 0's share.
@@ -79,7 +79,7 @@ class Workers:
 
     def _taken(
         self, engine: Engine, batch: Batch, owner: int, code: int, journal: Journal | None
-    ) -> tuple[Batch, dict[int, Sequence[GeneFragment]]]:
+    ) -> tuple[Batch, dict[int, WindowFound]]:
         def decode() -> Found:
             return self._answer(owner, batch) if owner else engine.decode(batch.passes, code)
 
@@ -129,13 +129,13 @@ def unpack_windows(
 
 
 def pack_found(found: Found) -> bytes:
-    """Write the fragments of a batch's windows."""
-    return json.dumps([[f.to_json() for f in some] for some in found]).encode()
+    """Write what was found in a batch's windows."""
+    return json.dumps([window.to_json() for window in found]).encode()
 
 
-def unpack_found(data: bytes) -> list[list[GeneFragment]]:
+def unpack_found(data: bytes) -> list[WindowFound]:
     """Read what `pack_found` wrote."""
-    return [[GeneFragment.from_json(values) for values in some] for some in json.loads(data)]
+    return [WindowFound.from_json(values) for values in json.loads(data)]
 
 
 def _tensors(data: bytes) -> list[Tensor]:

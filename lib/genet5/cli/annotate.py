@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import partial
 
 from genet5.annotate.launch import follow_launcher, run_processes
-from genet5.cli.parse import require_plots, run
+from genet5.cli.parse import require_package, run
 from genet5.config.annotate import AnnotateConfig
 from genet5.genome.io.files import check_inputs, spooled
-from genet5.outputs import check_outputs
+from genet5.outputs import check_folder, check_outputs
 from genet5.train.distributed.place import place_of_process
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,10 @@ def _annotate(words: Sequence[str], config: AnnotateConfig) -> int:
     check_inputs({"GENOME": config.genome})
     check_outputs(config.outputs, {"GENOME": config.genome})
     if config.report is not None:
-        require_plots("report")
+        require_package("report", "matplotlib", "plot")
+    if config.tracks is not None:
+        require_package("tracks", "pyBigWig", "bigwig")
+        check_folder("tracks", config.tracks)
     if config.processes > 1 and place.is_alone and not config.dry_run:
         return run_processes(words, config.processes)
     from genet5.annotate.run import annotate_genome, describe

@@ -106,15 +106,15 @@ def run(
     return code
 
 
-def require_plots(flag: str) -> None:
-    """Check that plots can be drawn, before work begins; nothing is imported.
+def require_package(flag: str, package: str, extra: str) -> None:
+    """Check that what a flag needs is installed, before work begins; nothing is imported.
 
     Raises:
-        ConfigError: matplotlib is not installed.
+        ConfigError: The package is not installed; the extra of ours brings it.
     """
-    if find_spec("matplotlib") is None:
-        rule = 'is not installed; install it with: pip install "genet5[plot]"'
-        raise ConfigError(flag, "matplotlib", rule)
+    if find_spec(package) is None:
+        rule = f'is not installed; install it with: pip install "genet5[{extra}]"'
+        raise ConfigError(flag, package, rule)
 
 
 def write_table(text: str, outputs: Mapping[str, Path | None]) -> None:

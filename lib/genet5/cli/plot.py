@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from genet5.cli.parse import require_plots, run
+from genet5.cli.parse import require_package, run
 from genet5.config.checks import by_default, require
 from genet5.outputs import check_outputs
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _plot(config: PlotConfig) -> int:
     check_outputs({"output": config.output}, {})
-    require_plots("output")
+    require_package("output", "matplotlib", "plot")
     from genet5.train.telemetry.curves import draw, read_run
 
     names = config.names or short_names(config.runs)

@@ -143,6 +143,9 @@ class AnnotateConfig:
     report: Path | None = None
     """Write a page on the genome and its genes to this HTML file: figures, plots, what was learned
     (ribosome binding site), and a table of the genes that can be searched; needs matplotlib."""
+    tracks: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Write the per-base heads' probabilities to bigWig files in this folder: coding by strand and
+    frame, starts, stops and, with introns, introns and splice sites; needs pyBigWig."""
     processes: int = 1
     """Number of processes that share the windows, on CPU cores or GPUs; each takes the memory of a
     run. Several machines: torchrun."""

@@ -25,6 +25,7 @@ from genet5.decode.draft import make_drafter
 from genet5.decode.fragment import GeneFragment
 from genet5.decode.head_only import find_head_only
 from genet5.decode.trace import TraceReader, Tracks, read_tracks, tracks_evidence
+from genet5.decode.window_found import Percents, percents_of
 from genet5.decode.writer import Writer
 from genet5.genome.sequence import Bases
 from genet5.model.network import Encoded, GeneT5
@@ -52,6 +53,8 @@ class DecodedWindow:
     without introns those that the decoder left out, with introns all that lie on the best path."""
     passes: int
     """Times that the decoder read a draft of the row."""
+    percents: Percents | None = None
+    """Probabilities of the per-base heads in the window's core, if asked for."""
 
 
 @torch.inference_mode()
@@ -66,6 +69,7 @@ def decode_windows(
     cores: Sequence[tuple[int, int]] | None = None,
     head_only: bool = False,
     use_bf16: bool | None = None,
+    keep_percents: bool = False,
 ) -> list[DecodedWindow]:
     """Find the genes of windows.
 
@@ -79,6 +83,7 @@ def decode_windows(
         cores: Part of each window that evidence for cut genes is summed over; by default all of it.
         head_only: Look for genes that only the per-base heads support, too.
         use_bf16: Encode in bfloat16; None = where the device multiplies it fast.
+        keep_percents: Keep the per-base heads' probabilities of each core.
     """
     encoded = _encode(model, make_inputs(windows, genetic_codes, tokenizer.sequence), use_bf16)
     clades = [clade] * len(windows)
@@ -101,9 +106,23 @@ def decode_windows(
         more = _on_paths(signals, paths, tracks, cores)
     else:
         more = _in_open_frames(signals, options, tracks, genes)
+    percents = _percents(encoded, cores, options) if keep_percents else [None] * len(cores)
     return [
-        DecodedWindow(tuple(trace.row(row).tolist()), (*fragments[row], *others), passes)
+        DecodedWindow(
+            tuple(trace.row(row).tolist()), (*fragments[row], *others), passes, percents[row]
+        )
         for row, (passes, others) in enumerate(zip(writer.passes.tolist(), more, strict=True))
+    ]
+
+
+def _percents(
+    encoded: Encoded, cores: Sequence[tuple[int, int]], options: GrammarOptions
+) -> list[Percents | None]:
+    """What the per-base heads say of each window's core."""
+    states, edges = encoded.state_logits, encoded.boundary_logits
+    return [
+        percents_of(states[row, low:high], edges[row, low:high], spliced=options.introns)
+        for row, (low, high) in enumerate(cores)
     ]
 
 

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from genet5.annotate.journal import Journal, file_stamp, run_key
 from genet5.decode.fragment import GeneFragment, Interval
+from genet5.decode.window_found import WindowFound
 
 GENE = GeneFragment("protein_coding", -1, (Interval("cds", 3, 12),), cut_left=True, frame=1)
-FOUND: list[list[GeneFragment]] = [[GENE], [], [GENE, GENE]]
+PERCENTS = np.arange(20, dtype=np.uint8).reshape(2, 5, 2)
+WINDOWS = [WindowFound((GENE,)), WindowFound(()), WindowFound((GENE, GENE), PERCENTS)]
+FOUND = [window.to_json() for window in WINDOWS]
+ONE, NOTHING = WINDOWS[:2]
 
 
 def interrupted(path: Path, key: str = "run") -> bytes:
     """Leave the journal of a run that was killed after three windows."""
     journal = Journal(path, key)
-    for number, fragments in enumerate(FOUND):
-        journal.add(number, fragments)
+    for number, found in enumerate(WINDOWS):
+        journal.add(number, found)
     journal.close(remove=False)
     return path.read_bytes()
 
 
-def known(journal: Journal) -> dict[int, list[GeneFragment]]:
-    return {n: journal.fragments(n) for n in range(10) if journal.knows(n)}
+def known(journal: Journal) -> dict[int, list[object]]:
+    return {n: journal.found(n).to_json() for n in range(10) if journal.knows(n)}
 
 
 def test_a_resumed_run_knows_its_windows_and_appends(tmp_path: Path) -> None:
@@ -31,11 +36,11 @@ def test_a_resumed_run_knows_its_windows_and_appends(tmp_path: Path) -> None:
     interrupted(path)
     journal = Journal(path, "run")
     assert known(journal) == dict(enumerate(FOUND))
-    journal.add(7, [GENE])
-    assert journal.fragments(0) == [GENE]
-    journal.add(3, [])
+    journal.add(7, ONE)
+    assert journal.found(0).to_json() == FOUND[0]
+    journal.add(3, NOTHING)
     journal.close(remove=False)
-    assert known(Journal(path, "run")) == {**dict(enumerate(FOUND)), 3: [], 7: [GENE]}
+    assert known(Journal(path, "run")) == {**dict(enumerate(FOUND)), 3: FOUND[1], 7: FOUND[0]}
 
 
 def test_cut_at_any_byte_it_knows_the_whole_records_before_and_goes_on(tmp_path: Path) -> None:
@@ -48,7 +53,7 @@ def test_cut_at_any_byte_it_knows_the_whole_records_before_and_goes_on(tmp_path:
         count = max(sum(end <= size for end in ends) - 1, 0)
         assert known(journal) == dict(enumerate(FOUND[:count]))
         for number in range(count, len(FOUND)):
-            journal.add(number, FOUND[number])
+            journal.add(number, WINDOWS[number])
         journal.close(remove=False)
         assert path.read_bytes() == whole
 

@@ -10,6 +10,7 @@ import pytest
 from genet5.annotate.windows import Batch, WindowList, WindowRules
 from genet5.annotate.workers import pack_found, pack_windows, unpack_found, unpack_windows
 from genet5.decode.fragment import GeneFragment, Interval
+from genet5.decode.window_found import WindowFound
 from genet5.genome.io.fasta import Contig
 from genet5.genome.sequence import encode_bases
 
@@ -37,7 +38,7 @@ def list_all(
     for batch in windows.batches():
         batches.append(batch)
         if batch.is_last:
-            windows.put(batch.pool, dict.fromkeys((p.number for p in batch.pool), ()))
+            windows.put(batch.pool, dict.fromkeys((p.number for p in batch.pool), WindowFound(())))
             blocks += list(windows.blocks())
     blocks += list(windows.blocks())
     return batches, [(block.index, block.is_last) for block in blocks], counted
@@ -69,5 +70,9 @@ def test_windows_and_fragments_travel_unchanged(strand_passes: int) -> None:
     assert [b.tobytes() for b in bases] == [p.bases.tobytes() for p in first.passes]
     assert cores == [p.core for p in first.passes]
     assert code == 11
-    found = [[GENE], [], [GENE, GENE]]
-    assert repr(unpack_found(pack_found(found))) == repr(found)
+    percents = np.arange(20, dtype=np.uint8).reshape(2, 5, 2)
+    found = [WindowFound((GENE,)), WindowFound(()), WindowFound((GENE, GENE), percents)]
+    back = unpack_found(pack_found(found))
+    assert [window.fragments for window in back] == [window.fragments for window in found]
+    assert back[2].percents is not None
+    assert np.array_equal(back[2].percents, percents)

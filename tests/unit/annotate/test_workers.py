@@ -15,6 +15,7 @@ from torch import Tensor
 from genet5.annotate import workers
 from genet5.annotate.workers import Workers, serve
 from genet5.decode.fragment import GeneFragment, Interval
+from genet5.decode.window_found import WindowFound
 from genet5.genome.sequence import Bases, encode_bases
 
 
@@ -31,8 +32,8 @@ class FakeBatch:
 
     @property
     def passes(self) -> list[Any]:
-        def placed(found: Sequence[GeneFragment]) -> list[GeneFragment]:
-            return [fragment.placed(100, 100 + len(self.text), reverse=False) for fragment in found]
+        def placed(found: WindowFound) -> WindowFound:
+            return found.placed(100, 100 + len(self.text))
 
         bases, core = encode_bases(self.text), (0, len(self.text))
         return [SimpleNamespace(bases=bases, core=core, placed=placed)]
@@ -46,16 +47,16 @@ class FakeEngine:
 
     def decode_bases(
         self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], code: int
-    ) -> list[list[GeneFragment]]:
+    ) -> list[WindowFound]:
         assert code == 11
         assert cores == [(0, len(bases)) for bases in windows]
         self.decoded += [bases.tobytes().decode() for bases in windows]
         return [
-            [GeneFragment("protein_coding", 1, (Interval("cds", 0, len(bases)),))]
+            WindowFound((GeneFragment("protein_coding", 1, (Interval("cds", 0, len(bases)),)),))
             for bases in windows
         ]
 
-    def decode(self, passes: Sequence[Any], code: int) -> list[list[GeneFragment]]:
+    def decode(self, passes: Sequence[Any], code: int) -> list[WindowFound]:
         found = self.decode_bases([p.bases for p in passes], [p.core for p in passes], code)
         return [p.placed(some) for p, some in zip(passes, found, strict=True)]
 
@@ -101,7 +102,8 @@ def test_answers_come_in_the_order_of_the_batches_whoever_decoded_them(other: Fa
     engine = FakeEngine()
     found = run(engine)
     assert [number for number, _ in found] == list(range(len(TEXTS)))
-    spans = [(some[0].parts[0].start, some[0].parts[0].end) for _, some in found]
+    parts = [some.fragments[0].parts[0] for _, some in found]
+    spans = [(part.start, part.end) for part in parts]
     assert spans == [(100, 100 + len(text)) for text in TEXTS]
     assert (engine.decoded, other.decoded) == (TEXTS[::2], TEXTS[1::2])
 
