@@ -36,7 +36,7 @@ class OrfEngine(Engine):
     delay_s = 0.0
 
     def decode_bases(
-        self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], code: int
+        self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], codes: Sequence[int]
     ) -> Found:
         time.sleep(self.delay_s)
         return [

@@ -8,7 +8,7 @@ do those with less than `LEAST_GENES` confident genes.
 
 Example:
     adaptation = Adaptation(rules, "genome")
-    for block in adaptation.chosen(engine.run(contigs, code=11)):
+    for block in adaptation.chosen(engine.run(contigs, code_of=lambda contig: 11)):
         print(block.contig.name, len(block.genes))
 """
 
@@ -67,6 +67,8 @@ class ChosenBlock:
     genes: Chosen
     is_last: bool
     """Whether it is the contig's last."""
+    code: int
+    """NCBI number of the contig's genetic code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ class Adaptation:
     """Chooses the genes among the candidates of a run.
 
     Args:
-        rules: How candidates become genes; their calling has `adapt` unless `mode` is off.
+        rules: How candidates become genes; their calling has `adapt` unless `mode` is off. The
+            genetic code is that of each block.
         mode: Which contigs teach together.
         on_learned: Gets what was learned, once, or once a contig.
     """
@@ -144,14 +147,18 @@ class Adaptation:
 
     def _unadapted(self, block: Block) -> ChosenBlock:
         """Choose among a block's candidates as the network has them."""
-        legal = legal_candidates(block, self._rules)
+        legal = legal_candidates(block, self._rules_of(block))
         genes = select_candidates(legal, self._rules, len(block.contig.bases))
-        return ChosenBlock(block.index, block.contig, genes, block.is_last)
+        return ChosenBlock(block.index, block.contig, genes, block.is_last, block.code)
 
     def _held(self, first: Block, blocks: Iterable[Block]) -> Held:
         """Keep what is needed of a contig's blocks, the first among them."""
-        legal = [one for block in blocks for one in legal_candidates(block, self._rules)]
-        return hold(first.index, first.contig, legal, self._rules, circular=first.circular)
+        rules = self._rules_of(first)
+        legal = [one for block in blocks for one in legal_candidates(block, rules)]
+        return hold(first.index, first.contig, legal, rules, circular=first.circular)
+
+    def _rules_of(self, block: Block) -> SelectionRules:
+        return replace(self._rules, code=block.code)
 
     def _apart(self, held: Sequence[Held]) -> Iterator[ChosenBlock]:
         """Let each contig teach itself."""
@@ -168,7 +175,8 @@ class Adaptation:
             self._on_learned(learned)
             log.log(logging.INFO if self._num_learned == 1 else logging.DEBUG, "%s", learned)
         for one in held:
-            yield ChosenBlock(one.index, one.contig, choose(one, genome, self._rules), True)
+            genes = choose(one, genome, self._rules)
+            yield ChosenBlock(one.index, one.contig, genes, True, one.reader.code)
 
 
 def hold(

@@ -11,7 +11,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
@@ -175,6 +175,7 @@ class Annotator:
         path: str | Path,
         *,
         genetic_code: int | None = None,
+        contig_codes: Mapping[str, int] | None = None,
         circular: Collection[str] = ("auto",),
     ) -> Iterator[tuple[Contig, list[Gene]]]:
         """Yield the contigs of a FASTA file with their genes, in the file's order.
@@ -183,7 +184,8 @@ class Annotator:
 
         Args:
             path: FASTA file, plain, gzip or bgzip.
-            genetic_code: NCBI number for all contigs; None = the model's.
+            genetic_code: NCBI number for all other contigs; None = the model's.
+            contig_codes: NCBI numbers of single contigs, by name.
             circular: Names of circular contigs, or "all", "none", or "auto" = those whose FASTA
                 header has circular=true or topology=circular.
 
@@ -195,6 +197,7 @@ class Annotator:
         return self.annotate_contigs(
             read_fasta(Path(path)),
             genetic_code=genetic_code,
+            contig_codes=contig_codes,
             is_circular=lambda contig: is_circular(contig, words),
         )
 
@@ -203,19 +206,26 @@ class Annotator:
         contigs: Iterable[Contig],
         *,
         genetic_code: int | None = None,
+        contig_codes: Mapping[str, int] | None = None,
         is_circular: Callable[[AnyContig], bool],
     ) -> Iterator[tuple[Contig, list[Gene]]]:
         """Yield contigs with their genes, in order; genes are numbered through all contigs.
 
         Args:
             contigs: Read as they are needed.
-            genetic_code: NCBI number for all contigs; None = the model's.
+            genetic_code: NCBI number for all other contigs; None = the model's.
+            contig_codes: NCBI numbers of single contigs, by name.
             is_circular: Whether genes may lie over a contig's origin.
 
         Raises:
             ConfigError: There is no such genetic code.
         """
-        found = self.annotate_blocks(contigs, genetic_code=genetic_code, is_circular=is_circular)
+        found = self.annotate_blocks(
+            contigs,
+            genetic_code=genetic_code,
+            contig_codes=contig_codes,
+            is_circular=is_circular,
+        )
         return _whole_contigs(found)
 
     def annotate_blocks(
@@ -223,6 +233,7 @@ class Annotator:
         contigs: Iterable[AnyContig],
         *,
         genetic_code: int | None = None,
+        contig_codes: Mapping[str, int] | None = None,
         is_circular: Callable[[AnyContig], bool],
         journal: Journal | None = None,
         on_bases: Callable[[int], None] = ignore,
@@ -236,7 +247,8 @@ class Annotator:
 
         Args:
             contigs: Read as they are needed.
-            genetic_code: NCBI number for all contigs; None = the model's.
+            genetic_code: NCBI number for all other contigs; None = the model's.
+            contig_codes: NCBI numbers of single contigs, by name.
             is_circular: Whether genes may lie over a contig's origin.
             journal: Gets the decoded windows, and has those of an interrupted run.
             on_bases: Called with the number of bases that were just finished.
@@ -250,16 +262,17 @@ class Annotator:
         calling = self._plan.calling
         code = settle_code(genetic_code, calling)
         rules = SelectionRules(calling=calling, code=code, keep_partial=self._plan.keep_partial)
+        own_codes = dict(contig_codes or {})
         blocks = self._engine.run(
             contigs,
-            code=code,
+            code_of=lambda contig: own_codes.get(contig.name, code),
             is_circular=is_circular,
             journal=journal,
             on_bases=on_bases,
             on_percents=on_percents,
         )
         chosen = Adaptation(rules, self._plan.adapt, on_learned).chosen(blocks)
-        return _numbered(chosen, code, self._plan.start_alternatives)
+        return _numbered(chosen, self._plan.start_alternatives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +287,7 @@ class GeneBlock:
     """Whether it is the contig's last."""
 
 
-def _numbered(
-    chosen: Iterable[ChosenBlock], code: int, start_alternatives: int
-) -> Iterator[GeneBlock]:
+def _numbered(chosen: Iterable[ChosenBlock], start_alternatives: int) -> Iterator[GeneBlock]:
     number = 0
     for block in chosen:
         genes = []
@@ -284,7 +295,7 @@ def _numbered(
             number += 1
             genes.append(
                 gene_of(
-                    candidate, block.contig.name, f"gene_{number:06d}", score, code,
+                    candidate, block.contig.name, f"gene_{number:06d}", score, block.code,
                     start_alternatives=start_alternatives,
                 )
             )  # fmt: skip

@@ -26,3 +26,5 @@ class Block:
     """Sorted by start, end, strand, type and parts."""
     is_last: bool
     """Whether it is the contig's last."""
+    code: int
+    """NCBI number of the contig's genetic code."""

@@ -210,7 +210,7 @@ def annotate_and_label(config: CalibrateConfig, index: int) -> tuple[list[Sample
     try:
         with BaseProgress(plan.size.bases) as progress:
             engine = load_engine(model, machine)
-            done = engine.run(contigs, code=plan.code, journal=journal, on_bases=progress.add)
+            done = engine.run(contigs, code_of=plan.code_of, journal=journal, on_bases=progress.add)
             found: list[GeneCandidate] = []
             for block in done:
                 found += legal_candidates(block, rules)

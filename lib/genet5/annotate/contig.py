@@ -24,6 +24,7 @@ class ContigWork:
         index: Number of the contig in the run.
         contig: Its bases are read window by window.
         tiling: Its windows.
+        code: NCBI number of its genetic code.
         strand_passes: 1, or 2: windows also pass as their reverse complements.
         spliced: Genes may have introns.
     """
@@ -33,11 +34,12 @@ class ContigWork:
         index: int,
         contig: AnyContig,
         tiling: ContigTiling,
+        code: int,
         strand_passes: int = 1,
         *,
         spliced: bool = False,
     ) -> None:
-        self.index, self.contig, self.tiling = index, contig, tiling
+        self.index, self.contig, self.tiling, self.code = index, contig, tiling, code
         self.strand_passes, self._spliced = strand_passes, spliced
         self.waiting = 0
         """Windows that were listed and are not there yet."""
@@ -86,7 +88,8 @@ class ContigWork:
     def block(self) -> Block:
         """Return the candidates that have become final since the last call."""
         candidates = self._merger.finish() if self.is_done else self._final()
-        return Block(self.index, self.contig, self.tiling.circular, candidates, self.is_done)
+        place = self.index, self.contig, self.tiling.circular
+        return Block(*place, candidates, self.is_done, self.code)
 
     def _final(self) -> list[GeneCandidate]:
         joiners = (joiner for pair in self._joiners for joiner in pair)

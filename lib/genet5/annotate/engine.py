@@ -7,7 +7,7 @@ not depend on the batch size, up to the rounding of matrix products.
 
 Example:
     engine = load_engine(plan_model(config), choose_machine(config))
-    for block in engine.run(contigs, code=11):
+    for block in engine.run(contigs, code_of=lambda contig: 11):
         print(block.contig.name, len(block.candidates))
 """
 
@@ -63,7 +63,7 @@ class Engine:
         self,
         contigs: Iterable[AnyContig],
         *,
-        code: int,
+        code_of: Callable[[AnyContig], int],
         is_circular: Callable[[AnyContig], bool] = lambda _: False,
         journal: Journal | None = None,
         on_bases: Callable[[int], None] = ignore,
@@ -73,16 +73,16 @@ class Engine:
 
         Args:
             contigs: Read as they are needed.
-            code: NCBI number of their genetic code.
+            code_of: NCBI number of a contig's genetic code.
             is_circular: Whether genes may lie over a contig's origin.
             journal: Gets the decoded windows, and has those of an interrupted run.
             on_bases: Called with the number of bases that were just finished.
             on_percents: Called with the per-base heads' probabilities of each window pass, in the
                 order of the run, if they are kept.
         """
-        windows = WindowList(contigs, self.window_rules, is_circular, on_bases)
+        windows = WindowList(contigs, self.window_rules, code_of, is_circular, on_bases)
         found: dict[int, WindowFound] = {}
-        for batch, some in self._decoded(windows.batches(), code, journal):
+        for batch, some in self._decoded(windows.batches(), journal):
             found |= some
             if batch.is_last:
                 for window_pass in batch.pool:
@@ -105,13 +105,13 @@ class Engine:
         )
 
     def _decoded(
-        self, batches: Iterator[Batch], code: int, journal: Journal | None
+        self, batches: Iterator[Batch], journal: Journal | None
     ) -> Iterator[tuple[Batch, dict[int, WindowFound]]]:
         if self.workers is not None:
-            yield from self.workers.decoded(self, batches, code, journal)
+            yield from self.workers.decoded(self, batches, journal)
             return
         for batch in batches:
-            yield batch, self.found(batch, journal, partial(self.decode, batch.passes, code))
+            yield batch, self.found(batch, journal, partial(self.decode, batch.passes))
 
     def found(
         self, batch: Batch, journal: Journal | None, decode: Callable[[], Found]
@@ -136,23 +136,30 @@ class Engine:
             journal.flush()
         return found
 
-    def decode(self, batch: Sequence[WindowPass], code: int) -> Found:
+    def decode(self, batch: Sequence[WindowPass]) -> Found:
         """Decode windows in one batch."""
-        bases = [window_pass.bases for window_pass in batch]
-        found = self.decode_bases(bases, [window_pass.core for window_pass in batch], code)
+        cores, codes = [p.core for p in batch], [p.code for p in batch]
+        found = self.decode_bases([p.bases for p in batch], cores, codes)
         return [p.placed(some) for p, some in zip(batch, found, strict=True)]
 
     def decode_bases(
-        self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], code: int
+        self,
+        windows: Sequence[Bases],
+        cores: Sequence[tuple[int, int]],
+        codes: Sequence[int],
     ) -> Found:
         """Decode the bases of windows; what is found is in coordinates of each window."""
-        decode = partial(self._decode_together, windows, cores, code)
+        decode = partial(self._decode_together, windows, cores, codes)
         if self.machine.deterministic:
             return decode(slice(len(windows)))
         return self.limit.decode(len(windows), decode)
 
     def _decode_together(
-        self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], code: int, some: slice
+        self,
+        windows: Sequence[Bases],
+        cores: Sequence[tuple[int, int]],
+        codes: Sequence[int],
+        some: slice,
     ) -> Found:
         """Decode some of the windows in one pass."""
         with _threads(self.machine.threads):
@@ -160,7 +167,7 @@ class Engine:
                 self.model,
                 self.tokenizer,
                 windows[some],
-                [code] * len(windows[some]),
+                codes[some],
                 self.calling.grammar,
                 clade=self.calling.clade,
                 cores=cores[some],

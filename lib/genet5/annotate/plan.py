@@ -11,10 +11,11 @@ Example:
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genet5.annotate.calling_config import CallingConfig, load_calling_config
@@ -22,17 +23,22 @@ from genet5.annotate.genome import Genome, GenomeSize, measure, open_genome
 from genet5.config.annotate import AUTO_MODEL, AdaptName, AnnotateConfig, AnnotatorConfig
 from genet5.config.clades import Clade
 from genet5.errors import CheckpointError, ConfigError, DataError
-from genet5.genome.codes import genetic_code
+from genet5.genome.codes import genetic_code, parse_contig_codes
 from genet5.genome.io.fasta import AnyContig
+from genet5.genome.organelles import MOST_BP, organelle_code, organelle_of
 from genet5.genome.survey import NO_SURVEY, STANDARD, Survey, survey_genome
 from genet5.model.card import load_card, shipped_models
 from genet5.model.folders import load_config, model_folder
 from genet5.train.distributed.place import place_of_process
 
+log = logging.getLogger(__name__)
+
 ALL, AUTO, NONE = "all", "auto", "none"
 CIRCULAR_WORDS = (ALL, AUTO, NONE)
 """Words that may stand beside names of contigs in `circular`."""
 
+_MOST_NAMED = 5
+"""Contigs with codes of their own that a plan's text names."""
 _CIRCULAR_HEADER = re.compile(
     r"(?:^|[\s\[;,|])(?:circular=(?:true|yes|y)|topology=circular)(?:$|[\s\];,|])", re.IGNORECASE
 )
@@ -59,9 +65,16 @@ class GenomePlan:
     model: ModelPlan
     genome: Genome
     code: int
+    """NCBI number of the genetic code of contigs that have none of their own."""
     size: GenomeSize
     survey: Survey = NO_SURVEY
     """What its open frames say."""
+    contig_codes: Mapping[str, int] = field(default_factory=dict)
+    """Contigs with a genetic code of their own."""
+
+    def code_of(self, contig: AnyContig) -> int:
+        """Return the NCBI number of a contig's genetic code."""
+        return self.contig_codes.get(contig.name, self.code)
 
     def __str__(self) -> str:
         calling, regions = self.model.calling, self.genome.regions
@@ -72,9 +85,16 @@ class GenomePlan:
             f" {self.size.windows:,}"
             f" windows of {calling.window_bp:,} bp, overlap {calling.overlap_bp:,} bp,"
             f" {'two strand passes' if self.model.strand_passes > 1 else 'one strand pass'};"
-            f" model {self.model.folder}; {self.survey.kind}; genetic code {self.code};"
+            f" model {self.model.folder}; {self.survey.kind}; {self._codes};"
             f" grammar {calling.grammar.level}, introns {introns}"
         )
+
+    @property
+    def _codes(self) -> str:
+        """The genetic codes in words."""
+        others = [f"{code} on {name}" for name, code in self.contig_codes.items()]
+        more = [f"others on {len(others) - _MOST_NAMED} contigs"] if others[_MOST_NAMED:] else []
+        return ", ".join([f"genetic code {self.code}", *others[:_MOST_NAMED], *more])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,6 +197,7 @@ def plan_genome(config: AnnotateConfig) -> Iterator[GenomePlan]:
     model = None if is_auto else plan_model(config.annotator)
     if config.genetic_code is not None:
         genetic_code(config.genetic_code)
+    named_codes = parse_contig_codes(config.contig_codes)
     if config.region and not set(config.circular) <= {AUTO, NONE}:
         raise ConfigError("circular", config.circular, "has no effect on regions: leave it out")
     with open_genome(config.genome, config.region) as genome:
@@ -188,7 +209,33 @@ def plan_genome(config: AnnotateConfig) -> Iterator[GenomePlan]:
         if not size.bases:
             raise DataError("no bases in any contig", expected="DNA", path=config.genome)
         code = settle_code(config.genetic_code, model.calling, survey)
-        yield GenomePlan(model=model, genome=genome, code=code, size=size, survey=survey)
+        check_names("contig_codes", named_codes, genome.parts)
+        own = {} if config.genetic_code else organelle_codes(genome.parts, model.calling.clade)
+        yield GenomePlan(
+            model=model, genome=genome, code=code, size=size, survey=survey,
+            contig_codes={**own, **named_codes},
+        )  # fmt: skip
+
+
+def organelle_codes(contigs: Iterable[AnyContig], clade: str | None) -> dict[str, int]:
+    """Return the genetic codes of contigs that are mitochondria or plastids by their headers.
+
+    Args:
+        contigs: Bases of organelles only are read.
+        clade: Clade of the genome, where it is known.
+    """
+    found: dict[str, int] = {}
+    for contig in contigs:
+        organelle = organelle_of(contig.name, contig.description)
+        if organelle is None or not 0 < len(contig.bases) <= MOST_BP:
+            continue
+        code = organelle_code(organelle, contig.bases[:], clade)
+        found[contig.name] = code
+        log.info(
+            "%s is a %s by its header: genetic code %d; --contig_codes %s=NUMBER names another",
+            contig.name, organelle, code, contig.name,
+        )  # fmt: skip
+    return found
 
 
 def model_for(survey: Survey) -> str:
@@ -226,14 +273,26 @@ def check_circular(wanted: Collection[str], contigs: Iterable[AnyContig]) -> Non
         ConfigError: One does not.
     """
     names = [name for name in wanted if name not in CIRCULAR_WORDS]
+    check_names("circular", names, contigs, "must be the name of a contig, all, auto or none")
+
+
+def check_names(
+    field: str,
+    names: Collection[str],
+    contigs: Iterable[AnyContig],
+    rule: str = "must be the name of a contig",
+) -> None:
+    """Check that there are contigs of these names.
+
+    Raises:
+        ConfigError: There is none of one of them.
+    """
     missing = set(names)
     if missing:
         missing.difference_update(contig.name for contig in contigs)
     for name in names:
         if name in missing:
-            raise ConfigError(
-                "circular", name, "must be the name of a contig of the genome, all, auto or none"
-            )
+            raise ConfigError(field, name, rule)
 
 
 def is_circular(contig: AnyContig, wanted: Collection[str]) -> bool:

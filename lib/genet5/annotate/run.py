@@ -103,6 +103,7 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
             found = annotators.annotate_blocks(
                 plan.genome.parts,
                 genetic_code=plan.code,
+                contig_codes=plan.contig_codes,
                 is_circular=lambda contig: _is_circular(contig, config),
                 journal=journal,
                 on_bases=progress.add,
@@ -190,6 +191,7 @@ def _record(
         "settings": config_to_dict(config),
         "model": plan.model.folder.name,
         "genetic_code": plan.code,
+        "contig_codes": dict(plan.contig_codes),
         "survey": {
             "gc": plan.survey.gc,
             "operon_share": plan.survey.operon_share,
@@ -397,7 +399,7 @@ def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> 
         shape=file_stamp(plan.model.folder / CONFIG_FILE),
         window=[calling.window_bp, calling.overlap_bp],
         grammar=config_to_dict(calling.grammar),
-        code=plan.code,
+        code=[plan.code, *sorted(plan.contig_codes.items())],
         clade=calling.clade,
         head_only=calling.head_only,
         strand_passes=plan.model.strand_passes,

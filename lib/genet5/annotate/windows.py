@@ -49,6 +49,11 @@ class WindowPass:
         return reverse_complement(self.forward_bases) if self.strand_pass else self.forward_bases
 
     @property
+    def code(self) -> int:
+        """NCBI number of the genetic code."""
+        return self.work.code
+
+    @property
     def core(self) -> tuple[int, int]:
         """The window's core, in the coordinates of the pass."""
         low = self.tile.core_start - self.tile.start
@@ -99,6 +104,7 @@ class WindowList:
     Args:
         contigs: Read as they are needed.
         rules: Windows and batches.
+        code_of: NCBI number of a contig's genetic code.
         is_circular: Whether genes may lie over a contig's origin.
         on_bases: Called with the number of bases that were just finished.
     """
@@ -107,11 +113,12 @@ class WindowList:
         self,
         contigs: Iterable[AnyContig],
         rules: WindowRules,
+        code_of: Callable[[AnyContig], int],
         is_circular: Callable[[AnyContig], bool],
         on_bases: Callable[[int], None],
     ) -> None:
         self._contigs, self._rules = contigs, rules
-        self._is_circular, self._on_bases = is_circular, on_bases
+        self._code_of, self._is_circular, self._on_bases = code_of, is_circular, on_bases
         self._open: deque[ContigWork] = deque()
 
     def batches(self) -> Iterator[Batch]:
@@ -153,7 +160,9 @@ class WindowList:
         rules, circular = self._rules, self._is_circular(contig)
         size = rules.window_bp, rules.overlap_bp
         tiling = ContigTiling.even(len(contig.bases), *size, circular=circular)
-        work = ContigWork(index, contig, tiling, rules.strand_passes, spliced=rules.spliced)
+        work = ContigWork(
+            index, contig, tiling, self._code_of(contig), rules.strand_passes, spliced=rules.spliced
+        )
         self._open.append(work)
         return work
 

@@ -10,7 +10,7 @@ Example:
     with distributed("cpu") as ranks:
         if ranks.is_first:
             engine = replace(engine, workers=Workers(ranks.world_size))
-            blocks = engine.run(contigs, code=11)
+            blocks = engine.run(contigs, code_of=lambda contig: 11)
         else:
             serve(engine)
 """
@@ -50,14 +50,13 @@ class Workers:
         self._sent: dict[int, list[tuple[dist.Work, Tensor]]] = {}
 
     def decoded(
-        self, engine: Engine, batches: Iterator[Batch], code: int, journal: Journal | None
+        self, engine: Engine, batches: Iterator[Batch], journal: Journal | None
     ) -> Iterator[tuple[Batch, dict[int, WindowFound]]]:
         """Yield the batches in their order with what was found in their windows.
 
         Args:
             engine: Decodes rank 0's share.
             batches: Listed as they are needed.
-            code: NCBI number of the genetic code.
             journal: Gets the decoded windows, and has those of an interrupted run.
         """
         queue: deque[tuple[Batch, int]] = deque()
@@ -67,21 +66,21 @@ class Workers:
             if journal is None or not journal.knows_all(batch.numbers):
                 owner, turn = turn % self._world_size, turn + 1
             if owner:
-                self._send(owner, pack_windows(batch.passes, code))
+                self._send(owner, pack_windows(batch.passes))
             queue.append((batch, owner))
             if len(queue) >= _AHEAD * self._world_size:
-                yield self._taken(engine, *queue.popleft(), code, journal)
+                yield self._taken(engine, *queue.popleft(), journal)
         while queue:
-            yield self._taken(engine, *queue.popleft(), code, journal)
+            yield self._taken(engine, *queue.popleft(), journal)
         for rank in range(1, self._world_size):
             self._send(rank, b"")
             self._settle(rank)
 
     def _taken(
-        self, engine: Engine, batch: Batch, owner: int, code: int, journal: Journal | None
+        self, engine: Engine, batch: Batch, owner: int, journal: Journal | None
     ) -> tuple[Batch, dict[int, WindowFound]]:
         def decode() -> Found:
-            return self._answer(owner, batch) if owner else engine.decode(batch.passes, code)
+            return self._answer(owner, batch) if owner else engine.decode(batch.passes)
 
         return batch, engine.found(batch, journal, decode)
 
@@ -106,26 +105,25 @@ class Workers:
 def serve(engine: Engine) -> None:
     """Decode what rank 0 sends, until it says that there is no more."""
     while data := _receive(0):
-        windows, cores, code = unpack_windows(data)
-        for tensor in _tensors(pack_found(engine.decode_bases(windows, cores, code))):
+        for tensor in _tensors(pack_found(engine.decode_bases(*unpack_windows(data)))):
             dist.send(tensor, 0)
 
 
-def pack_windows(passes: Sequence[WindowPass], code: int) -> bytes:
+def pack_windows(passes: Sequence[WindowPass]) -> bytes:
     """Write a batch's windows: a line of JSON, and all bases."""
     bases = [window_pass.bases.tobytes() for window_pass in passes]
-    header = [code, [len(some) for some in bases], [window_pass.core for window_pass in passes]]
+    header = [[len(some) for some in bases], [p.core for p in passes], [p.code for p in passes]]
     return json.dumps(header).encode() + b"\n" + b"".join(bases)
 
 
 def unpack_windows(
     data: bytes,
-) -> tuple[list[np.ndarray[tuple[int], np.dtype[np.uint8]]], list[tuple[int, int]], int]:
-    """Read what `pack_windows` wrote: bases and core of each window, and the genetic code."""
+) -> tuple[list[np.ndarray[tuple[int], np.dtype[np.uint8]]], list[tuple[int, int]], list[int]]:
+    """Read what `pack_windows` wrote: bases, core and genetic code of each window."""
     header, _, body = data.partition(b"\n")
-    code, lengths, cores = json.loads(header)
+    lengths, cores, codes = json.loads(header)
     bases = np.frombuffer(body, dtype=np.uint8)
-    return np.split(bases, np.cumsum(lengths)[:-1]), [(a, b) for a, b in cores], code
+    return np.split(bases, np.cumsum(lengths)[:-1]), [(a, b) for a, b in cores], codes
 
 
 def pack_found(found: Found) -> bytes:

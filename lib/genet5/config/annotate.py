@@ -129,7 +129,13 @@ class AnnotateConfig:
     genetic_code: Annotated[
         int | None, by_default("4, 11 or 25 by the open frames of a prokaryote, else the model's")
     ] = None
-    """NCBI genetic code of all contigs."""
+    """NCBI genetic code of all contigs but those of --contig_codes."""
+    contig_codes: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="CONTIG=NUMBER ..."),
+        by_default("mitochondria and plastids by their FASTA headers"),
+    ] = ()
+    """The same for single contigs: chrM=2 chrP=11."""
     circular: Annotated[tuple[str, ...], tyro.conf.arg(metavar="CONTIG ...")] = ("auto",)
     """Circular contigs, whose genes may span the origin: their names, all, none, or auto, which
     takes those whose FASTA header has circular=true or topology=circular."""

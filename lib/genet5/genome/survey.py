@@ -50,6 +50,7 @@ COMPACT_DENSITY = 0.55
 """Least `density` of a eukaryote with few and short introns: 0.58 to 0.75 in yeasts and protists,
 0.16 to 0.52 in animals and plants (`studies/genome_kind.py`)."""
 _TGA, _TGG = CODONS.index("TGA"), CODONS.index("TGG")
+_AGR = [CODONS.index("AGA"), CODONS.index("AGG")]
 _STARTS = np.isin(np.array([*CODONS, ""]), ("ATG", "GTG", "TTG"))
 
 Ints = NDArray[np.int64]
@@ -96,6 +97,8 @@ class Survey:
     """Codons of the latter's long ones."""
     tga: int = 0
     tgg: int = 0
+    agr: int = 0
+    """AGA and AGG among them, which are stops in the mitochondria of vertebrates."""
 
     def __add__(self, other: Survey) -> Survey:
         """Add the counts of another part of the genome."""
@@ -214,6 +217,7 @@ def survey_block(bases: Bases) -> Survey:
         codons=int(codons.sum()),
         tga=int(codons[_TGA]),
         tgg=int(codons[_TGG]),
+        agr=int(codons[_AGR].sum()),
     )
 
 

@@ -34,8 +34,8 @@ def blocks(number: int, name: str, genome: Genome) -> list[Block]:
     """A contig's candidates in two blocks."""
     contig, half = Contig(name, genome.bases), len(genome.candidates) // 2
     return [
-        Block(number, contig, False, genome.candidates[:half], False),
-        Block(number, contig, False, genome.candidates[half:], True),
+        Block(number, contig, False, genome.candidates[:half], False, 11),
+        Block(number, contig, False, genome.candidates[half:], True, 11),
     ]
 
 

@@ -54,7 +54,7 @@ def blocks_of(
     bases = np.full(LENGTH_BP, ord("A"), dtype=np.uint8)
     bases[600:800] = ord("N")
     tiling = ContigTiling.even(LENGTH_BP, WINDOW_BP, 50, circular=circular)
-    work = ContigWork(0, Contig("c", bases), tiling, passes, spliced=spliced)
+    work = ContigWork(0, Contig("c", bases), tiling, 11, passes, spliced=spliced)
     blocks = []
     for number, (tile, strand_pass, _) in enumerate(list(work.windows()), 1):
         work.put(tile, strand_pass, noisy_fragments(draw, tile, spliced=spliced))
@@ -101,7 +101,7 @@ def test_only_the_last_block_is_the_last() -> None:
 
 def test_a_contig_without_known_bases_is_done_at_once() -> None:
     bases = np.full(LENGTH_BP, ord("N"), dtype=np.uint8)
-    work = ContigWork(0, Contig("c", bases), ContigTiling.even(LENGTH_BP, WINDOW_BP, 50))
+    work = ContigWork(0, Contig("c", bases), ContigTiling.even(LENGTH_BP, WINDOW_BP, 50), 11)
     assert not list(work.windows())
     assert work.is_done
     assert work.block().candidates == []

@@ -269,3 +269,22 @@ def test_few_open_frames_of_a_eukaryote_are_a_warning(
         assert "open frames" not in caplog.text
         warn_of_kind(replace(plan, survey=_survey(3, 30_000)))
     assert "open frames cover 30 % of this genome" in caplog.text
+
+
+def test_organelles_and_named_contigs_have_genetic_codes_of_their_own(tmp_path: Path) -> None:
+    genome = tmp_path / "genome.fa"
+    write_fasta(genome, [("chr1", "ACGT" * 9), ("Pt", "ACGT" * 9), ("chrM", "ACGT" * 9)])
+    config = AnnotateConfig(
+        genome=genome,
+        output=tmp_path / "g.gff3",
+        contig_codes=("chrM=5",),
+    )
+    with plan_genome(config) as plan:
+        assert [plan.code_of(contig) for contig in plan.genome.contigs] == [11, 11, 5]
+        assert "genetic code 11, 11 on Pt, 5 on chrM;" in str(plan)
+    with plan_genome(replace(config, genetic_code=4)) as plan:
+        assert [plan.code_of(contig) for contig in plan.genome.contigs] == [4, 4, 5]
+    wrong = replace(config, contig_codes=("chrN=5",))
+    rule = "contig_codes = 'chrN': must be the name of a contig"
+    with pytest.raises(ConfigError, match=rule), plan_genome(wrong):
+        pass

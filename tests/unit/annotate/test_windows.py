@@ -11,7 +11,7 @@ from genet5.annotate.windows import Batch, WindowList, WindowRules
 from genet5.annotate.workers import pack_found, pack_windows, unpack_found, unpack_windows
 from genet5.decode.fragment import GeneFragment, Interval
 from genet5.decode.window_found import WindowFound
-from genet5.genome.io.fasta import Contig
+from genet5.genome.io.fasta import AnyContig, Contig
 from genet5.genome.sequence import encode_bases
 
 GENE = GeneFragment("protein_coding", 1, (Interval("cds", 3, 12),), starts=((3, 1 / 3),))
@@ -19,6 +19,10 @@ GENE = GeneFragment("protein_coding", 1, (Interval("cds", 3, 12),), starts=((3, 
 
 def contigs(*lengths: int) -> list[Contig]:
     return [Contig(str(n), np.full(n, ord("A"), dtype=np.uint8)) for n in lengths]
+
+
+def code_of(contig: AnyContig) -> int:
+    return 2 if contig.name == "chrM" else 11
 
 
 def rules(**changes: object) -> WindowRules:
@@ -33,7 +37,7 @@ def list_all(
 ) -> tuple[list[Batch], list[tuple[int, bool]], list[int]]:
     """Batches, blocks (contig, whether the last) and counted bases of a run that finds nothing."""
     counted: list[int] = []
-    windows = WindowList(some, of, lambda _: False, counted.append)
+    windows = WindowList(some, of, code_of, lambda _: False, counted.append)
     batches, blocks = [], []
     for batch in windows.batches():
         batches.append(batch)
@@ -57,19 +61,20 @@ def test_windows_are_numbered_in_order_and_batches_are_sorted_by_length() -> Non
 
 
 def test_a_long_contig_is_listed_while_it_is_decoded() -> None:
-    windows = WindowList(contigs(100_000), rules(), lambda _: False, lambda _: None)
+    windows = WindowList(contigs(100_000), rules(), code_of, lambda _: False, lambda _: None)
     batches = windows.batches()
     assert len(next(batches).pool) == 16
 
 
 @pytest.mark.parametrize("strand_passes", [1, 2])
 def test_windows_and_fragments_travel_unchanged(strand_passes: int) -> None:
-    some = [Contig("a", encode_bases("ACGTTGCANNACGTACGATT" * 9))]
+    some = [Contig(name, encode_bases("ACGTTGCANNACGTACGATT" * 5)) for name in ("a", "chrM")]
     ((first, *_), _, _) = list_all(some, rules(strand_passes=strand_passes))
-    bases, cores, code = unpack_windows(pack_windows(first.passes, 11))
+    bases, cores, codes = unpack_windows(pack_windows(first.passes))
     assert [b.tobytes() for b in bases] == [p.bases.tobytes() for p in first.passes]
     assert cores == [p.core for p in first.passes]
-    assert code == 11
+    assert codes == [p.code for p in first.passes]
+    assert set(codes) == ({11, 2} if strand_passes == 1 else {11})
     percents = np.arange(20, dtype=np.uint8).reshape(2, 5, 2)
     found = [WindowFound((GENE,)), WindowFound(()), WindowFound((GENE, GENE), percents)]
     back = unpack_found(pack_found(found))

@@ -36,7 +36,7 @@ class FakeBatch:
             return found.placed(100, 100 + len(self.text))
 
         bases, core = encode_bases(self.text), (0, len(self.text))
-        return [SimpleNamespace(bases=bases, core=core, placed=placed)]
+        return [SimpleNamespace(bases=bases, core=core, code=11, placed=placed)]
 
 
 @dataclass
@@ -46,9 +46,9 @@ class FakeEngine:
     decoded: list[str] = field(default_factory=list)
 
     def decode_bases(
-        self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], code: int
+        self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], codes: Sequence[int]
     ) -> list[WindowFound]:
-        assert code == 11
+        assert codes == [11] * len(windows)
         assert cores == [(0, len(bases)) for bases in windows]
         self.decoded += [bases.tobytes().decode() for bases in windows]
         return [
@@ -56,8 +56,9 @@ class FakeEngine:
             for bases in windows
         ]
 
-    def decode(self, passes: Sequence[Any], code: int) -> list[WindowFound]:
-        found = self.decode_bases([p.bases for p in passes], [p.core for p in passes], code)
+    def decode(self, passes: Sequence[Any]) -> list[WindowFound]:
+        cores, codes = [p.core for p in passes], [p.code for p in passes]
+        found = self.decode_bases([p.bases for p in passes], cores, codes)
         return [p.placed(some) for p, some in zip(passes, found, strict=True)]
 
     def found(self, batch: FakeBatch, journal: Any, decode: Callable[[], Any]) -> dict[int, Any]:
@@ -94,7 +95,7 @@ TEXTS = ["ACG", "TTTTT", "CA", "GGGG", "ACGTACGT", "T", "NN"]
 
 def run(engine: FakeEngine, journal: Any = None) -> list[tuple[int, Any]]:
     batches = [FakeBatch(number, text) for number, text in enumerate(TEXTS)]
-    found = Workers(2).decoded(engine, iter(batches), 11, journal)  # type: ignore[arg-type]
+    found = Workers(2).decoded(engine, iter(batches), journal)  # type: ignore[arg-type]
     return [(batch.numbers[0], some[batch.numbers[0]]) for batch, some in found]
 
 
