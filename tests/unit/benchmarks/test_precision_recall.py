@@ -1,9 +1,16 @@
-"""Short genes: which calls count, and recall at a precision."""
+"""Precision and recall: which calls count, short ones or all, and recall at a precision."""
 
 from __future__ import annotations
 
 import pytest
-from short_genes import ShortGenesConfig, main, number_short, recall_at, short_calls
+from precision_recall import (
+    PrecisionRecallConfig,
+    calls_of,
+    curve,
+    main,
+    number_of,
+    recall_at,
+)
 
 from genet5.errors import ConfigError
 
@@ -20,21 +27,21 @@ def test_a_call_is_short_by_the_reference_and_scored_by_its_stop(make_gene) -> N
     right = make_gene((30, 90), score=0.4, start_score=0.5)
     cut_short = make_gene((650, 800), score=0.9)
     wrong = make_gene((900, 990), strand=-1, score=0.3)
-    assert number_short(truth, 300) == 1
-    assert short_calls([right, cut_short, wrong], truth, 300) == [(0.8, True), (0.3, False)]
+    assert number_of(truth, 300) == 1
+    assert calls_of([right, cut_short, wrong], truth, 300) == [(0.8, True), (0.3, False)]
 
 
 def test_calls_about_pseudogenes_do_not_count(make_gene) -> None:
     pseudo = make_gene((0, 600), pseudo=True)
     within, across = make_gene((300, 390), score=0.5), make_gene((560, 680), score=0.5)
-    assert short_calls([within, across], [pseudo], 300) == [(0.5, False)]
+    assert calls_of([within, across], [pseudo], 300) == [(0.5, False)]
 
 
 def test_recall_is_the_largest_that_keeps_the_precision() -> None:
     calls = [(0.9, True), (0.8, False), (0.7, True), (0.6, True), (0.5, False), (0.5, False)]
-    assert recall_at(calls, 4, 1.0) == 0.25
-    assert recall_at(calls, 4, 0.75) == 0.75
-    assert recall_at([(0.5, True), (0.5, False)], 2, 0.9) == 0.0
+    assert recall_at(curve(calls, 4), 1.0) == 0.25
+    assert recall_at(curve(calls, 4), 0.75) == 0.75
+    assert recall_at(curve([(0.5, True), (0.5, False)], 2), 0.9) == 0.0
 
 
 def test_the_table_holds_each_way_to_call(tmp_path, capsys) -> None:
@@ -48,11 +55,14 @@ def test_the_table_holds_each_way_to_call(tmp_path, capsys) -> None:
         f"auto={found}",
         "--precisions",
         "0.9",
+        "--figure",
+        str(tmp_path / "curves.svg"),
     ]
     assert main(arguments) == 0
     assert "| auto | 1.000 | 1.000 | 1.000 |" in capsys.readouterr().out
+    assert "precision" in (tmp_path / "curves.svg").read_text()
 
 
 def test_each_name_needs_a_file_for_each_reference(tmp_path) -> None:
     with pytest.raises(ConfigError, match="one for each reference"):
-        ShortGenesConfig(predictions=("a=x", "a=y"), references=(tmp_path / "t",))
+        PrecisionRecallConfig(predictions=("a=x", "a=y"), references=(tmp_path / "t",))
