@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal, TextIO, cast, overload
 
 from genet5.errors import ConfigError, DataError
+from genet5.locks import lock_file
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -198,32 +199,18 @@ class _Scratch:
 
 def _lock(target: Path) -> tuple[int, Path]:
     """Open a temporary file that no other process writes."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     shared = target.with_name(f"{target.name}.genet5.tmp")
-    while True:
-        handle = None
-        try:
-            handle = os.open(shared, flags, 0o666)
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_of_name(handle, shared):
-                return handle, shared
-            os.close(handle)  # renamed by its writer since it was opened
-        except OSError:  # locked, another user's, or a file system without locks
-            if handle is not None:
-                os.close(handle)
-            own = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-            handle = os.open(own, flags, 0o666)
-            with suppress(OSError):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return handle, own
-
-
-def _is_of_name(handle: int, path: Path) -> bool:
-    """Whether an open file is the one that has this name now."""
     try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
+        handle = lock_file(shared)
+    except OSError:  # another user's, or a file system without locks
+        handle = None
+    if handle is not None:
+        return handle, shared
+    own = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    handle = os.open(own, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return handle, own
 
 
 def remove_leftovers(path: Path) -> None:

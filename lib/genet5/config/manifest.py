@@ -68,6 +68,14 @@ def check_files(folder: Path) -> bool:
     return True
 
 
+def listed_files(folder: Path) -> tuple[str, ...]:
+    """Return the names in a folder's manifest; none where there is no manifest or a damaged one."""
+    try:
+        return tuple(_entries(folder / MANIFEST))
+    except FormatError:
+        return ()
+
+
 def _entries(path: Path) -> dict[str, dict[str, Any]]:
     values = load_json(path)
     files = values.get("files")

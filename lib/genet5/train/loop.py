@@ -42,7 +42,7 @@ from genet5.train.step import OptimizerStep
 from genet5.train.stop_signals import StopSignals
 from genet5.train.telemetry.memory import read_memory
 from genet5.train.telemetry.meter import Meter, device_peak
-from genet5.train.telemetry.metrics import Metrics, drop_rows_after
+from genet5.train.telemetry.metrics import Metrics
 from genet5.train.telemetry.progress_line import ProgressLine
 from genet5.train.validation import validation_losses
 
@@ -125,26 +125,33 @@ class Trainer:
     # ---- the run -----------------------------------------------------------------------------
 
     def resume(self, checkpoint: Path) -> None:
-        """Continue from a checkpoint.
+        """Continue from a checkpoint: `load`, then `settle`."""
+        self.load(checkpoint)
+        self.settle()
 
-        Rows of later steps leave the metric files; a best model of another branch steps aside.
-        """
+    def load(self, checkpoint: Path) -> None:
+        """Read a checkpoint; OUT stays as it is."""
         load_checkpoint(checkpoint, self.state, self.ranks)
         progress = self.state.progress
         self.horizon = self.horizon.after(progress.step, progress.epoch)
         self._meter.load_state(progress.interval)
         self._saved_step = None if progress.is_evaluation_due else progress.step
-        best = "same"
+        log.info("resumed from %s", checkpoint)
+
+    def settle(self) -> None:
+        """Bring OUT to what was loaded.
+
+        Rows of later steps leave the metric files; a best model of another branch steps aside.
+        """
+        progress, best = self.state.progress, "same"
+        self._metrics.resume(progress.step, evaluated=not progress.is_evaluation_due)
         if self.ranks.is_first:
-            is_evaluated = not progress.is_evaluation_due
-            drop_rows_after(self.config.out, progress.step, evaluated=is_evaluated)
             best = self._best.compare(progress)
         best = self.ranks.gather(best)[0]
         if best == "present":
             self._save_best()
         elif best == "lost":
             progress.best_loss = progress.best_step = None
-        log.info("resumed from %s", checkpoint)
 
     def run(self) -> Outcome:
         """Train; save the state at the end, whatever ends it except an error."""

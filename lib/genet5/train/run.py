@@ -2,7 +2,8 @@
 
 A run's directory holds the trained model (config.json, model.safetensors, tokenizer.json),
 run.json, metrics.jsonl, metrics.csv, validation.csv, finet.log, `best/` (the model of the lowest
-validation loss), `checkpoints/`, and under torchrun launch.json (`train.state.restart`).
+validation loss), `checkpoints/`, and under torchrun launch.json (`train.state.restart`);
+`train.state.run_folder` lists everything.
 
 Example:
     config = TrainConfig(train=Path("training.packed"), val=Path("validation.packed"),
@@ -29,6 +30,7 @@ from genet5.config.parts import PartsConfig
 from genet5.config.train import RunConfig, TrainConfig
 from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.loader import Loader
+from genet5.errors import GeneT5Error
 from genet5.model.folders import CONFIG_FILE
 from genet5.model.precision import resolve_precision
 from genet5.tokens.tokenizer_file import load_tokenizer, tokenizer_hash
@@ -45,24 +47,24 @@ from genet5.train.setup import (
     TOKENIZER,
     load_model,
     open_data,
-    prepare_directory,
     require_model,
 )
 from genet5.train.state.checkpoint_files import changed_settings, find_checkpoint
 from genet5.train.state.random_state import derive_seed, repeatable
 from genet5.train.state.restart import after_restart, is_restart
-from genet5.train.telemetry.log_records import run_logging
+from genet5.train.state.run_folder import (
+    LOG_FILE,
+    MEMORY_FILE,
+    METRICS,
+    RECORD,
+    RunFolder,
+)
+from genet5.train.telemetry.log_records import RunLog, run_logging
 from genet5.train.telemetry.memory import MemoryWatch
 from genet5.train.telemetry.meter import gene_flops
-from genet5.train.telemetry.metrics import (
-    CsvSink,
-    JsonlSink,
-    Metrics,
-    MetricSink,
-    TensorBoardSink,
-    WandbSink,
-)
+from genet5.train.telemetry.metrics import CsvSink, JsonlSink, Metrics, MetricSink
 from genet5.train.telemetry.run_record import end_record, start_record
+from genet5.train.telemetry.trackers import TensorBoardSink, WandbSink
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +74,7 @@ class TrainResult:
     """A run that has ended, and where its files are."""
 
     out: Path
-    """The run's directory, which is also the trained model's; an interrupted run has no model
-    yet."""
+    """The run's directory, which is also the trained model's."""
     reason: str
     """finished, max_minutes, early_stopping or interrupted."""
     steps: int
@@ -176,30 +177,51 @@ def finetune(config: Config, ranks: Ranks, open_parts: OpenParts[Config]) -> Out
     if ranks.gather(is_restart(config.out, ranks.agent))[0]:
         config = after_restart(config)
     wanted, config = config.compute.precision, with_precision(config, ranks)
-    parts = open_parts(config, ranks)
-    settle_parts(parts.model, config.parts)
-    prepare_directory(config, ranks)  # only now: a wrong path must not cost an earlier run
+    folder = RunFolder(config)
     with ExitStack() as stack:
-        file = config.out / "finet.log"
-        stack.enter_context(run_logging(ranks.rank, ranks.world_size, file))
+        stack.enter_context(folder.held(ranks))
+        ranks.on_first(folder.check)
+        run_log = stack.enter_context(run_logging(ranks.rank, ranks.world_size))
+        parts = open_parts(config, ranks)
+        settle_parts(parts.model, config.parts)
+        trainer = build_trainer(config, ranks, stack, parts)
         if wanted != config.compute.precision:
             log.info("precision: %s on %s", config.compute.precision, ranks.device.type)
-        trainer = build_trainer(config, ranks, stack, parts)
         if checkpoint := ranks.gather(find_checkpoint(config))[0]:
             for change in changed_settings(checkpoint, _settings(config)):
                 log.warning("differs from the checkpoint's settings: %s", change)
-            trainer.resume(checkpoint)
-        if config.log.memwatch and ranks.is_first:
-            path = config.out / "memwatch.csv"
-            watch = MemoryWatch(path, lambda: trainer.state.progress.step, ranks.device)
-            stack.enter_context(watch)
+            trainer.load(checkpoint)
+        ranks.on_first(lambda: folder.begin(ranks.agent))  # a start that fails costs no earlier run
+        if run_log is not None:
+            _open_records(config, ranks, trainer, run_log, stack)
+        if checkpoint:
+            trainer.settle()
         outcome = trainer.run()
-        if outcome.reason != "interrupted":
-            trainer.export()
+        trainer.export()
         if ranks.is_first:
-            end_record(config.out / "run.json", asdict(outcome))
+            _close_record(config.out / RECORD, outcome)
         log.info("%s at step %d; the run is in %s", outcome.reason, outcome.step, config.out)
     return outcome
+
+
+def _open_records(
+    config: RunConfig, ranks: Ranks, trainer: Trainer, run_log: RunLog, stack: ExitStack
+) -> None:
+    """Begin the files of a run that tell about it: log, run.json, memory."""
+    run_log.open(config.out / LOG_FILE)
+    device, size = str(ranks.device), ranks.world_size
+    start_record(config.out / RECORD, _settings(config), device=device, world_size=size)
+    if config.log.memwatch:
+        progress = trainer.state.progress
+        watch = MemoryWatch(config.out / MEMORY_FILE, lambda: progress.step, ranks.device)
+        stack.enter_context(watch)
+
+
+def _close_record(path: Path, outcome: Outcome) -> None:
+    try:
+        end_record(path, asdict(outcome))
+    except (GeneT5Error, OSError) as error:  # the model is there, and that is what counts
+        log.warning("the end of the run could not be recorded: %s", error)
 
 
 def with_precision(config: Config, ranks: Ranks) -> Config:
@@ -259,9 +281,6 @@ def build_trainer(config: RunConfig, ranks: Ranks, stack: ExitStack, parts: Part
     if config.parts != PartsConfig():
         for line in describe_parts(parts.model, config.parts):
             log.info("%s", line)
-    if ranks.is_first:
-        run_file = config.out / "run.json"
-        start_record(run_file, settings, device=str(ranks.device), world_size=ranks.world_size)
     return Trainer(
         config=config,
         model=parts.model,
@@ -294,9 +313,9 @@ def _copy_companions(base: Path, directory: Path, names: Sequence[str]) -> None:
 
 
 def _sinks(config: RunConfig) -> list[MetricSink]:
-    sinks: list[MetricSink] = [JsonlSink(config.out / "metrics.jsonl"), CsvSink(config.out)]
+    sinks: list[MetricSink] = [JsonlSink(config.out / METRICS[0]), CsvSink(config.out)]
     if config.log.tensorboard:
         sinks.append(TensorBoardSink(config.out / "tensorboard"))
     if config.log.wandb is not None:
-        sinks.append(WandbSink(config.log.wandb, _settings(config)))
+        sinks.append(WandbSink(config.log.wandb, _settings(config), config.out))
     return sinks

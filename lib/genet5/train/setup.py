@@ -1,20 +1,18 @@
-"""The parts of a training run: checked files, the model, the data, and the run's directory."""
+"""The parts of a training run: checked files, the model and the data."""
 
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from genet5.blocks.windowed import choose_backend
-from genet5.config.manifest import MANIFEST
-from genet5.config.train import RunConfig, TrainConfig
+from genet5.config.train import TrainConfig
 from genet5.dataset.header import Header
 from genet5.dataset.loader import Loader
-from genet5.errors import CheckpointError, ConfigError, DataError
+from genet5.errors import CheckpointError, DataError
 from genet5.model.network import GeneT5, count_parameters
 from genet5.model.precision import resolve_precision
 from genet5.model.resize import require_fit
@@ -23,28 +21,12 @@ from genet5.train.distributed.processes import Ranks
 from genet5.train.horizon import Horizon
 from genet5.train.mxfp8 import require_mxfp8, use_mxfp8
 from genet5.train.parts import count_trained, settle_parts
-from genet5.train.state.checkpoint_files import list_checkpoints, read_step, set_aside_later
 from genet5.train.state.random_state import derive_seed
-from genet5.train.state.restart import MARK, mark_start
 from genet5.train.telemetry.memory import GIB
 
 log = logging.getLogger(__name__)
 
 TOKENIZER = "tokenizer.json"
-_METRICS = ("metrics.jsonl", "metrics.csv", "validation.csv")
-_OF_A_RUN = ("checkpoints", "best", *_METRICS, "run.json")
-_DELETED = (
-    *_OF_A_RUN,
-    MARK,
-    "annotate.json",
-    "config.json",
-    MANIFEST,
-    "model.safetensors",
-    TOKENIZER,
-    "finet.log",
-    "memwatch.csv",
-    "tensorboard",
-)
 
 
 def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
@@ -142,59 +124,6 @@ def load_model(config: TrainConfig, device: torch.device) -> GeneT5:
     if config.compute.compile:
         model.compile_blocks()
     return model
-
-
-def prepare_directory(config: RunConfig, ranks: Ranks) -> None:
-    """Make OUT; refuse to mix with an earlier run, or delete it with `overwrite`.
-
-    Every rank calls it.
-    """
-    error = None
-    if ranks.is_first:
-        try:
-            _prepare_directory(config)
-            mark_start(config.out, ranks.agent)
-        except (ConfigError, CheckpointError, OSError) as caught:
-            error = caught
-    for failed in ranks.gather(error):
-        if failed is not None:
-            raise failed
-
-
-def _prepare_directory(config: RunConfig) -> None:
-    keep = config.checkpoints
-    if config.out.resolve() == config.base.resolve():
-        raise ConfigError("OUT", str(config.out), "must be another directory than BASE")
-    if keep.checkpoint is not None:
-        read_step(keep.checkpoint)  # before anything is deleted
-        if keep.overwrite and keep.checkpoint.resolve().is_relative_to(config.out.resolve()):
-            rule = "must not lie in OUT, which --overwrite deletes"
-            raise ConfigError("checkpoint", str(keep.checkpoint), rule)
-    earlier = [config.out / name for name in _OF_A_RUN if (config.out / name).exists()]
-    if keep.overwrite:
-        for path in [config.out / name for name in _DELETED]:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    elif earlier and not keep.resume and keep.checkpoint is None:
-        raise ConfigError(
-            "OUT",
-            str(config.out),
-            f"holds an earlier run ({earlier[0].name}); --resume continues it,"
-            " --overwrite deletes it",
-        )
-    elif not earlier and not keep.resume and (config.out / "model.safetensors").exists():
-        raise ConfigError(
-            "OUT",
-            str(config.out),
-            "holds a model that no run wrote; name another folder (are OUT and BASE swapped?),"
-            " or --overwrite replaces it",
-        )
-    elif earlier and keep.resume and not list_checkpoints(config.out / "checkpoints"):
-        log.warning("no checkpoint in %s: the run starts from BASE", config.out)
-        for name in _METRICS:
-            (config.out / name).unlink(missing_ok=True)
-    if keep.checkpoint is not None:
-        set_aside_later(config.out / "checkpoints", keep.checkpoint)
-    config.out.mkdir(parents=True, exist_ok=True)
 
 
 def describe(config: TrainConfig) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import signal
 from dataclasses import replace
@@ -12,10 +13,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from genet5.config.manifest import check_files
+from genet5.api import train
+from genet5.config.manifest import check_files, record_checksums
 from genet5.config.train import TrainConfig
-from genet5.errors import ConfigError
+from genet5.errors import CheckpointError, ConfigError
+from genet5.locks import FolderInUseError, locked_folder
 from genet5.train.distributed.processes import Ranks
 from genet5.train.run import run_training, with_precision
 
@@ -83,6 +87,80 @@ def test_the_folder_of_another_model_is_no_place_for_a_run(toy_run: Path, tmp_pa
     with pytest.raises(ConfigError, match="holds a model that no run wrote"):
         run_training(config_of(toy_run, other))
     assert check_files(other)
+
+
+def files_of(out: Path) -> list[str]:
+    """Return the names below a folder; those of TensorBoard hold a time."""
+    found = (str(path.relative_to(out)) for path in out.rglob("*"))
+    return sorted("events" if "events" in name else name for name in found)
+
+
+def overwriting(config: TrainConfig, **log_parts: Any) -> TrainConfig:
+    keep = replace(config.checkpoints, overwrite=True)
+    return replace(config, checkpoints=keep, log=replace(config.log, **log_parts))
+
+
+def test_an_overwritten_run_leaves_the_files_of_one_in_a_fresh_folder(
+    toy_run: Path, tmp_path: Path
+) -> None:
+    """Whatever the first one, its calibration, its branches and killed writers left there."""
+    pytest.importorskip("tensorboard")
+    used, fresh = tmp_path / "used", tmp_path / "fresh"
+    config = config_of(toy_run, used)
+    config = replace(config, validation=replace(config.validation, eval_windows=0))
+    train(replace(config, log=replace(config.log, memwatch=True, tensorboard=True)))
+    for name in ("nonfinite.json", "wandb.json", "launch.json", "stacks-1.txt", "vocab.txt"):
+        (used / name).write_text("{}")
+    record_checksums(used, "vocab.txt")  # of a language model
+    for name in ("best-7", "wandb", ".model.tmp", "checkpoints/aside-step-00000009"):
+        (used / name).mkdir()
+    calling = json.loads((used / "annotate.json").read_text())
+    (used / "annotate.json").write_text(json.dumps(calling | {"min_score": 0.9}))
+    (used / "notes.txt").write_text("mine")
+    for out in (used, fresh):
+        train(overwriting(replace(config, out=out)))
+    (used / "notes.txt").unlink()  # what is the user's stays
+    assert files_of(used) == files_of(fresh)
+    ours, theirs = (load_file(out / "model.safetensors") for out in (used, fresh))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert (used / "annotate.json").read_text() == (fresh / "annotate.json").read_text()
+
+
+def content(out: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+def test_a_start_that_fails_leaves_out_as_it_was(
+    toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(toy_run, tmp_path / "out")
+    with monkeypatch.context() as without:
+        without.setattr("genet5.train.telemetry.trackers.find_spec", lambda name: None)
+        with pytest.raises(ConfigError, match="needs tensorboard"):
+            train(overwriting(config, tensorboard=True))
+    assert not config.out.exists()
+    train(config)
+    before = content(config.out)
+    other = replace(config, base=tmp_path / "nowhere")
+    for failing in (
+        overwriting(other),
+        replace(other, checkpoints=replace(config.checkpoints, resume=True)),
+    ):
+        with pytest.raises(CheckpointError, match="nowhere"):
+            train(failing)
+    checkpoint = next(result for result in (config.out / "checkpoints").iterdir())
+    shard = next((checkpoint / "state").iterdir())
+    shard.write_bytes(before[str(shard.relative_to(config.out))][:-50])
+    with pytest.raises(CheckpointError):
+        train(replace(config, checkpoints=replace(config.checkpoints, checkpoint=checkpoint)))
+    shard.write_bytes(before[str(shard.relative_to(config.out))])
+    assert content(config.out) == before
+
+
+def test_two_runs_in_one_folder_are_refused(toy_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with locked_folder(out), pytest.raises(FolderInUseError, match=f"in use by pid {os.getpid()}"):
+        train(config_of(toy_run, out))
 
 
 def test_the_precision_in_use_is_recorded_and_a_change_is_reported(

@@ -14,18 +14,18 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from genet5.errors import ConfigError
+from genet5.errors import ConfigError, GeneT5Error
+from genet5.locks import process_start
 from genet5.train.distributed.liveness import watch_ranks
 from genet5.train.distributed.place import place_of_process
 from genet5.train.distributed.rendezvous import run_store
@@ -69,6 +69,17 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
+    def on_first(self, action: Callable[[], None]) -> None:
+        """Let the first rank do something while the others wait; all raise its error."""
+        error: Exception | None = None
+        if self.is_first:
+            try:
+                action()
+            except (GeneT5Error, OSError) as caught:
+                error = caught
+        if (failed := self.gather(error)[0]) is not None:
+            raise failed
+
     def barrier(self) -> None:
         """Wait for all ranks."""
         if self.world_size > 1:
@@ -98,12 +109,7 @@ def _agent() -> str | None:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     pid = os.getppid()
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:  # not Linux
-        fields = []
-    started = fields[19] if fields else "?"
-    return f"{socket.gethostname()} {pid} {started}"
+    return f"{socket.gethostname()} {pid} {process_start(pid)}"
 
 
 @contextmanager

@@ -38,10 +38,15 @@ def step_of(checkpoint: Path) -> int:
 
 
 def find_checkpoint(config: RunConfig) -> Path | None:
-    """Return the checkpoint to resume from: the named one, or with `resume` the newest in OUT."""
-    if config.checkpoints.checkpoint is not None:
-        return config.checkpoints.checkpoint
-    found = list_checkpoints(config.out / "checkpoints") if config.checkpoints.resume else []
+    """Return the checkpoint to resume from: the named one, or with `resume` the newest in OUT.
+
+    What `overwrite` is to delete does not count.
+    """
+    keep = config.checkpoints
+    if keep.checkpoint is not None:
+        return keep.checkpoint
+    is_wanted = keep.resume and not keep.overwrite
+    found = list_checkpoints(config.out / "checkpoints") if is_wanted else []
     return found[-1] if found else None
 
 

@@ -1,4 +1,4 @@
-"""Metrics of a run as rows in files and trackers.
+"""Metrics of a run as rows in files; `trackers` has those of TensorBoard and Weights & Biases.
 
 A row is a kind ("train" or "validation"), a step, and numbers with stable names. Every sink takes
 the same rows. A resumed run first drops the rows after its checkpoint, so the files read as if the
@@ -8,8 +8,8 @@ run had never stopped.
 from __future__ import annotations
 
 import csv
-import importlib
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,11 +18,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from genet5.errors import ConfigError
+log = logging.getLogger(__name__)
 
 
 class MetricSink(Protocol):
-    """Where rows of metrics go."""
+    """Where rows of metrics go; nothing is written before the first row."""
+
+    def resume(self, step: int, *, evaluated: bool) -> None:
+        """Forget the rows after a step; later ones come again.
+
+        Args:
+            step: The last one to keep.
+            evaluated: Whether its validation row is kept, too.
+        """
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """Take one row."""
@@ -36,6 +44,11 @@ class JsonlSink:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def resume(self, step: int, *, evaluated: bool) -> None:
+        """Delete later rows, and a last one that was cut short."""
+        last = {"train": step, "validation": step - (not evaluated)}
+        _keep_lines(self._path, partial(_is_json_kept, last=last), header=False)
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """Append one line; the file is opened anew, since a resume may have replaced it."""
@@ -55,9 +68,14 @@ class CsvSink:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
+    def resume(self, step: int, *, evaluated: bool) -> None:
+        """Delete later rows, and a last one that was cut short."""
+        for kind, last in (("train", step), ("validation", step - (not evaluated))):
+            _keep_lines(self._path(kind), partial(_is_csv_kept, last=last), header=True)
+
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """Append one line."""
-        path = self._directory / ("metrics.csv" if kind == "train" else f"{kind}.csv")
+        path = self._path(kind)
         columns = _csv_header(path)
         with path.open("a", newline="", encoding="utf-8") as out:
             if columns is None:
@@ -71,6 +89,9 @@ class CsvSink:
     def close(self) -> None:
         """Do nothing: no file stays open."""
 
+    def _path(self, kind: str) -> Path:
+        return self._directory / ("metrics.csv" if kind == "train" else f"{kind}.csv")
+
 
 def _csv_header(path: Path) -> list[str] | None:
     if not path.exists():
@@ -79,51 +100,10 @@ def _csv_header(path: Path) -> list[str] | None:
         return next(csv.reader(lines), None)
 
 
-class TensorBoardSink:
-    """Event files for TensorBoard."""
-
-    def __init__(self, directory: Path) -> None:
-        try:
-            board = importlib.import_module("torch.utils.tensorboard")
-        except ImportError as error:
-            raise _missing("tensorboard", "tensorboard") from error
-        self._writer = board.SummaryWriter(str(directory))
-
-    def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
-        """Add one scalar per number."""
-        for name, value in values.items():
-            self._writer.add_scalar(f"{kind}/{name}", value, step)
-
-    def close(self) -> None:
-        """Flush and close the event file."""
-        self._writer.close()
-
-
-class WandbSink:
-    """A run on Weights & Biases."""
-
-    def __init__(self, project: str, settings: Mapping[str, Any]) -> None:
-        try:
-            wandb = importlib.import_module("wandb")
-        except ImportError as error:
-            raise _missing("wandb", "wandb") from error
-        self._run = wandb.init(project=project, config=dict(settings))
-
-    def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
-        """Log one row."""
-        self._run.log({f"{kind}/{name}": value for name, value in values.items()}, step=step)
-
-    def close(self) -> None:
-        """Finish the run."""
-        self._run.finish()
-
-
-def _missing(flag: str, package: str) -> ConfigError:
-    return ConfigError(flag, True, f'needs {package}; install it with: pip install "genet5[track]"')
-
-
 class Metrics:
     """All sinks of a run as one; without sinks (other ranks, tests) it drops rows.
+
+    A sink that fails (a full disk, a server) ends no run: it is reported, and so is its recovery.
 
     Args:
         sinks: Where rows go.
@@ -131,11 +111,34 @@ class Metrics:
 
     def __init__(self, sinks: Sequence[MetricSink] = ()) -> None:
         self._sinks = list(sinks)
+        self._lost = dict.fromkeys(range(len(self._sinks)), 0)
+
+    def resume(self, step: int, *, evaluated: bool) -> None:
+        """Have every sink forget the rows after a step; see `MetricSink.resume`."""
+        for sink in self._sinks:
+            sink.resume(step, evaluated=evaluated)
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """Give one row to every sink."""
-        for sink in self._sinks:
-            sink.write(kind, step, values)
+        for index, sink in enumerate(self._sinks):
+            try:
+                sink.write(kind, step, values)
+            except Exception as error:  # trackers raise classes of their own
+                self._note_loss(index, error)
+            else:
+                self._note_success(index)
+
+    def _note_loss(self, index: int, error: Exception) -> None:
+        self._lost[index] += 1
+        if self._lost[index] == 1:
+            name = type(self._sinks[index]).__name__
+            log.warning("%s takes no rows (%s); the run continues", name, _first_line(error))
+
+    def _note_success(self, index: int) -> None:
+        if lost := self._lost[index]:
+            self._lost[index] = 0
+            name = type(self._sinks[index]).__name__
+            log.warning("%s takes rows again; %d were lost", name, lost)
 
     def __enter__(self) -> Metrics:
         return self
@@ -147,21 +150,16 @@ class Metrics:
         traceback: TracebackType | None,
     ) -> None:
         for sink in self._sinks:
-            sink.close()
+            try:
+                sink.close()
+            except Exception as failure:  # as above
+                log.warning(
+                    "%s could not be closed (%s)", type(sink).__name__, _first_line(failure)
+                )
 
 
-def drop_rows_after(directory: Path, step: int, *, evaluated: bool = True) -> None:
-    """Delete the rows of later steps, and a last line cut short, from a run's metric files.
-
-    Args:
-        directory: Of the run.
-        step: The last one to keep.
-        evaluated: Whether its validation row is kept, too.
-    """
-    last = {"train": step, "validation": step - (not evaluated)}
-    _keep_lines(directory / "metrics.jsonl", partial(_is_json_kept, last=last), header=False)
-    for kind, name in (("train", "metrics.csv"), ("validation", "validation.csv")):
-        _keep_lines(directory / name, partial(_is_csv_kept, last=last[kind]), header=True)
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _is_json_kept(line: str, last: Mapping[str, int]) -> bool:

@@ -12,9 +12,10 @@ import torch
 
 from genet5.config.json_files import save_json
 from genet5.errors import CheckpointError, ConfigError
-from genet5.train.distributed.processes import Ranks, distributed
-from genet5.train.setup import load_model, prepare_directory
+from genet5.train.distributed.processes import distributed
+from genet5.train.setup import load_model
 from genet5.train.state.restart import after_restart, is_restart
+from genet5.train.state.run_folder import RunFolder
 
 
 def with_checkpoints(config: Any, **changes: Any) -> Any:
@@ -32,7 +33,9 @@ def prepare(config: Any, agent: str | None) -> Any:
     """Start as `finetune` does, up to where the model is loaded; return the settings that hold."""
     if is_restart(config.out, agent):
         config = after_restart(config)
-    prepare_directory(config, Ranks(agent=agent))
+    folder = RunFolder(config)
+    folder.check()
+    folder.begin(agent)
     return config.checkpoints
 
 
