@@ -28,7 +28,7 @@ options:
   --host_network    use this machine's network and InfiniBand devices (for several machines)
   --dry_run         print the docker command and stop
   --help            show this text
-Environment variables that begin with NCCL_ or GLOO_ hold in the container, too.
+Environment variables that begin with NCCL_, GLOO_ or WANDB_ hold in the container, too.
 HELP
 }
 
@@ -77,6 +77,10 @@ done
 [ -z "$gpus" ] || run+=(--gpus "$gpus")
 for name in $(compgen -e NCCL_) $(compgen -e GLOO_); do
     run+=(--env "$name=${!name}")
+done
+# By name alone: one of them is a key, which no list of processes shall show.
+for name in $(compgen -e WANDB_); do
+    run+=(--env "$name")
 done
 if [ -n "$host_network" ]; then
     run+=(--network host --cap-add IPC_LOCK)
