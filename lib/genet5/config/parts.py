@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+import tyro
+
 from genet5.config.checks import by_default, named_numbers, require
 
 
@@ -18,9 +20,11 @@ from genet5.config.checks import by_default, named_numbers, require
 class PartsConfig:
     """Parts of the model that stay as they are, or learn at another rate."""
 
-    freeze: Annotated[tuple[str, ...], by_default("train all")] = ()
+    freeze: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PART ..."), by_default("none")] = ()
     """Parts that are not trained, such as encoder or decoder.layers.0."""
-    lr_scale: Annotated[tuple[str, ...], by_default("1 everywhere")] = ()
+    lr_scale: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="PART=FACTOR ..."), by_default("1 everywhere")
+    ] = ()
     """PART=FACTOR: learning rate of a part relative to --lr; the longest name that fits counts."""
     layer_decay: Annotated[float | None, by_default("1")] = None
     """Factor of the learning rate from each layer of the encoder (or language model) to the one

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Protocol
 import tyro
 
 from genet5.config.batches import BatchLimits
-from genet5.config.checks import by_default, require
+from genet5.config.checks import by_default, named_numbers, require
 from genet5.config.model import AttentionName, KeepName
 from genet5.config.parts import PartsConfig
 
@@ -33,7 +33,7 @@ RARE_FIELDS = frozenset(
         *("ema_decay", "optim_8bit", "save_steps", "keep_last", "checkpoint"),
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
-        *("lr_scale", "layer_decay"),
+        *("mix", "freeze", "lr_scale", "layer_decay"),
     }
 )
 """Fields that `finet --help` leaves out and `--help_all` lists."""
@@ -43,6 +43,11 @@ RARE_FIELDS = frozenset(
 class BatchConfig(BatchLimits):
     """How packed rows are grouped into micro-batches, and micro-batches into optimizer steps."""
 
+    mix: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="FILE=WEIGHT ..."), by_default("TRAIN alone")
+    ] = ()
+    """FILE=WEIGHT: further training files, and how often an epoch passes over each; 0.25 takes a
+    quarter of its rows. TRAIN, which has weight 1, may be among them."""
     batch_size: Annotated[int | None, by_default("as the budgets allow")] = None
     """Packed rows in each micro-batch (the last ones may have fewer), instead of the budgets."""
     grad_accum: int = 1
@@ -57,6 +62,16 @@ class BatchConfig(BatchLimits):
             value = getattr(self, name)
             require(value is None or value >= 1, name, value, "must be at least 1")
         require(self.num_workers >= 0, "num_workers", self.num_workers, "must not be negative")
+        weights = named_numbers(self.mix, "mix", "FILE=WEIGHT")
+        require(min(weights.values(), default=1) > 0, "mix", weights, "must be above 0")
+
+    def weights(self, train: Path) -> dict[Path, float]:
+        """Return the training files, TRAIN first, and the passes over each in an epoch."""
+        weights = {train: 1.0}
+        for name, weight in named_numbers(self.mix, "mix", "FILE=WEIGHT").items():
+            path = Path(name)
+            weights[train if path.resolve() == train.resolve() else path] = weight
+        return weights
 
     @property
     def limits(self) -> BatchLimits:

@@ -126,6 +126,14 @@ def _header(
             for r in results
             if r.digests[split]
         ),
+        validation_genes={
+            r.source.genome: {
+                difficulty: [name.rpartition(" ")[2] for name in named]  # without the gene's ID
+                for difficulty, named in r.validation_genes.items()
+            }
+            for r in results
+            if split == "validation" and r.validation_genes
+        },
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,16 @@ class Header:
     """Rows, windows, bases, tokens, labels."""
     checksum: str = ""
     """SHA-256 over the windows' digests in file order."""
+    validation_genes: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """By genome and difficulty: the places of the genes that were chosen for validation,
+    "contig:start-end(strand)", 1-based as in GFF3. Left out of files that have none."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as a file holds them."""
+        values = asdict(self)
+        if not self.validation_genes:
+            del values["validation_genes"]
+        return values
 
     @property
     def vocabulary(self) -> StructureVocabulary:

@@ -20,7 +20,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,7 +33,7 @@ from genet5.dataset.batch import Batch
 from genet5.dataset.collate import collate, silence
 from genet5.dataset.flat_batch import FlatBatch, pack, unpack
 from genet5.dataset.header import Header
-from genet5.dataset.packed import PackedReader
+from genet5.dataset.mixture import Mixture
 from genet5.dataset.plan import MicroBatch, over_budget, padding_share, plan_batches
 from genet5.dataset.windows import Window
 from genet5.errors import CheckpointError, DataError, GeneT5Error
@@ -95,7 +95,7 @@ STATE_FORMAT = 2
 
 
 class Loader:
-    """Yields the micro-batches of a packed file.
+    """Yields the micro-batches of a packed file, or of several.
 
     Args:
         path: A packed file.
@@ -107,6 +107,7 @@ class Loader:
         num_workers: Processes that make micro-batches ahead; 0 = none, in this process.
         pin_memory: Give the workers' micro-batches in page-locked memory, for a GPU.
         collator: Makes the micro-batches; None = those of gene models.
+        weights: Passes over each file in an epoch (`dataset.mixture`), instead of one over `path`.
     """
 
     def __init__(
@@ -121,11 +122,10 @@ class Loader:
         num_workers: int = 0,
         pin_memory: bool = False,
         collator: Collator | None = None,
+        weights: Mapping[Path, float] | None = None,
     ) -> None:
-        self._reader = PackedReader(Path(path))
+        self._reader = Mixture(weights or {Path(path): 1.0})
         self._collator = collator or GeneCollator(self._reader.header.vocabulary)
-        if not len(self._reader):
-            raise DataError("no windows in the file", path=path, remedy="Bake more genomes into it")
         self._sizes = self._reader.row_sizes()
         self._limits = limits or BatchLimits()
         over = over_budget(self._sizes, self._limits)
@@ -143,8 +143,13 @@ class Loader:
 
     @property
     def header(self) -> Header:
-        """Return the file's header: tokenizer, bake settings, counts."""
+        """Return the header of the file, or of all together: tokenizer, bake settings, counts."""
         return self._reader.header
+
+    @property
+    def headers(self) -> list[tuple[Path, Header]]:
+        """The files with their own headers."""
+        return self._reader.headers
 
     @property
     def epoch(self) -> int:
@@ -217,8 +222,9 @@ class Loader:
     def start_epoch(self, epoch: int) -> None:
         """Plan an epoch and stand at its start."""
         self._epoch, self._step = epoch, 0
-        self._plan = plan_batches(
-            self._sizes,
+        rows = self._reader.rows_of(epoch, self._seed)
+        plan = plan_batches(
+            self._sizes.taken(rows),
             self._limits,
             seed=self._seed,
             epoch=epoch,
@@ -226,6 +232,7 @@ class Loader:
             world_size=self._world_size,
             shuffle=self._shuffle,
         )
+        self._plan = [batch.renumbered(rows) for batch in plan]
 
     def _made(self, plan: list[MicroBatch]) -> Iterator[Any]:
         batches = _Batches(self._reader, plan, self._collator, self._epoch)
@@ -255,7 +262,7 @@ class _Batches(Dataset[Any]):
     """The micro-batches of a plan."""
 
     def __init__(
-        self, reader: PackedReader, plan: list[MicroBatch], collator: Collator, epoch: int
+        self, reader: Mixture, plan: list[MicroBatch], collator: Collator, epoch: int
     ) -> None:
         self._reader, self._plan = reader, plan
         self._collator, self._epoch = collator, epoch
@@ -285,9 +292,10 @@ class _Batches(Dataset[Any]):
         except (IndexError, KeyError, ValueError) as error:
             if isinstance(error, GeneT5Error):
                 raise
+            places = [self._reader.place(row) for row in micro.rows]
             raise DataError(
-                f"rows {', '.join(map(str, micro.rows))} cannot be read ({error}); the first window"
-                f" is {windows[0].id}", path=self._reader.path,
+                f"rows {', '.join(str(row) for _, row in places)} cannot be read ({error}); the"
+                f" first window is {windows[0].id}", path=places[0][0],
                 remedy="Is the file damaged? genet5 bake --check FILE; bake it again",
             ) from error  # fmt: skip
 

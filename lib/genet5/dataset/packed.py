@@ -26,7 +26,7 @@ import logging
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -73,7 +73,7 @@ class PackedWriter:
         self._stack = ExitStack()
 
     def __enter__(self) -> PackedWriter:
-        text = json.dumps(asdict(replace(self._header, format=FORMAT)), sort_keys=True)
+        text = json.dumps(replace(self._header, format=FORMAT).to_dict(), sort_keys=True)
         schema = pa.schema(
             [pa.field(name, pa.list_(kind), nullable=False) for name, kind in VALUES.items()],
             metadata={METADATA_KEY: text.encode()},
@@ -173,6 +173,16 @@ class RowSizes:
     num_tokens: NDArray[np.int64]
     """Tokens of all the row's windows."""
 
+    @classmethod
+    def joined(cls, parts: Sequence[RowSizes]) -> RowSizes:
+        """Put the rows of several files one after the other."""
+        columns = [[getattr(part, each.name) for part in parts] for each in fields(cls)]
+        return cls(*(np.concatenate(column) for column in columns))
+
+    def taken(self, rows: NDArray[np.int64]) -> RowSizes:
+        """Return the sizes of some rows, in their order."""
+        return RowSizes(*(getattr(self, each.name)[rows] for each in fields(self)))
+
 
 class PackedReader:
     """Reads a packed file, or all shards of an index, through memory maps; may be pickled.
@@ -225,6 +235,14 @@ class PackedReader:
             file.check(number, rows=(before, int(self._ends[batch])))
             self._checked[batch] = 1
         return tuple(self._batch(batch).windows(index - before))
+
+    def row_clades(self) -> list[str]:
+        """Clade of each row's first window."""
+        return [
+            clade
+            for i in range(len(self._batches))
+            for clade in self._batch(i).first_texts("taxon")
+        ]
 
     def windows(self) -> Iterator[Window]:
         """All windows in file order."""

@@ -97,6 +97,10 @@ class MicroBatch:
     silent: bool = False
     """A repeat that only keeps the ranks in step: its windows have no targets."""
 
+    def renumbered(self, rows: NDArray[np.int64]) -> MicroBatch:
+        """Return the same rows by other numbers: entry i of `rows` is that of row i."""
+        return replace(self, rows=tuple(rows[list(self.rows)].tolist()))
+
 
 def plan_batches(
     sizes: RowSizes,

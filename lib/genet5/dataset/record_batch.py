@@ -82,6 +82,12 @@ class RecordBatch:
         piece = values[offsets[row] : offsets[row + 1]]
         return piece.to_pylist() if name in TEXT else piece
 
+    def first_texts(self, name: str) -> list[str]:
+        """Return the first text of each row in a column."""
+        offsets, values = self._columns[name]
+        texts: list[str] = values.take(pa.array(offsets[:-1])).to_pylist()
+        return texts
+
     def windows(self, row: int) -> Iterator[Window]:
         """Yield the windows of a row."""
         value = {name: self.values(name, row) for name in VALUES}

@@ -55,7 +55,7 @@ def causal_parts(config: LmPretrainConfig, ranks: Ranks, *, whole_sequences: boo
     if not config.base.is_dir():
         raise CheckpointError(f"BASE = {config.base} is no folder; genet5 lm init makes a model")
     lm = load_model(str(config.base), "cpu")
-    for path in (config.train, config.val):
+    for path in (*config.batch.weights(config.train), config.val):
         _check_data(path, lm)
     compute = config.compute
     model = TrainableLm(lm, CausalLoss(lm.vocabulary, config.causal.loss)).to(ranks.device)
@@ -107,6 +107,7 @@ def _loader(
         num_workers=config.batch.num_workers,
         pin_memory=ranks.device.type == "cuda",
         collator=collator,
+        weights=config.batch.weights(config.train) if is_training else None,
     )
 
 

@@ -2,7 +2,8 @@
 
 Windows are decoded in batches that do not depend on the number of ranks. Each rank takes every
 `world_size`-th batch, and counts of genes are summed, so any number of ranks gives the same
-figures.
+figures. Clades, and genes that bake chose as hard, normal or easy, have figures of their own
+(`dataset.groups`).
 
 Example:
     evaluator = GeneEvaluator(config.val, config.base, num_windows=16)
@@ -18,7 +19,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from genet5.dataset.groups import WindowGroups
 from genet5.dataset.packed import PackedReader
+from genet5.dataset.placement import share_evenly
+from genet5.dataset.windows import Window
 from genet5.decode.greedy import decode_windows
 from genet5.decode.packed_grammar import packed_grammar
 from genet5.tokens.structure import decode_window
@@ -75,9 +79,11 @@ def _count(evaluator: Evaluator, model: nn.Module, batches: range, counts: Tenso
 
 
 class GeneEvaluator:
-    """F1 of the genes that a model decodes in windows spread evenly over a packed file.
+    """F1 of the genes that a model decodes in windows spread evenly over clades and rows of a file.
 
-    "gene_f1" counts genes that are right in every position, "stop_f1" those whose 3' end is.
+    "gene_f1" counts genes that are right in every position, "stop_f1" those whose 3' end is;
+    "fungi_gene_f1" and so on are those of a group. A decoded gene has the difficulty of the true
+    gene on its strand with which it shares most bases.
 
     Args:
         packed: Validation file.
@@ -85,13 +91,13 @@ class GeneEvaluator:
         num_windows: How many windows to decode.
     """
 
-    num_counts = 4
-
     def __init__(self, packed: Path, base: Path, num_windows: int) -> None:
         reader = PackedReader(packed)
-        rows = range(0, len(reader), max(1, len(reader) // num_windows))
-        windows = [reader.row(row)[0] for row in rows][:num_windows]
+        windows = [reader.row(row)[0] for row in spread_rows(reader.row_clades(), num_windows)]
         vocabulary = reader.header.vocabulary
+        self._windows, self._groups = windows, WindowGroups(reader.header, packed)
+        self._names = ("", *self._groups.names)
+        self.num_counts = 4 * len(self._names)
         self._bases = [window.bases for window in windows]
         self._codes = [window.genetic_code for window in windows]
         self._references = [decode_window(w.labels, vocabulary).genes for w in windows]
@@ -99,23 +105,102 @@ class GeneEvaluator:
         self.num_batches = -(-len(windows) // WINDOWS_PER_BATCH)
 
     def count(self, model: Any, batch: int) -> Tensor:
-        """Return the counts of `count_equal` for whole genes, then those for 3' ends."""
+        """Return for all genes, then for each group, the counts of whole genes and of 3' ends."""
         part = slice(batch * WINDOWS_PER_BATCH, (batch + 1) * WINDOWS_PER_BATCH)
         decoded = decode_windows(
             model, self._tokenizer, self._bases[part], self._codes[part], self._grammar
         )
         predicted = [decode_window(w.labels, self._tokenizer.structure).genes for w in decoded]
-        references = self._references[part]
-        counts = (
-            *count_equal(predicted, references, lambda gene: gene),
-            *count_equal(predicted, references, three_prime_end),
-        )
+        sides = [
+            self._grouped(*each)
+            for each in zip(self._windows[part], predicted, self._references[part], strict=True)
+        ]
+        counts = []
+        for name in self._names:
+            ours, theirs = ([side[k].get(name, []) for side in sides] for k in (0, 1))
+            counts += count_equal(ours, theirs, lambda gene: gene)
+            counts += count_equal(ours, theirs, three_prime_end)
         return torch.tensor(counts, dtype=torch.float64)
 
     def figures(self, counts: Tensor) -> dict[str, float]:
-        """Return both F1 scores."""
-        genes, genes_right, ends, ends_right = counts.tolist()
-        return {"gene_f1": f1(genes, genes_right), "stop_f1": f1(ends, ends_right)}
+        """Return both F1 scores, and those of the groups that have a gene."""
+        found = {}
+        for name, values in zip(self._names, counts.view(-1, 4).tolist(), strict=True):
+            genes, genes_right, ends, ends_right = values
+            prefix = f"{name}_" if name else ""
+            if genes or not name:
+                found[f"{prefix}gene_f1"] = f1(genes, genes_right)
+                found[f"{prefix}stop_f1"] = f1(ends, ends_right)
+        return found
+
+    def _grouped(
+        self, window: Window, predicted: Sequence[WindowGene], true: Sequence[WindowGene]
+    ) -> tuple[_ByGroup, _ByGroup]:
+        """Return decoded and true genes of a window by group; "" has all of them."""
+        if len(self._names) == 1:
+            return {"": predicted}, {"": true}
+        difficulties = [_difficulty(gene, window, self._groups) for gene in true]
+        sides = (
+            (predicted, [_of_nearest(gene, true, difficulties) for gene in predicted]),
+            (true, difficulties),
+        )
+        ours, theirs = (
+            {name: [g for g, its in zip(genes, of, strict=True) if its == name] for name in {*of}}
+            | {"": genes, window.clade: genes}
+            for genes, of in sides
+        )
+        return ours, theirs
+
+
+_ByGroup = dict[str | None, Sequence[WindowGene]]
+
+
+def spread_rows(clades: Sequence[str], number: int) -> list[int]:
+    """Return rows spread evenly over the clades, and over each clade's rows.
+
+    Example:
+        >>> spread_rows(["a", "b", "a", "a", "a"], 3)
+        [0, 3, 1]
+    """
+    names = sorted({*clades})
+    rows = [[row for row, clade in enumerate(clades) if clade == name] for name in names]
+    shares = share_evenly([len(own) for own in rows], number)
+    return [
+        own[k * len(own) // share]
+        for own, share in zip(rows, shares, strict=True)
+        for k in range(share)
+    ]
+
+
+def _difficulty(gene: WindowGene, window: Window, groups: WindowGroups) -> str | None:
+    """Return how difficult a true gene is, if bake chose it."""
+    first, last = _span(gene)
+    length = len(window.bases)
+    forward = (first, last + 1) if window.strand > 0 else (length - 1 - last, length - first)
+    start, end = (window.start + each for each in forward)
+    strand = gene.strand * window.strand
+    return groups.difficulty(f"{window.genome}/{window.contig}", start, end, strand)
+
+
+def _of_nearest(
+    gene: WindowGene, true: Sequence[WindowGene], difficulties: Sequence[str | None]
+) -> str | None:
+    """Return the difficulty of the true gene that shares most bases with a decoded one."""
+    first, last = _span(gene)
+    shared = [
+        min(last, _span(other)[1]) - max(first, _span(other)[0]) + 1
+        if other.strand == gene.strand
+        else 0
+        for other in true
+    ]
+    best = max(range(len(true)), key=lambda index: shared[index], default=None)
+    return None if best is None or shared[best] <= 0 else difficulties[best]
+
+
+def _span(gene: WindowGene) -> tuple[int, int]:
+    """Return a gene's first and last base in its window; (0, -1) if nothing of it is shown."""
+    parts = [part for transcript in gene.transcripts for part in transcript.parts]
+    return min((p.first for p in parts), default=0), max((p.last for p in parts), default=-1)
 
 
 def three_prime_end(gene: WindowGene) -> Hashable:

@@ -26,6 +26,7 @@ from torch import nn
 
 from genet5.config.train import RunConfig
 from genet5.dataset.batch import TrainingBatch
+from genet5.dataset.groups import WindowGroups
 from genet5.errors import DataError
 from genet5.model.precision import resolve_precision
 from genet5.train.distributed.parallel import Parallel
@@ -44,7 +45,7 @@ from genet5.train.telemetry.memory import read_memory
 from genet5.train.telemetry.meter import Meter, device_peak
 from genet5.train.telemetry.metrics import Metrics
 from genet5.train.telemetry.progress_line import ProgressLine
-from genet5.train.validation import validation_losses
+from genet5.train.validation import split_groups, validation_losses
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Trainer:
             tokenizer.json there.
         record: Plain values for each checkpoint (settings, hashes).
         flops: Counts what training on a batch needs; None = no MFU is logged.
+        groups: Groups of validation windows whose losses are reported, too.
     """
 
     def __init__(
@@ -89,10 +91,11 @@ class Trainer:
         write_companions: Callable[[Path], None] = lambda path: None,
         record: dict[str, Any] | None = None,
         flops: Callable[[Any], int] | None = None,
+        groups: WindowGroups | None = None,
     ) -> None:
         self.config, self.horizon, self.ranks = config, horizon, ranks
         self._objective, self._source, self._metrics = objective, source, metrics
-        self._validation, self._evaluator = validation, evaluator
+        self._validation, self._evaluator, self._groups = validation, evaluator, groups
         self._write_companions = write_companions
         precision = resolve_precision(config.compute.precision, ranks.device)
         self._use_bf16 = precision == "bf16"
@@ -296,8 +299,12 @@ class Trainer:
         is_best = progress.note_evaluation(values["loss"])
         seconds = time.perf_counter() - start
         self._metrics.write("validation", progress.step, {**values, "seconds": seconds})
-        shown = " | ".join(f"{name} {value:.4f}" for name, value in values.items())
+        whole, parts = split_groups(values, self._groups.names if self._groups else ())
+        shown = " | ".join(f"{name} {value:.4f}" for name, value in whole.items())
         log.info("validation at step %d%s: %s", progress.step, " (best)" if is_best else "", shown)
+        for group, own in parts.items():
+            shown = " | ".join(f"{name} {value:.4f}" for name, value in own.items())
+            log.info("validation, %s: %s", group, shown)
         self._meter.pause(seconds)
         if is_best:
             self._save()  # it leaves its own time out
@@ -321,6 +328,7 @@ class Trainer:
             self.ranks,
             use_bf16=self._use_bf16,
             max_batches=self.config.validation.eval_batches,
+            groups=self._groups,
         )
 
     def _until_signal(self, batches: Iterable[TrainingBatch]) -> Iterator[TrainingBatch]:

@@ -9,7 +9,7 @@ micro-batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from genet5.blocks.moe import MixtureOfExperts
 from genet5.dataset.batch import Batch, TrainingBatch
 from genet5.dataset.per_base import IGNORE
+from genet5.model.network import Output
 from genet5.train.distributed.processes import Ranks
 from genet5.train.loss import (
+    LossTerm,
     LossWeights,
     boundary_weights,
     loss_sums,
@@ -54,6 +56,9 @@ class Objective:
     """Batch -> the counts of these terms."""
     measures: frozenset[str] = frozenset()
     """Terms that are logged under their own name and not minimised, such as an accuracy."""
+    some_sums: Callable[[Any, Any, Tensor], Mapping[str, Term]] | None = None
+    """(model output, batch, mask of windows) -> terms of these windows alone, with their counts;
+    what only the whole batch has is left out. None = windows cannot be told apart."""
 
     def name(self, term: str) -> str:
         """Return the name under which a term's mean is logged."""
@@ -77,7 +82,24 @@ def gene_objective(model: nn.Module, weights: LossWeights, ranks: Ranks | None =
         counts=lambda batch: target_counts(
             batch, routers, in_encoder, has_starts=weights.start > 0
         ),
+        some_sums=lambda output, batch, chosen: _sums_of(output, batch, chosen, weights),
     )
+
+
+def _sums_of(
+    output: Output, batch: Batch, chosen: Tensor, weights: LossWeights
+) -> dict[str, LossTerm]:
+    """Return the losses of the windows that a mask (N,) chooses; experts have none."""
+    targets = batch.targets
+    part = replace(
+        targets,
+        label_weights=targets.label_weights * chosen[:, None],
+        base_weights=targets.base_weights * chosen[:, None, None],
+    )
+    some = replace(batch, targets=part)
+    counts = target_counts(some, has_starts=weights.start > 0)
+    terms = loss_sums(replace(output, router_losses=[], encoder_router_losses=[]), some, weights)
+    return {name: LossTerm(t.sum, counts[name], t.weight) for name, t in terms.items()}
 
 
 def target_counts(

@@ -29,6 +29,7 @@ from genet5.config.manifest import record_checksums
 from genet5.config.parts import PartsConfig
 from genet5.config.train import RunConfig, TrainConfig
 from genet5.dataset.batch import TrainingBatch
+from genet5.dataset.groups import WindowGroups
 from genet5.dataset.loader import Loader
 from genet5.errors import GeneT5Error
 from genet5.model.folders import CONFIG_FILE
@@ -294,6 +295,7 @@ def build_trainer(config: RunConfig, ranks: Ranks, stack: ExitStack, parts: Part
         write_companions=lambda path: _copy_companions(config.base, path, parts.companions),
         record={"settings": settings, **parts.record},
         flops=parts.flops,
+        groups=WindowGroups(parts.validation.header, config.val),
     )
 
 

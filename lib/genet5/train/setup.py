@@ -45,11 +45,16 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
             world_size=ranks.world_size,
             num_workers=batch.num_workers,
             pin_memory=ranks.device.type == "cuda",
+            weights=weights,
         )
-        for path, path_purpose in ((config.train, "training order"), (config.val, "validation"))
+        for path, path_purpose, weights in (
+            (config.train, "training order", batch.weights(config.train)),
+            (config.val, "validation", None),
+        )
     ]
-    for loader, path in zip(loaders, (config.train, config.val), strict=True):
-        check_vocabulary(loader.header, tokenizer, path)
+    for loader in loaders:
+        for path, header in loader.headers:
+            check_vocabulary(header, tokenizer, path)
     return loaders[0], loaders[1]
 
 

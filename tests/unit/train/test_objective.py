@@ -12,7 +12,7 @@ from genet5.dataset.per_base import IGNORE
 from genet5.train.distributed.processes import Ranks
 from genet5.train.loss import LossWeights
 from genet5.train.objective import Objective, gene_objective, step_counts, target_counts
-from genet5.train.validation import validation_losses
+from genet5.train.validation import split_groups, validation_losses
 
 
 @pytest.mark.parametrize("num_experts", [0, 4])
@@ -60,3 +60,46 @@ def test_validation_does_not_depend_on_how_windows_are_batched(toy: Any) -> None
     assert first == alone != one
     assert one["loss"] == pytest.approx(one["loss_token"] + 0.5 * one["loss_position"])
     assert model.training
+
+
+@pytest.mark.parametrize("num_experts", [0, 4])
+def test_losses_of_parts_of_a_batch_add_up_to_those_of_all(toy: Any, num_experts: int) -> None:
+    model = toy.tiny_gene_model(num_experts)
+    objective, batch = gene_objective(model, LossWeights(start=0.5)), toy.gene_batch()
+    output = model(batch)
+    whole = objective.sums(output, batch)
+    chosen = torch.tensor([True, False, True])
+    assert objective.some_sums is not None
+    parts = [objective.some_sums(output, batch, mask) for mask in (chosen, ~chosen)]
+    for head in ("token", "position", "state", "boundary", "start", "start_boundary"):
+        torch.testing.assert_close(parts[0][head].sum + parts[1][head].sum, whole[head].sum)
+        torch.testing.assert_close(
+            parts[0][head].count.float() + parts[1][head].count.float(), whole[head].count.float()
+        )
+
+
+class Named:
+    """Groups by the last letter of a window's name."""
+
+    names = ("0", "1", "2", "9")
+
+    def of(self, window_id: str) -> tuple[str, ...]:
+        return (window_id[-1],)
+
+
+def test_each_group_with_windows_has_a_validation_loss(toy: Any) -> None:
+    model = toy.tiny_gene_model()
+    objective = gene_objective(model, LossWeights())
+    how = {"use_bf16": False, "max_batches": None}
+    losses = validation_losses(
+        model, [toy.gene_batch(1), toy.gene_batch(2)], objective, Ranks(), groups=Named(), **how
+    )
+    assert {"0_loss", "1_loss", "2_loss"} <= losses.keys()
+    assert "9_loss" not in losses
+    alone = validation_losses(
+        model, [toy.gene_batch(1), toy.gene_batch(2)], objective, Ranks(), **how
+    )
+    assert alone == {name: value for name, value in losses.items() if name[0] == "l"}
+    whole, parts = split_groups(losses, Named.names)
+    assert whole == alone
+    assert parts["1"] == {"loss": losses["1_loss"]}

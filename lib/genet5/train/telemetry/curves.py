@@ -35,6 +35,9 @@ _X_LABELS = {"step": "optimizer step", "bases": "bases seen (Mbp)", "hours": "ho
 _SMOOTHED = 0.02
 """Share of a run's rows over which its training loss is averaged."""
 
+_MARKERS = "osD^v<>pX*"
+"""Of the groups of one run."""
+
 Floats = NDArray[np.float64]
 
 
@@ -164,12 +167,17 @@ class _Panel:
     validation: tuple[str, ...] = ()
     log: bool = False
     factor: float = 1.0
+    groups: str = ""
+    """Ending of validation columns that are all drawn, one for each clade or difficulty."""
 
 
 _PANELS = (
     _Panel("loss", "nats", ("loss",), ("loss",), log=True),
     _Panel("bits per base", "bits", ("bits_per_base",), ("bits_per_base",)),
     _Panel("F1 of validation genes", "", (), ("gene_f1",)),
+    _Panel("validation loss by clade and difficulty", "nats", log=True, groups="_loss"),
+    _Panel("F1 of genes by clade and difficulty", "", groups="_gene_f1"),
+    _Panel("F1 of 3' ends by clade and difficulty", "", groups="_stop_f1"),
     _Panel("throughput", "kbp/s", ("bp_per_s",), factor=1e-3),
     _Panel("memory", "GiB", ("cuda_active_peak_gib", "rss_gib")),
     _Panel("learning rate", "", ("lr",)),
@@ -192,13 +200,20 @@ def _figure(runs: Sequence[RunCurves], axis: XAxis) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         if panel.log:
             axes.set_yscale("log")
-        if k == 0:
-            axes.legend(frameon=False)
+        if k == 0 or panel.groups:
+            axes.legend(frameon=False, fontsize="small" if panel.groups else None)
     return figure
 
 
 def _has(run: RunCurves, panel: _Panel) -> bool:
-    return bool(_column(run.train, panel.train) or _column(run.validation, panel.validation))
+    single = _column(run.train, panel.train) or _column(run.validation, panel.validation)
+    return bool(single or _group_columns(run, panel))
+
+
+def _group_columns(run: RunCurves, panel: _Panel) -> list[str]:
+    """Return the validation columns of a panel's groups."""
+    ending = panel.groups
+    return [name for name in run.validation.columns if ending and name.endswith(ending)]
 
 
 def _column(curves: Curves, names: Sequence[str]) -> str | None:
@@ -216,6 +231,11 @@ def _draw_run(axes: Axes, run: RunCurves, panel: _Panel, axis: XAxis, color: str
         x, y = run.validation.x(axis), panel.factor * run.validation[name]
         label = f"{run.name}, validation"
         axes.plot(x, y, "o-", color=color, markersize=3.5, linewidth=0.8, label=label)
+    for number, name in enumerate(_group_columns(run, panel)):
+        marker = _MARKERS[number % len(_MARKERS)]
+        label = f"{run.name}, {name.removesuffix(panel.groups)}"
+        x, y = run.validation.x(axis), run.validation[name]
+        axes.plot(x, y, f"{marker}-", color=color, markersize=4, linewidth=0.8, label=label)
 
 
 def smoothed(values: Floats) -> Floats:

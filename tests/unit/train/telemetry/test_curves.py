@@ -64,6 +64,18 @@ def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
         read_run(folder)
 
 
+def test_groups_of_validation_windows_have_panels_of_their_own(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a")
+    row = {"kind": "validation", "step": 10, "hard_loss": 1.0, "plants_loss": 2.0}
+    row |= {"hard_gene_f1": 0.5, "plants_stop_f1": 0.6}
+    with (folder / "metrics.jsonl").open("a") as out:
+        out.write(json.dumps(row) + "\n")
+    page = tmp_path / "page.html"
+    draw([read_run(folder)], page)
+    titles = ("validation loss", "F1 of genes", "F1 of 3' ends")
+    assert all(f"{title} by clade and difficulty" in page.read_text() for title in titles)
+
+
 def test_a_folder_without_metrics_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no metrics\.jsonl"):
         read_run(tmp_path)

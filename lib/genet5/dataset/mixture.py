@@ -1,0 +1,112 @@
+"""Several packed files as one source of rows, each with a weight.
+
+The weight of a file is how often an epoch passes over it: 1 takes each row once, 2 twice, 0.25 a
+quarter of the rows. Rows are drawn without replacement: each pass is a random order of its own, and
+the epochs take consecutive parts of the passes, so that every row of a file is seen once before any
+is seen twice. What an epoch takes depends on seed and epoch alone.
+
+Example:
+    mixture = Mixture({Path("a.packed"): 1.0, Path("b.packed"): 0.25})
+    rows = mixture.rows_of(epoch=0, seed=1)
+    windows = mixture.row(int(rows[0]))
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genet5.dataset.header import Header
+from genet5.dataset.packed import PackedReader, RowSizes
+from genet5.dataset.windows import Window
+from genet5.errors import DataError
+
+Rows = NDArray[np.int64]
+
+
+class Mixture:
+    """Rows of one file or more, numbered through.
+
+    Args:
+        weights: Passes over each file in an epoch, above 0.
+
+    Raises:
+        DataError: A file has no row.
+        FormatError: A file is missing or damaged.
+    """
+
+    def __init__(self, weights: Mapping[Path, float]) -> None:
+        self._readers = [PackedReader(path) for path in weights]
+        self._weights = list(weights.values())
+        for reader in self._readers:
+            if not len(reader):
+                remedy = "Bake more genomes into it"
+                raise DataError("no windows in the file", path=reader.path, remedy=remedy)
+        self._firsts = np.cumsum([0, *map(len, self._readers)])
+        self.header = self._joined()
+
+    def __len__(self) -> int:
+        return int(self._firsts[-1])
+
+    @property
+    def headers(self) -> list[tuple[Path, Header]]:
+        """The files with their own headers."""
+        return [(reader.path, reader.header) for reader in self._readers]
+
+    def place(self, row: int) -> tuple[Path, int]:
+        """Return the file of a row, and its number there."""
+        file = int(np.searchsorted(self._firsts, row, side="right")) - 1
+        return self._readers[file].path, row - int(self._firsts[file])
+
+    def row(self, index: int) -> tuple[Window, ...]:
+        """Return the windows of a row."""
+        file = int(np.searchsorted(self._firsts, index, side="right")) - 1
+        return self._readers[file].row(index - int(self._firsts[file]))
+
+    def row_sizes(self) -> RowSizes:
+        """Return the sizes of all rows."""
+        return RowSizes.joined([reader.row_sizes() for reader in self._readers])
+
+    def rows_of(self, epoch: int, seed: int) -> Rows:
+        """Return the rows that an epoch takes, in file order; some may be there several times."""
+        parts = [
+            first + np.sort(_part(len(reader), weight, epoch, [seed, file]))
+            for file, (first, reader, weight) in enumerate(
+                zip(self._firsts[:-1].tolist(), self._readers, self._weights, strict=True)
+            )
+        ]
+        return np.concatenate(parts)
+
+    def _joined(self) -> Header:
+        """Return the header of all files: the longest list of gene types, sums, a checksum."""
+        headers = [reader.header for reader in self._readers]
+        first = max(headers, key=lambda header: len(header.gene_types))
+        if self._weights == [1.0]:
+            return first
+        counted = dict.fromkeys(name for header in headers for name in header.counts)
+        content = [f"{h.checksum} {w}" for h, w in zip(headers, self._weights, strict=True)]
+        return replace(
+            first,
+            sources=tuple(source for header in headers for source in header.sources),
+            counts={name: sum(h.counts.get(name, 0) for h in headers) for name in counted},
+            checksum=hashlib.sha256("\n".join(content).encode()).hexdigest(),
+        )
+
+
+def _part(size: int, weight: float, epoch: int, seed: list[int]) -> Rows:
+    """Return what an epoch takes of a file's passes."""
+    begin, end = (math.floor(number * weight * size + 1e-9) for number in (epoch, epoch + 1))
+    return np.concatenate([np.empty(0, np.int64), *_pieces(size, begin, end, seed)])
+
+
+def _pieces(size: int, begin: int, end: int, seed: list[int]) -> Iterator[Rows]:
+    """Yield the parts of passes that lie between two places in their sequence."""
+    for number in range(begin // size, -(-end // size)):
+        order = np.random.default_rng([*seed, number, 0x3D5]).permutation(size)
+        yield order[max(begin - number * size, 0) : end - number * size]
