@@ -115,7 +115,7 @@ class GeneEvaluator:
             self._grouped(*each)
             for each in zip(self._windows[part], predicted, self._references[part], strict=True)
         ]
-        counts = []
+        counts: list[int] = []
         for name in self._names:
             ours, theirs = ([side[k].get(name, []) for side in sides] for k in (0, 1))
             counts += count_equal(ours, theirs, lambda gene: gene)
