@@ -49,7 +49,7 @@ class TaskProgress:
     ) -> None:
         self._last = time.monotonic()
         self._bar: Progress | None = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and log.isEnabledFor(logging.INFO):
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -100,13 +100,19 @@ class CountProgress(TaskProgress):
 
 
 class BaseProgress(TaskProgress):
-    """Counts finished bases; a context manager."""
+    """Counts finished bases, and contigs and genes as they are written; a context manager.
 
-    def __init__(self, total_bp: int) -> None:
-        self._total = max(total_bp, 1)
+    Args:
+        total_bp: Bases in all.
+        total_contigs: Contigs in all.
+    """
+
+    def __init__(self, total_bp: int, total_contigs: int = 1) -> None:
+        self._total, self._total_contigs = max(total_bp, 1), total_contigs
         rate = TextColumn("{task.fields[rate]}")
         super().__init__("annotate", TaskProgressColumn(), rate, total=self._total, rate="")
         self.done_bp = 0
+        self._contigs = self._genes = 0
         self._started = time.monotonic()
 
     @property
@@ -117,14 +123,27 @@ class BaseProgress(TaskProgress):
     def add(self, bases: int) -> None:
         """Count bases."""
         self.done_bp += bases
-        rate = self.done_bp / max(self.elapsed_s, 1e-9)
-        minutes, seconds = divmod(int((self._total - self.done_bp) / max(rate, 1e-9)), 60)
+        per_s = self.done_bp / max(self.elapsed_s, 1e-9)
+        minutes, seconds = divmod(int((self._total - self.done_bp) / max(per_s, 1e-9)), 60)
+        rate = f"{per_s / 1e6:.2f} Mbp/s" if per_s >= 1e6 else f"{per_s / 1000:.1f} kbp/s"
+        rate += self._written
         line = (
             f"{self.done_bp / 1e6:.1f} of {self._total / 1e6:.1f} Mbp"
-            f" ({100 * self.done_bp / self._total:.0f}%)"
-            f" | {rate / 1000:.1f} kbp/s | eta {minutes}m{seconds:02d}s"
+            f" ({100 * self.done_bp / self._total:.0f}%) | {rate} | eta {minutes}m{seconds:02d}s"
         )
-        self._show(self.done_bp, self._total, line, rate=f"{rate / 1000:.1f} kbp/s")
+        self._show(self.done_bp, self._total, line, rate=rate)
+
+    def add_contig(self, genes: int) -> None:
+        """Count a contig that is written, and its genes."""
+        self._contigs += 1
+        self._genes += genes
+
+    @property
+    def _written(self) -> str:
+        """What is written, once anything is."""
+        if not self._contigs:
+            return ""
+        return f" | {self._contigs:,} of {self._total_contigs:,} contigs, {self._genes:,} genes"
 
 
 class DownloadProgress(TaskProgress):

@@ -30,6 +30,20 @@ def test_bases_are_counted_with_rate_and_time_left(monkeypatch, caplog) -> None:
     assert caplog.messages == ["1.0 of 4.0 Mbp (25%) | 20.0 kbp/s | eta 2m30s"]
 
 
+def test_contigs_and_genes_are_shown_once_they_are_written(monkeypatch, caplog) -> None:
+    monkeypatch.setattr(progress, "_LINE_EVERY_S", -1.0)
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    caplog.set_level(logging.INFO, logger="genet5")
+    with BaseProgress(4_000_000, 3) as counter:
+        counter.add_contig(1200)
+        now[0] = 1.0
+        counter.add(2_000_000)
+    assert caplog.messages == [
+        "2.0 of 4.0 Mbp (50%) | 2.00 Mbp/s | 1 of 3 contigs, 1,200 genes | eta 0m01s"
+    ]
+
+
 def test_a_terminal_gets_a_bar_and_no_lines(monkeypatch, capsys, caplog) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setattr(progress, "_LINE_EVERY_S", -1.0)

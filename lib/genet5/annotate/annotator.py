@@ -77,6 +77,9 @@ class Annotator:
         introns: Introns = "auto",
         adapt: AdaptName = "auto",
         start_alternatives: int = 0,
+        min_coding_bp: int | None = None,
+        min_intron: int | None = None,
+        at_ac: bool = False,
         start_codons: Collection[str] = (),
         grammar: GrammarLevel | None = None,
         clade: str | None = None,
@@ -98,6 +101,9 @@ class Annotator:
             adapt: Learn starts and codon usage from the genes of the "genome", of each "contig", or
                 not ("off"); "auto" = genome up to 20 Mbp, contig beyond, if the model can.
             start_alternatives: How many other starts a gene names at most.
+            min_coding_bp: Drop genes with fewer coding bases; None = as the model.
+            min_intron: Shortest intron in bases; None = as the model.
+            at_ac: Let introns be AT-AC, too.
             start_codons: Codons that may start a gene; none = the model's.
             grammar: How strictly genes must follow the rules of coding sequence; None = as the
                 model.
@@ -121,6 +127,9 @@ class Annotator:
                 introns=introns,
                 adapt=adapt,
                 start_alternatives=start_alternatives,
+                min_coding_bp=min_coding_bp,
+                min_intron=min_intron,
+                at_ac=at_ac,
                 start_codons=tuple(start_codons),
                 grammar=grammar,
                 clade=clade,

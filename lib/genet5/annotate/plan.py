@@ -167,6 +167,10 @@ def effective_calling(config: AnnotatorConfig, own: CallingConfig) -> CallingCon
     grammar = own.grammar
     if config.introns != "auto":
         grammar = replace(grammar, introns=config.introns == "yes")
+    if config.min_intron is not None:
+        grammar = replace(grammar, min_intron=config.min_intron)
+    if config.at_ac:
+        grammar = replace(grammar, at_ac=True)
     if config.start_codons:
         grammar = replace(grammar, start_codons=tuple(c.upper() for c in config.start_codons))
     if config.grammar is not None:
@@ -176,6 +180,7 @@ def effective_calling(config: AnnotatorConfig, own: CallingConfig) -> CallingCon
         own,
         grammar=grammar,
         overlap_bp=own.overlap_bp if overlap_bp is None else overlap_bp,
+        min_coding_bp=config.min_coding_bp or own.min_coding_bp,
         clade=own.clade if clade is None else clade,
         min_score=own.min_score if min_score is None else min_score,
         adapt=own.adapt

@@ -10,42 +10,41 @@ Example:
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from genet5 import __version__
 from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
+from genet5.annotate.output import is_origin, write_genes
 from genet5.annotate.plan import (
     GenomePlan,
     Machine,
     ModelPlan,
     choose_machine,
-    is_circular,
     plan_genome,
     plan_model,
 )
+from genet5.annotate.rna.programs import RnaFound, choose_runs, find_rna
+from genet5.annotate.submission import write_sqn
 from genet5.config.annotate import AUTO_MODEL, AnnotateConfig
 from genet5.config.json_files import config_to_dict, save_json
 from genet5.errors import ConfigError
-from genet5.genome.extract import cds_records, protein_records
-from genet5.genome.gene import Gene
-from genet5.genome.io.fasta import AnyContig, write_fasta
-from genet5.genome.io.formats import format_of_name
-from genet5.genome.io.write import AnnotationWriter
 from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE
-from genet5.outputs import atomic_writer, is_stream, remove_leftovers
+from genet5.outputs import is_stream, remove_leftovers
 from genet5.progress import BaseProgress
-from genet5.tokens.cut import shift_gene
 from genet5.train.distributed.place import place_of_process
 
 if TYPE_CHECKING:
     from genet5.annotate.adapt.record import Learned
-    from genet5.annotate.annotator import Annotator, GeneBlock
+    from genet5.annotate.annotator import Annotator
     from genet5.annotate.genome_report import GenomeReport
     from genet5.annotate.windows import WindowPass
     from genet5.decode.window_found import Percents
@@ -86,10 +85,15 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         DataError: The genome cannot be read.
         CheckpointError: The model cannot be used.
     """
+    started = datetime.now(UTC)
     with plan_genome(config) as plan:
+        is_prokaryote = not plan.model.calling.grammar.introns
+        runs = choose_runs(config.rna, is_prokaryote=is_prokaryote)
         machine = choose_machine(config.annotator)
         log.info("%s; %s", plan, machine)
         warn_of_kind(plan)
+        kingdom = config.rna_kingdom or ("bac" if is_prokaryote else "euk")
+        rna = find_rna(runs, plan.genome.parts, kingdom=kingdom, code=plan.code)
         annotator = load_annotator(plan, machine)
         if config.tracks is not None:
             annotator = annotator.with_percents()
@@ -97,21 +101,21 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         with (
             _journaled(config, plan, machine) as journal,
             _with_workers(annotator) as annotators,
-            BaseProgress(plan.size.bases) as progress,
+            BaseProgress(plan.size.bases, len(plan.genome.contigs)) as progress,
             _tracks(config, plan) as tracks,
         ):
             found = annotators.annotate_blocks(
                 plan.genome.parts,
                 genetic_code=plan.code,
                 contig_codes=plan.contig_codes,
-                is_circular=lambda contig: _is_circular(contig, config),
+                is_circular=lambda contig: is_origin(contig, config),
                 journal=journal,
                 on_bases=progress.add,
                 on_learned=learned.append,
                 on_percents=tracks,
             )
             report = _new_report(config)
-            num_genes = _write_all(config, plan, found, report)
+            num_genes = write_genes(config, plan, found, rna, report, progress.add_contig)
         summary = Summary(
             contigs=len(plan.genome.contigs),
             bases=plan.size.bases,
@@ -119,8 +123,14 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
             seconds=progress.elapsed_s,
             output=config.output,
         )
+        if "sqn" in config.beside:
+            write_sqn(
+                config.beside["sqn"], config.beside["tbl"], plan.genome.contigs,
+                code_of=plan.code_of, is_circular=lambda contig: is_origin(contig, config),
+            )  # fmt: skip
         if config.record is not None:
-            save_json(config.record, _record(config, plan, summary, learned))
+            about = _about_run(plan, machine, rna, started)
+            save_json(config.record, about | _record(config, plan, summary, learned))
         if config.report is not None and report is not None:
             _write_report(report, config.report, plan, summary, learned)
         return summary
@@ -182,12 +192,33 @@ def _write_report(
     )
 
 
+def _about_run(
+    plan: GenomePlan, machine: Machine, rna: RnaFound, started: datetime
+) -> dict[str, Any]:
+    """What ran, on what, and when."""
+    weights = plan.model.folder / WEIGHTS_FILE
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "genet5": __version__,
+            "python": platform.python_version(),
+            "torch": version("torch"),
+            "numpy": version("numpy"),
+            **rna.versions,
+        },
+        "weights_sha256": digest,
+        "machine": {"platform": platform.platform(), **config_to_dict(machine)},
+    }
+
+
 def _record(
     config: AnnotateConfig, plan: GenomePlan, summary: Summary, learned: Sequence[Learned]
 ) -> dict[str, Any]:
     """What was run, and what was learned from the genome."""
     return {
-        "genet5": __version__,
         "settings": config_to_dict(config),
         "model": plan.model.folder.name,
         "genetic_code": plan.code,
@@ -281,86 +312,6 @@ def _with_workers(annotator: Annotator) -> Iterator[Annotator]:
 
     with distributed("cpu") as ranks:
         yield annotator.with_workers(Workers(ranks.world_size))
-
-
-def _is_circular(contig: AnyContig, config: AnnotateConfig) -> bool:
-    """Whether genes may lie over the origin; the ends of a region are no origin."""
-    return not config.region and is_circular(contig, config.circular)
-
-
-def _write_all(
-    config: AnnotateConfig,
-    plan: GenomePlan,
-    found: Iterable[GeneBlock],
-    report: GenomeReport | None,
-) -> int:
-    """Write the genes and the FASTA files that were asked for; return the number of genes."""
-    with ExitStack() as stack:
-        writers = [_writer(path, plan, stack) for path in _annotations(config)]
-        for writer in writers:
-            writer.header(plan.genome.contigs)
-        records = _Records(plan, stack, _fasta(config, "faa"), _fasta(config, "ffn"), report)
-        for index, blocks in groupby(found, key=lambda block: plan.genome.place(block.index)[0]):
-            contig = plan.genome.contigs[index]
-            genes: Iterable[Gene] = records.written(contig, blocks)
-            if len(writers) > 1:
-                genes = list(genes)
-            for writer in writers:
-                writer.contig(contig, genes, is_circular=_is_circular(contig, config))
-    return records.num_genes
-
-
-def _annotations(config: AnnotateConfig) -> list[Path]:
-    """The files that hold genes, the output first."""
-    fasta = ("faa", "ffn")
-    return [config.output, *(path for kind, path in config.beside.items() if kind not in fasta)]
-
-
-def _fasta(config: AnnotateConfig, kind: Literal["faa", "ffn"]) -> list[Path]:
-    """The files that get proteins (faa) or coding sequences (ffn)."""
-    named = config.proteins if kind == "faa" else config.cds
-    return [path for path in (named, config.beside.get(kind)) if path is not None]
-
-
-def _writer(path: Path, plan: GenomePlan, stack: ExitStack) -> AnnotationWriter:
-    """Open a file for genes; the stack closes it."""
-    return AnnotationWriter(
-        stack.enter_context(atomic_writer(path)),
-        format_of_name(path) or "gff3",
-        default_code=plan.code,
-        prokaryote=not plan.model.calling.grammar.introns,
-    )
-
-
-class _Records:
-    """Writes FASTA records of genes that pass, counts them, and gives them to the report."""
-
-    def __init__(
-        self,
-        plan: GenomePlan,
-        stack: ExitStack,
-        proteins: Sequence[Path],
-        cds: Sequence[Path],
-        report: GenomeReport | None,
-    ) -> None:
-        self._plan, self._report = plan, report
-        self._proteins = [stack.enter_context(atomic_writer(path)) for path in proteins]
-        self._cds = [stack.enter_context(atomic_writer(path)) for path in cds]
-        self.num_genes = 0
-
-    def written(self, contig: AnyContig, blocks: Iterable[GeneBlock]) -> Iterator[Gene]:
-        """Yield the genes of a contig where they lie on it."""
-        for block in blocks:
-            _, offset = self._plan.genome.place(block.index)
-            genes = [shift_gene(gene, offset) for gene in block.genes] if offset else block.genes
-            self.num_genes += len(genes)
-            if self._report is not None:
-                self._report.add(contig, genes)
-            for out in self._proteins:
-                write_fasta(out, protein_records(contig.bases, genes, self._plan.code))
-            for out in self._cds:
-                write_fasta(out, cds_records(contig.bases, genes))
-            yield from genes
 
 
 @contextmanager

@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _annotate(words: Sequence[str], config: AnnotateConfig) -> int:
+    if config.quiet:
+        logging.getLogger("genet5").setLevel(logging.WARNING)
     follow_launcher()
     place = place_of_process()
     if place.rank:
@@ -47,6 +49,10 @@ def _annotate(words: Sequence[str], config: AnnotateConfig) -> int:
     if config.tracks is not None:
         require_package("tracks", "pyBigWig", "bigwig")
         check_folder("tracks", config.tracks)
+    if "sqn" in config.formats:
+        from genet5.annotate.submission import require_table2asn
+
+        require_table2asn()
     if config.processes > 1 and place.is_alone and not config.dry_run:
         return run_processes(words, config.processes)
     from genet5.annotate.run import annotate_genome, describe

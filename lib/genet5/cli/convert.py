@@ -36,9 +36,9 @@ class ConvertConfig:
     genome: Annotated[Path | None, tyro.conf.arg(metavar="FASTA")] = None
     """The genome: checks that the annotation fits it and that its CDS translate, and gives contigs
     their lengths; GenBank output needs it."""
-    format: Literal["auto", "gff3", "gtf", "genbank", "bed", "tsv"] = "auto"
+    format: Literal["auto", "gff3", "gtf", "genbank", "bed", "tsv", "tbl"] = "auto"
     """Output format; auto is by the name of OUT (.gff3, .gff, .gtf, .gb, .gbk, .gbff, .bed for
-    BED12, .tsv for a table)."""
+    BED12, .tsv for a table, .tbl for NCBI's feature table)."""
     genetic_code: int = 1
     """NCBI genetic code of genes without one (GenBank output)."""
     contig_codes: tuple[str, ...] = ()
@@ -57,11 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         name="convert",
         description=(
-            "Rewrite an annotation (GFF3, GTF or GenBank) as GFF3, GTF, GenBank, BED12 or a table "
-            "of transcripts. The first three keep genes, transcripts, exons and CDS with names, "
-            "types, genetic codes, missing ends and exceptions, and locus_tag, old_locus_tag, "
-            "gene_synonym, product, protein_id, "
-            "transcript_id, EC_number, Dbxref, inference, transl_except and note in each format's "
+            "Rewrite an annotation (GFF3, GTF or GenBank) as GFF3, GTF, GenBank, BED12, a table "
+            "of transcripts or NCBI's feature table. The first three keep genes, transcripts, "
+            "exons and CDS with names, types, genetic codes, missing ends and exceptions, and "
+            "locus_tag, old_locus_tag, gene_synonym, product, protein_id, transcript_id, "
+            "EC_number, Dbxref, inference, transl_except and note in each format's "
             "own words. Other attributes and features that are no part of a gene are left out (the "
             "log lists them), and GenBank has no place for scores."
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -19,10 +20,13 @@ DEFAULT_MODEL = "nano"
 DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "bf16", "fp32"]
 GrammarLevel = Literal["strict", "splice_free", "off"]
-FormatName = Literal["gff3", "gtf", "gbk", "bed", "tsv", "faa", "ffn"]
+FormatName = Literal["gff3", "gtf", "gbk", "bed", "tsv", "tbl", "sqn", "faa", "ffn"]
+RnaName = Literal["auto", "off", "trnascan-se", "aragorn", "barrnap"]
+Kingdom = Literal["bac", "arc", "euk"]
 PartialGenes = Literal["keep", "drop"]
 Introns = Literal["auto", "yes", "no"]
 AdaptName = Literal["auto", "genome", "contig", "off"]
+_LOCUS_TAG = re.compile("[A-Za-z][A-Za-z0-9]{2,11}")
 _CHOICES = {
     "partial_genes": PartialGenes,
     "introns": Introns,
@@ -52,6 +56,12 @@ class AnnotatorConfig:
     contig beyond, for models that are calibrated for it."""
     start_alternatives: int = 0
     """Name up to this many other starts of each gene with their probabilities (GFF3, GTF)."""
+    min_coding_bp: Annotated[int | None, by_default("the model's, 60")] = None
+    """Drop genes with fewer coding bases."""
+    min_intron: Annotated[int | None, by_default("the model's, 20")] = None
+    """Shortest intron in bases."""
+    at_ac: bool = False
+    """Let introns be AT-AC, too, beside GT-AG and GC-AG."""
     start_codons: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="CODON ..."), by_default("the model's")
     ] = ()
@@ -102,6 +112,9 @@ class AnnotatorConfig:
             self.start_alternatives >= 0,
             "start_alternatives", self.start_alternatives, "must not be negative",
         )  # fmt: skip
+        for name in ("min_coding_bp", "min_intron"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, name, value, "must be at least 1")
         for codon in self.start_codons:
             ok = len(codon) == 3 and set(codon.upper()) <= set("ACGT")
             require(ok, "start_codons", codon, "must be codons of A, C, G, T")
@@ -114,18 +127,33 @@ class AnnotateConfig:
     genome: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GENOME")]
     """FASTA file, plain, gzip or bgzip; - is standard input."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
-    """Output file; its name decides the format (.gff3, .gtf, .gbk, .bed, .tsv) and compression
-    (.gz); - is standard output, as GFF3."""
+    """Output file; its name decides the format (.gff3, .gtf, .gbk, .bed, .tsv, .tbl) and
+    compression (.gz); - is standard output, as GFF3."""
     formats: Annotated[
         tuple[FormatName, ...], tyro.conf.arg(metavar="FORMAT ..."), by_default("none")
     ] = ()
     """Write the same genes in these formats, too, beside the output and under its name: gff3, gtf,
-    gbk (GenBank), bed (BED12), tsv (a table of transcripts), faa (proteins), ffn (coding
+    gbk (GenBank), bed (BED12), tsv (a table of transcripts), tbl (NCBI's feature table), sqn
+    (NCBI's submission file, by their program table2asn; with tbl), faa (proteins), ffn (coding
     sequences)."""
     proteins: Path | None = None
     """Write the predicted proteins to this FASTA file."""
     cds: Path | None = None
     """Write the predicted coding sequences to this FASTA file."""
+    locus_tag: Annotated[str, tyro.conf.arg(metavar="PREFIX"), by_default("none")] = ""
+    """Name genes PREFIX_00001 and so on, in the order of the file, as IDs and as locus_tag, and
+    proteins "hypothetical protein", as NCBI wants it."""
+    rna: Annotated[tuple[RnaName, ...], tyro.conf.arg(metavar="PROGRAM ...")] = ("off",)
+    """Find genes of tRNA, rRNA and tmRNA, too, by these programs on PATH: trnascan-se, aragorn,
+    barrnap; auto takes those that are there. Genes that share more than 30 coding bases with an RNA
+    gene are dropped."""
+    rna_kingdom: Annotated[
+        Kingdom | None, by_default("bac for models without introns, else euk")
+    ] = None
+    """Whose RNA is looked for."""
+    max_masked: Annotated[float | None, by_default("all are kept")] = None
+    """Drop genes without introns whose share of coding bases in lower case (soft-masked repeats) is
+    larger, 0 to 1."""
     genetic_code: Annotated[
         int | None, by_default("4, 11 or 25 by the open frames of a prokaryote, else the model's")
     ] = None
@@ -159,6 +187,8 @@ class AnnotateConfig:
     """Start over instead of resuming an unfinished run of the same genome, model and options."""
     dry_run: bool = False
     """Print contigs, windows and model, and exit."""
+    quiet: bool = False
+    """Show warnings and errors only."""
     annotator: tyro.conf.OmitArgPrefixes[AnnotatorConfig] = field(default_factory=AnnotatorConfig)
 
     def __post_init__(self) -> None:
@@ -166,6 +196,19 @@ class AnnotateConfig:
         for name in self.formats:
             known = get_args(FormatName)
             require(name in known, "formats", name, f"must be of {', '.join(known)}")
+        for program in self.rna:
+            known = get_args(RnaName)
+            require(program in known, "rna", program, f"must be of {', '.join(known)}")
+        alone = len(self.rna) == 1 or not {"auto", "off"} & set(self.rna)
+        require(bool(self.rna) and alone, "rna", self.rna, "must be auto, off or names of programs")
+        rule = "must be 3 to 12 letters and digits, a letter first"
+        is_prefix = not self.locus_tag or _LOCUS_TAG.fullmatch(self.locus_tag)
+        require(bool(is_prefix), "locus_tag", self.locus_tag, rule)
+        share = self.max_masked
+        require(share is None or 0 <= share <= 1, "max_masked", share, "must be between 0 and 1")
+        is_plain = "tbl" in self.formats and self.output.suffix != ".gz"
+        rule = "needs tbl beside it, and an output that is not compressed"
+        require("sqn" not in self.formats or is_plain, "formats", "sqn", rule)
         has_name = str(self.output) != "-"
         require(has_name or not self.formats, "formats", self.formats, "need an output with a name")
 

@@ -105,9 +105,14 @@ def protein(
 def cds_records(
     contig_bases: AnyBases, genes: Iterable[Gene], *, canonical_only: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Yield (header, CDS) of the coding genes of one contig, pseudogenes left out."""
+    """Yield (header, CDS) of the coding genes of one contig, pseudogenes left out.
+
+    A CDS whose 5' end is missing begins with its first whole codon, so that whoever translates the
+    record gets the protein, as with gffread's.
+    """
     for gene, transcript in _coding(genes, canonical_only):
-        yield _header(gene, transcript), decode_bases(cds_bases(contig_bases, gene, transcript))
+        coding = cds_bases(contig_bases, gene, transcript)[coding_phase(gene, transcript) :]
+        yield _header(gene, transcript), decode_bases(coding)
 
 
 def protein_records(

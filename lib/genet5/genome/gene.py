@@ -90,6 +90,8 @@ class Gene:
     """Other starts, most probable first: bases downstream of the start (negative: upstream), and
     probability."""
     attributes: KeptAttributes = field(default=(), compare=False)
+    source: str = field(default="", compare=False)
+    """Program that found it, where it is another than that of its file."""
 
     @property
     def start(self) -> int:

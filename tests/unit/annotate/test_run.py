@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +15,14 @@ import pytest
 from genet5.annotate import run
 from genet5.annotate.annotator import GeneBlock
 from genet5.annotate.plan import plan_genome
+from genet5.annotate.rna.programs import RnaFound
+from genet5.annotate.submission import require_table2asn
 from genet5.config.annotate import AnnotateConfig
-from genet5.errors import DataError
+from genet5.errors import ConfigError, DataError
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.io.fasta import write_fasta
 from genet5.genome.io.formats import read_annotation
+from genet5.model.folders import SHIPPED
 
 CODING = "ATGAAATTTCCCGGGTAA"
 
@@ -103,6 +108,85 @@ def test_a_record_states_what_was_run(config: AnnotateConfig, tmp_path: Path) ->
     assert record["genetic_code"] == 11
     assert (record["settings"]["annotator"]["model"], record["model"]) == ("auto", "nano")
     assert record["learned"] == []
+
+
+def test_a_record_states_what_ran_where_and_when(config: AnnotateConfig, tmp_path: Path) -> None:
+    run.annotate_genome(replace(config, record=tmp_path / "run.json"))
+    record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert {"genet5", "python", "torch", "numpy"} <= set(record["versions"])
+    weights = SHIPPED / "nano" / "model.safetensors"
+    assert record["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert record["machine"]["device"] == "cpu"
+    assert record["started"] <= record["finished"]
+
+
+def trna(contig: str, start: int, end: int) -> Gene:
+    transcript = Transcript(
+        id="rna.1", exons=(Exon(start, end),), type="tRNA",
+        attributes=(("product", "tRNA-Ala"),),
+    )  # fmt: skip
+    return Gene(id="rna", contig=contig, strand=1, transcripts=(transcript,), type="tRNA",
+                source="aragorn")  # fmt: skip
+
+
+@pytest.fixture
+def rna(monkeypatch: pytest.MonkeyPatch) -> RnaFound:
+    """A transfer RNA behind the gene of contig a, and one on the gene of contig b."""
+    found = RnaFound({0: [trna("a", 40, 55)], 2: [trna("b", 0, 55)]}, {"aragorn": "1.2"})
+    monkeypatch.setattr(run, "choose_runs", lambda wanted, **_: [])
+    monkeypatch.setattr(run, "find_rna", lambda runs, contigs, **_: found)
+    monkeypatch.setattr("genet5.annotate.finish.MOST_SHARED_BP", 10)
+    return found
+
+
+def test_all_files_have_the_same_names_for_genes_and_rna(
+    config: AnnotateConfig, tmp_path: Path, rna: RnaFound
+) -> None:
+    tagged = replace(config, locus_tag="AB1", formats=("gtf", "gbk", "tbl", "tsv", "faa", "ffn"))
+    assert run.annotate_genome(replace(tagged, record=tmp_path / "r.json")).genes == 3
+    rows = [line.split("\t") for line in config.output.read_text().splitlines() if "\t" in line]
+    assert [(row[0], row[1], row[2], row[3]) for row in rows if row[2] in ("gene", "tRNA")] == [
+        ("a", "GeneT5", "gene", "21"), ("a", "aragorn", "gene", "41"),
+        ("a", "aragorn", "tRNA", "41"), ("b", "aragorn", "gene", "1"),
+        ("b", "aragorn", "tRNA", "1"),
+    ]  # fmt: skip
+    for kind in ("gff3", "gtf", "gbk", "tbl"):
+        text = (tmp_path / f"out.{kind}").read_text()
+        for tag in ("AB1_00001", "AB1_00002", "AB1_00003"):
+            assert tag in text, (kind, tag)
+        assert text.count("hypothetical protein") == 1
+    ids = {(tmp_path / f"out.{kind}").read_text().split()[0] for kind in ("faa", "ffn")}
+    assert ids == {">AB1_00001.1"}
+    assert json.loads((tmp_path / "r.json").read_text())["versions"]["aragorn"] == "1.2"
+
+
+TABLE2ASN = """\
+#!/bin/sh
+test "$1 $3 $5" = "-i -f -o" || exit 1
+grep '^>' "$2" > "$6"
+head -1 "$4" >> "$6"
+"""
+
+
+def test_a_submission_file_is_made_by_table2asn(
+    config: AnnotateConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "table2asn"
+    program.write_text(TABLE2ASN)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    require_table2asn()
+    run.annotate_genome(replace(config, formats=("tbl", "sqn")))
+    assert (tmp_path / "out.sqn").read_text().splitlines() == [
+        ">a [gcode=11]", ">short [gcode=11]", ">b [gcode=11]", ">Feature a",
+    ]  # fmt: skip
+
+
+def test_table2asn_is_asked_for_before_work_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ConfigError, match="needs NCBI's table2asn on PATH"):
+        require_table2asn()
 
 
 def test_a_run_that_fails_leaves_its_journal_and_no_output(

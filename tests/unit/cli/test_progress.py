@@ -25,8 +25,16 @@ def test_a_bar_on_a_terminal(monkeypatch, caplog) -> None:
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
-    with CountProgress("rows") as progress:
+    with caplog.at_level(logging.INFO, "genet5"), CountProgress("rows") as progress:
         progress.show("writing", 3, 4)
     assert "writing" in screen.getvalue()
     assert "3/4" in screen.getvalue()
     assert not caplog.messages
+
+
+def test_a_quiet_command_has_no_bar(monkeypatch, caplog) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with caplog.at_level(logging.WARNING, "genet5"), CountProgress("rows") as progress:
+        progress.show("writing", 3, 4)
+    assert screen.getvalue() == ""

@@ -28,8 +28,8 @@ from genet5.genome.io.read_options import ReadOptions
 
 Format: TypeAlias = Literal["gff3", "gtf", "genbank"]
 """What is read."""
-OutputFormat: TypeAlias = Literal["gff3", "gtf", "genbank", "bed", "tsv"]
-"""What is written; bed is BED12, tsv a table."""
+OutputFormat: TypeAlias = Literal["gff3", "gtf", "genbank", "bed", "tsv", "tbl"]
+"""What is written; bed is BED12, tsv a table of transcripts, tbl NCBI's feature table."""
 
 _SUFFIXES: dict[str, OutputFormat] = {
     ".gff3": "gff3",
@@ -41,6 +41,7 @@ _SUFFIXES: dict[str, OutputFormat] = {
     ".genbank": "genbank",
     ".bed": "bed",
     ".tsv": "tsv",
+    ".tbl": "tbl",
 }
 _GTF_WORDS = re.compile(
     r"(?:^|;)\s*(?:(?:gene_id|transcript_id)(?:\s+|\s*=\s*)[\"\w]"

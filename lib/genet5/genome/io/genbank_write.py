@@ -152,7 +152,7 @@ def _transcript(
     ends = (transcript.partial_5, transcript.partial_3)
     if not transcript.cds:
         if not _is_plain(gene, transcript):
-            key, more, notes = _rna_key(transcript)
+            key, more, notes = rna_key(transcript)
             qualifiers = _with(own | more, transcript.attributes, notes)
             yield key, _location(spans, gene.strand, length, *ends), qualifiers
         return
@@ -215,7 +215,7 @@ def _coding_qualifiers(
     return found, [EXCEPTION_NOTE + ",".join(rest)] if rest else []
 
 
-def _rna_key(transcript: Transcript) -> tuple[str, Qualifiers, list[str]]:
+def rna_key(transcript: Transcript) -> tuple[str, Qualifiers, list[str]]:
     """Key of an RNA's feature, its qualifiers, and notes."""
     if transcript.type in _OWN_KEYS:
         return _OWN_KEYS[transcript.type], {}, []
@@ -245,18 +245,8 @@ def _is_single_cds(gene: Gene, transcript: Transcript) -> bool:
 def _location(
     spans: list[Span], strand: int, length: int, partial_5: bool = False, partial_3: bool = False
 ) -> SimpleLocation | CompoundLocation:
-    """The location in Biopython's form: parts in reading direction.
-
-    Those after the origin are at the contig's start.
-    """
-    found: list[Span] = []
-    for start, end in spans:
-        if start < length < end:
-            found += [(start, length), (0, end - length)]
-        elif start >= length:
-            found.append((start - length, end - length))
-        else:
-            found.append((start, end))
+    """The location in Biopython's form: parts in reading direction."""
+    found = spans_on_contig(spans, length)
     left, right = five_three(partial_5, partial_3, strand)
     parts = []
     for at, (start, end) in enumerate(found):
@@ -267,3 +257,21 @@ def _location(
         parts.append(SimpleLocation(first, last, strand))
     parts = parts[::strand]
     return parts[0] if len(parts) == 1 else CompoundLocation(parts)
+
+
+def spans_on_contig(spans: Iterable[Span], length: int) -> list[Span]:
+    """Return spans as they lie on a contig: those beyond its end are at its start (circular).
+
+    Example:
+        >>> spans_on_contig([(5, 8), (9, 12)], 10)
+        [(5, 8), (9, 10), (0, 2)]
+    """
+    found: list[Span] = []
+    for start, end in spans:
+        if start < length < end:
+            found += [(start, length), (0, end - length)]
+        elif 0 < length <= start:
+            found.append((start - length, end - length))
+        else:
+            found.append((start, end))
+    return found

@@ -114,7 +114,7 @@ class Gff3Writer:
     def _region(self, contig: str, length: int) -> list[Row]:
         """The line that marks a contig as circular."""
         attributes = {"ID": self.names.unique(f"{contig}:1..{length}"), "Is_circular": "true"}
-        return [self._row(contig, "region", (0, length), "+", attributes, depth=-1)]
+        return [self._row((contig, ""), "region", (0, length), "+", attributes, depth=-1)]
 
     def gene(self, gene: Gene) -> Iterator[Row]:
         """All lines of a gene."""
@@ -128,9 +128,9 @@ class Gff3Writer:
         attributes |= _kept(gene.attributes) | start_attributes(gene)
         kind = "pseudogene" if gene.pseudo else "gene"
         yield self._row(
-            gene.contig, kind, (gene.start, gene.end), _sign(gene), attributes, gene.score
+            _place(gene), kind, (gene.start, gene.end), _sign(gene), attributes, gene.score
         )
-        if self.prokaryote and _is_single_cds(gene):
+        if self.prokaryote and is_single_cds(gene):
             only = gene.transcripts[0]
             yield from self._cds(gene, only, self.names.unique(only.id), name)
         else:
@@ -145,11 +145,12 @@ class Gff3Writer:
             attributes |= _marks(gene, transcript, span)
         attributes |= _kept(transcript.attributes)
         kind, sign = _escape(transcript.type), _sign(gene)
-        yield self._row(gene.contig, kind, span, sign, attributes, gene.score, depth=1)
+        yield self._row(_place(gene), kind, span, sign, attributes, gene.score, depth=1)
         numbers = in_reading_order(range(1, len(transcript.exons) + 1), gene.strand)
         for number, exon in zip(numbers, transcript.exons, strict=True):
             attributes = {"ID": self.names.unique(f"{name}.exon{number}"), "Parent": name}
-            yield self._row(gene.contig, "exon", (exon.start, exon.end), sign, attributes, depth=2)
+            span = (exon.start, exon.end)
+            yield self._row(_place(gene), "exon", span, sign, attributes, depth=2)
         if transcript.cds:
             yield from self._cds(gene, transcript, self.names.unique(f"{name}.cds"), name)
 
@@ -164,23 +165,23 @@ class Gff3Writer:
         for cds in transcript.cds:
             span = (cds.start, cds.end)
             yield self._row(
-                gene.contig, "CDS", span, _sign(gene), attributes, gene.score, str(cds.phase),
+                _place(gene), "CDS", span, _sign(gene), attributes, gene.score, str(cds.phase),
                 depth=3,
             )  # fmt: skip
 
     def _row(
-        self, contig: str, kind: str, span: tuple[int, int], sign: str,
+        self, place: tuple[str, str], kind: str, span: tuple[int, int], sign: str,
         attributes: Mapping[str, str], score: float | None = None, phase: str = ".", *,
         depth: int = 0,
     ) -> Row:  # fmt: skip
-        start, end = span
+        (contig, source), (start, end) = place, span
         score_text = "." if score is None else f"{score:.4f}"
         text = ";".join(
             f"{k}={v if k in _LISTS else _escape(v)}" for k, v in attributes.items() if v
         )
         columns = (
             gff3_name(contig),
-            self.source,
+            _escape(source) or self.source,
             kind,
             start + 1,
             end,
@@ -192,7 +193,7 @@ class Gff3Writer:
         return start, end, depth, "\t".join(map(str, columns)) + "\n"
 
 
-def _is_single_cds(gene: Gene) -> bool:
+def is_single_cds(gene: Gene) -> bool:
     """Whether the gene is one CDS and nothing else."""
     only = gene.transcripts[0]
     return (
@@ -230,6 +231,11 @@ def _kept(attributes: KeptAttributes) -> dict[str, str]:
     for name, value in attributes:
         found.setdefault(GFF3_WORDS[name], []).append(_escape(value))
     return {word: ",".join(texts) for word, texts in found.items()}
+
+
+def _place(gene: Gene) -> tuple[str, str]:
+    """Contig and source of a gene."""
+    return gene.contig, gene.source
 
 
 def _sign(gene: Gene) -> str:

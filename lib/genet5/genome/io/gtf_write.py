@@ -155,8 +155,8 @@ class GtfWriter:
         )
         sign = strand_sign(gene.strand)
         columns = (
-            gtf_name(gene.contig), self.source, kind, str(span[0] + 1), str(span[1]), score, sign,
-            phase, text,
+            gtf_name(gene.contig), _escape(gene.source) or self.source, kind, str(span[0] + 1),
+            str(span[1]), score, sign, phase, text,
         )  # fmt: skip
         return "\t".join(columns) + "\n"
 

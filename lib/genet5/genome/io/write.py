@@ -1,4 +1,4 @@
-r"""Write genes in the format that an output's name gives: GFF3, GTF, GenBank, BED12 or a table.
+r"""Write genes in the format that an output's name gives: GFF3, GTF, GenBank, BED12 or tables.
 
 Example:
     >>> import sys
@@ -27,6 +27,7 @@ from genet5.genome.io.genbank_write import write_genbank, write_genbank_record
 from genet5.genome.io.gff3_write import Gff3Writer, write_gff3
 from genet5.genome.io.gtf_write import GtfWriter, write_gtf
 from genet5.genome.io.table_write import TableWriter
+from genet5.genome.io.tbl_write import TblWriter
 from genet5.genome.io.unique_ids import DistinctNames
 
 
@@ -51,14 +52,14 @@ def write_annotation(
         contigs: The genome, which GenBank files hold; read one by one.
         default_code: NCBI number of the genetic code of genes that state none (GenBank).
         circular: Contigs to mark as circular; those with a gene over the origin are marked anyway.
-        prokaryote: Write coding genes of one exon without UTR as gene > CDS (GFF3).
+        prokaryote: Write coding genes of one exon without UTR as gene > CDS (GFF3, tbl).
     """
     if kind == "genbank":
         write_genbank(out, genes, contigs, default_code, circular=circular)
     elif kind == "gtf":
         write_gtf(out, genes, contig_lengths, circular=circular)
-    elif kind in ("bed", "tsv"):
-        _write_lines(_line_writer(out, kind), genes, contig_lengths)
+    elif kind in ("bed", "tsv", "tbl"):
+        _write_lines(_line_writer(out, kind, prokaryote=prokaryote), genes, contig_lengths)
     else:
         write_gff3(out, genes, contig_lengths, prokaryote=prokaryote, circular=circular)
 
@@ -83,6 +84,8 @@ def _line_writer(out: TextIO, kind: OutputFormat, *, prokaryote: bool = False) -
         return BedWriter(out)
     if kind == "tsv":
         return TableWriter(out)
+    if kind == "tbl":
+        return TblWriter(out, prokaryote=prokaryote)
     return Gff3Writer(out, prokaryote=prokaryote, names=DistinctNames())
 
 
@@ -108,7 +111,7 @@ class AnnotationWriter:
         out: Where to.
         kind: The format.
         default_code: NCBI number of the genetic code of genes that state none (GenBank).
-        prokaryote: Write coding genes of one exon without UTR as gene > CDS (GFF3).
+        prokaryote: Write coding genes of one exon without UTR as gene > CDS (GFF3, tbl).
     """
 
     def __init__(
