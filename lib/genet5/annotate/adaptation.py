@@ -170,7 +170,8 @@ class Adaptation:
         adapt = self._rules.calling.adapt
         genome = learn(held, None if adapt is None else adapt.starts)
         if genome is not None:
-            learned = Learned.of(genome, [one.contig.name for one in held])
+            names = [one.contig.name for one in held]
+            learned = Learned.of(genome, names, spliced=self._rules.calling.grammar.introns)
             self._num_learned += 1
             self._on_learned(learned)
             log.log(logging.INFO if self._num_learned == 1 else logging.DEBUG, "%s", learned)
@@ -242,14 +243,19 @@ def choose(one: Held, genome: GenomeModel | None, rules: SelectionRules) -> Chos
 def reconsidered(
     one: Held, genome: GenomeModel, starts: StartWeights, rules: SelectionRules
 ) -> list[GeneCandidate]:
-    """Return a contig's candidates at their most probable starts, with those that are proposed."""
+    """Return a contig's candidates at their most probable starts, with those that are proposed.
+
+    Where genes have introns nothing is proposed: an open reading frame may be an exon.
+    """
     size = len(one.contig.bases)
-    known = {(c.strand, c.stop_base % size) for c in one.calls.candidates}
-    gene_type = rules.calling.grammar.coding_types[0]
-    more = propose(one.reader, genome, starts, known, gene_type)
-    calls = contig_calls(one.contig.name, more, one.reader)
-    written, proposed = (placed(c, one.upstream, genome, starts) for c in (one.calls, calls))
+    written = placed(one.calls, one.upstream, genome, starts)
     sure = written.spans.take(one.genes[one.confident])
-    found = [*rescored(written, genome, sure), *rescored(proposed, genome, sure)]
+    found = rescored(written, genome, sure)
+    if not rules.calling.grammar.introns:
+        known = {(c.strand, c.stop_base % size) for c in one.calls.candidates}
+        gene_type = rules.calling.grammar.coding_types[0]
+        more = propose(one.reader, genome, starts, known, gene_type)
+        calls = contig_calls(one.contig.name, more, one.reader)
+        found += rescored(placed(calls, one.upstream, genome, starts), genome, sure)
     found.sort(key=lambda c: (c.start, c.end, c.strand, c.type, c.parts))
     return found

@@ -6,8 +6,9 @@ Annotates the genomes without a threshold and keeps every candidate with its fea
 is right if its 3' end is that of a complete reference gene, or, where genes have introns, if its
 whole CDS is that of one of its transcripts; those about pseudogenes and other references that do
 not count are left out. A logistic model is fitted (`gene_score.fit_scoring`), then the threshold is
-taken that has the best mean F1 over the genomes. For genomes without introns the same is done once
-more with what each genome's own genes teach (`annotate.adapt`), after the weights of starts.
+taken that has the best mean F1 over the genomes. The same is done once more with what each genome's
+own genes teach (`annotate.adapt`), after the weights of starts: there a candidate is right if all
+but its 5' end is, whose probability is that of the start.
 
 Example:
     genomes = {"genomes": (fasta,), "references": (gff,)}
@@ -130,9 +131,10 @@ def fit_adapt(
 ) -> AdaptConfig | None:
     """Fit how what genomes teach counts: weights of starts, then scores, then the threshold.
 
-    None where genes may have introns, and where a genome has too few confident genes to learn from.
+    None where untranslated regions are labelled, and where a genome has too few confident genes to
+    learn from.
     """
-    if calling.grammar.introns or calling.grammar.level != "strict":
+    if calling.grammar.utr or calling.grammar.level != "strict":
         return None
     by_genome = [SelectionRules(calling=calling, code=known.code) for known in truth]
     held = [
@@ -261,7 +263,7 @@ def label(
         candidates: Of one contig.
         contig: The contig.
         genes: The reference, of any contig.
-        whole: The whole CDS must agree; otherwise the 3' end.
+        whole: The whole CDS must agree; otherwise all of it but the 5' end.
     """
     here = [g for g in genes if g.contig == contig.name]
     truth = {
@@ -290,7 +292,9 @@ def _identity(strand: int, blocks: Blocks, whole: bool) -> tuple[int, object]:
     """What must agree for a candidate to be right."""
     if whole or not blocks:
         return strand, blocks
-    return strand, blocks[-1][1] if strand > 0 else blocks[0][0]
+    if strand > 0:
+        return strand, (blocks[0][1:], *blocks[1:])
+    return strand, (*blocks[:-1], blocks[-1][:1])
 
 
 def choose_threshold(

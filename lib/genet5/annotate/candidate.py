@@ -51,8 +51,8 @@ class GeneCandidate:
     evidence: Evidence = field(default_factory=Evidence)
     """Of one gene; after merging the weighted mean over the windows that show it."""
     starts: Starts = ()
-    """Possible 5' ends, the chosen one among them, with their shares of the votes (after merging,
-    without introns) or probabilities (after re-scoring)."""
+    """Possible 5' ends, the chosen one among them, with their shares of the votes (after merging)
+    or probabilities (after re-scoring)."""
     tile: int = 0
     """Index of the window that shows the 3' end."""
     is_joined: bool = False

@@ -273,7 +273,7 @@ def _label_lengths(axes: Axes) -> None:
 
 
 def _draw_logo(axes: Axes, learned: Learned) -> None:
-    """Draw the ribosome binding site as a sequence logo (Schneider and Stephens 1990)."""
+    """Draw the motif before starts as a sequence logo (Schneider and Stephens 1990)."""
     from matplotlib.patches import PathPatch
     from matplotlib.textpath import TextPath
     from matplotlib.transforms import Affine2D
@@ -293,7 +293,8 @@ def _draw_logo(axes: Axes, learned: Learned) -> None:
     top = max(0.5, 1.1 * float(np.max(motif.information)))
     axes.set(xlim=(0.4, len(motif.columns) + 0.6), ylim=(0, top), ylabel="bits")
     axes.set_xticks(range(1, len(motif.columns) + 1))
-    axes.set(title=f"Ribosome binding site, in {motif.share:.0%} of genes", xlabel="position")
+    name = learned.motif_name.capitalize()
+    axes.set(title=f"{name}, in {motif.share:.0%} of genes", xlabel="position")
 
 
 def _draw_spacers(axes: Axes, learned: Learned) -> None:

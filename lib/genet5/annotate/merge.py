@@ -164,7 +164,9 @@ class Merger:
             else 1.0
         )
         ranked = self._elect(key, members)
-        votes = tuple((_start_base(parts, strand), share) for parts, share in ranked)
+        votes: dict[int, float] = defaultdict(float)
+        for parts, share in ranked:
+            votes[_start_base(parts, strand)] += share
         merged = []
         for parts, share in ranked[: _MOST_STRUCTURES if self._spliced else 1]:
             alike = [(c, w) for c, w in members if c.parts == parts] or members
@@ -174,7 +176,7 @@ class Merger:
                 replace(
                     alike[0][0],
                     parts=parts,
-                    starts=() if self._spliced else votes,
+                    starts=tuple(votes.items()),
                     evidence=mean_evidence([c.evidence for c, _ in shown], [w for _, w in shown]),
                     support=support,
                     structure_share=share,

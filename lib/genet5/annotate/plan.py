@@ -152,9 +152,9 @@ def settle_adapt(wanted: AdaptName, calling: CallingConfig) -> AdaptName:
     """
     reason = ""
     if calling.adapt is None:
-        reason = "needs weights in the model's annotate.json: run genet5 calibrate"
-    elif calling.grammar.introns:
-        reason = "is for genomes without introns"
+        reason = "needs weights for such genes in the model's annotate.json: run genet5 calibrate"
+    elif calling.grammar.utr:
+        reason = "is for models that do not label untranslated regions"
     elif calling.grammar.level != "strict":
         reason = "needs --grammar strict"
     if reason and wanted not in ("auto", "off"):
@@ -176,6 +176,7 @@ def effective_calling(config: AnnotatorConfig, own: CallingConfig) -> CallingCon
     if config.grammar is not None:
         grammar = replace(grammar, level=config.grammar)
     overlap_bp, clade, min_score = config.window_overlap, config.clade, config.min_score
+    adapt = own.adapt if grammar.introns == own.grammar.introns else None
     return replace(
         own,
         grammar=grammar,
@@ -183,9 +184,7 @@ def effective_calling(config: AnnotatorConfig, own: CallingConfig) -> CallingCon
         min_coding_bp=config.min_coding_bp or own.min_coding_bp,
         clade=own.clade if clade is None else clade,
         min_score=own.min_score if min_score is None else min_score,
-        adapt=own.adapt
-        if own.adapt is None or min_score is None
-        else replace(own.adapt, min_score=min_score),
+        adapt=adapt if adapt is None or min_score is None else replace(adapt, min_score=min_score),
     )
 
 

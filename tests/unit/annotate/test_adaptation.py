@@ -134,7 +134,7 @@ def test_the_score_of_genes_is_that_with_what_was_learned() -> None:
     ("calling", "reason"),
     [
         (CallingConfig(), "genet5 calibrate"),
-        (replace(CALLING, grammar=replace(CALLING.grammar, introns=True)), "introns"),
+        (replace(CALLING, grammar=replace(CALLING.grammar, utr=True)), "untranslated"),
         (replace(CALLING, grammar=replace(CALLING.grammar, level="off")), "strict"),
     ],
 )
@@ -148,3 +148,13 @@ def test_a_model_that_can_learn_does_what_is_wanted() -> None:
     assert [settle_adapt(mode, CALLING) for mode in ("auto", "contig", "off")] == [
         "auto", "contig", "off",
     ]  # fmt: skip
+
+
+def test_nothing_is_proposed_where_genes_have_introns() -> None:
+    spliced = replace(CALLING, grammar=replace(CALLING.grammar, introns=True))
+    bare = replace(LARGE, candidates=LARGE.candidates[:-10])
+    counts = [
+        len(genes("genome", bare, rules=replace(RULES, calling=calling))[0][0])
+        for calling in (spliced, CALLING)
+    ]
+    assert counts[0] <= len(bare.candidates) < counts[1]

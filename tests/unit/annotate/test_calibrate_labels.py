@@ -59,6 +59,23 @@ def test_with_introns_the_whole_cds_must_agree() -> None:
     assert right.tolist() == [True, False]
 
 
+@pytest.mark.parametrize("strand", [1, -1])
+def test_all_but_the_five_prime_end_can_be_right(strand: int) -> None:
+    genes = [make_gene((0, 30), (60, 90), strand=strand, contig="chr")]
+    moved, shifted = ((6, 30, 60, 90), (0, 30, 63, 90))
+    if strand < 0:
+        moved, shifted = ((0, 30, 60, 84), (0, 27, 60, 90))
+    candidates = [
+        replace(
+            candidate(0, 90, strand),
+            parts=(Interval("cds", a, b), Interval("intron", b, c), Interval("cds", c, d)),
+        )
+        for a, b, c, d in (moved, shifted)
+    ]
+    right, _ = label(candidates, CONTIG, genes, whole=False)
+    assert right.tolist() == [True, False]
+
+
 def test_candidates_about_pseudogenes_and_cut_ones_do_not_count() -> None:
     pseudo = replace(make_gene((100, 190), contig="chr"), pseudo=True)
     candidates = [
@@ -139,7 +156,5 @@ def test_a_genome_of_few_genes_teaches_nothing() -> None:
     assert fit_adapt(CALLING, [sample(few, reference(few))], truth) is None
 
 
-def test_genomes_with_introns_are_not_learned_from() -> None:
-    assert (
-        fit_adapt(replace(CALLING, grammar=replace(CALLING.grammar, introns=True)), [], []) is None
-    )
+def test_models_that_label_untranslated_regions_do_not_learn() -> None:
+    assert fit_adapt(replace(CALLING, grammar=replace(CALLING.grammar, utr=True)), [], []) is None

@@ -106,9 +106,14 @@ def test_flags_are_laid_over_the_models_own_configuration() -> None:
     assert plan.strand_passes == 2
     grammar = replace(plain.calling.grammar, introns=True, start_codons=("ATG",))
     assert plain.calling.adapt is not None
-    adapt = replace(plain.calling.adapt, min_score=0.1)
-    assert plan.calling == replace(plain.calling, grammar=grammar, min_score=0.1, adapt=adapt)
+    assert plan.calling == replace(plain.calling, grammar=grammar, min_score=0.1, adapt=None)
     assert (plain.adapt, plan.adapt) == ("auto", "off")
+
+
+def test_a_threshold_counts_with_and_without_what_is_learned() -> None:
+    calling = plan_model(AnnotatorConfig(model=DEFAULT_MODEL, min_score=0.1)).calling
+    assert calling.adapt is not None
+    assert (calling.min_score, calling.adapt.min_score) == (0.1, 0.1)
 
 
 def test_an_overlap_as_long_as_the_window_is_refused() -> None:

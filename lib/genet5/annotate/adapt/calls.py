@@ -29,9 +29,16 @@ from genet5.annotate.adapt.ragged import (
     row_sums,
 )
 from genet5.annotate.adapt.spans import Spans
-from genet5.annotate.adapt.strand import STRETCH_BP, UPSTREAM_BP, ContigReader, StrandReader
+from genet5.annotate.adapt.strand import (
+    LEAST_GENE_BP,
+    STRETCH_BP,
+    UNKNOWN,
+    UPSTREAM_BP,
+    ContigReader,
+    StrandReader,
+)
 from genet5.annotate.candidate import GeneCandidate
-from genet5.genome.frames import five_three
+from genet5.genome.frames import five_three, in_reading_order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +84,9 @@ class ContigCalls:
 def contig_calls(
     name: str, candidates: Sequence[GeneCandidate], reader: ContigReader
 ) -> ContigCalls:
-    """Find the starts of candidates without introns, and what surrounds them.
+    """Find the starts of candidates, and what surrounds them.
+
+    Of a gene with introns those in its first coding interval count, and hexamers pass over introns.
 
     Args:
         name: The contig's.
@@ -147,13 +156,29 @@ def _read(reader: StrandReader, spans: Spans, candidates: Sequence[GeneCandidate
     lacks_start, lacks_stop = np.array(cuts, dtype=bool).reshape(-1, 2).T
     end = own + (last + 1 - own) // 3 * 3
     sense_end = np.where(lacks_stop, end, end - 3)
-    firsts, place = reader.starts_around(own, end, ~lacks_start)
+    coding = {i: _places(c, reader) for i, c in enumerate(candidates) if len(c.parts) > 1}
+    last_start, shows_start = end - LEAST_GENE_BP, ~lacks_start
+    for i, exons in coding.items():
+        coding_bp = sum(map(len, exons)) // 3 * 3
+        last_start[i] = own[i] + min(len(exons[0]) // 3 * 3 - 3, coding_bp - LEAST_GENE_BP)
+        shows_start[i] &= len(exons[0]) >= 3
+    firsts, place = reader.starts_around(own, last_start, shows_start)
     earliest = own.copy()
     some = np.flatnonzero(np.diff(firsts))
     earliest[some] = place[firsts[some]]
     sizes = np.where(lacks_start, 0, np.maximum((sense_end - earliest) // 3 - 1, 0))
+    spliced = {
+        i: _hexamers_over(exons, int(earliest[i]), reader, lacks_stop=bool(lacks_stop[i]))
+        for i, exons in coding.items()
+        if not lacks_start[i]
+    }
+    for i, own_hexamers in spliced.items():
+        sizes[i] = len(own_hexamers)
     hexamer_firsts = row_firsts(sizes)
     at = np.repeat(earliest, sizes) + 3 * place_in_row(hexamer_firsts)
+    hexamers = reader.hexamers(at)
+    for i, own_hexamers in spliced.items():
+        hexamers[hexamer_firsts[i] : hexamer_firsts[i + 1]] = own_hexamers
     around = place[:, None] + np.arange(-UPSTREAM_BP, 0)
     starts = (
         reader.base(place),
@@ -161,7 +186,34 @@ def _read(reader: StrandReader, spans: Spans, candidates: Sequence[GeneCandidate
         reader.index[around],
         (place - earliest[row_index(firsts)]) // 3,
     )
-    return _Found((firsts, starts), (hexamer_firsts, (reader.hexamers(at),)))
+    return _Found((firsts, starts), (hexamer_firsts, (hexamers,)))
+
+
+def _places(candidate: GeneCandidate, reader: StrandReader) -> list[Ints]:
+    """Return the places of a candidate's coding bases, interval by interval, as they are read."""
+    coding = [part for part in candidate.parts if part.kind == "cds"]
+    both = [reader.place(np.array([part.start, part.end - 1])) for part in coding]
+    spans = [(int(ends.min()), int(ends.max()) + 1) for ends in both]
+    return [np.arange(*span) for span in in_reading_order(spans, candidate.strand)]
+
+
+def _hexamers_over(
+    exons: Sequence[Ints], earliest: int, reader: StrandReader, *, lacks_stop: bool
+) -> NDArray[np.int16]:
+    """Return the hexamers of a gene with introns, from its first start to its last sense codon.
+
+    Args:
+        exons: Places of its coding bases.
+        earliest: Place of its first start, in or before the first interval.
+        reader: The strand.
+        lacks_stop: Whether its last codon is a sense codon.
+    """
+    places = np.concatenate([np.arange(earliest, exons[0][-1] + 1), *exons[1:]])
+    index = reader.index[places[: len(places) // 3 * 3]].reshape(-1, 3).astype(np.int16)
+    codons = np.where((index > 3).any(axis=1), -1, index @ np.array([16, 4, 1], dtype=np.int16))
+    sense = codons if lacks_stop else codons[:-1]
+    known = (sense[:-1] >= 0) & (sense[1:] >= 0)
+    return np.where(known, 64 * sense[:-1] + sense[1:], UNKNOWN).astype(np.int16)
 
 
 def _joined(rows: Sequence[_Rows]) -> tuple[Ints, tuple[Any, ...]]:

@@ -50,9 +50,9 @@ def starts_around(
     is_start: Flags,
     is_stop: Flags,
     own: Ints,
-    end: Ints,
+    last: Ints,
     known: Flags,
-    limits: tuple[int, int, int, int],
+    limits: tuple[int, int, int],
     found: Ints,
 ) -> Any:
     """Find the starts of genes around their present ones: `StrandReader.starts_around`.
@@ -62,15 +62,15 @@ def starts_around(
         is_start: (65,) which codons start a gene; the last one is the ambiguous one.
         is_stop: (65,)
         own: (n,) present starts.
-        end: (n,) places after the genes' last codons.
+        last: (n,) last places that a start may have.
         known: (n,) which genes have a start.
-        limits: Least place, bases upstream, least length, starts on either side.
-        found: (n, 2 * limits[3] + 1), filled with the places in reading order.
+        limits: Least place, bases upstream, starts on either side.
+        found: (n, 2 * limits[2] + 1), filled with the places in reading order.
 
     Returns:
         (n,) Number of starts of each.
     """
-    first, reach, least, flank = limits
+    first, reach, flank = limits
     sizes = np.zeros(len(own), dtype=np.int64)
     for i in range(len(own)):
         if not known[i] or not is_start[codons[own[i]]]:
@@ -84,7 +84,7 @@ def starts_around(
                 earliest = place
         size, after = 0, 0
         place = earliest
-        while after <= flank and place <= end[i] - least:
+        while after <= flank and place <= last[i]:
             if is_start[codons[place]]:
                 found[i, size] = place
                 size += 1

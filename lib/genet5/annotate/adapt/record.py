@@ -25,9 +25,11 @@ class Learned:
     """Share of the confident genes that start with each codon, most common first."""
     coding_per_codon: float
     """Mean log-likelihood ratio of a codon of a gene against the whole genome, natural log."""
+    spliced: bool = False
+    """Whether genes may have introns."""
 
     @classmethod
-    def of(cls, genome: GenomeModel, contigs: Sequence[str]) -> Learned:
+    def of(cls, genome: GenomeModel, contigs: Sequence[str], *, spliced: bool) -> Learned:
         """Take what is for people from what was learned."""
         shares = genome.codon_counts / max(genome.codon_counts.sum(), 1)
         ranked = np.argsort(-shares, kind="stable")
@@ -37,14 +39,20 @@ class Learned:
             genome.motif,
             {CODONS[i]: float(shares[i]) for i in ranked if shares[i] > 0},
             genome.mean_coding,
+            spliced,
         )
+
+    @property
+    def motif_name(self) -> str:
+        """What the motif upstream of starts is: eukaryotic ribosomes bind at the mRNA's cap."""
+        return "motif before starts" if self.spliced else "ribosome binding site"
 
     def __str__(self) -> str:
         codons = " ".join(
             f"{codon} {100 * share:.0f}" for codon, share in self.start_codons.items()
         )
         return (
-            f"ribosome binding site {self.motif.consensus}, spacer {self.motif.best_spacer}"
+            f"{self.motif_name} {self.motif.consensus}, spacer {self.motif.best_spacer}"
             f" (in {100 * self.motif.share:.0f} % of genes); starts {codons} %;"
             f" learned from {self.num_genes} genes"
         )

@@ -79,12 +79,12 @@ class StrandReader:
         known = (first >= 0) & (second >= 0)
         return np.where(known, 64 * first + second, np.int16(UNKNOWN))
 
-    def starts_around(self, own: Ints, end: Ints, known: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    def starts_around(self, own: Ints, last: Ints, known: NDArray[np.bool_]) -> tuple[Ints, Ints]:
         """Find the possible starts of genes.
 
         Args:
             own: (n,) places of the genes' present starts.
-            end: (n,) places after their last codons.
+            last: (n,) last places that a start may have.
             known: (n,) False: the gene's start is not on the contig, and gets none.
 
         Returns:
@@ -92,9 +92,9 @@ class StrandReader:
                 start is no start codon has none.
         """
         found = np.zeros((len(own), 2 * FLANK + 1), dtype=np.int64)
-        limits = (self.first, REACH_BP, LEAST_GENE_BP, FLANK)
+        limits = (self.first, REACH_BP, FLANK)
         sizes = starts_around(
-            self.codons, self.is_start, self.is_stop, own, end, known, limits, found
+            self.codons, self.is_start, self.is_stop, own, last, known, limits, found
         )
         return row_firsts(sizes), found[np.arange(found.shape[1]) < sizes[:, None]]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from genet5.annotate.adapt import strand as strand_module
 from genet5.annotate.adapt.calls import ContigCalls, contig_calls
 from genet5.annotate.adapt.strand import FLANK, LEAST_GENE_BP, UPSTREAM_BP, ContigReader
 from genet5.annotate.candidate import GeneCandidate
+from genet5.decode.fragment import Interval
 from genet5.genome.codes import CODONS
 from genet5.genome.sequence import (
     Bases,
@@ -186,3 +189,42 @@ def test_a_contig_without_calls_has_no_starts() -> None:
     calls = calls_of(encode_bases("ACGTACGTAC"))
     assert calls.firsts.tolist() == [0]
     assert calls.chosen.tolist() == []
+
+
+def spliced(text: str, start: int, end: int, cut: int) -> tuple[str, GeneCandidate]:
+    """The gene [start, end) with an intron after its first `cut` bases."""
+    intron = "GTAAGT" + "C" * 31 + "AG"
+    place = start + cut
+    parts = (
+        Interval("cds", start, place),
+        Interval("intron", place, place + len(intron)),
+        Interval("cds", place + len(intron), end + len(intron)),
+    )
+    long = text[:place] + intron + text[place:]
+    return long, replace(candidate(start, end + len(intron), 1), parts=parts)
+
+
+def mirror_image(gene: GeneCandidate, size: int) -> GeneCandidate:
+    parts = [Interval(p.kind, size - p.end, size - p.start) for p in reversed(gene.parts)]
+    return replace(gene, strand=-1, frame=2, parts=tuple(parts))
+
+
+@pytest.mark.parametrize("cut", [60, 61, 62, 182])
+def test_an_intron_changes_no_hexamer_and_hides_the_starts_behind_it(cut: int) -> None:
+    text, start, end = random_gene(3)
+    plain = calls_of(encode_bases(text), candidate(start, end, 1))
+    long, gene = spliced(text, start, end, cut)
+    forward = calls_of(encode_bases(long), gene)
+    turned = calls_of(reverse_complement(encode_bases(long)), mirror_image(gene, len(long)))
+    visible = [base for base in plain.base.tolist() if base + 3 <= start + cut]
+    assert forward.base.tolist() == visible
+    assert turned.base.tolist() == [len(long) - 1 - base for base in visible]
+    for found in (forward, turned):
+        assert np.array_equal(found.hexamers, plain.hexamers)
+        assert found.skipped.tolist() == plain.skipped[: len(visible)].tolist()
+
+
+def test_a_start_codon_that_an_intron_cuts_stays() -> None:
+    text, start, end = random_gene(3)
+    long, gene = spliced(text, start, end, 2)
+    assert calls_of(encode_bases(long), gene).base.tolist() == []

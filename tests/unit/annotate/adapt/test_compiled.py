@@ -51,14 +51,14 @@ def count_hexamers() -> tuple[Any, ...]:
 def starts_around() -> tuple[Any, ...]:
     own, ends, known = genes()
     found = np.zeros((len(own), 7), np.int64)
-    limits = (30, 300, 12, 3)
+    limits = (30, 300, 3)
     return (
         compiled_strand.starts_around,
         codons(),
         IS_START,
         IS_STOP,
         own,
-        ends,
+        ends - 12,
         known,
         limits,
         found,

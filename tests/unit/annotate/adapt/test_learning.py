@@ -167,9 +167,10 @@ def test_candidates_without_starts_stay_as_they_are() -> None:
 
 def test_what_was_learned_can_be_read() -> None:
     model = learned(artificial(60, seed=3))
-    report = Learned.of(model, ["chr"])
+    report = Learned.of(model, ["chr"], spliced=False)
     assert str(report).startswith(f"ribosome binding site {SITE}, spacer {SPACER} (in ")
     assert "starts ATG 100 %; learned from 60 genes" in str(report)
+    assert str(replace(report, spliced=True)).startswith(f"motif before starts {SITE}")
     values = report.to_json()
     assert values["contigs"] == ["chr"]
     assert [max(c, key=c.get) for c in values["motif"]["columns"]] == list(SITE)
