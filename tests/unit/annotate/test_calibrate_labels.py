@@ -53,7 +53,7 @@ def test_with_introns_the_whole_cds_must_agree() -> None:
     genes = [make_gene((0, 30), (60, 90), contig="chr")]
     spliced = replace(
         candidate(0, 90, 1),
-        parts=(Interval("cds", 0, 30), Interval("intron", 30, 60), Interval("cds", 60, 90)),
+        parts=(Interval("cds", 0, 30), Interval("cds", 60, 90)),
     )
     right, _ = label([spliced, candidate(0, 90, 1)], CONTIG, genes, whole=True)
     assert right.tolist() == [True, False]
@@ -68,7 +68,7 @@ def test_all_but_the_five_prime_end_can_be_right(strand: int) -> None:
     candidates = [
         replace(
             candidate(0, 90, strand),
-            parts=(Interval("cds", a, b), Interval("intron", b, c), Interval("cds", c, d)),
+            parts=(Interval("cds", a, b), Interval("cds", c, d)),
         )
         for a, b, c, d in (moved, shifted)
     ]

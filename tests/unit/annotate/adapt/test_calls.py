@@ -197,7 +197,6 @@ def spliced(text: str, start: int, end: int, cut: int) -> tuple[str, GeneCandida
     place = start + cut
     parts = (
         Interval("cds", start, place),
-        Interval("intron", place, place + len(intron)),
         Interval("cds", place + len(intron), end + len(intron)),
     )
     long = text[:place] + intron + text[place:]
