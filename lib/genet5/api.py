@@ -143,7 +143,6 @@ def train(config: TrainConfig) -> TrainResult:
     from genet5.annotate.trained_config import write_trained_config
     from genet5.train.run import run_training
 
-    result = run_training(config)
-    if result.rank == 0:
-        write_trained_config(config.train, config.base, config.out)
-    return result
+    return run_training(
+        config, complete=lambda folder, base: write_trained_config(config.train, base, folder)
+    )

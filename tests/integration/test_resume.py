@@ -117,6 +117,8 @@ def test_sigterm_finishes_the_step_saves_and_exits(
     assert code == 130, text
     last = numbers(out)[-1][1]
     assert (out / "checkpoints" / f"step-{last:08d}" / "trainer.json").exists()
+    assert GeneT5.from_pretrained(out).config == GeneT5.from_pretrained(whole).config
+    assert (out / "annotate.json").exists()
     code, text = finish(start(root, python, toy_run, out, "--resume"))
     assert code == 0, text
     assert numbers(out) == numbers(whole)

@@ -53,7 +53,7 @@ from genet5.errors import ConfigError, DataError
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import AnyContig, Contig, read_fasta
 from genet5.genome.io.formats import read_annotation
-from genet5.model.folders import load_config
+from genet5.model.folders import load_config, model_folder
 from genet5.progress import BaseProgress
 from genet5.score.genes import score_genes
 from genet5.score.levels import Scores
@@ -97,6 +97,7 @@ def calibrate_model(config: CalibrateConfig) -> CallingConfig:
         DataError: A reference has no complete coding gene on the contigs at hand, or there are not
             both right and wrong candidates.
     """
+    config = replace(config, model=model_folder(config.model))
     base = _base_calling(config)
     save_calling_config(base, config.model)
     samples: list[Sample] = []

@@ -377,7 +377,8 @@ class TrainConfig:
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Run directory to write: the trained model, checkpoints and metrics."""
     base: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BASE")]
-    """Model directory to start from, from init or an earlier run."""
+    """Model to start from: a folder from init or of an earlier run, one of its checkpoints, or the
+    name of a shipped model."""
     seed: int = 0
     """Seed of all random choices."""
     dry_run: bool = False

@@ -1,7 +1,13 @@
-"""A model's folder by path, shipped name or Hugging Face Hub id; PyTorch is not imported."""
+"""A model's folder by path, shipped name or Hugging Face Hub id; PyTorch is not imported.
+
+A training checkpoint is a model's folder as well (`model.files`). A run's folder that holds no
+model yet stands for its newest checkpoint.
+"""
 
 from __future__ import annotations
 
+import logging
+import re
 from pathlib import Path
 
 from genet5.config.json_files import config_from_dict, load_json
@@ -10,21 +16,30 @@ from genet5.config.model import ModelConfig
 from genet5.errors import CheckpointError
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+CHECKPOINTS_FOLDER = "checkpoints"
+"""In a run's folder."""
 SHIPPED = Path(__file__).resolve().parents[1] / "models"
 """Folder of the shipped models, one folder each."""
 _HUB_FILES = ("*.json", "*.safetensors")
+_CHECKPOINT = re.compile(r"step-(\d{8,})")
+
+log = logging.getLogger(__name__)
 
 
 def model_folder(name: str | Path) -> Path:
     """Return the folder of a model; one on the Hugging Face Hub is downloaded into the Hub's cache.
 
     Args:
-        name: A folder, the name of a shipped model, or an id on the Hub ("user/model").
+        name: A folder (of a model, a checkpoint or a run), the name of a shipped model, or an id on
+            the Hub ("user/model").
 
     Raises:
         CheckpointError: There is no such model.
     """
     path, shipped = Path(name), SHIPPED / str(name)
+    if not (path / CONFIG_FILE).is_file() and (own := list_checkpoints(path / CHECKPOINTS_FOLDER)):
+        log.info("%s holds no model yet: its newest checkpoint is taken, %s", path, own[-1].name)
+        return own[-1]
     if path.is_dir() and ((path / CONFIG_FILE).is_file() or not shipped.is_dir()):
         return path
     if (shipped / CONFIG_FILE).is_file():
@@ -35,6 +50,19 @@ def model_folder(name: str | Path) -> Path:
     if "/" not in str(name):
         raise CheckpointError(f"{missing}. {remedy}")
     return _from_hub(str(name), missing, remedy)
+
+
+def list_checkpoints(directory: Path) -> list[Path]:
+    """Return the complete checkpoints below `directory`, oldest first."""
+    if not directory.is_dir():
+        return []
+    found = (path for path in directory.iterdir() if _CHECKPOINT.fullmatch(path.name))
+    return sorted(found, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step in the name of a run's own checkpoint."""
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def _from_hub(name: str, missing: str, remedy: str) -> Path:

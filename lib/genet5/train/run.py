@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +33,7 @@ from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.groups import WindowGroups
 from genet5.dataset.loader import Loader
 from genet5.errors import GeneT5Error
-from genet5.model.folders import CONFIG_FILE
+from genet5.model.folders import CONFIG_FILE, model_folder
 from genet5.model.precision import resolve_precision
 from genet5.tokens.tokenizer_file import load_tokenizer, tokenizer_hash
 from genet5.train.distributed.processes import Ranks, choose_device, distributed
@@ -120,6 +121,8 @@ class Parts:
     """Plain values for each checkpoint, beside the settings."""
     companions: tuple[str, ...]
     """Files of BASE that go with the weights."""
+    complete: Callable[[Path, Path], None] = lambda folder, base: None
+    """See `run_training`."""
     evaluator: Evaluator | None = None
     flops: Callable[[Any], int] | None = None
 
@@ -129,7 +132,9 @@ OpenParts = Callable[[Config, Ranks], Parts]
 """Checks BASE and the data, and loads them; every rank calls it."""
 
 
-def run_training(config: TrainConfig) -> TrainResult:
+def run_training(
+    config: TrainConfig, complete: Callable[[Path, Path], None] = lambda folder, base: None
+) -> TrainResult:
     """Train a gene model, alone or as one of the processes that torchrun started.
 
     SIGINT (Ctrl-C, or a notebook's stop button) and SIGTERM finish the step, save, and end the run;
@@ -137,6 +142,8 @@ def run_training(config: TrainConfig) -> TrainResult:
 
     Args:
         config: Settings; the same on all ranks.
+        complete: Called with each folder that gets a model, checkpoints included, and with BASE's:
+            adds files that are no part of training.
 
     Raises:
         ConfigError: A setting is wrong, or OUT holds another run.
@@ -145,7 +152,8 @@ def run_training(config: TrainConfig) -> TrainResult:
         NonFiniteLossError: The loss or its gradient was no finite number.
         RankError: Another rank failed or died.
     """
-    return run_family(config, gene_parts)
+    config = replace(config, base=model_folder(config.base))
+    return run_family(config, partial(gene_parts, complete=complete))
 
 
 def run_family(config: Config, open_parts: OpenParts[Config]) -> TrainResult:
@@ -234,8 +242,12 @@ def with_precision(config: Config, ranks: Ranks) -> Config:
     return settled
 
 
-def gene_parts(config: TrainConfig, ranks: Ranks) -> Parts:
-    """Open BASE and the baked files of a gene model."""
+def gene_parts(
+    config: TrainConfig,
+    ranks: Ranks,
+    complete: Callable[[Path, Path], None] = lambda folder, base: None,
+) -> Parts:
+    """Open BASE and the baked files of a gene model; `complete` is that of `run_training`."""
     require_model(config.base)
     source, validation = open_data(config, ranks)
     model = load_model(config, ranks.device)
@@ -253,6 +265,7 @@ def gene_parts(config: TrainConfig, ranks: Ranks) -> Parts:
             "training_data": source.header.checksum,
         },
         companions=(CONFIG_FILE, TOKENIZER),
+        complete=complete,
         evaluator=GeneEvaluator(config.val, config.base, num_windows) if num_windows else None,
         flops=gene_flops(model.config),
     )
@@ -292,7 +305,7 @@ def build_trainer(config: RunConfig, ranks: Ranks, stack: ExitStack, parts: Part
         metrics=stack.enter_context(Metrics(_sinks(config) if ranks.is_first else [])),
         validation=lambda: _first_epoch(parts.validation),
         evaluator=parts.evaluator,
-        write_companions=lambda path: _copy_companions(config.base, path, parts.companions),
+        write_companions=lambda path: _write_companions(config.base, path, parts),
         record={"settings": settings, **parts.record},
         flops=parts.flops,
         groups=WindowGroups(parts.validation.header, config.val),
@@ -308,10 +321,11 @@ def _first_epoch(loader: Loader) -> Iterator[TrainingBatch]:
     return iter(loader)
 
 
-def _copy_companions(base: Path, directory: Path, names: Sequence[str]) -> None:
-    for name in names:
+def _write_companions(base: Path, directory: Path, parts: Parts) -> None:
+    for name in parts.companions:
         shutil.copyfile(base / name, directory / name)
-    record_checksums(directory, *names)
+    record_checksums(directory, *parts.companions)
+    parts.complete(directory, base)
 
 
 def _sinks(config: RunConfig) -> list[MetricSink]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from genet5.config.train import TrainConfig
 from genet5.dataset.header import Header
 from genet5.dataset.loader import Loader
 from genet5.errors import CheckpointError, DataError
+from genet5.model.files import SHARDS_FOLDER
+from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE, model_folder
 from genet5.model.network import GeneT5, count_parameters
 from genet5.model.precision import resolve_precision
 from genet5.model.resize import require_fit
@@ -100,17 +103,21 @@ def _kind(tokenizer: dict[str, Any]) -> str:
 
 
 def require_model(base: Path) -> None:
-    """Check that BASE is a model directory.
+    """Check that BASE is a model's folder or a checkpoint.
 
     Raises:
         CheckpointError: A file is missing, or the tokenizer names more gene types than the model
             knows.
     """
-    for name in ("config.json", "model.safetensors", TOKENIZER):
-        if not (base / name).is_file():
-            raise CheckpointError(
-                f"BASE = {base} holds no {name}; make a model directory with: genet5 init {base}"
-            )
+    has_weights = (base / WEIGHTS_FILE).is_file() or (base / SHARDS_FOLDER).is_dir()
+    there = {name: (base / name).is_file() for name in (CONFIG_FILE, TOKENIZER)}
+    missing = [name for name, is_there in (there | {WEIGHTS_FILE: has_weights}).items()
+               if not is_there]  # fmt: skip
+    if missing:
+        raise CheckpointError(
+            f"BASE = {base} holds no {missing[0]}; name the folder of a model, a checkpoint"
+            " (RUN/checkpoints/step-...) or a run. genet5 init makes a model in a new folder"
+        )
     require_fit(base)
 
 
@@ -133,6 +140,7 @@ def load_model(config: TrainConfig, device: torch.device) -> GeneT5:
 
 def describe(config: TrainConfig) -> str:
     """Return what a dry run prints: parameters, data, steps, memory of weights and optimizer."""
+    config = replace(config, base=model_folder(config.base))
     require_model(config.base)
     model = GeneT5.from_pretrained(config.base)
     settle_parts(model, config.parts)

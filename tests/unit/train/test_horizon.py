@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from genet5.model.folders import list_checkpoints
 from genet5.train.horizon import Horizon
 from genet5.train.optim import make_schedule
-from genet5.train.state.checkpoint_files import list_checkpoints
 
 
 def by_epochs(config: Any, epochs: float, micro_batches: int) -> Horizon:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from genet5.model.folders import list_checkpoints
 from genet5.train.finite import NonFiniteLossError
 from genet5.train.horizon import Horizon
 from genet5.train.objective import Objective
@@ -22,7 +23,6 @@ from genet5.train.state import checkpoint
 from genet5.train.state.checkpoint_files import (
     changed_settings,
     find_checkpoint,
-    list_checkpoints,
     set_aside_later,
 )
 

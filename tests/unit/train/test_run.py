@@ -15,11 +15,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from genet5.annotate import calibrate
+from genet5.annotate.annotator import Annotator
+from genet5.annotate.calling_config import load_calling_config, save_calling_config
 from genet5.api import train
+from genet5.config.calibrate import CalibrateConfig
 from genet5.config.manifest import check_files, record_checksums
 from genet5.config.train import TrainConfig
-from genet5.errors import CheckpointError, ConfigError
+from genet5.errors import CheckpointError, ConfigError, DataError
 from genet5.locks import FolderInUseError, locked_folder
+from genet5.model.network import GeneT5
+from genet5.model.resize import resize_model
 from genet5.train.distributed.processes import Ranks
 from genet5.train.run import run_training, with_precision
 
@@ -161,6 +167,55 @@ def test_two_runs_in_one_folder_are_refused(toy_run: Path, tmp_path: Path) -> No
     out = tmp_path / "out"
     with locked_folder(out), pytest.raises(FolderInUseError, match=f"in use by pid {os.getpid()}"):
         train(config_of(toy_run, out))
+
+
+def test_a_checkpoint_is_a_model_everywhere(
+    toy_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So is the folder of a run that was killed before it had a model."""
+    caplog.set_level(logging.INFO, "genet5")
+    config = config_of(toy_run, tmp_path / "out")
+    (whole := train(config)).checkpoints.rename(tmp_path / "checkpoints")  # of a run in tmp_path
+    newest = next(path for path in (tmp_path / "checkpoints").iterdir())
+    assert f"{tmp_path} holds no model yet" not in caplog.text
+    ours, theirs = GeneT5.from_pretrained(tmp_path), GeneT5.from_pretrained(whole.out)
+    assert f"{tmp_path} holds no model yet: its newest checkpoint is taken" in caplog.text
+    assert all(torch.equal(ours.stored()[name], w) for name, w in theirs.stored().items())
+    calling = [(path / "annotate.json").read_text() for path in (newest, whole.out)]
+    assert calling[0] == calling[1]
+    assert Annotator.load(newest, device="cpu").annotate("ACGT" * 200) is not None
+    resize_model(newest, tmp_path / "resized")
+    assert (tmp_path / "resized" / "annotate.json").read_text() == calling[0]
+    again = train(replace(config, base=tmp_path, out=tmp_path / "again"))
+    record = json.loads((again.out / "run.json").read_text())
+    assert record["settings"]["base"] == str(newest)
+
+
+def test_calibration_of_an_unfinished_run_is_its_checkpoints(
+    toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "checkpoints" / "step-00000001"
+    shutil.copytree(toy_run / "base", checkpoint)
+
+    def stop(config: CalibrateConfig, index: int) -> None:
+        raise DataError("far enough")
+
+    monkeypatch.setattr(calibrate, "annotate_and_label", stop)
+    files = {"genomes": (tmp_path / "g.fa",), "references": (tmp_path / "g.gff3",)}
+    with pytest.raises(DataError, match="far enough"):
+        calibrate.calibrate_model(CalibrateConfig(model=tmp_path, work=tmp_path, **files))
+    assert (checkpoint / "annotate.json").exists()
+
+
+def test_what_a_calibration_left_survives_a_resume(toy_run: Path, tmp_path: Path) -> None:
+    config = config_of(toy_run, tmp_path / "out")
+    train(config)
+    calling = load_calling_config(config.out, 8192)
+    save_calling_config(replace(calling, min_score=0.9), config.out)
+    keep = replace(config.checkpoints, resume=True)
+    train(replace(config, checkpoints=keep, duration=replace(config.duration, max_steps=2)))
+    assert load_calling_config(config.out, 8192).min_score == 0.9
+    assert check_files(config.out)
 
 
 def test_the_precision_in_use_is_recorded_and_a_change_is_reported(

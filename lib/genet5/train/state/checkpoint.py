@@ -42,8 +42,9 @@ from genet5.config.manifest import check_files, record_checksums
 from genet5.errors import CheckpointError, FormatError
 from genet5.model.checksums import check_tensors
 from genet5.model.files import AVERAGE_PREFIX, MODEL_PREFIX, SHARDS_FOLDER, write_tensors
+from genet5.model.folders import list_checkpoints
 from genet5.train.distributed.processes import Ranks
-from genet5.train.state.checkpoint_files import checkpoint_name, list_checkpoints
+from genet5.train.state.checkpoint_files import checkpoint_name
 from genet5.train.state.random_state import capture_random_state, restore_random_state
 from genet5.train.state.run_state import Progress, RunState, materialise, state_tensors
 from genet5.train.state.tensor_files import ShardWriter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 from genet5.config.json_files import load_json
 from genet5.config.train import RunConfig
 from genet5.errors import CheckpointError, FormatError
+from genet5.model.folders import CHECKPOINTS_FOLDER, list_checkpoints, step_of
 
 log = logging.getLogger(__name__)
 
-_NAME = re.compile(r"step-(\d{8,})")
 _OF_ONE_START = ("resume", "checkpoint", "overwrite", "dry_run")
 """Settings of one start of a run, not of the run."""
 
@@ -23,18 +22,6 @@ _OF_ONE_START = ("resume", "checkpoint", "overwrite", "dry_run")
 def checkpoint_name(step: int) -> str:
     """Return the directory name of a step's checkpoint."""
     return f"step-{step:08d}"
-
-
-def list_checkpoints(directory: Path) -> list[Path]:
-    """Return the complete checkpoints below `directory`, oldest first."""
-    if not directory.is_dir():
-        return []
-    return sorted((path for path in directory.iterdir() if _NAME.fullmatch(path.name)), key=step_of)
-
-
-def step_of(checkpoint: Path) -> int:
-    """Return the step in the name of a run's own checkpoint."""
-    return int(checkpoint.name.removeprefix("step-"))
 
 
 def find_checkpoint(config: RunConfig) -> Path | None:
@@ -46,7 +33,7 @@ def find_checkpoint(config: RunConfig) -> Path | None:
     if keep.checkpoint is not None:
         return keep.checkpoint
     is_wanted = keep.resume and not keep.overwrite
-    found = list_checkpoints(config.out / "checkpoints") if is_wanted else []
+    found = list_checkpoints(config.out / CHECKPOINTS_FOLDER) if is_wanted else []
     return found[-1] if found else None
 
 

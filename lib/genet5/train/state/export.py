@@ -14,23 +14,31 @@ from pathlib import Path
 from typing import Literal
 
 from genet5.config.json_files import load_json, save_json
+from genet5.config.manifest import record_checksums
 from genet5.train.state.run_state import Progress
 
 log = logging.getLogger(__name__)
 
 _RECORD = "best.json"
+_CALIBRATED = ("annotate.json",)
 Found = Literal["same", "present", "lost"]
 
 
 def write_model(directory: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a new directory, then move its files into `directory`, each by rename."""
+    """Let `write` fill a new directory, then move its files into `directory`, each by rename.
+
+    What a calibration has put into `directory` stays.
+    """
     scratch = directory / ".model.tmp"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     write(scratch)
+    kept = [name for name in _CALIBRATED if (directory / name).exists()]
     for path in sorted(scratch.iterdir()):
-        path.replace(directory / path.name)
+        path.unlink() if path.name in kept else path.replace(directory / path.name)
     scratch.rmdir()
+    if kept:
+        record_checksums(directory, *kept)
 
 
 class BestModel:

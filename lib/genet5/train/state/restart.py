@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from genet5.config.json_files import load_json, save_json
 from genet5.config.train import RunConfig
-from genet5.train.state.checkpoint_files import list_checkpoints, read_step, step_of
+from genet5.model.folders import list_checkpoints, step_of
+from genet5.train.state.checkpoint_files import read_step
 
 Config = TypeVar("Config", bound=RunConfig)
 

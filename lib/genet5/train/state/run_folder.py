@@ -27,18 +27,23 @@ from genet5.config.manifest import MANIFEST, listed_files
 from genet5.config.train import RunConfig
 from genet5.errors import ConfigError
 from genet5.locks import locked_folder
-from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE
+from genet5.model.folders import (
+    CHECKPOINTS_FOLDER,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    list_checkpoints,
+)
 from genet5.train.distributed.processes import Ranks
-from genet5.train.state.checkpoint_files import list_checkpoints, read_step, set_aside_later
+from genet5.train.state.checkpoint_files import read_step, set_aside_later
 from genet5.train.state.restart import MARK, mark_start
 
 log = logging.getLogger(__name__)
 
-CHECKPOINTS, BEST, RECORD = "checkpoints", "best", "run.json"
+BEST, RECORD = "best", "run.json"
 METRICS = ("metrics.jsonl", "metrics.csv", "validation.csv")
 LOG_FILE, MEMORY_FILE, NONFINITE_FILE = "finet.log", "memwatch.csv", "nonfinite.json"
 TRACKERS = ("tensorboard", "wandb", "wandb.json")
-_SIGNS = (CHECKPOINTS, BEST, *METRICS, RECORD)
+_SIGNS = (CHECKPOINTS_FOLDER, BEST, *METRICS, RECORD)
 """What tells that a run was here."""
 _MODEL = (CONFIG_FILE, WEIGHTS_FILE, "tokenizer.json", "annotate.json", MANIFEST)
 _NAMES = (*_SIGNS, *_MODEL, *TRACKERS, MARK, LOG_FILE, MEMORY_FILE, NONFINITE_FILE, "profile")
@@ -120,11 +125,11 @@ class RunFolder:
         keep = self._config.checkpoints
         if keep.overwrite:
             self._delete(self.owned())
-        elif keep.resume and self._signs() and not list_checkpoints(self.path / CHECKPOINTS):
+        elif keep.resume and self._signs() and not list_checkpoints(self.path / CHECKPOINTS_FOLDER):
             log.warning("no checkpoint in %s: the run starts from BASE", self.path)
             self._delete([self.path / name for name in (*METRICS, *TRACKERS)])
         if keep.checkpoint is not None:
-            set_aside_later(self.path / CHECKPOINTS, keep.checkpoint)
+            set_aside_later(self.path / CHECKPOINTS_FOLDER, keep.checkpoint)
         self.path.mkdir(parents=True, exist_ok=True)
         mark_start(self.path, agent)
 

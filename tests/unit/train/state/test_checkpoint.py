@@ -19,11 +19,11 @@ from genet5.config.manifest import MANIFEST
 from genet5.config.train import OptimConfig
 from genet5.errors import CheckpointError
 from genet5.model.files import load_weights
+from genet5.model.folders import list_checkpoints
 from genet5.model.network import GeneT5
 from genet5.train.distributed.processes import Ranks
 from genet5.train.optim import WeightAverage, build_optimizer
 from genet5.train.state.checkpoint import CheckpointWriter, _part, load_checkpoint
-from genet5.train.state.checkpoint_files import list_checkpoints
 from genet5.train.state.run_state import Progress, RunState, state_tensors
 
 
