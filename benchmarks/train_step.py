@@ -197,7 +197,7 @@ def make_trainer(model: GeneT5, settings: BenchConfig, device: torch.device) -> 
         model=model,
         objective=gene_objective(model, LossWeights()),
         source=_NoSource(),
-        horizon=Horizon(1_000, 1_000.0),
+        horizon=Horizon(1_000, 1_000),
         ranks=ranks,
         metrics=Metrics([]),
     )

@@ -205,6 +205,9 @@ class ToySource:
             yield toy_batch(order[self.step - 1])
         self.epoch, self.step = self.epoch + 1, 0
 
+    def __len__(self) -> int:
+        return len(range(self.num_batches)[self.rank :: self.world_size])
+
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "step": self.step}
 
@@ -242,7 +245,7 @@ def toy_trainer(config: TrainConfig, *, ranks: Ranks | None = None, **parts: Any
         model=model,
         objective=parts.pop("objective", Objective(toy_sums, toy_counts)),
         source=source,
-        horizon=parts.pop("horizon", Horizon(config.duration.max_steps or 8, 6.0)),
+        horizon=parts.pop("horizon", Horizon(config.duration.max_steps or 8, 6)),
         ranks=ranks,
         metrics=Metrics(sinks if ranks.is_first else []),
         validation=parts.pop("validation", lambda: [toy_batch(100), toy_batch(101)]),

@@ -51,7 +51,8 @@ class BatchConfig(BatchLimits):
     batch_size: Annotated[int | None, by_default("as the budgets allow")] = None
     """Packed rows in each micro-batch (the last ones may have fewer), instead of the budgets."""
     grad_accum: int = 1
-    """Micro-batches per optimizer step and process; their loss is normalised together."""
+    """Micro-batches per optimizer step and process; their loss is normalised together. The last step
+    of an epoch takes what is left of it."""
     num_workers: int = 1
     """Processes that prepare batches ahead of time; 0 prepares them in the training loop. Results
     do not depend on it."""
@@ -145,7 +146,8 @@ class DurationConfig:
     """When a run ends."""
 
     epochs: float = 1.0
-    """Passes over the training file; they set the number of steps that the schedule spans."""
+    """Passes over the training file, which a run never exceeds; they set the number of steps that
+    the schedule spans."""
     max_steps: Annotated[int | None, by_default("as many as the epochs need")] = None
     """Optimizer steps, instead of --epochs."""
     max_minutes: Annotated[float | None, by_default("no limit")] = None

@@ -21,6 +21,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -92,6 +93,7 @@ class GeneCollator:
 
 STATE_FORMAT = 2
 """Changes with the order that a plan gives: a state names a place in it."""
+_WORDS = {"checksum": "the data's checksum", "seed": "--seed", "format": "the state's format"}
 
 
 class Loader:
@@ -192,28 +194,34 @@ class Loader:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another loader of the same data, limits, seed and world size stood.
+        """Continue where another loader of the same data, seed and world size stood.
+
+        With other limits the epoch is cut in another way: the place in it is about the same.
 
         Raises:
-            CheckpointError: The state belongs to other data or settings.
+            CheckpointError: The state belongs to other data or another seed.
         """
-        for name, value in {"format": STATE_FORMAT, **self._identity()}.items():
-            if state.get(name) != value:
+        mine, limits = {"format": STATE_FORMAT, **self._identity()}, _plain(self._limits)
+        for name, value in mine.items():
+            if name not in limits and state.get(name) != value:
                 raise CheckpointError(
-                    f"loader state has {name} {state.get(name)!r}, this loader has {value!r}: "
-                    "resume with the same data and settings, and the version that saved it"
+                    f"{_WORDS.get(name, name)} was {state.get(name)!r}, and is {value!r}: the rest"
+                    " of the epoch would be another. Resume with the same data and seed, and the"
+                    " version that saved it"
                 )
         self.start_epoch(int(state["epoch"]))
         self._step = int(state["step"])
+        if changed := [name for name in limits if state.get(name) != limits[name]]:
+            saved: dict[str, Any] = {name: state.get(name) for name in limits}
+            before = BatchLimits(**saved)
+            self._step = self._step * len(self._plan) // max(1, len(self._planned(before)))
+            log.info("%s changed: the epoch resumes at about the same place", ", ".join(changed))
 
     def _identity(self) -> dict[str, Any]:
         """All that decides the order."""
         return {
             "checksum": self.header.checksum,
-            "token_budget": self._limits.token_budget,
-            "max_batch_size": self._limits.max_batch_size,
-            "min_batch_size": self._limits.min_batch_size,
-            "label_budget": self._limits.label_budget,
+            **_plain(self._limits),
             "seed": self._seed,
             "shuffle": self._shuffle,
             "world_size": self._world_size,
@@ -222,17 +230,21 @@ class Loader:
     def start_epoch(self, epoch: int) -> None:
         """Plan an epoch and stand at its start."""
         self._epoch, self._step = epoch, 0
-        rows = self._reader.rows_of(epoch, self._seed)
+        self._plan = self._planned(self._limits)
+
+    def _planned(self, limits: BatchLimits) -> list[MicroBatch]:
+        """Plan the present epoch with some limits."""
+        rows = self._reader.rows_of(self._epoch, self._seed)
         plan = plan_batches(
             self._sizes.taken(rows),
-            self._limits,
+            limits,
             seed=self._seed,
-            epoch=epoch,
+            epoch=self._epoch,
             rank=self._rank,
             world_size=self._world_size,
             shuffle=self._shuffle,
         )
-        self._plan = [batch.renumbered(rows) for batch in plan]
+        return [batch.renumbered(rows) for batch in plan]
 
     def _made(self, plan: list[MicroBatch]) -> Iterator[Any]:
         batches = _Batches(self._reader, plan, self._collator, self._epoch)
@@ -298,6 +310,11 @@ class _Batches(Dataset[Any]):
                 f" first window is {windows[0].id}", path=places[0][0],
                 remedy="Is the file damaged? genet5 bake --check FILE; bake it again",
             ) from error  # fmt: skip
+
+
+def _plain(limits: BatchLimits) -> dict[str, int | None]:
+    """Return the limits by name, without what a subclass adds."""
+    return {each.name: getattr(limits, each.name) for each in fields(BatchLimits)}
 
 
 def _packed(collator: Collator, made: Any) -> Any:

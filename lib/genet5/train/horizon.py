@@ -10,18 +10,36 @@ from genet5.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run is in its data."""
+
+    epoch: int
+    """Number of the present epoch, from 0."""
+    taken: int
+    """Micro-batches of it that were taken."""
+    micro_batches: int
+    """All that it has."""
+
+    @property
+    def epochs(self) -> float:
+        """Epochs done; a whole number at the end of one."""
+        return self.epoch + self.taken / max(1, self.micro_batches)
+
+
+@dataclass(frozen=True, slots=True)
 class Horizon:
-    """How long a run is, in steps."""
+    """How long a run is: a number of steps, or of epochs, which it never passes.
+
+    A step takes micro-batches of one epoch only, so the last step of an epoch may be smaller. Where
+    epochs decide, the place in the data does: it also holds for a run that resumed with another
+    batch size or number of ranks, and where epochs differ by some micro-batches.
+    """
 
     total_steps: int
-    """The run ends here."""
-    steps_per_epoch: float
-    """Need not be whole: a step may take micro-batches of two epochs."""
-    counts_epochs: bool = False
-    """Whether epochs decide the length, not a number of steps."""
-    ahead: int = 0
-    """Steps by which the epochs are ahead of the run's count, as earlier steps took in more than
-    those of now (negative: less)."""
+    """Steps that the schedule spans; of epochs, as many as they have if all are like the first."""
+    steps_per_epoch: int
+    epochs: float | None = None
+    """Where the run ends; None = after `total_steps`."""
 
     @classmethod
     def of(cls, config: RunConfig, micro_batches_per_epoch: int) -> Horizon:
@@ -32,32 +50,41 @@ class Horizon:
         """
         if micro_batches_per_epoch < 1:
             raise DataError("no training batch", path=config.train, remedy="Bake more windows")
-        per_epoch = micro_batches_per_epoch / config.batch.grad_accum
-        steps = config.duration.max_steps or math.ceil(config.duration.epochs * per_epoch)
-        by_epochs = config.duration.max_steps is None
-        return cls(max(1, steps), per_epoch, by_epochs)
+        size, epochs = config.batch.grad_accum, config.duration.epochs
+        per_epoch = math.ceil(micro_batches_per_epoch / size)
+        if config.duration.max_steps is not None:
+            return cls(config.duration.max_steps, per_epoch)
+        rest = cls(1, per_epoch, epochs).left(Place(int(epochs), 0, micro_batches_per_epoch))
+        return cls(int(epochs) * per_epoch + math.ceil(rest / size), per_epoch, epochs)
 
-    def after(self, step: int, epoch: float) -> Horizon:
-        """Return the horizon of a run resumed at `step` after `epoch` epochs, on any world size.
+    def left(self, place: Place) -> int:
+        """Return how many micro-batches of the present epoch the run may still take."""
+        if self.epochs is None or place.epoch < int(self.epochs):
+            return place.micro_batches - place.taken
+        part = round((self.epochs - int(self.epochs)) * place.micro_batches)
+        least = 1 if self.epochs < 1 else 0  # a run has one step
+        return max(part, least) - place.taken if place.epoch == int(self.epochs) else 0
 
-        Where epochs decide the length, the rest of them is trained, and the schedule resumes at
-        the share that is done; a number of steps stays.
-        """
-        ahead = round(epoch * self.steps_per_epoch) - step
-        shorter = ahead - self.ahead if self.counts_epochs else 0
-        return replace(self, total_steps=self.total_steps - shorter, ahead=ahead)
+    def is_over(self, step: int, place: Place) -> bool:
+        """Whether the run ends after `step` steps, at this place in the data."""
+        if self.epochs is None:
+            return step >= self.total_steps
+        at = place if place.taken < place.micro_batches else replace(
+            place, epoch=place.epoch + 1, taken=0
+        )  # fmt: skip
+        return self.left(at) <= 0
 
-    def on_schedule(self, step: int) -> int:
-        """Return the position of `step` on the schedule of the whole run."""
-        return step + self.ahead if self.counts_epochs else step
+    def last_step(self, step: int, epoch: float) -> int:
+        """Return the number of the run's last step, as it looks after `step` steps."""
+        if self.epochs is None:
+            return self.total_steps
+        return step + max(0, math.ceil((self.epochs - epoch) * self.steps_per_epoch - 1e-6))
 
-    def epoch(self, step: int) -> float:
-        """Return the epochs after `step` steps."""
-        return (step + self.ahead) / self.steps_per_epoch
-
-    def ends_epoch(self, step: int) -> bool:
-        """Whether the last of `step` steps ends an epoch."""
-        return int(self.epoch(step)) > int(self.epoch(step - 1))
+    def on_schedule(self, step: int, epoch: float) -> float:
+        """Return where on the schedule the step is that follows `step` steps and `epoch` epochs."""
+        if self.epochs is None:
+            return float(step)
+        return round(epoch / self.epochs * self.total_steps, 9)
 
 
 @dataclass(frozen=True, slots=True)

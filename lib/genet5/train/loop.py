@@ -33,7 +33,7 @@ from genet5.train.distributed.parallel import Parallel
 from genet5.train.distributed.processes import Ranks
 from genet5.train.evaluator import Evaluator, evaluate
 from genet5.train.finite import NonFiniteLossError
-from genet5.train.horizon import Horizon, Outcome
+from genet5.train.horizon import Horizon, Outcome, Place
 from genet5.train.objective import Objective
 from genet5.train.optim import WeightAverage, build_optimizer, make_schedule
 from genet5.train.state.checkpoint import CheckpointWriter, load_checkpoint
@@ -123,6 +123,7 @@ class Trainer:
         )
         self._signals = StopSignals()
         self._saved_step: int | None = None
+        self._lr = 0.0
         self._saved_at = self._clock = time.perf_counter()
 
     # ---- the run -----------------------------------------------------------------------------
@@ -136,7 +137,6 @@ class Trainer:
         """Read a checkpoint; OUT stays as it is."""
         load_checkpoint(checkpoint, self.state, self.ranks)
         progress = self.state.progress
-        self.horizon = self.horizon.after(progress.step, progress.epoch)
         self._meter.load_state(progress.interval)
         self._saved_step = None if progress.is_evaluation_due else progress.step
         log.info("resumed from %s", checkpoint)
@@ -158,14 +158,14 @@ class Trainer:
 
     def run(self) -> Outcome:
         """Train; save the state at the end, whatever ends it except an error."""
-        progress, reason, batches = self.state.progress, "", self._batches()
+        progress, reason, steps = self.state.progress, "", self._steps()
         self.state.model.train()
         self._clock = self._saved_at = time.perf_counter()
         self._meter.restart_clock()
         with self._signals:
             while not reason and not self._is_finished():
                 if not progress.is_evaluation_due:
-                    self._advance(list(itertools.islice(batches, self.config.batch.grad_accum)))
+                    self._advance(next(steps))
                 if progress.is_evaluation_due:
                     self._evaluate()
                 reason, is_save_due = self._vote()
@@ -189,47 +189,65 @@ class Trainer:
         self._with_writer(lambda write: write_model(self.config.out, write))
 
     def _is_finished(self) -> bool:
-        progress = self.state.progress
-        return progress.step >= self.horizon.total_steps and not progress.is_evaluation_due
+        return self._is_over() and not self.state.progress.is_evaluation_due
 
-    def _batches(self) -> Iterator[TrainingBatch]:
-        """Yield batches epoch after epoch."""
+    def _is_over(self) -> bool:
+        return self.horizon.is_over(self.state.progress.step, self._place())
+
+    def _place(self) -> Place:
+        return Place(self._source.epoch, self._source.step, len(self._source))
+
+    def _steps(self) -> Iterator[list[TrainingBatch]]:
+        """Yield the micro-batches of each step, epoch after epoch; no step takes from two."""
         while True:
-            is_empty = True
-            for batch in self._source:
+            epoch, is_empty = iter(self._source), True
+            while batches := list(itertools.islice(epoch, self._step_size())):
                 is_empty = False
-                yield batch
+                yield batches
             if is_empty and self.state.progress.micro_batches == 0:
                 raise DataError("no training batch", path=self.config.train)
+
+    def _step_size(self) -> int:
+        """Return the most micro-batches of the next step."""
+        most, left = self.config.batch.grad_accum, self.horizon.left(self._place())
+        return min(most, left) or most  # at the end of an epoch, the next one's
 
     # ---- one step ----------------------------------------------------------------------------
 
     def _advance(self, batches: list[TrainingBatch]) -> None:
         """Take one step, log it if that is due, and note whether an evaluation is."""
-        progress, total = self.state.progress, self.horizon.total_steps
+        progress = self.state.progress
         try:
             self._step(batches)
         except NonFiniteLossError:
             self._checkpoints.wait()  # on all ranks: a checkpoint that is being written is kept
             self.ranks.barrier()  # and not cut off by the first rank that raises
             raise
-        if progress.step % self.config.log.interval(total) == 0 or progress.step == total:
+        every = self.config.log.interval(self.horizon.total_steps)
+        if progress.step % every == 0 or self._is_over():
             self._log()
         progress.is_evaluation_due = self._is_evaluation_due()
 
     def _step(self, batches: list[TrainingBatch]) -> None:
         progress = self.state.progress
-        self._optimizer_step.take(batches, self._learning_rate(progress.step))
+        self._lr = self._learning_rate()
+        self._optimizer_step.take(batches, self._lr)
         tokens, bases = self._meter.count_step(batches)
         progress.step += 1
-        progress.epoch = self.horizon.epoch(progress.step)
+        progress.epoch = self._place().epochs
         progress.micro_batches += len(batches)
         progress.tokens += tokens
         progress.bases += bases
 
-    def _learning_rate(self, step: int) -> float:
-        """Return the rate of the step that follows `step` others."""
-        return self.config.optim.lr * self._schedule(self.horizon.on_schedule(step))
+    def _learning_rate(self) -> float:
+        """Return the rate of the next step."""
+        progress = self.state.progress
+        at = self.horizon.on_schedule(progress.step, progress.epoch)
+        return self.config.optim.lr * self._schedule(at)
+
+    def _last_step(self) -> int:
+        progress = self.state.progress
+        return self.horizon.last_step(progress.step, progress.epoch)
 
     # ---- logging -----------------------------------------------------------------------------
 
@@ -241,9 +259,9 @@ class Trainer:
         memory = read_memory(self.ranks.device)
         line = ProgressLine(
             step=progress.step,
-            total_steps=self.horizon.total_steps,
+            total_steps=self._last_step(),
             loss=reading.means["loss"],
-            lr=self._learning_rate(progress.step - 1),
+            lr=self._lr,
             tokens_per_s=reading.tokens_per_s,
             padding_pct=reading.padding_pct,
             mfu_pct=reading.mfu_pct,
@@ -270,7 +288,7 @@ class Trainer:
         self._metrics.write("train", progress.step, values)
 
     def _seconds_left(self, seconds_per_step: float) -> float:
-        by_steps = (self.horizon.total_steps - self.state.progress.step) * seconds_per_step
+        by_steps = (self._last_step() - self.state.progress.step) * seconds_per_step
         minutes = self.config.duration.max_minutes
         if minutes is None:
             return by_steps
@@ -279,11 +297,11 @@ class Trainer:
     # ---- evaluation --------------------------------------------------------------------------
 
     def _is_evaluation_due(self) -> bool:
-        step, every = self.state.progress.step, self.config.validation.eval_steps
+        progress, every = self.state.progress, self.config.validation.eval_steps
         if self._validation is None:
             return False
-        is_last = step == self.horizon.total_steps
-        return is_last or self.horizon.ends_epoch(step) or bool(every and step % every == 0)
+        is_due = bool(every and progress.step % every == 0)
+        return is_due or progress.ends_epoch or self._is_over()
 
     def _evaluate(self) -> None:
         """Measure validation losses and the evaluator's figures, and keep the best model.
@@ -363,7 +381,7 @@ class Trainer:
         has_signal, has_no_time, has_save = self.ranks.sum(mine.long()).tolist()
         if has_signal:
             return "interrupted", True
-        if progress.step < self.horizon.total_steps:
+        if not self._is_over():
             patience = config.duration.early_stopping
             if has_no_time:
                 return "max_minutes", True
@@ -371,7 +389,7 @@ class Trainer:
                 return "early_stopping", True
         steps = config.checkpoints.save_steps
         by_step = steps is not None and progress.step % steps == 0
-        return "", bool(has_save) or by_step or self.horizon.ends_epoch(progress.step)
+        return "", bool(has_save) or by_step or progress.ends_epoch
 
     def _save(self) -> None:
         """Begin to save a checkpoint of the present step, unless there is one."""

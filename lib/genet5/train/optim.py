@@ -24,7 +24,7 @@ from genet5.train.parts import learning_rates
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Schedule = Callable[[int], float]
+Schedule = Callable[[float], float]
 
 FACTOR = "lr_factor"
 """Key of a parameter group: its learning rate relative to that of the step."""
@@ -105,11 +105,11 @@ def make_schedule(config: OptimConfig, total_steps: int) -> Schedule:
     warmup = round(config.warmup_ratio * total_steps)
     low = config.min_lr_ratio
 
-    def cosine(step: int) -> float:
+    def cosine(step: float) -> float:
         done = (step - warmup) / max(1, total_steps - warmup)
         return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
-    def wsd(step: int) -> float:
+    def wsd(step: float) -> float:
         decay = max(1, min(total_steps - warmup, round(config.decay_ratio * total_steps)))
         left = min(1.0, (total_steps - step) / decay)
         return low + (1 - low) * max(0.0, left)

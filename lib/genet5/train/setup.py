@@ -161,7 +161,7 @@ def describe(config: TrainConfig) -> str:
         ("validation windows", f"{validation.header.counts.get('windows', 0):,}"),
         ("micro-batches an epoch (one rank)", f"{len(source):,}"),
         ("padding", f"{100 * source.padding_share():.1f} %"),
-        ("steps an epoch", f"{horizon.steps_per_epoch:.1f}"),
+        ("steps an epoch", f"{horizon.steps_per_epoch:,}"),
         ("steps", f"{horizon.total_steps:,}"),
     ]
     return "".join(f"{name:<34} {value:>16}\n" for name, value in rows)

@@ -79,12 +79,25 @@ def test_a_state_after_the_last_batch_leads_to_the_next_epoch(packed_file) -> No
     assert second.epoch == 1
 
 
-def test_a_state_of_other_data_or_limits_is_refused(packed_file, packed_rows, make_packed) -> None:
+def test_other_limits_resume_at_about_the_same_place(packed_file) -> None:
+    first = Loader(packed_file, **SMALL)
+    first.load_state_dict(first.state_dict() | {"epoch": 2, "step": len(first) // 2})
+    second = Loader(packed_file, **(SMALL | {"limits": BatchLimits(token_budget=300)}))
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    assert second.epoch == 2
+    assert second.step == len(second) * first.step // len(first)
+    assert 0 < second.step < len(second)
+    again = Loader(packed_file, **(SMALL | {"limits": BatchLimits(token_budget=300)}))
+    again.load_state_dict(second.state_dict())
+    assert again.step == second.step
+
+
+def test_a_state_of_other_data_or_another_seed_is_refused(
+    packed_file, packed_rows, make_packed
+) -> None:
     state = Loader(packed_file, **SMALL).state_dict()
-    with pytest.raises(CheckpointError, match="token_budget"):
-        Loader(packed_file, **(SMALL | {"limits": BatchLimits(token_budget=300)})).load_state_dict(
-            state
-        )
+    with pytest.raises(CheckpointError, match="--seed was"):
+        Loader(packed_file, **(SMALL | {"seed": 99})).load_state_dict(state)
     with pytest.raises(CheckpointError, match="checksum"):
         Loader(make_packed(packed_rows[:9]), **SMALL).load_state_dict(state)
 
@@ -133,7 +146,7 @@ def test_padding_of_a_plan_is_that_of_the_tensors(packed_file) -> None:
 
 def test_a_place_in_an_earlier_versions_order_is_refused(packed_file) -> None:
     loader = Loader(packed_file, **SMALL)
-    with pytest.raises(CheckpointError, match="format 1"):
+    with pytest.raises(CheckpointError, match="format was 1"):
         loader.load_state_dict(loader.state_dict() | {"format": 1})
 
 

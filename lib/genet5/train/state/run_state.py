@@ -30,6 +30,17 @@ class BatchSource(Protocol):
     Its state is the position after the last batch yielded.
     """
 
+    @property
+    def epoch(self) -> int:
+        """Number of the present epoch, from 0."""
+
+    @property
+    def step(self) -> int:
+        """Batches of it that were yielded."""
+
+    def __len__(self) -> int:
+        """Batches of the present epoch."""
+
     def __iter__(self) -> Iterator[TrainingBatch]:
         """Yield the rest of the present epoch; the next call yields the next epoch."""
 
@@ -66,6 +77,11 @@ class Progress:
     """Evaluations after it."""
     interval: dict[str, float] = field(default_factory=dict)
     """Sums since the last progress line on this rank."""
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether this step is the last of an epoch."""
+        return self.step > 0 and self.epoch.is_integer()
 
     def note_evaluation(self, loss: float) -> bool:
         """Take over the validation loss of this step; return whether it is the lowest so far."""
