@@ -51,8 +51,8 @@ class BatchConfig(BatchLimits):
     batch_size: Annotated[int | None, by_default("as the budgets allow")] = None
     """Packed rows in each micro-batch (the last ones may have fewer), instead of the budgets."""
     grad_accum: int = 1
-    """Micro-batches per optimizer step and process; their loss is normalised together. The last step
-    of an epoch takes what is left of it."""
+    """Micro-batches per optimizer step and process; their loss is normalised together. The last
+    step of an epoch takes what is left of it."""
     num_workers: int = 1
     """Processes that prepare batches ahead of time; 0 prepares them in the training loop. Results
     do not depend on it."""

@@ -42,7 +42,7 @@ def config_of(toy_run: Path, out: Path, **parts: Any) -> TrainConfig:
         config,
         duration=replace(config.duration, max_steps=1),
         batch=replace(config.batch, batch_size=1, num_workers=0),
-        validation=replace(config.validation, eval_batches=1, eval_windows=2),
+        validation=replace(config.validation, eval_batches=1, eval_windows=0),
         compute=replace(config.compute, device="cpu"),
         **parts,
     )
@@ -66,7 +66,8 @@ def test_a_run_returns_where_its_files_are_and_leaves_the_program_as_it_was(
     toy_run: Path, tmp_path: Path
 ) -> None:
     before = state_of_the_program()
-    result = run_training(config_of(toy_run, tmp_path / "out"))
+    config = config_of(toy_run, tmp_path / "out")
+    result = run_training(replace(config, validation=replace(config.validation, eval_windows=2)))
     assert state_of_the_program() == before
     assert (result.reason, result.steps, result.rank) == ("finished", 1, 0)
     assert not result.is_interrupted
@@ -113,7 +114,6 @@ def test_an_overwritten_run_leaves_the_files_of_one_in_a_fresh_folder(
     pytest.importorskip("tensorboard")
     used, fresh = tmp_path / "used", tmp_path / "fresh"
     config = config_of(toy_run, used)
-    config = replace(config, validation=replace(config.validation, eval_windows=0))
     train(replace(config, log=replace(config.log, memwatch=True, tensorboard=True)))
     for name in ("nonfinite.json", "wandb.json", "launch.json", "stacks-1.txt", "vocab.txt"):
         (used / name).write_text("{}")
