@@ -132,8 +132,8 @@ def fit_adapt(
 ) -> AdaptConfig | None:
     """Fit how what genomes teach counts: weights of starts, then scores, then the threshold.
 
-    None where untranslated regions are labelled, and where a genome has too few confident genes to
-    learn from.
+    None where untranslated regions are labelled, where a genome has too few confident genes to
+    learn from, and where the mean F1 of whole genes is not better for it.
     """
     if calling.grammar.utr or calling.grammar.level != "strict":
         return None
@@ -165,7 +165,21 @@ def fit_adapt(
             table = feature_table(candidates)
             moved.append(Sample(index, sample.contig, candidates, table, *labels))
     fitted = fit_calling(calling, moved, truth)
+    before, after = _gene_f1(calling, samples, truth), _gene_f1(fitted, moved, truth)
+    log.info("gene F1 %.4f, %.4f with what genomes teach", before, after)
+    if after <= before:
+        log.warning("what genomes teach does not help this model: no weights for it")
+        return None
     return AdaptConfig(starts=starts, scoring=fitted.scoring, min_score=fitted.min_score)
+
+
+def _gene_f1(calling: CallingConfig, samples: Sequence[Sample], truth: Sequence[Truth]) -> float:
+    """Mean F1 of whole genes over the genomes."""
+    scores = [
+        _evaluate(calling, calling.min_score, samples, index, known)
+        for index, known in enumerate(truth)
+    ]
+    return float(np.mean([score.levels["gene"].f1 for score in scores]))
 
 
 def _base_calling(config: CalibrateConfig) -> CallingConfig:

@@ -252,7 +252,9 @@ def model_for(survey: Survey) -> str:
     for folder in shipped_models():
         if clade in load_card(folder).clades:
             return folder.name
-    raise CheckpointError(f"no model for {clade} is shipped: name one with --model")
+    raise CheckpointError(
+        f"this is {survey.kind}, and no model for such genomes is shipped: name one with --model"
+    )
 
 
 def settle_code(wanted: int | None, calling: CallingConfig, survey: Survey = NO_SURVEY) -> int:

@@ -158,3 +158,14 @@ def test_a_genome_of_few_genes_teaches_nothing() -> None:
 
 def test_models_that_label_untranslated_regions_do_not_learn() -> None:
     assert fit_adapt(replace(CALLING, grammar=replace(CALLING.grammar, utr=True)), [], []) is None
+
+
+@pytest.mark.parametrize(("after", "is_kept"), [(0.9, True), (0.8, False)])
+def test_what_genomes_teach_is_kept_where_it_helps(
+    monkeypatch: pytest.MonkeyPatch, after: float, is_kept: bool
+) -> None:
+    genes = [g for number, g in enumerate(reference(WHOLE)) if number % 3]
+    f1s = iter([0.8, after])
+    monkeypatch.setattr(calibrate, "_gene_f1", lambda *_: next(f1s))
+    truth = [Truth(genes, {"chr": len(WHOLE.bases)}, 11)]
+    assert (fit_adapt(CALLING, [sample(WHOLE, genes)], truth) is not None) is is_kept

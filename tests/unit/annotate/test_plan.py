@@ -252,7 +252,7 @@ def test_a_genome_of_a_kind_without_a_model_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("genet5.model.card.SHIPPED", tmp_path)
-    with pytest.raises(CheckpointError, match="no model for prokaryotes is shipped: name one"):
+    with pytest.raises(CheckpointError, match="genome unknown, and no model for such"):
         model_for(Survey())
 
 
