@@ -40,6 +40,7 @@ def test_text_bytes_contig_and_record_give_the_same_genes(
     folded = "\n".join(text[i : i + 60] for i in range(0, len(text), 60))
     assert annotator.annotate(folded.encode()) == genes
     assert annotator.annotate(contig, name="sequence") == genes
+    assert annotator.annotate(text.lower()) == genes, "a soft mask changes nothing"
     record = SeqRecord(Seq(text), id="r1")
     found = annotator.annotate(record)
     assert {gene.contig for gene in found} == {"r1"}
@@ -49,6 +50,13 @@ def test_text_bytes_contig_and_record_give_the_same_genes(
 def test_the_genetic_code_is_that_of_the_genes(annotator: Annotator, contig: Contig) -> None:
     assert {gene.genetic_code for gene in annotator.annotate(contig)} == {11}
     assert {gene.genetic_code for gene in annotator.annotate(contig, genetic_code=4)} <= {4}
+
+
+def test_a_contig_may_have_a_code_of_its_own(annotator: Annotator, contig: Contig) -> None:
+    found = annotator.annotate_contigs(
+        [contig, Contig("chrM", contig.bases)], contig_codes={"chrM": 4}, is_circular=lambda _: False
+    )
+    assert [{gene.genetic_code for gene in genes} for _, genes in found] == [{11}, {4}]
 
 
 def test_a_file_gives_its_contigs_in_order_with_genes_numbered_through(

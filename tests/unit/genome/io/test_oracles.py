@@ -21,6 +21,7 @@ from genet5.genome.io.fasta import read_fasta, write_fasta
 from genet5.genome.io.gff3 import read_gff3
 from genet5.genome.io.gff3_write import write_gff3
 from genet5.genome.io.gtf_write import write_gtf
+from genet5.genome.io.tbl_write import TblWriter
 from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
 
 SENSE = [codon for codon in CODONS if not genetic_code(1).is_stop(codon)]
@@ -113,3 +114,28 @@ def test_genometools_finds_the_genes_valid(genes: tuple[Path, list[Gene]]) -> No
     command = ["gt", "gff3validator", "-typecheck", "so", "a.gff3"]
     done = subprocess.run(command, cwd=genes[0], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.external
+@pytest.mark.skipif(
+    None in (shutil.which("tbl2asn"), shutil.which("faketime")),
+    reason="needs tbl2asn and, since it expires, faketime",
+)
+def test_ncbis_validator_finds_no_error_in_the_feature_table(
+    genes: tuple[Path, list[Gene]], tmp_path: Path
+) -> None:
+    """Missing ends, phases and introns are what it checks by translating."""
+    folder, found = genes
+    lengths = {contig.name: len(contig.bases) for contig in read_fasta(folder / "g.fa")}
+    with (tmp_path / "g.tbl").open("w") as out:
+        for gene in found:
+            is_spliced = len(gene.transcripts[0].cds) > 1
+            writer = TblWriter(out, prokaryote=not is_spliced)
+            writer.contig(gene.contig, lengths[gene.contig], [gene])
+    header = " [organism=Saccharomyces cerevisiae] [gcode=1]\n"
+    records = (folder / "g.fa").read_text().split(">")[1:]
+    (tmp_path / "g.fsa").write_text("".join(">" + r.replace("\n", header, 1) for r in records))
+    command = ["faketime", "2017-06-01", "tbl2asn", "-p", ".", "-V", "v", "-a", "s"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    assert (tmp_path / "g.sqn").stat().st_size > 10_000
+    assert "ERROR" not in (tmp_path / "errorsummary.val").read_text()
