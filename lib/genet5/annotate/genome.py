@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from genet5.annotate.calling_config import CallingConfig
+from genet5.genome.gaps import stretches
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.io.regions import IndexedFasta, Region
 from genet5.genome.io.spool import GenomeSpool
@@ -47,6 +48,8 @@ class Genome:
     """What of the contigs is annotated; none = all of it."""
     owners: tuple[int, ...] = ()
     """Contig of each region."""
+    cut: frozenset[str] = frozenset()
+    """Names of contigs that are cut at gaps: their ends no longer meet."""
 
     def place(self, part: int) -> tuple[int, int]:
         """Return the contig on which a part lies, and the part's first base there."""
@@ -64,12 +67,15 @@ class GenomeSize:
 
 
 @contextmanager
-def open_genome(path: Path, regions: Sequence[str] = ()) -> Iterator[Genome]:
+def open_genome(
+    path: Path, regions: Sequence[str] = (), cut_at_gaps: int | None = None
+) -> Iterator[Genome]:
     """Open a genome or regions of it; what is read is checked.
 
     Args:
         path: FASTA file, plain, gzip or bgzip; for regions plain or bgzip.
         regions: "NAME:START-END", 1-based closed, or "NAME"; none = all contigs.
+        cut_at_gaps: Runs of N of this length or more cut contigs; None = none do.
 
     Raises:
         ConfigError: There is no such region, or two of them overlap.
@@ -77,7 +83,7 @@ def open_genome(path: Path, regions: Sequence[str] = ()) -> Iterator[Genome]:
     """
     if not regions:
         with GenomeSpool.read(path) as spool:
-            yield Genome(spool, spool)
+            yield Genome(spool, spool) if cut_at_gaps is None else _cut(spool, cut_at_gaps)
         return
     with IndexedFasta(path) as fasta:
         found, lengths = fasta.locate(regions), fasta.lengths
@@ -85,6 +91,26 @@ def open_genome(path: Path, regions: Sequence[str] = ()) -> Iterator[Genome]:
         contigs = [fasta.contig(Region(name, 0, lengths[name])) for name in names]
         owners = tuple(names.index(region.contig) for region in found)
         yield Genome([fasta.contig(region) for region in found], contigs, found, owners)
+
+
+def _cut(spool: GenomeSpool, least_gap_bp: int) -> Genome:
+    """Cut contigs at gaps; of one that is gaps alone, or empty, one part without bases is left."""
+    regions, owners = [], []
+    for index, contig in enumerate(spool):
+        for start, end in list(stretches(contig.bases, least_gap_bp)) or [(0, 0)]:
+            regions.append(Region(contig.name, start, end))
+            owners.append(index)
+    parts = [
+        spool.part(owner, region.start, region.end)
+        for owner, region in zip(owners, regions, strict=True)
+    ]
+    sizes = list(spool.lengths())
+    cut = frozenset(
+        region.contig
+        for owner, region in zip(owners, regions, strict=True)
+        if region.end - region.start < sizes[owner]
+    )
+    return Genome(parts, spool, tuple(regions), tuple(owners), cut)
 
 
 def measure(contigs: Iterable[AnyContig], calling: CallingConfig) -> GenomeSize:

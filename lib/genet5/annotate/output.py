@@ -63,14 +63,14 @@ def write_genes(
             if len(writers) > 1:
                 genes = list(genes)
             for writer in writers:
-                writer.contig(contig, genes, is_circular=is_origin(contig, config))
+                writer.contig(contig, genes, is_circular=is_round(contig, config))
             on_contig(records.num_genes - before)
     finisher.log()
     return records.num_genes
 
 
-def is_origin(contig: AnyContig, config: AnnotateConfig) -> bool:
-    """Whether genes may lie over a contig's origin; the ends of a region are none."""
+def is_round(contig: AnyContig, config: AnnotateConfig) -> bool:
+    """Whether a contig is circular; a region of it is not."""
     return not config.region and is_circular(contig, config.circular)
 
 

@@ -204,7 +204,7 @@ def plan_genome(config: AnnotateConfig) -> Iterator[GenomePlan]:
     named_codes = parse_contig_codes(config.contig_codes)
     if config.region and not set(config.circular) <= {AUTO, NONE}:
         raise ConfigError("circular", config.circular, "has no effect on regions: leave it out")
-    with open_genome(config.genome, config.region) as genome:
+    with open_genome(config.genome, config.region, config.cut_at_gaps) as genome:
         check_circular(config.circular, genome.contigs)
         survey = survey_genome(genome.parts)
         if model is None:

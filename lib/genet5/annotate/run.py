@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from genet5 import __version__
 from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
-from genet5.annotate.output import is_origin, write_genes
+from genet5.annotate.output import is_round, write_genes
 from genet5.annotate.plan import (
     GenomePlan,
     Machine,
@@ -108,7 +108,9 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
                 plan.genome.parts,
                 genetic_code=plan.code,
                 contig_codes=plan.contig_codes,
-                is_circular=lambda contig: is_origin(contig, config),
+                is_circular=lambda contig: (
+                    is_round(contig, config) and contig.name not in plan.genome.cut
+                ),
                 journal=journal,
                 on_bases=progress.add,
                 on_learned=learned.append,
@@ -126,7 +128,7 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         if "sqn" in config.beside:
             write_sqn(
                 config.beside["sqn"], config.beside["tbl"], plan.genome.contigs,
-                code_of=plan.code_of, is_circular=lambda contig: is_origin(contig, config),
+                code_of=plan.code_of, is_circular=lambda contig: is_round(contig, config),
             )  # fmt: skip
         if config.record is not None:
             about = _about_run(plan, machine, rna, started)

@@ -172,6 +172,11 @@ class AnnotateConfig:
     ] = ()
     """Regions to annotate: CONTIG:START-END (1-based, as in samtools) or CONTIG. GENOME must be a
     plain or bgzip file."""
+    cut_at_gaps: Annotated[
+        int | None, tyro.conf.arg(metavar="BP"), by_default("contigs are not cut")
+    ] = None
+    """Take runs of N of so many bases for ends of contigs: genes beside them are partial, and none
+    lies over them."""
     record: Path | None = None
     """Write what was run, and what was learned from the genome, to this JSON file."""
     report: Path | None = None
@@ -196,6 +201,10 @@ class AnnotateConfig:
         for name in self.formats:
             known = get_args(FormatName)
             require(name in known, "formats", name, f"must be of {', '.join(known)}")
+        gap = self.cut_at_gaps
+        require(gap is None or gap >= 1, "cut_at_gaps", gap, "must be at least 1")
+        rule = "has no effect on regions: leave it out"
+        require(gap is None or not self.region, "cut_at_gaps", gap, rule)
         for program in self.rna:
             known = get_args(RnaName)
             require(program in known, "rna", program, f"must be of {', '.join(known)}")

@@ -54,7 +54,9 @@ def test_the_genetic_code_is_that_of_the_genes(annotator: Annotator, contig: Con
 
 def test_a_contig_may_have_a_code_of_its_own(annotator: Annotator, contig: Contig) -> None:
     found = annotator.annotate_contigs(
-        [contig, Contig("chrM", contig.bases)], contig_codes={"chrM": 4}, is_circular=lambda _: False
+        [contig, Contig("chrM", contig.bases)],
+        contig_codes={"chrM": 4},
+        is_circular=lambda _: False,
     )
     assert [{gene.genetic_code for gene in genes} for _, genes in found] == [{11}, {4}]
 

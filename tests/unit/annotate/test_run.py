@@ -40,10 +40,11 @@ class KnowingAnnotator:
     """Finds a gene at base 20 of every contig that is long enough."""
 
     fails = False
+    circular: frozenset[str] | set[str] = frozenset()
 
     def annotate_blocks(self, contigs: Any, **options: Any) -> Iterator[GeneBlock]:
         for index, contig in enumerate(contigs):
-            assert not options["is_circular"](contig)
+            assert options["is_circular"](contig) is (contig.name in self.circular)
             if self.fails:
                 raise DataError("bad bases", path="genome.fa", line=3)
             genes = [gene(f"g{index + 1}", contig.name, 20)] if len(contig.bases) > 40 else []
@@ -99,6 +100,19 @@ def test_genes_of_a_region_lie_where_they_lie_on_the_contig(config: AnnotateConf
     summary = run.annotate_genome(replace(config, region=("b:6-58",)))
     assert summary.bases == 53
     assert [(g.contig, g.start) for g in read_annotation(config.output).genes] == [("b", 25)]
+
+
+def test_a_contig_cut_at_gaps_has_the_genes_of_its_parts_where_they_lie(
+    config: AnnotateConfig, annotator: KnowingAnnotator
+) -> None:
+    part = "C" * 20 + CODING + "C" * 20
+    write_fasta(config.genome, [("n", "N" * 9), ("c", part + "N" * 50 + part), ("d", part)])
+    cut = replace(config, cut_at_gaps=50, circular=("d",))
+    annotator.circular = {"d"}
+    assert run.annotate_genome(cut).bases == 3 * len(part) + 9
+    assert [(g.contig, g.start) for g in read_annotation(config.output).genes] == [
+        ("c", 20), ("c", 20 + len(part) + 50), ("d", 20),
+    ]  # fmt: skip
 
 
 def test_a_record_states_what_was_run(config: AnnotateConfig, tmp_path: Path) -> None:

@@ -131,6 +131,13 @@ class GenomeSpool:
         bases = SpooledBases(self._file.fileno(), end, self._length(index))
         return StoredContig(name, bases, description)
 
+    def part(self, index: int, start: int, end: int) -> StoredContig:
+        """Return a stretch of a contig as a contig of its own, of the same name."""
+        whole = self[index]
+        offset = self._bases[index] + start
+        bases = SpooledBases(self._file.fileno(), offset, end - start)
+        return StoredContig(whole.name, bases, whole.description)
+
     def lengths(self) -> Iterable[int]:
         """Yield the contigs' lengths."""
         return (self._length(index) for index in range(len(self)))
