@@ -145,7 +145,7 @@ def trna(contig: str, start: int, end: int) -> Gene:
 
 @pytest.fixture
 def rna(monkeypatch: pytest.MonkeyPatch) -> RnaFound:
-    """A transfer RNA behind the gene of contig a, and one on the gene of contig b."""
+    """A transfer RNA after the gene of contig a, and one on the gene of contig b."""
     found = RnaFound({0: [trna("a", 40, 55)], 2: [trna("b", 0, 55)]}, {"aragorn": "1.2"})
     monkeypatch.setattr(run, "choose_runs", lambda wanted, **_: [])
     monkeypatch.setattr(run, "find_rna", lambda runs, contigs, **_: found)
