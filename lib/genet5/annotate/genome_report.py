@@ -1,7 +1,8 @@
 """A page on an annotated genome: figures of assembly and genes, plots, and a table of the genes.
 
 The page is one HTML file that needs no network; plots are SVG within it. Statistics are gathered
-gene by gene while the annotation is written.
+gene by gene while the annotation is written. A genome view and a comparison with a reference are
+those of `report_places`.
 
 Example:
     report = GenomeReport()
@@ -29,13 +30,17 @@ from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.sequence import decode_bases
 from genet5.outputs import atomic_writer, svg_element
+from genet5.score.differences_page import TABLE_STYLE
 from genet5.score.plot import FAINT, FIRST, INK, STYLE
+from genet5.view.genome_view import PAGE_BYTES, POLICY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from genet5.annotate.adapt.record import Learned
+    from genet5.annotate.report_places import ReportPlaces
+    from genet5.view.genome_view import Track
 
 MOST_ROWS = 20_000
 """The page lists so many genes."""
@@ -43,7 +48,7 @@ _BASE_COLORS = {"A": "#2a9d4a", "C": "#2a6f97", "G": "#d99a1c", "T": "#c0392b"}
 _PAGE_STYLE = (
     "table{border-collapse:collapse;font-size:14px;margin:1em 0}"
     "td,th{padding:.2em .8em;border-bottom:1px solid #d9dee3;text-align:left;white-space:nowrap}"
-    "input{font:inherit;padding:.3em;width:22em}.facts{display:flex;gap:4em;flex-wrap:wrap;align-items:flex-start}"
+    "#words{font:inherit;padding:.3em;width:22em}.facts{display:flex;gap:4em;flex-wrap:wrap;align-items:flex-start}"
     "#more{margin:1em 0;font:inherit}"
 )
 _SCRIPT = """
@@ -57,6 +62,7 @@ function draw() {
   body.replaceChildren(...found.slice(0, limit).map(row => {
     const line = document.createElement("tr");
     row.forEach(cell => { line.insertCell().textContent = cell; });
+    Object.assign(line.dataset, {contig: row[1], start: row[2] - 1, end: row[3]});
     return line;
   }));
   document.getElementById("shown").textContent =
@@ -85,9 +91,13 @@ class GenomeReport:
     spliced: int = 0
     by_contig: Counter[str] = field(default_factory=Counter)
     rows: list[tuple[str, ...]] = field(default_factory=list)
+    places: ReportPlaces | None = None
+    """Gathers what a genome view and a comparison show."""
 
-    def add(self, contig: AnyContig, genes: Iterable[Gene]) -> None:
+    def add(self, contig: AnyContig, genes: Sequence[Gene]) -> None:
         """Count the genes of a contig, or some of them."""
+        if self.places is not None:
+            self.places.add(contig, genes)
         for gene in genes:
             best = gene.canonical
             self.by_contig[gene.contig] += 1
@@ -125,6 +135,8 @@ def write_report(
     facts: Sequence[tuple[str, str]],
     contigs: Iterable[AnyContig],
     learned: Sequence[Learned] = (),
+    tracks: Sequence[Track] = (),
+    has_view: bool = False,
 ) -> None:
     """Write the page.
 
@@ -135,28 +147,50 @@ def write_report(
         facts: Further rows of the table on the run, (name, value).
         contigs: All of the genome.
         learned: What was learned from the genome; the first is drawn.
+        tracks: Further ones of the genome view.
+        has_view: Add a genome view.
     """
     lengths = np.array([len(contig.bases) for contig in contigs], np.int64)
     svg = svg_element(_figure(report, learned))
     assembly = _table([*_assembly(lengths), *facts])
     genes = _table(_genes(report, int(lengths.sum())))
     learned_lines = "".join(f"<p>{escape(str(one))}</p>" for one in learned[:20])
+    head = f"<h1>{escape(title)}</h1>\n<div class='facts'>{assembly}{genes}</div>\n"
+    tables = f"{_comparison(report)}{_gene_table(report)}"
+    rest = len(head) + len(svg) + len(tables.encode())
+    view = ""
+    if has_view and report.places is not None and lengths.sum():
+        found = report.places.view(contigs, tracks, PAGE_BYTES - rest)
+        view = f"<h1>Genome</h1>\n{found.html}"
+    with atomic_writer(out) as page:
+        page.write(
+            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{POLICY}'
+            f"<title>{escape(title)}</title><style>{STYLE}{_PAGE_STYLE}{TABLE_STYLE}</style></head>"
+            f"\n<body>\n{head}{learned_lines}\n{svg}\n{view}{tables}</body></html>\n"
+        )
+
+
+def _comparison(report: GenomeReport) -> str:
+    """The section that compares with a reference, if there is one."""
+    section = "" if report.places is None else report.places.section()
+    title = "<h1>Compared with the reference</h1>\n<p>First: these genes, second: reference.</p>\n"
+    return section and f"{title}{section}"
+
+
+def _gene_table(report: GenomeReport) -> str:
+    """The table of genes, as data and a script that draws what is searched for."""
     left_out = sum(report.by_contig.values()) - len(report.rows)
     note = f"<p>{left_out:,} more genes are in the annotation.</p>" if left_out else ""
     # "<" would end the script where a name holds a tag
     data = json.dumps(report.rows).replace("<", "\\u003c")
-    with atomic_writer(out) as page:
-        page.write(
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-            f"<title>{escape(title)}</title><style>{STYLE}{_PAGE_STYLE}</style></head>\n"
-            f"<body>\n<h1>{escape(title)}</h1>\n<div class='facts'>{assembly}{genes}</div>\n"
-            f"{learned_lines}\n{svg}\n<h1>Genes</h1>\n{note}"
-            '<input id="words" placeholder="gene, contig, place" aria-label="words to search for">'
-            ' <span id="shown"></span>\n<table id="table"><thead><tr>'
-            f"{''.join(f'<th>{name}</th>' for name in _HEAD)}</tr></thead><tbody></tbody></table>\n"
-            f'<button id="more">more</button>\n<script type="application/json" id="genes">{data}'
-            f"</script>\n<script>{_SCRIPT}</script>\n</body></html>\n"
-        )
+    return (
+        f"<h1>Genes</h1>\n{note}"
+        '<input id="words" placeholder="gene, contig, place" aria-label="words to search for">'
+        ' <span id="shown"></span>\n<table id="table"><thead><tr>'
+        f"{''.join(f'<th>{name}</th>' for name in _HEAD)}</tr></thead><tbody></tbody></table>\n"
+        f'<button id="more">more</button>\n<script type="application/json" id="genes">{data}'
+        f"</script>\n<script>{_SCRIPT}</script>\n"
+    )
 
 
 def _assembly(lengths: NDArray[np.int64]) -> list[tuple[str, str]]:

@@ -103,6 +103,7 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
             _with_workers(annotator) as annotators,
             BaseProgress(plan.size.bases, len(plan.genome.contigs)) as progress,
             _tracks(config, plan) as tracks,
+            _new_report(config, plan) as report,
         ):
             found = annotators.annotate_blocks(
                 plan.genome.parts,
@@ -116,7 +117,6 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
                 on_learned=learned.append,
                 on_percents=tracks,
             )
-            report = _new_report(config)
             num_genes = write_genes(config, plan, found, rna, report, progress.add_contig)
         summary = Summary(
             contigs=len(plan.genome.contigs),
@@ -134,7 +134,7 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
             about = _about_run(plan, machine, rna, started)
             save_json(config.record, about | _record(config, plan, summary, learned))
         if config.report is not None and report is not None:
-            _write_report(report, config.report, plan, summary, learned)
+            _write_report(report, config.report, config, plan, summary, learned)
         return summary
 
 
@@ -158,23 +158,35 @@ def _tracks(
         yield tracks.add
 
 
-def _new_report(config: AnnotateConfig) -> GenomeReport | None:
+@contextmanager
+def _new_report(config: AnnotateConfig, plan: GenomePlan) -> Iterator[GenomeReport | None]:
     if config.report is None:
-        return None
+        yield None
+        return
     from genet5.annotate.genome_report import GenomeReport
+    from genet5.annotate.report_places import open_places
 
-    return GenomeReport()
+    with open_places(config.reference, plan.genome.regions) as places:
+        report = GenomeReport(places=places)
+        yield report
+        places.finish()
 
 
 def _write_report(
     report: GenomeReport,
     out: Path,
+    config: AnnotateConfig,
     plan: GenomePlan,
     summary: Summary,
     learned: Sequence[Learned],
 ) -> None:
     from genet5.annotate.genome_report import write_report
+    from genet5.annotate.report_places import probability_tracks
 
+    tracks = []
+    if config.genome_view and config.tracks is not None:
+        spliced = plan.model.calling.grammar.introns
+        tracks = probability_tracks(config.tracks, spliced=spliced)
     facts = [
         ("GC", f"{plan.survey.gc:.1%} (of a sample)"),
         ("kind", plan.survey.kind),
@@ -191,6 +203,8 @@ def _write_report(
         facts=facts,
         contigs=plan.genome.contigs,
         learned=learned,
+        tracks=tracks,
+        has_view=config.genome_view,
     )
 
 

@@ -42,8 +42,9 @@ def _annotate(words: Sequence[str], config: AnnotateConfig) -> int:
     place = place_of_process()
     if place.rank:
         return _decode(config)
-    check_inputs({"GENOME": config.genome})
-    check_outputs(config.outputs, {"GENOME": config.genome})
+    inputs = {"GENOME": config.genome, "reference": config.reference}
+    check_inputs(inputs)
+    check_outputs(config.outputs, inputs)
     if config.report is not None:
         require_package("report", "matplotlib", "plot")
     if config.tracks is not None:

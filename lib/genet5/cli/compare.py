@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,12 @@ from genet5.cli.parse import run, write_table
 from genet5.errors import ConfigError, DataError
 from genet5.genome.io.files import check_inputs
 from genet5.genome.io.formats import open_annotation
+from genet5.genome.io.spool import GenomeSpool
 from genet5.outputs import atomic_writer, check_outputs
-from genet5.score.differences import KINDS, Difference, differences
-from genet5.score.differences_page import differences_html, differences_svg
+from genet5.score.differences import KINDS, Difference
+from genet5.score.differences_page import differences_html, differences_section, differences_svg
+from genet5.view.comparison import Comparison
+from genet5.view.genome_view import PAGE_BYTES, POLICY, genome_view
 
 _COLUMNS = ("kind", "contig", "strand", "start", "end", "first", "second", "detail")
 
@@ -36,6 +38,9 @@ class CompareConfig:
     standard output."""
     plot: Annotated[Path | None, tyro.conf.arg(metavar="F")] = None
     """Draw the counts: a page with all differences for a name in .html, a picture for .svg."""
+    genome: Annotated[Path | None, tyro.conf.arg(metavar="FASTA")] = None
+    """The genome: a page (--plot x.html) then has a genome browser with both annotations, which
+    moves to a difference that is clicked."""
     same: bool = False
     """List equal genes, too."""
     skip_bad: bool = False
@@ -44,6 +49,8 @@ class CompareConfig:
     def __post_init__(self) -> None:
         if self.plot is not None and self.plot.suffix not in (".html", ".svg"):
             raise ConfigError("plot", str(self.plot), "must end in .html or .svg")
+        if self.genome is not None and (self.plot is None or self.plot.suffix != ".html"):
+            raise ConfigError("genome", str(self.genome), "is for a page: needs --plot x.html")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,33 +66,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(config: CompareConfig) -> int:
-    inputs = {"A": config.first, "B": config.second}
+    inputs = {"A": config.first, "B": config.second, "genome": config.genome}
     outputs = {"table": config.table, "plot": config.plot}
     check_inputs(inputs)
     check_outputs(outputs, inputs)
-    counts: Counter[str] = Counter()
-    listed: list[Difference] = []
-    for one in _all(config):
-        counts[one.kind] += 1
-        if config.same or one.kind != "same":
-            listed.append(one)
-    if not counts:
+    found = _compared(config)
+    if not found.counts:
         raise DataError("neither annotation has a coding gene", expected="genes with CDS features")
-    write_table(_text(counts), outputs)
+    write_table(_text(found.counts), outputs)
     if config.table is not None:
         with atomic_writer(config.table) as out:
-            out.writelines(_rows(listed))
+            out.writelines(_rows(found.listed))
     if config.plot is not None:
         is_page = config.plot.suffix == ".html"
-        names = str(config.first), str(config.second)
-        page = differences_html(counts, listed, *names) if is_page else differences_svg(counts)
+        page = _page(config, found) if is_page else differences_svg(found.counts)
         with atomic_writer(config.plot) as out:
             out.write(page)
     return 0
 
 
-def _all(config: CompareConfig) -> Iterator[Difference]:
-    """Yield the differences contig by contig, in the first annotation's order."""
+def _compared(config: CompareConfig) -> Comparison:
+    """Compare contig by contig, in the first annotation's order."""
+    found = Comparison(keep_same=config.same)
     with ExitStack() as stack:
         files = [
             stack.enter_context(open_annotation(path, skip_bad=config.skip_bad))
@@ -94,15 +96,28 @@ def _all(config: CompareConfig) -> Iterator[Difference]:
         for contig in dict.fromkeys((*files[0].contigs, *files[1].contigs)):
             parts = [file.read(contig) for file in files]
             lengths = [part.contig_lengths.get(contig) for part in parts]
-            yield from differences(parts[0].genes, parts[1].genes, lengths[0] or lengths[1])
+            found.add(contig, lengths[0] or lengths[1], parts[0].genes, parts[1].genes)
+    return found
 
 
-def _text(counts: Counter[str]) -> str:
+def _page(config: CompareConfig, found: Comparison) -> str:
+    """Return the page, with a genome view if there is a genome."""
+    names = str(config.first), str(config.second)
+    section = differences_section(found.counts, found.listed)
+    if config.genome is None:
+        return differences_html(section, *names)
+    tracks = found.tracks(config.first.name, config.second.name)
+    with GenomeSpool.read(config.genome) as contigs:
+        view = genome_view(contigs, tracks, most_bytes=PAGE_BYTES - len(section.encode()))
+    return differences_html(section, *names, view=view.html, head=POLICY)
+
+
+def _text(counts: Mapping[str, int]) -> str:
     """Return the table of counts."""
     total = sum(counts.values())
     lines = [f"{'genes or groups of genes':<28}{'number':>9}{'share':>9}"]
     lines += [
-        f"{label:<28}{counts[kind]:>9,}{counts[kind] / total:>9.1%}"
+        f"{label:<28}{counts.get(kind, 0):>9,}{counts.get(kind, 0) / total:>9.1%}"
         for kind, label in KINDS.items()
     ]
     return "\n".join(lines) + "\n"

@@ -182,6 +182,11 @@ class AnnotateConfig:
     report: Path | None = None
     """Write a page on the genome and its genes to this HTML file: figures, plots, what was learned
     (ribosome binding site), and a table of the genes that can be searched; needs matplotlib."""
+    genome_view: bool = False
+    """Add a genome browser (igv.js) to the report, with the genes, the reference and, with
+    `--tracks`, the probabilities; all data lie within the page."""
+    reference: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Compare the genes with this annotation (GFF3, GTF or GenBank) in the report."""
     tracks: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Write the per-base heads' probabilities to bigWig files in this folder: coding by strand and
     frame, starts, stops and, with introns, introns and splice sites; needs pyBigWig."""
@@ -218,6 +223,8 @@ class AnnotateConfig:
         is_plain = "tbl" in self.formats and self.output.suffix != ".gz"
         rule = "needs tbl beside it, and an output that is not compressed"
         require("sqn" not in self.formats or is_plain, "formats", "sqn", rule)
+        for flag, value in (("genome_view", self.genome_view), ("reference", self.reference)):
+            require(self.report is not None or not value, flag, value, "needs --report FILE")
         has_name = str(self.output) != "-"
         require(has_name or not self.formats, "formats", self.formats, "need an output with a name")
 

@@ -1,4 +1,8 @@
-"""A picture and a page of what differs between two annotations; the page needs no network."""
+"""What differs between two annotations as a picture, a section of a page, and a page of its own.
+
+Pages need no network. Rows of the table name their places (`data-contig`, `data-start`, `data-end`;
+0-based half-open), by which a genome view on the page moves.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +15,32 @@ from genet5.score.plot import FAINT, FIRST, INK, STYLE, svg_text
 MOST_ROWS = 20_000
 """A page lists so many differences; `--table` has them all."""
 _ROW, _BAR, _TOP, _WIDTH, _LABEL, _BARS = 30, 17, 56, 760, 200, 430
-_TABLE_STYLE = (
+TABLE_STYLE = (
     "table{border-collapse:collapse;font-size:14px}"
     "td,th{padding:.2em .8em;white-space:nowrap;border-bottom:1px solid #d9dee3;text-align:left}"
-    "td:nth-child(4),td:nth-child(5){text-align:right;font-variant-numeric:tabular-nums}"
+    "#differences td:nth-child(4),#differences td:nth-child(5)"
+    "{text-align:right;font-variant-numeric:tabular-nums}"
     "input,select{font:inherit;padding:.3em;margin:1em .5em 1em 0}"
 )
 _SCRIPT = """
-const words = document.getElementById("words"), kind = document.getElementById("kind");
-function filter() {
-  const text = words.value.toLowerCase();
-  let shown = 0;
-  for (const row of document.querySelectorAll("tbody tr")) {
-    const fits = row.textContent.toLowerCase().includes(text)
-      && (!kind.value || row.dataset.kind === kind.value);
-    row.hidden = !fits;
-    shown += fits;
-  }
-  document.getElementById("shown").textContent = shown + " shown";
+{
+  const byId = id => document.getElementById("difference-" + id);
+  const words = byId("words"), kind = byId("kind");
+  const filter = () => {
+    const text = words.value.toLowerCase();
+    let shown = 0;
+    for (const row of document.querySelectorAll("#differences tbody tr")) {
+      const fits = row.textContent.toLowerCase().includes(text)
+        && (!kind.value || row.dataset.kind === kind.value);
+      row.hidden = !fits;
+      shown += fits;
+    }
+    byId("shown").textContent = shown + " shown";
+  };
+  words.addEventListener("input", filter);
+  kind.addEventListener("change", filter);
+  filter();
 }
-words.addEventListener("input", filter);
-kind.addEventListener("change", filter);
-filter();
 """
 
 
@@ -59,32 +67,48 @@ def differences_svg(counts: Mapping[str, int]) -> str:
     )
 
 
-def differences_html(
-    counts: Mapping[str, int], listed: Sequence[Difference], first: str, second: str
-) -> str:
-    """Return a page with the picture and a table that can be searched.
+def differences_section(counts: Mapping[str, int], listed: Sequence[Difference]) -> str:
+    """Return a part of a page: the picture and a table that can be searched.
+
+    The page's style must include `TABLE_STYLE`.
 
     Args:
         counts: Genes or groups of each kind.
         listed: What the table shows.
-        first: File name of the first annotation.
-        second: File name of the second.
     """
-    names = f"{escape(first)} (first) and {escape(second)} (second)"
     choices = "".join(f'<option value="{kind}">{label}</option>' for kind, label in KINDS.items())
     head = ("difference", "contig", "strand", "start", "end", "first", "second", "detail")
     rows = "".join(map(_row, listed[:MOST_ROWS]))
     left_out = len(listed) - MOST_ROWS
     note = f"<p>{left_out:,} more are left out here; --table lists all.</p>" if left_out > 0 else ""
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>Annotations compared: {names}</title><style>{STYLE}{_TABLE_STYLE}</style></head>\n"
-        f"<body>\n<h1>Annotations compared</h1>\n<p>{names}</p>\n{differences_svg(counts)}"
-        '<div><input id="words" placeholder="gene, contig, place" aria-label="words to search for">'
-        f'<select id="kind" aria-label="kind"><option value="">all kinds</option>{choices}</select>'
-        f'<span id="shown"></span></div>{note}\n<table><thead><tr>'
+        f"{differences_svg(counts)}"
+        '<div><input id="difference-words" placeholder="gene, contig, place"'
+        ' aria-label="words to search for"><select id="difference-kind" aria-label="kind">'
+        f'<option value="">all kinds</option>{choices}</select><span id="difference-shown"></span>'
+        f'</div>{note}\n<table id="differences"><thead><tr>'
         f"{''.join(f'<th>{name}</th>' for name in head)}</tr></thead>\n<tbody>\n{rows}</tbody>"
-        f"</table>\n<script>{_SCRIPT}</script>\n</body></html>\n"
+        f"</table>\n<script>{_SCRIPT}</script>\n"
+    )
+
+
+def differences_html(
+    section: str, first: str, second: str, *, view: str = "", head: str = ""
+) -> str:
+    """Return a page.
+
+    Args:
+        section: What `differences_section` returned.
+        first: File name of the first annotation.
+        second: File name of the second.
+        view: A genome view, as HTML.
+        head: What it wants in the page's head.
+    """
+    names = f"{escape(first)} (first) and {escape(second)} (second)"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{head}'
+        f"<title>Annotations compared: {names}</title><style>{STYLE}{TABLE_STYLE}</style></head>\n"
+        f"<body>\n<h1>Annotations compared</h1>\n<p>{names}</p>\n{view}{section}</body></html>\n"
     )
 
 
@@ -92,4 +116,5 @@ def _row(one: Difference) -> str:
     place = [one.contig, one.strand, f"{one.start + 1:,}", f"{one.end:,}"]
     cells = [KINDS[one.kind], *place, ", ".join(one.first), ", ".join(one.second), one.detail]
     text = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    return f'<tr data-kind="{one.kind}">{text}</tr>\n'
+    where = f'data-contig="{escape(one.contig)}" data-start="{one.start}" data-end="{one.end}"'
+    return f'<tr data-kind="{one.kind}" {where}>{text}</tr>\n'

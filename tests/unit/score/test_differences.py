@@ -14,7 +14,7 @@ from genet5.cli.compare import main
 from genet5.genome.gene import Gene
 from genet5.genome.io.gff3_write import write_gff3
 from genet5.score.differences import KINDS, differences
-from genet5.score.differences_page import differences_html, differences_svg
+from genet5.score.differences_page import differences_section, differences_svg
 
 
 def listed(first: list[Gene], second: list[Gene], length: int | None = 2000) -> list[tuple]:
@@ -142,7 +142,7 @@ def test_the_page_escapes_names_and_has_every_kind(
 def test_a_long_list_says_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genet5.score.differences_page.MOST_ROWS", 1)
     found = differences([gene("a", (0, 90)), gene("b", (200, 290))], [], None)
-    assert "1 more are left out" in differences_html({"only_first": 2}, found, "a", "b")
+    assert "1 more are left out" in differences_section({"only_first": 2}, found)
     assert "2 (100.0%)" in differences_svg({"only_first": 2})
 
 
