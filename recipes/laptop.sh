@@ -39,7 +39,7 @@ if [ -n "$toy" ]; then
             run "$python" bin/simulate "${folders[number]}" --length_bp "${TOY_BP:-60000}" --seed "$number"
     done
     bake=(--window_size 4096 --target 1500 --hard_limit 3000)
-    train=(--max_steps "${TOY_STEPS:-4}" --token_budget 6000 --eval_windows 0)
+    train=(--max_steps "${TOY_STEPS:-4}" --token_budget "${TOY_TOKENS:-6000}" --eval_windows 0)
 else
     code=4 # of the test genome; --recode_share makes training windows with it
     fetch=(bin/fetch GCF_000005845.2 GCF_000006745.1 GCF_000195955.2 GCF_000009045.1 GCF_000027325.1 --out_dir "$raw")

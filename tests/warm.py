@@ -261,6 +261,7 @@ def serve(address: Path, ready: Callable[[], object]) -> int:
     """Be the server until its end; in the process of a command, return that one's exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # a collection would write into pages that all processes share
+    gc.enable()  # a worker of pytest-xdist has it off while it imports
     server = Server(str(address))
     ready()
     if (command := server.serve()) is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from genet5.cli import COMMANDS
+from genet5.cli import COMMANDS, main
 
 MAX_HELP_S = 2.0
 
@@ -39,6 +39,13 @@ def quick(*words: str | Path, **environment: str) -> subprocess.CompletedProcess
     spent = children_s() - before
     assert spent < MAX_HELP_S, f"{words} took {spent:.1f} s"
     return done
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a command in this process see the terminal of those that are started."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
 
 
 @functools.cache
@@ -72,15 +79,24 @@ def test_list_of_commands_is_as_stored(root: Path, golden: Callable[[str, str], 
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_bin_and_console_command_are_the_same(root: Path, name: str) -> None:
-    by_name = call("-m", "genet5", name, "--help", PYTHONPATH=str(root / "lib"))
-    assert by_name.returncode == 0
-    assert by_name.stdout == help_of(root, name).stdout
+@pytest.mark.usefixtures("terminal")
+def test_bin_and_console_command_are_the_same(
+    root: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, "--help"]) == 0
+    assert capsys.readouterr().out == help_of(root, name).stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_an_unknown_flag_is_wrong_usage_on_one_screen(root: Path, name: str) -> None:
-    done = call(root / "bin" / name, "--no_such_flag", "1")
+def test_an_unknown_flag_is_wrong_usage_on_one_screen(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, "--no_such_flag", "1"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_executable_ends_with_the_code_of_its_command(root: Path) -> None:
+    done = call(root / "bin" / "eval", "--no_such_flag", "1")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
@@ -103,9 +119,13 @@ def test_help_states_defaults_in_words(root: Path, name: str) -> None:
     assert "(default: )" not in text
 
 
-def test_help_of_finet_lists_the_common_flags_alone(root: Path) -> None:
+@pytest.mark.usefixtures("terminal")
+def test_help_of_finet_lists_the_common_flags_alone(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     common = set(re.findall(r"^  (--\w+)", help_of(root, "finet").stdout, re.M))
-    every = set(re.findall(r"^  (--\w+)", call(root / "bin" / "finet", "--help_all").stdout, re.M))
+    assert main(["finet", "--help_all"]) == 0
+    every = set(re.findall(r"^  (--\w+)", capsys.readouterr().out, re.M))
     assert len(common) <= 25
     assert len(every) >= 50
     assert common < every
@@ -128,23 +148,13 @@ def test_executables_hold_no_logic(root: Path, folder: str) -> None:
 
 
 def test_simulate_writes_a_genome_that_our_readers_take(root: Path, tmp_path: Path) -> None:
-    from genet5.cli.simulate import main
     from genet5.genome.io.fasta import read_fasta
     from genet5.genome.io.gff3 import read_gff3
     from genet5.simulate.prokaryote import simulate_bacterium
 
     out = tmp_path / "genome"
-    words = [
-        str(out),
-        "--length_bp",
-        "20000",
-        "--seed",
-        "4",
-        "--contigs",
-        "2",
-        "--genetic-code",
-        "4",
-    ]
+    how = "--length_bp 20000 --seed 4 --contigs 2 --genetic-code 4"
+    words = ["simulate", str(out), *how.split()]
     assert main(words) == 0
     contigs, genes = simulate_bacterium(20_000, 4, code=4, num_contigs=2)
     read = list(read_fasta(out / "genome.fa"))

@@ -68,7 +68,7 @@ def test_a_wrong_flag_of_a_recipe_shows_its_usage(root: Path, tmp_path: Path, re
 def test_the_laptop_recipe_goes_from_genomes_to_scores(
     root: Path, python: str, tmp_path: Path
 ) -> None:
-    size = {"TOY_BP": "20000", "TOY_STEPS": "1"}
+    size = {"TOY_BP": "10000", "TOY_STEPS": "1", "TOY_TOKENS": "3000"}
     done = call(root, "laptop.sh --toy", tmp_path, PYTHON=python, **size)
     assert done.returncode == 0, done.stderr
     for name in ("model/laptop_toy/annotate.json", "logs/laptop_toy/scores.json"):

@@ -41,10 +41,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def snakemake(
-    root: Path, folder: Path, *words: str, sheet: str = "my sheet.tsv"
+    root: Path, python: str, folder: Path, *words: str, sheet: str = "my sheet.tsv"
 ) -> subprocess.CompletedProcess[str]:
-    """Run the workflow in a folder, with this Python's GeneT5."""
-    command = [sys.executable, "-m", "genet5"]
+    """Run the workflow in a folder, with a Python's GeneT5."""
+    command = [python, "-m", "genet5"]
     given = {"sheet": sheet, "results": "my results", "command": json.dumps(command)}
     return subprocess.run(
         [
@@ -61,8 +61,8 @@ def snakemake(
     )
 
 
-def test_a_dry_run_names_the_jobs_and_quotes_paths(root: Path, folder: Path) -> None:
-    done = snakemake(root, folder, "--dry-run", sheet="busco.tsv")
+def test_a_dry_run_names_the_jobs_and_quotes_paths(root: Path, python: str, folder: Path) -> None:
+    done = snakemake(root, python, folder, "--dry-run", sheet="busco.tsv")
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
     assert "annotate 'it'\"'\"'s $(touch raw)/genome.fa' --output 'my results/Toy one/genes" in text
@@ -75,9 +75,9 @@ def test_a_dry_run_names_the_jobs_and_quotes_paths(root: Path, folder: Path) -> 
 
 
 def test_a_run_gives_genes_scores_table_and_report_and_the_next_does_only_what_is_missing(
-    root: Path, folder: Path
+    root: Path, python: str, folder: Path
 ) -> None:
-    done = snakemake(root, folder)
+    done = snakemake(root, python, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     results = folder / "my results"
     assert (results / "Toy one" / "proteins.faa").is_file()
@@ -88,7 +88,7 @@ def test_a_run_gives_genes_scores_table_and_report_and_the_next_does_only_what_i
     assert "<svg" in (results / "report.html").read_text()
     assert not (folder / "raw").exists()
     (results / "summary.tsv").unlink()
-    again = snakemake(root, folder, "--dry-run")
+    again = snakemake(root, python, folder, "--dry-run")
     text = again.stdout + again.stderr
     assert "rule summary:" in text
     assert "rule annotate:" not in text

@@ -57,6 +57,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = genet5.anotate
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_no_other_package() -> None:
     code = "import sys; before = set(sys.modules); import genet5; print(set(sys.modules) - before)"
     heavy = {"numpy", "torch", "Bio", "pyarrow", "pandas", "tyro"}
@@ -68,12 +69,14 @@ def test_importing_the_package_takes_less_than_fifty_milliseconds() -> None:
     assert min(float(run_python(code)) for _ in range(3)) < 0.05
 
 
+@pytest.mark.slow
 def test_reading_writing_and_scoring_genes_load_no_torch() -> None:
     names = "read_annotation, read_fasta, score_genes, to_dataframe, write_gff3"
     code = f"from genet5 import {names}; import sys; print('torch' in sys.modules)"
     assert run_python(code) == "False\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [

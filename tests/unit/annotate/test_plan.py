@@ -67,6 +67,7 @@ def test_headers_that_do_not(description: str) -> None:
     assert is_circular(contig(description), ("ring", "other"))
 
 
+@pytest.mark.slow
 def test_a_wrong_path_is_reported_before_torch_is_imported(root: Path) -> None:
     code = (
         "import sys; from genet5.cli.annotate import main\n"

@@ -55,6 +55,7 @@ def test_with_and_without_the_cache_the_same_is_computed(made) -> None:
         torch.testing.assert_close(at_once, torch.stack(writer.cached(), 1), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_true_labels_are_legal_at_every_step(made) -> None:
     windows, model, _ = made
     with torch.inference_mode():
@@ -65,6 +66,7 @@ def test_the_true_labels_are_legal_at_every_step(made) -> None:
     assert grammar.prompt[0] == windows[0].labels[:2].tolist()
 
 
+@pytest.mark.slow
 def test_a_peer_writes_as_many_tokens(made) -> None:
     windows, model, peers = made
     with torch.inference_mode():

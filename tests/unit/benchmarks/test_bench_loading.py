@@ -34,6 +34,7 @@ def baked(tmp_path_factory):
     return settings
 
 
+@pytest.mark.slow
 def test_the_artificial_data_have_five_clades_and_three_lengths(baked) -> None:
     windows = list(PackedReader(baked.output_dir / "training.packed").windows())
     assert {window.clade for window in windows} == set(CLADE_NAMES)

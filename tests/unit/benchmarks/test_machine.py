@@ -19,6 +19,7 @@ def test_a_command_costs_time_and_its_output_comes_back() -> None:
     assert cost.cpu_s > 0
 
 
+@pytest.mark.slow
 def test_peak_memory_is_the_commands_own_whatever_we_hold_ourselves() -> None:
     held = np.ones(25_000_000)  # 200 MB
     small, _ = run_measured([sys.executable, "-S", "-c", "pass"])

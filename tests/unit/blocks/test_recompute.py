@@ -91,7 +91,12 @@ def test_recomputed_layers_give_the_same_to_the_bit(kind, experts, precision):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "experts", "keep"), [("encoder", 0, "nothing"), ("decoder", 4, "products")]
+    ("kind", "experts", "keep"),
+    [
+        ("encoder", 0, "nothing"),
+        ("encoder", 0, "products"),
+        pytest.param("decoder", 4, "products", marks=pytest.mark.robust),
+    ],
 )
 def test_compiled_layers_recompute_too(kind, experts, keep):
     """In fp32, where little depends on the order of sums."""

@@ -49,6 +49,7 @@ print([name for name in {HEAVY} if name in sys.modules])
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_command_modules_and_what_bakes_do_not_import_torch() -> None:
     code = """
 import importlib, sys

@@ -222,6 +222,7 @@ def test_log_records_go_to_stderr_and_the_handler_is_removed(capsys) -> None:
     assert logging.getLogger("genet5").handlers == []
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_causes_no_noise() -> None:
     code = (
         "import sys; from dataclasses import dataclass; from genet5.cli.parse import run\n"
@@ -257,6 +258,7 @@ def test_a_training_configuration_file_may_hold_the_paths(tmp_path: Path) -> Non
     assert config == TrainConfig(train=Path("a"), val=Path("b"), out=Path("c"), base=Path("d"))
 
 
+@pytest.mark.slow
 def test_help_into_a_pipe_that_nobody_reads_ends_without_a_word() -> None:
     reader, writer = os.pipe()
     os.close(reader)

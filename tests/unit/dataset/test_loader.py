@@ -57,7 +57,7 @@ def test_the_number_of_workers_changes_nothing(packed_file) -> None:
 
 
 @pytest.mark.parametrize("given", [0, 1, 7])
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_resumed_loader_goes_on_exactly(packed_file, given: int, num_workers: int) -> None:
     whole = Loader(packed_file, **SMALL)
     expected = ids(whole) + ids(whole)

@@ -94,6 +94,7 @@ def test_byte_pair_vocabularies_get_tokens_too() -> None:
     assert lm.network.get_output_embeddings().weight.shape[0] == 13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["generator", "nucleotide_gpt"])
 def test_a_prompt_decides_what_a_tuned_model_writes(tmp_path: Path, network: str, capsys) -> None:
     tune(config(tmp_path, network=network, max_steps=40))

@@ -92,6 +92,7 @@ def test_the_check_refuses_genes_on_other_bases() -> None:
     assert illegal_share((moved, genes), 1, GrammarOptions(), 6_000) > 0.9
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**32),
@@ -145,6 +146,7 @@ def test_the_same_arguments_give_the_same_genome_and_another_seed_another() -> N
     assert (first[0]["simulated_1"] != other[0]["simulated_1"]).any()
 
 
+@pytest.mark.slow
 def test_genes_have_exons_introns_and_phases_in_natural_shares(large: Genome) -> None:
     bases, genes = large
     chosen = [gene for gene in genes if gene.is_coding]
@@ -219,6 +221,7 @@ def test_repeats_are_soft_masked_and_gaps_lie_between_genes(large: Genome) -> No
     assert any((letters == ord("N")).sum() >= 10 for letters in bases.values())
 
 
+@pytest.mark.slow
 def test_composition_and_gene_density_are_as_asked() -> None:
     for gc, density in ((0.33, 0.6), (0.55, 0.25)):
         bases, genes = genome(600_000, 3, gc=gc, gene_density=density, masked=0.0)

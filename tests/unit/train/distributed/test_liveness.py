@@ -91,6 +91,7 @@ def test_a_killed_rank_ends_those_that_wait_for_it_and_those_that_do_not(
     assert "--resume" in scene.log(0)
 
 
+@pytest.mark.slow
 def test_a_stopped_rank_ends_the_others(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
     scene = Scene(nursery, "wait_for_victim", 2, tmp_path)
     scene.hit(1, signal.SIGSTOP)
@@ -118,6 +119,7 @@ def test_a_store_that_does_not_answer_ends_the_others(
     assert f"rank 0 on host {HOST} has not been heard of: the run's store at 127" in scene.log(1)
 
 
+@pytest.mark.slow
 def test_a_killed_rank_0_takes_the_store_along(
     nursery: subprocess.Popen[str], tmp_path: Path
 ) -> None:
@@ -137,6 +139,7 @@ def test_the_others_learn_why_a_rank_failed(nursery: subprocess.Popen[str], tmp_
     assert "RankError" not in scene.log(1)
 
 
+@pytest.mark.slow
 def test_an_error_of_this_rank_passes_unchanged(
     nursery: subprocess.Popen[str], tmp_path: Path
 ) -> None:
