@@ -93,17 +93,17 @@ def write_genome(path: Path, contigs: Sequence[Contig]) -> Path:
 @pytest.fixture(scope="module")
 def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Contigs of all sorts: long, short, lower case, mostly N, all N, odd names."""
-    (contig,), _ = simulate_bacterium(6_000, seed=1)
+    (contig,), _ = simulate_bacterium(3_600, seed=8)
     letters = contig.bases
     gap = letters.copy()
-    gap[1000:4000] = ord("N")
+    gap[600:2400] = ord("N")
     contigs = [
         Contig("long|x;y=1,2%", letters),
-        Contig("lower", np.char.lower(letters[:3000].view("S1")).view(np.uint8)),
+        Contig("lower", np.char.lower(letters[:1800].view("S1")).view(np.uint8)),
         Contig("tiny", letters[:7]),
         Contig("one", letters[:1]),
         Contig("gap", gap),
-        Contig("blank", np.full(2500, ord("N"), dtype=np.uint8)),
+        Contig("blank", np.full(1500, ord("N"), dtype=np.uint8)),
     ]
     return write_genome(tmp_path_factory.mktemp("genome") / "genome.fa", contigs)
 
