@@ -77,7 +77,7 @@ def test_prose_wraps_at_100(page: str) -> None:
 def test_tutorials_run_from_a_genome_to_the_genes_of_a_trained_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    smaller = {"300000": "9000", "400000": "24000", "20": "1", "6000": "3000"}  # bases, steps, tokens
+    smaller = {"300000": "9000", "400000": "24000", "20": "1", "6000": "3000"}
     monkeypatch.chdir(tmp_path)
     for page in TUTORIALS:
         for words in commands(page):

@@ -179,7 +179,7 @@ def _five_prime(fragment: GeneFragment) -> int:
     """Base of the 5' end, or where the window cuts it."""
     if not fragment.parts:
         return -1
-    return fragment.parts[0].start if fragment.strand > 0 else fragment.parts[-1].end
+    return five_three(fragment.parts[0].start, fragment.parts[-1].end, fragment.strand)[0]
 
 
 def _agree(a: GeneFragment, b: GeneFragment, left: Tile, right: Tile, *, exact: bool) -> bool:

@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.genome.frames import (
+    base_on_strand,
     five_three,
     frame_to_right,
     frames_to_right,
@@ -132,7 +133,7 @@ def _paint_coding(row: NDArray[np.int8], transcript: WindowTranscript, strand: i
         if part.kind != "cds":
             continue
         length = part.last - part.first + 1
-        begin = position if strand > 0 else 2 - position
+        begin = base_on_strand(position, 3, strand)
         row[part.first : part.last + 1] = _PATTERNS[strand_index(strand)][begin : begin + length]
         position = frame_to_right(position, length, strand)
 

@@ -25,10 +25,11 @@ from genet5.dataset.per_base import IGNORE, START
 from genet5.dataset.windows import Window
 from genet5.genome.codes import CODONS, genetic_code
 from genet5.genome.frames import (
+    base_on_strand,
     five_prime,
+    five_three,
     in_reading_order,
-    mirrored,
-    mirrored_base,
+    interval_on_strand,
     strand_index,
 )
 from genet5.genome.sequence import codon_index, on_strand
@@ -85,13 +86,13 @@ def start_labels(
 def _start_of(gene: WindowGene) -> int | None:
     """The first base of a gene in reading direction, where the window shows it as coding."""
     transcript = gene.transcripts[0]
-    is_cut = transcript.cut_left if gene.strand > 0 else transcript.cut_right
+    is_cut, _ = five_three(transcript.cut_left, transcript.cut_right, gene.strand)
     if is_cut or not transcript.parts:
         return None
     part = five_prime(transcript.parts, gene.strand)
     if part.kind != "cds":
         return None
-    return part.first if gene.strand > 0 else part.last
+    return five_three(part.first, part.last, gene.strand)[0]
 
 
 class _Codons:
@@ -136,9 +137,9 @@ def find_starts(
     for at in start_labels(window.labels, genes, vocabulary):
         gene = genes[at.gene]
         part = five_prime(gene.transcripts[0].parts, gene.strand)
-        here = at.base if gene.strand > 0 else mirrored_base(at.base, length)
+        here = base_on_strand(at.base, length, gene.strand)
         rivals = codons[gene.strand].rivals(here, here + (part.last - part.first + 1) // 2)
-        found.append(GeneStart(at, rivals if gene.strand > 0 else length - 1 - rivals))
+        found.append(GeneStart(at, base_on_strand(rivals, length, gene.strand)))
     return found
 
 
@@ -209,4 +210,4 @@ def _reading_extent(gene: WindowGene, length: int) -> tuple[int, int]:
     transcript = gene.transcripts[0]
     first = 0 if transcript.cut_left else transcript.parts[0].first
     end = length if transcript.cut_right else transcript.parts[-1].last + 1
-    return (first, end) if gene.strand > 0 else mirrored(first, end, length)
+    return interval_on_strand(first, end, length, gene.strand)

@@ -19,7 +19,7 @@ from genet5.decode.evidence import NAN, Evidence
 from genet5.genome.frames import (
     five_three,
     in_reading_order,
-    mirrored,
+    interval_on_strand,
     strand_index,
     three_prime,
 )
@@ -69,7 +69,7 @@ def find_head_only(
         logits = in_reading_order(codon_logits[side].T, strand).T
         start_logits = in_reading_order(boundaries[side], strand)
         for begin, end, total in _frames(starts, ends, logits, start_logits):
-            start, stop = (begin, end) if strand > 0 else mirrored(begin, end, length)
+            start, stop = interval_on_strand(begin, end, length, strand)
             five, three = five_three(start, stop - 1, strand)
             if (strand, three) in stops or covered[start:stop].mean() > _COVERED_SHARE:
                 continue

@@ -29,6 +29,7 @@ class _Sliceable(Protocol):
 
 S = TypeVar("S", bound=_Sliceable)
 T = TypeVar("T")
+B = TypeVar("B", int, "NDArray[np.int64]")
 
 
 def strand_sign(strand: int) -> str:
@@ -134,6 +135,51 @@ def mirrored_base(base: int, length: int) -> int:
         9
     """
     return length - 1 - base
+
+
+def interval_on_strand(start: int, end: int, length: int, strand: int) -> tuple[int, int]:
+    """Return the half-open interval as counted along a strand of `length` bases, or back.
+
+    Example:
+        >>> interval_on_strand(2, 5, 10, 1), interval_on_strand(2, 5, 10, -1)
+        ((2, 5), (5, 8))
+    """
+    return (start, end) if strand > 0 else mirrored(start, end, length)
+
+
+def base_on_strand(base: B, length: int, strand: int) -> B:
+    """Return where a base lies as counted along a strand of `length` bases, or back.
+
+    Args:
+        base: One, or an array of them.
+        length: Bases of the strand.
+        strand: +1: the base itself.
+
+    Example:
+        >>> base_on_strand(2, 10, 1), base_on_strand(2, 10, -1)
+        (2, 7)
+    """
+    return base if strand > 0 else length - 1 - base
+
+
+def five_prime_span(start: int, end: int, bases: int, strand: int) -> tuple[int, int]:
+    """Return the first bases of the interval [start, end) in reading direction.
+
+    Example:
+        >>> five_prime_span(10, 20, 3, 1), five_prime_span(10, 20, 3, -1)
+        ((10, 13), (17, 20))
+    """
+    return (start, start + bases) if strand > 0 else (end - bases, end)
+
+
+def three_prime_span(start: int, end: int, bases: int, strand: int) -> tuple[int, int]:
+    """Return the last bases of the interval [start, end) in reading direction.
+
+    Example:
+        >>> three_prime_span(10, 20, 3, 1), three_prime_span(10, 20, 3, -1)
+        ((17, 20), (10, 13))
+    """
+    return five_prime_span(start, end, bases, -strand)
 
 
 def mirrored_intervals(

@@ -17,6 +17,7 @@ import numpy as np
 from genet5.config.json_files import save_json
 from genet5.config.lm.generate import GenerateReportConfig
 from genet5.genome.codes import CODONS, GeneticCode, genetic_code
+from genet5.genome.frames import strand_sign
 from genet5.genome.io.fasta import read_fasta
 from genet5.genome.sequence import Bases
 from genet5.lm.designs import Design, Shares, codon_usage, describe, divergence, kmer_spectrum
@@ -161,8 +162,7 @@ def _listing(found: Findings) -> str:
 def _place(nearest: Nearest | None) -> list[Any]:
     if nearest is None:
         return ["none", 0.0, 0]
-    sign = "+" if nearest.strand > 0 else "-"
-    place = f"{html.escape(nearest.contig)}:{nearest.start + 1:,} {sign}"
+    place = f"{html.escape(nearest.contig)}:{nearest.start + 1:,} {strand_sign(nearest.strand)}"
     return [place, nearest.identity, nearest.longest_match_bp]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from Bio.Align import PairwiseAligner
 from numpy.typing import NDArray
 
+from genet5.genome.frames import interval_on_strand
 from genet5.genome.io.fasta import Contig
 from genet5.genome.sequence import Bases, decode_bases, on_strand
 from genet5.lm.designs import kmer_codes
@@ -96,7 +97,7 @@ class _Index:
             for number, votes, diagonal in self._votes(bases):
                 first = max(0, diagonal - _BAND)
                 last = min(len(bases), diagonal + int(self._lengths[number]) + 2 * _BAND)
-                start = begin + first if strand > 0 else end - last
+                start = begin + interval_on_strand(first, last, len(bases), strand)[0]
                 region = bases[first:last].tobytes()
                 yield number, _Candidate(votes, contig.name, start, strand, region)
 

@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from genet5.genome.frames import strand_sign
+from genet5.genome.frames import in_reading_order, strand_sign
 from genet5.genome.gene import Gene
 from genet5.score.causes import compare_genes, equal_genes
 from genet5.score.chains import Axis, Chain, chain_of, gaps_of
@@ -131,7 +131,7 @@ def _detail(first: Chain, second: Chain) -> str:
     """Say how far the ends of the second lie off, in reading direction."""
     strand, ends = first[1], []
     moved = second[2][0] - first[2][0], second[2][-1] - first[2][-1]
-    for name, shift in zip(("start", "stop"), moved if strand > 0 else moved[::-1], strict=True):
+    for name, shift in zip(("start", "stop"), in_reading_order(moved, strand), strict=True):
         if shift:
             way = "downstream" if shift * strand > 0 else "upstream"
             ends.append(f"{name} {abs(shift):,} bp {way}")

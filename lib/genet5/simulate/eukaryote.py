@@ -23,7 +23,13 @@ from numpy.typing import NDArray
 
 from genet5.errors import ConfigError
 from genet5.genome.codes import GeneticCode, genetic_code
-from genet5.genome.frames import five_three, in_reading_order, mirrored, mirrored_intervals, phases
+from genet5.genome.frames import (
+    five_three,
+    in_reading_order,
+    interval_on_strand,
+    mirrored_intervals,
+    phases,
+)
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.io.fasta import Contig
 from genet5.simulate.codon_usage import codon_usage
@@ -149,7 +155,7 @@ def _place(
             bases[at : at + 6] = turn(as_indices("TATAAA"), strand)
         free[start - _KEEP_CLEAR_BP : end + _KEEP_CLEAR_BP] = 0
         for first, last in _gaps(draft):
-            inner = (first, last) if strand > 0 else mirrored(first, last, len(draft.bases))
+            inner = interval_on_strand(first, last, len(draft.bases), strand)
             free[start + inner[0] + _KEEP_CLEAR_BP : start + inner[1] - _KEEP_CLEAR_BP] = 1
         placed.append((draft, start, strand))
 

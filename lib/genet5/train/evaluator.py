@@ -25,6 +25,7 @@ from genet5.dataset.placement import share_evenly
 from genet5.dataset.windows import Window
 from genet5.decode.greedy import decode_windows
 from genet5.decode.packed_grammar import packed_grammar
+from genet5.genome.frames import interval_on_strand
 from genet5.tokens.structure import decode_window
 from genet5.tokens.tokenizer_file import load_tokenizer
 from genet5.tokens.window import WindowGene
@@ -176,7 +177,7 @@ def _difficulty(gene: WindowGene, window: Window, groups: WindowGroups) -> str |
     """Return how difficult a true gene is, if bake chose it."""
     first, last = _span(gene)
     length = len(window.bases)
-    forward = (first, last + 1) if window.strand > 0 else (length - 1 - last, length - first)
+    forward = interval_on_strand(first, last + 1, length, window.strand)
     start, end = (window.start + each for each in forward)
     strand = gene.strand * window.strand
     return groups.difficulty(f"{window.genome}/{window.contig}", start, end, strand)

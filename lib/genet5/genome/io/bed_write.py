@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
+from genet5.genome.frames import strand_sign
 from genet5.genome.gene import Gene, Transcript
 from genet5.genome.io.contig_names import gff3_name
 
@@ -73,7 +74,7 @@ def _line(contig: str, gene: Gene, name: str, blocks: Intervals, thick: tuple[in
     start, end = blocks[0][0], blocks[-1][1]
     score = 0 if gene.score is None else round(1000 * min(max(gene.score, 0.0), 1.0))
     columns = [
-        contig, start, end, "_".join(name.split()) or ".", score, "+" if gene.strand > 0 else "-",
+        contig, start, end, "_".join(name.split()) or ".", score, strand_sign(gene.strand),
         *thick, 0, len(blocks), ",".join(str(b - a) for a, b in blocks),
         ",".join(str(a - start) for a, _ in blocks),
     ]  # fmt: skip

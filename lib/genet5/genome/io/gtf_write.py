@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TextIO
 
-from genet5.genome.frames import in_reading_order, phases, strand_sign
+from genet5.genome.frames import five_prime_span, in_reading_order, phases, strand_sign
 from genet5.genome.gene import Cds, Gene, KeptAttributes, Transcript
 from genet5.genome.io.contig_names import gtf_name, warn_of_escapes
 from genet5.genome.io.feature_table import Span
@@ -188,9 +188,8 @@ def _first_codon(intervals: list[Cds], strand: int) -> list[Span]:
     found, left = [], 3
     for cds in intervals:
         taken = min(left, cds.end - cds.start)
-        first = cds.start if strand > 0 else cds.end - taken
         if taken:
-            found.append((first, first + taken))
+            found.append(five_prime_span(cds.start, cds.end, taken, strand))
         left -= taken
     return found
 

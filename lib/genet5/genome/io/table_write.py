@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TextIO
 
+from genet5.genome.frames import strand_sign
 from genet5.genome.gene import Gene, Transcript
 from genet5.genome.io.contig_names import gff3_name
 
@@ -61,7 +62,7 @@ def _cells(gene: Gene, transcript: Transcript) -> list[str]:
         gff3_name(gene.contig),
         str(transcript.start + 1),
         str(transcript.end),
-        "+" if gene.strand > 0 else "-",
+        strand_sign(gene.strand),
         gene.id,
         transcript.id,
         "pseudogene" if gene.pseudo else gene.type,

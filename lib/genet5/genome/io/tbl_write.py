@@ -127,8 +127,7 @@ def _feature(
 ) -> Iterator[str]:
     """All lines of a feature; spans are 0-based half-open, left to right along its strand."""
     ordered = [
-        (start + 1, end) if strand > 0 else (end, start + 1)
-        for start, end in in_reading_order(list(spans), strand)
+        five_three(start + 1, end, strand) for start, end in in_reading_order(list(spans), strand)
     ]
     for number, (first, last) in enumerate(ordered):
         five = "<" if is_open[0] and number == 0 else ""

@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.genome.extract import introns
-from genet5.genome.frames import five_prime, five_three, strand_sign, three_prime
+from genet5.genome.frames import (
+    base_on_strand,
+    five_prime,
+    five_prime_span,
+    five_three,
+    strand_sign,
+    three_prime,
+    three_prime_span,
+)
 from genet5.genome.gene import Cds, Gene
 from genet5.genome.io.formats import read_annotation
 from genet5.genome.sequence import Bases
@@ -136,16 +144,15 @@ def gene_intervals(gene: Gene) -> Iterator[Interval]:
         yield from _codon_positions(cds, gene.strand)
     first, last = (end(transcript.cds, gene.strand) for end in (five_prime, three_prime))
     if not transcript.partial_5:
-        start = first.start if gene.strand > 0 else first.end - 3
-        yield Interval(f"start codon {sign}", start, start + 3)
+        codon = five_prime_span(first.start, first.end, 3, gene.strand)
+        yield Interval(f"start codon {sign}", *codon)
     if not transcript.partial_3:
-        start = last.end - 3 if gene.strand > 0 else last.start
-        yield Interval(f"stop codon {sign}", start, start + 3)
+        codon = three_prime_span(last.start, last.end, 3, gene.strand)
+        yield Interval(f"stop codon {sign}", *codon)
 
 
 def _codon_positions(cds: Cds, strand: int) -> Iterator[Interval]:
     for number in range(3):
-        ahead = cds.phase + number
-        offset = ahead % 3 if strand > 0 else (cds.end - 1 - ahead - cds.start) % 3
+        offset = base_on_strand(cds.phase + number, cds.end - cds.start, strand) % 3
         name = f"{_CODON} {number + 1} {strand_sign(strand)}"
         yield Interval(name, cds.start + offset, cds.end, step=3)
