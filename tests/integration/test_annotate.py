@@ -353,7 +353,7 @@ def oracle(truth: dict[str, Sequence[Gene]]) -> Callable[[GenomePlan, Machine], 
     indices = {name: GeneIndex(genes) for name, genes in truth.items()}
 
     class Oracle(Engine):
-        def decode(self, batch: Sequence[WindowPass], code: int) -> Found:
+        def decode(self, batch: Sequence[WindowPass]) -> Found:
             shown = []
             for task in batch:
                 index, tile, tiling = indices[task.work.contig.name], task.tile, task.work.tiling
