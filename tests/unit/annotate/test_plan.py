@@ -294,3 +294,16 @@ def test_organelles_and_named_contigs_have_genetic_codes_of_their_own(tmp_path: 
     rule = "contig_codes = 'chrN': must be the name of a contig"
     with pytest.raises(ConfigError, match=rule), plan_genome(wrong):
         pass
+
+
+def test_lengths_and_unusual_introns_lie_over_the_models_own() -> None:
+    calling = plan_model(
+        AnnotatorConfig(
+            model=DEFAULT_MODEL, introns="yes", min_coding_bp=150, min_intron=40, at_ac=True
+        )
+    ).calling
+    assert (calling.min_coding_bp, calling.grammar.min_intron, calling.grammar.at_ac) == (
+        150, 40, True,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="min_coding_bp = 0: must be at least 1"):
+        AnnotatorConfig(min_coding_bp=0)

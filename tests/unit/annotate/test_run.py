@@ -96,6 +96,16 @@ def test_further_formats_hold_the_same_genes(config: AnnotateConfig, tmp_path: P
     assert "MKFPG" in (tmp_path / "out.faa").read_text(encoding="ascii")
 
 
+def test_a_genome_without_genes_gives_files_without_genes(
+    config: AnnotateConfig, tmp_path: Path
+) -> None:
+    write_fasta(config.genome, [("tiny", "ACGT")])
+    assert run.annotate_genome(replace(config, formats=("gtf", "tbl", "faa"))).genes == 0
+    assert not read_annotation(config.output).genes
+    assert not read_annotation(tmp_path / "out.gtf").genes
+    assert (tmp_path / "out.tbl").read_text() == (tmp_path / "out.faa").read_text() == ""
+
+
 def test_genes_of_a_region_lie_where_they_lie_on_the_contig(config: AnnotateConfig) -> None:
     summary = run.annotate_genome(replace(config, region=("b:6-58",)))
     assert summary.bases == 53
