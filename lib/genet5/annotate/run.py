@@ -10,16 +10,13 @@ Example:
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genet5 import __version__
 from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
@@ -33,6 +30,7 @@ from genet5.annotate.plan import (
     plan_model,
 )
 from genet5.annotate.rna.programs import RnaFound, choose_runs, find_rna
+from genet5.annotate.run_record import run_record
 from genet5.annotate.submission import write_sqn
 from genet5.config.annotate import AUTO_MODEL, AnnotateConfig
 from genet5.config.json_files import config_to_dict, save_json
@@ -86,6 +84,7 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         CheckpointError: The model cannot be used.
     """
     started = datetime.now(UTC)
+    learned: list[Learned] = []
     with plan_genome(config) as plan:
         is_prokaryote = not plan.model.calling.grammar.introns
         runs = choose_runs(config.rna, is_prokaryote=is_prokaryote)
@@ -94,48 +93,62 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         warn_of_kind(plan)
         kingdom = config.rna_kingdom or ("bac" if is_prokaryote else "euk")
         rna = find_rna(runs, plan.genome.parts, kingdom=kingdom, code=plan.code)
-        annotator = load_annotator(plan, machine)
-        if config.tracks is not None:
-            annotator = annotator.with_percents()
-        learned: list[Learned] = []
-        with (
-            _journaled(config, plan, machine) as journal,
-            _with_workers(annotator) as annotators,
-            BaseProgress(plan.size.bases, len(plan.genome.contigs)) as progress,
-            _tracks(config, plan) as tracks,
-            _new_report(config, plan) as report,
-        ):
-            found = annotators.annotate_blocks(
-                plan.genome.parts,
-                genetic_code=plan.code,
-                contig_codes=plan.contig_codes,
-                is_circular=lambda contig: (
-                    is_round(contig, config) and contig.name not in plan.genome.cut
-                ),
-                journal=journal,
-                on_bases=progress.add,
-                on_learned=learned.append,
-                on_percents=tracks,
-            )
-            num_genes = write_genes(config, plan, found, rna, report, progress.add_contig)
-        summary = Summary(
-            contigs=len(plan.genome.contigs),
-            bases=plan.size.bases,
-            genes=num_genes,
-            seconds=progress.elapsed_s,
-            output=config.output,
-        )
+        with _new_report(config, plan) as report:
+            summary = _write_found(config, plan, machine, rna, report, learned.append)
         if "sqn" in config.beside:
             write_sqn(
                 config.beside["sqn"], config.beside["tbl"], plan.genome.contigs,
                 code_of=plan.code_of, is_circular=lambda contig: is_round(contig, config),
             )  # fmt: skip
         if config.record is not None:
-            about = _about_run(plan, machine, rna, started)
-            save_json(config.record, about | _record(config, plan, summary, learned))
+            record = run_record(
+                config, plan, machine, started=started, programs=rna.versions,
+                summary=config_to_dict(summary), learned=learned,
+            )  # fmt: skip
+            save_json(config.record, record)
         if config.report is not None and report is not None:
             _write_report(report, config.report, config, plan, summary, learned)
         return summary
+
+
+def _write_found(
+    config: AnnotateConfig,
+    plan: GenomePlan,
+    machine: Machine,
+    rna: RnaFound,
+    report: GenomeReport | None,
+    on_learned: Callable[[Learned], None],
+) -> Summary:
+    """Find the genes, and write them as they are found."""
+    annotator = load_annotator(plan, machine)
+    if config.tracks is not None:
+        annotator = annotator.with_percents()
+    with (
+        _journaled(config, plan, machine) as journal,
+        _with_workers(annotator) as annotators,
+        BaseProgress(plan.size.bases, len(plan.genome.contigs)) as progress,
+        _tracks(config, plan) as tracks,
+    ):
+        found = annotators.annotate_blocks(
+            plan.genome.parts,
+            genetic_code=plan.code,
+            contig_codes=plan.contig_codes,
+            is_circular=lambda contig: (
+                is_round(contig, config) and contig.name not in plan.genome.cut
+            ),
+            journal=journal,
+            on_bases=progress.add,
+            on_learned=on_learned,
+            on_percents=tracks,
+        )
+        num_genes = write_genes(config, plan, found, rna, report, progress.add_contig)
+    return Summary(
+        contigs=len(plan.genome.contigs),
+        bases=plan.size.bases,
+        genes=num_genes,
+        seconds=progress.elapsed_s,
+        output=config.output,
+    )
 
 
 @contextmanager
@@ -206,50 +219,6 @@ def _write_report(
         tracks=tracks,
         has_view=config.genome_view,
     )
-
-
-def _about_run(
-    plan: GenomePlan, machine: Machine, rna: RnaFound, started: datetime
-) -> dict[str, Any]:
-    """What ran, on what, and when."""
-    weights = plan.model.folder / WEIGHTS_FILE
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "genet5": __version__,
-            "python": platform.python_version(),
-            "torch": version("torch"),
-            "numpy": version("numpy"),
-            **rna.versions,
-        },
-        "weights_sha256": digest,
-        "machine": {"platform": platform.platform(), **config_to_dict(machine)},
-    }
-
-
-def _record(
-    config: AnnotateConfig, plan: GenomePlan, summary: Summary, learned: Sequence[Learned]
-) -> dict[str, Any]:
-    """What was run, and what was learned from the genome."""
-    return {
-        "settings": config_to_dict(config),
-        "model": plan.model.folder.name,
-        "genetic_code": plan.code,
-        "contig_codes": dict(plan.contig_codes),
-        "survey": {
-            "gc": plan.survey.gc,
-            "operon_share": plan.survey.operon_share,
-            "density": plan.survey.density,
-            "prokaryote_probability": plan.survey.prokaryote_probability,
-            "genetic_code": plan.survey.genetic_code,
-        },
-        "windows": plan.size.windows,
-        "summary": config_to_dict(summary),
-        "learned": [one.to_json() for one in learned],
-    }
 
 
 def warn_of_kind(plan: GenomePlan) -> None:
