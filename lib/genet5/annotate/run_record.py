@@ -1,4 +1,4 @@
-"""The record of a run of `annotate`, as JSON values: what ran, on what, when, and what came of it."""
+"""The record of a run of `annotate`, as JSON values: what ran, on what, when, what came of it."""
 
 from __future__ import annotations
 
