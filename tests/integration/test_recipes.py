@@ -10,7 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from genet5.annotate.calling_config import CallingConfig, save_calling_config
+from genet5.annotate.gene_score import ScoringConfig
+from genet5.cli.init import main as init
 from pages import our_command, parse_only
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
@@ -19,6 +24,8 @@ DRY_RUNS = (
     "laptop.sh --dry_run",
     "laptop.sh --toy --dry_run",
     "one_gpu.sh --dry_run",
+    "adapt_to_clade.sh --toy --dry_run",
+    "adapt_to_clade.sh --dry_run GCF_000005845.2 GCF_000006745.1 GCF_000195955.2",
     "train_prok.sh --dry_run",
     "train_gpu.sh train --dry_run",
     "two_dgx_spark.sh 0 --dry_run",
@@ -56,6 +63,7 @@ def test_a_recipes_commands_parse(
     "recipe",
     [
         *("laptop.sh --fast", "one_gpu.sh x", "two_dgx_spark.sh 2", "train_prok.sh x"),
+        *("adapt_to_clade.sh GCF_000005845.2", "adapt_to_clade.sh --fast"),
         *("train_gpu.sh", "train_gpu.sh x", "train_gpu.sh join", "train_gpu.sh train --fast"),
     ],
 )
@@ -73,6 +81,30 @@ def test_the_laptop_recipe_goes_from_genomes_to_scores(
     assert done.returncode == 0, done.stderr
     for name in ("model/laptop_toy/annotate.json", "logs/laptop_toy/scores.json"):
         assert (tmp_path / name).is_file(), name
+
+
+@pytest.mark.slow
+def test_the_recipe_for_a_clade_adapts_calibrates_and_scores(
+    root: Path, python: str, tmp_path: Path
+) -> None:
+    """The base's scores are marked as its own until they are calibrated; its encoder stays."""
+    base = tmp_path / "base"
+    assert init([str(base), "--preset", "nano"]) == 0
+    fitted = ScoringConfig(bias=2.0)
+    calling = CallingConfig(window_bp=4096, overlap_bp=2048, head_only=True, scoring=fitted)
+    save_calling_config(calling, base)
+    size = {"TOY_BP": "20000", "TOY_STEPS": "1", "MODEL": str(base)}
+    done = call(root, "adapt_to_clade.sh --toy", tmp_path, PYTHON=python, **size)
+    assert done.returncode == 0, done.stderr
+    assert "are of the model that its training started from" in done.stderr
+    out = tmp_path / "model" / "adapted_toy"
+    assert "scores_of_base" not in (out / "annotate.json").read_text()
+    before, after = (load_file(folder / "model.safetensors") for folder in (base, out))
+    equal = {name: torch.equal(before[name], after[name]) for name in before}
+    assert all(equal[name] for name in equal if name.startswith(("encoder.", "stem.")))
+    assert not all(equal.values())
+    for name in ("base.json", "out.json"):
+        assert (tmp_path / "logs" / "adapted_toy" / name).is_file(), name
 
 
 def test_what_the_gpu_recipe_carries_there_and_brings_back(root: Path, tmp_path: Path) -> None:

@@ -107,7 +107,9 @@ def calibrate_model(config: CalibrateConfig) -> CallingConfig:
         samples += found
         truth.append(known)
     fitted = base if config.adapt_only else fit_calling(base, samples, truth)
-    fitted = replace(fitted, adapt=fit_adapt(fitted, samples, truth))
+    adapt = fit_adapt(fitted, samples, truth)
+    is_of_base = fitted.scores_of_base and config.adapt_only
+    fitted = replace(fitted, adapt=adapt, scores_of_base=is_of_base)
     save_calling_config(fitted, config.model)
     log.info("min_score %.2f; written to %s", fitted.min_score, config.model / "annotate.json")
     return fitted

@@ -70,6 +70,9 @@ class CallingConfig:
     """How evidence becomes a probability."""
     adapt: AdaptConfig | None = None
     """How what is learned from a genome's own genes counts; None: nothing is learned."""
+    scores_of_base: bool = False
+    """Whether `scoring`, `adapt` and thresholds were fitted to the model that training started
+    from, not to these weights; calibration ends that. Stands in the file only if so."""
 
 
 def load_calling_config(folder: Path, max_window_bp: int) -> CallingConfig:
@@ -96,6 +99,8 @@ def load_calling_config(folder: Path, max_window_bp: int) -> CallingConfig:
 def save_calling_config(config: CallingConfig, folder: Path) -> None:
     """Write `annotate.json` into a model's folder."""
     values = config_to_dict(config)
+    if not config.scores_of_base:
+        del values["scores_of_base"]
     save_json(folder / FILE_NAME, {_DISK_KEYS.get(k, k): v for k, v in values.items()})
     record_checksums(folder, FILE_NAME)
 

@@ -130,6 +130,11 @@ def plan_model(config: AnnotatorConfig) -> ModelPlan:
         raise ConfigError("model", config.model, rule)
     folder = model_folder(config.model)
     own = load_calling_config(folder, load_config(folder).max_window_bp)
+    if own.scores_of_base:
+        log.warning(
+            "%s: scores and thresholds are of the model that its training started from; genet5"
+            " calibrate %s fits them to this one", folder, folder,
+        )  # fmt: skip
     calling = effective_calling(config, own)
     if not 0 <= calling.overlap_bp < calling.window_bp:
         rule = f"must be 0 to {calling.window_bp - 1}"

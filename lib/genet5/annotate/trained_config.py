@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from genet5.annotate.calling_config import (
@@ -11,6 +12,7 @@ from genet5.annotate.calling_config import (
     load_calling_config,
     save_calling_config,
 )
+from genet5.annotate.gene_score import ScoringConfig
 from genet5.dataset.packed import PackedReader
 from genet5.decode.packed_grammar import packed_clades, packed_grammar
 from genet5.model.folders import CONFIG_FILE, load_config
@@ -44,7 +46,8 @@ def trained_config(packed: Path, max_window_bp: int) -> CallingConfig:
 def write_trained_config(packed: Path, base: Path, out: Path) -> None:
     """Give a trained model its annotate.json, unless it has one.
 
-    It is that of the model's base if its genes are of the training file's kind, or else a new one.
+    It is that of the model's base if its genes are of the training file's kind, with its scores
+    marked as the base's, or else a new one.
 
     Args:
         packed: Training file, or its index.
@@ -58,5 +61,7 @@ def write_trained_config(packed: Path, base: Path, out: Path) -> None:
     if (base / FILE_NAME).exists():
         before = load_calling_config(base, limit)
         kinds = [(c.grammar, c.genetic_code, c.clade) for c in (before, calling)]
-        calling = before if kinds[0] == kinds[1] else calling
+        if kinds[0] == kinds[1]:
+            has_fit = before != replace(before, scoring=ScoringConfig(), adapt=None)
+            calling = replace(before, scores_of_base=has_fit)
     save_calling_config(calling, out)

@@ -12,7 +12,7 @@ from genet5.outputs import check_folder
 DESCRIPTION = (
     "Train the model BASE on TRAIN, validate it on VAL, and write the trained model to OUT. Ctrl-C "
     "finishes the current step, writes a checkpoint and stops; --resume continues. Under torchrun "
-    "all processes train one model."
+    "all processes train one model. --config OUT/run.json replays a run."
 )
 
 

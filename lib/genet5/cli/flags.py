@@ -24,6 +24,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from genet5.cli.help_format import error_line, help_text, known_terminal
 from genet5.config.json_files import config_from_dict, load_json
+from genet5.config.train import ONE_START_FIELDS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -56,7 +57,7 @@ def parse_flags(
         prog: The command, as in `genet5 annotate`.
         description: First paragraph of the help text.
         rare: Fields that `--help` leaves out.
-        has_file: Take `--config FILE`, a JSON file with fields of `cls`.
+        has_file: Take `--config FILE`, a JSON file with fields of `cls`, or the record of a run.
 
     Raises:
         SystemExit: 0 after the help text was written to stdout.
@@ -105,8 +106,14 @@ def _take_file(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
 
 
 def _from_file(cls: type[Config], path: Path) -> Config:
-    """Return the file's configuration; required fields that it lacks are left to the flags."""
+    """Return the file's configuration; required fields that it lacks are left to the flags.
+
+    Of a run's record (run.json) it takes the settings, but for those of one start: a replay deletes
+    and resumes nothing unless flags say so.
+    """
     values = load_json(path)
+    if isinstance(values.get("settings"), dict) and "command" in values:
+        values = _without(values["settings"], ONE_START_FIELDS)
     absent = [
         each.name
         for each in fields(cls)
@@ -114,6 +121,15 @@ def _from_file(cls: type[Config], path: Path) -> Config:
     ]
     config = config_from_dict(cls, values | dict.fromkeys(absent, ""), path)
     return replace(config, **dict.fromkeys(absent, tyro.MISSING))
+
+
+def _without(values: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return nested values without some names."""
+    return {
+        name: _without(value, names) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if name not in names
+    }
 
 
 def _registry() -> ConstructorRegistry:

@@ -25,6 +25,9 @@ ParallelName = Literal["ddp", "fsdp"]
 """What the processes of a run divide: the data alone, or the model as well."""
 
 
+ONE_START_FIELDS = ("resume", "checkpoint", "overwrite", "dry_run")
+"""Settings of one start of a run, not of the run."""
+
 RARE_FIELDS = frozenset(
     {
         *("label_budget", "max_batch_size", "min_batch_size", "batch_size"),

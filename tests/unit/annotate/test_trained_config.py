@@ -9,7 +9,10 @@ import pytest
 
 from genet5.annotate import trained_config
 from genet5.annotate.calling_config import CallingConfig, load_calling_config, save_calling_config
+from genet5.annotate.gene_score import ScoringConfig
+from genet5.annotate.plan import plan_model
 from genet5.annotate.trained_config import write_trained_config
+from genet5.config.annotate import AnnotatorConfig
 from genet5.model.network import GeneT5
 from toys import tiny_gene_model
 
@@ -36,9 +39,24 @@ def test_without_the_bases_it_is_that_of_the_training_file(folders: tuple[Path, 
 
 
 def test_a_base_of_the_same_kind_hands_on_its_own(folders: tuple[Path, Path]) -> None:
-    calibrated = replace(TRAINED, min_score=0.7, window_bp=400, overlap_bp=200)
-    save_calling_config(calibrated, folders[0])
-    assert written(*folders) == calibrated
+    uncalibrated = replace(TRAINED, min_score=0.7, window_bp=400, overlap_bp=200)
+    save_calling_config(uncalibrated, folders[0])
+    assert written(*folders) == uncalibrated
+
+
+def test_scores_of_the_base_are_marked_and_annotate_warns(
+    folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    base, out = folders
+    save_calling_config(replace(TRAINED, scoring=ScoringConfig(bias=2.0)), base)
+    assert written(base, out).scores_of_base
+    plan_model(AnnotatorConfig(model=str(out)))
+    assert f"genet5 calibrate {out} fits them" in caplog.text
+    save_calling_config(replace(load_calling_config(out, 8192), scores_of_base=False), out)
+    assert "scores_of_base" not in (out / "annotate.json").read_text()
+    caplog.clear()
+    plan_model(AnnotatorConfig(model=str(out)))
+    assert not caplog.text
 
 
 def test_a_base_of_another_genetic_code_does_not(folders: tuple[Path, Path]) -> None:

@@ -19,6 +19,7 @@ from genet5.annotate import calibrate
 from genet5.annotate.annotator import Annotator
 from genet5.annotate.calling_config import load_calling_config, save_calling_config
 from genet5.api import train
+from genet5.cli.flags import parse_flags
 from genet5.config.calibrate import CalibrateConfig
 from genet5.config.manifest import check_files, record_checksums
 from genet5.config.train import TrainConfig
@@ -241,6 +242,19 @@ def test_the_precision_in_use_is_recorded_and_a_change_is_reported(
         )
     )
     assert "precision: 'fp32' -> 'bf16'" in caplog.text
+
+
+def test_the_record_of_a_run_replays_it_exactly(toy_run: Path, tmp_path: Path) -> None:
+    config = config_of(toy_run, tmp_path / "out", seed=3)
+    run_training(replace(config, checkpoints=replace(config.checkpoints, overwrite=True)))
+    words = [str(path) for path in (config.train, config.val, tmp_path / "again", config.base)]
+    words += ["--config", str(tmp_path / "out" / "run.json")]
+    replayed = parse_flags(TrainConfig, words, prog="finet", description="", has_file=True)
+    assert replayed.seed == 3
+    assert not replayed.checkpoints.overwrite
+    run_training(replayed)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "again")]
+    assert weights[0] == weights[1]
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from genet5.config.json_files import load_json
-from genet5.config.train import RunConfig
+from genet5.config.train import ONE_START_FIELDS, RunConfig
 from genet5.errors import CheckpointError, FormatError
 from genet5.model.folders import CHECKPOINTS_FOLDER, list_checkpoints, step_of
 
 log = logging.getLogger(__name__)
-
-_OF_ONE_START = ("resume", "checkpoint", "overwrite", "dry_run")
-"""Settings of one start of a run, not of the run."""
 
 
 def checkpoint_name(step: int) -> str:
@@ -44,7 +41,7 @@ def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
     return [
         f"{name}: {flat_before.get(name)!r} -> {flat_now.get(name)!r}"
         for name in sorted(flat_before.keys() | flat_now.keys())
-        if flat_before.get(name) != flat_now.get(name) and name not in _OF_ONE_START
+        if flat_before.get(name) != flat_now.get(name) and name not in ONE_START_FIELDS
     ]
 
 
