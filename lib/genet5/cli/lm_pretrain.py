@@ -12,8 +12,8 @@ from genet5.outputs import check_folder
 DESCRIPTION = (
     "Train the language model BASE on TRAIN to predict the next token, validate it on VAL, and "
     "write the trained model to OUT. Ctrl-C finishes the current step, writes a checkpoint and "
-    "stops; --resume continues. Under torchrun all processes train one model. --config OUT/run.json "
-    "replays a run."
+    "stops; --resume continues. Under torchrun all processes train one model. "
+    "--config OUT/run.json replays a run."
 )
 
 

@@ -36,7 +36,7 @@ RARE_FIELDS = frozenset(
         *("ema_decay", "optim_8bit", "save_steps", "keep_last", "checkpoint"),
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
-        *("mix", "freeze", "lr_scale", "layer_decay"),
+        *("mix", "freeze", "lr_scale", "layer_decay", "profile"),
     }
 )
 """Fields that `finet --help` leaves out and `--help_all` lists."""
@@ -288,6 +288,8 @@ class LogConfig:
     """Optimizer steps between progress lines."""
     memwatch: bool = False
     """Write memory usage to OUT/memwatch.csv every few seconds."""
+    profile: Annotated[int | None, by_default("off")] = None
+    """Profile this many steps, after the first two: trace and table in OUT/profile."""
     tensorboard: bool = False
     """Write metrics for TensorBoard to OUT/tensorboard (requires tensorboard)."""
     wandb: Annotated[str | None, by_default("off")] = None
@@ -300,12 +302,9 @@ class LogConfig:
             self.log_every_pct,
             "must be above 0 and at most 100",
         )
-        require(
-            self.log_every_steps is None or self.log_every_steps >= 1,
-            "log_every_steps",
-            self.log_every_steps,
-            "must be at least 1",
-        )
+        for name in ("log_every_steps", "profile"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, name, value, "must be at least 1")
 
     def interval(self, total_steps: int) -> int:
         """Return the steps between progress lines; the shorter interval of the two fields wins."""

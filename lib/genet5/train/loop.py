@@ -121,6 +121,8 @@ class Trainer:
         self._optimizer_step = OptimizerStep(
             config, self.state, self._parallel, objective, self._meter, use_bf16=self._use_bf16
         )
+        self.after_step: Callable[[], None] = lambda: None
+        """Called after each step."""
         self._signals = StopSignals()
         self._saved_step: int | None = None
         self._lr = 0.0
@@ -166,6 +168,7 @@ class Trainer:
             while not reason and not self._is_finished():
                 if not progress.is_evaluation_due:
                     self._advance(next(steps))
+                    self.after_step()
                 if progress.is_evaluation_due:
                     self._evaluate()
                 reason, is_save_due = self._vote()

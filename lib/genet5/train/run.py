@@ -58,6 +58,7 @@ from genet5.train.state.run_folder import (
     LOG_FILE,
     MEMORY_FILE,
     METRICS,
+    PROFILE_FOLDER,
     RECORD,
     RunFolder,
 )
@@ -66,6 +67,7 @@ from genet5.train.telemetry.memory import MemoryWatch
 from genet5.train.telemetry.meter import gene_flops
 from genet5.train.telemetry.metrics import CsvSink, JsonlSink, Metrics, MetricSink
 from genet5.train.telemetry.run_record import end_record, start_record
+from genet5.train.telemetry.step_profile import StepProfiler
 from genet5.train.telemetry.trackers import TensorBoardSink, WandbSink
 
 log = logging.getLogger(__name__)
@@ -224,6 +226,9 @@ def _open_records(
         progress = trainer.state.progress
         watch = MemoryWatch(config.out / MEMORY_FILE, lambda: progress.step, ranks.device)
         stack.enter_context(watch)
+    if config.log.profile:
+        profiler = StepProfiler(config.out / PROFILE_FOLDER, config.log.profile)
+        trainer.after_step = stack.enter_context(profiler).step
 
 
 def _close_record(path: Path, outcome: Outcome) -> None:

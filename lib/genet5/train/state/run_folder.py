@@ -42,11 +42,12 @@ log = logging.getLogger(__name__)
 BEST, RECORD = "best", "run.json"
 METRICS = ("metrics.jsonl", "metrics.csv", "validation.csv")
 LOG_FILE, MEMORY_FILE, NONFINITE_FILE = "finet.log", "memwatch.csv", "nonfinite.json"
+PROFILE_FOLDER = "profile"
 TRACKERS = ("tensorboard", "wandb", "wandb.json")
 _SIGNS = (CHECKPOINTS_FOLDER, BEST, *METRICS, RECORD)
 """What tells that a run was here."""
 _MODEL = (CONFIG_FILE, WEIGHTS_FILE, "tokenizer.json", "annotate.json", MANIFEST)
-_NAMES = (*_SIGNS, *_MODEL, *TRACKERS, MARK, LOG_FILE, MEMORY_FILE, NONFINITE_FILE, "profile")
+_NAMES = (*_SIGNS, *_MODEL, *TRACKERS, MARK, LOG_FILE, MEMORY_FILE, NONFINITE_FILE, PROFILE_FOLDER)
 _PATTERN = re.compile(
     r"best-(\d+|unknown)|stacks-\d+\.txt|\.model\.tmp|.+\.(genet5|safetensors)\.tmp"
 )
