@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from genet5.annotate.adapt.motif import SPACERS
 from genet5.genome.extract import cds_bases, introns
 from genet5.genome.frames import strand_sign
-from genet5.genome.gene import Gene
+from genet5.genome.gene import Gene, Transcript
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.sequence import decode_bases
 from genet5.outputs import atomic_writer, svg_element
@@ -90,6 +90,8 @@ class GenomeReport:
     partial: int = 0
     spliced: int = 0
     by_contig: Counter[str] = field(default_factory=Counter)
+    rna: Counter[str] = field(default_factory=Counter)
+    """Genes without CDS, by their types."""
     rows: list[tuple[str, ...]] = field(default_factory=list)
     places: ReportPlaces | None = None
     """Gathers what a genome view and a comparison show."""
@@ -99,21 +101,26 @@ class GenomeReport:
         if self.places is not None:
             self.places.add(contig, genes)
         for gene in genes:
-            best = gene.canonical
             self.by_contig[gene.contig] += 1
-            self.cds_bp.append(best.cds_length)
-            gaps = introns(best)
-            self.spliced += bool(gaps)
-            self.intron_bp += [end - start for start, end in gaps]
-            self.partial += best.partial_5 or best.partial_3
-            self.scores += [] if gene.score is None else [gene.score]
-            self.start_scores += [] if gene.start_score is None else [gene.start_score]
-            if best.cds:
-                text = decode_bases(cds_bases(contig.bases, gene, best)).upper()
-                self.starts.update([] if best.partial_5 else [text[:3]])
-                self.stops.update([] if best.partial_3 else [text[-3:]])
+            if gene.canonical.cds:
+                self._count(contig, gene, gene.canonical)
+            else:
+                self.rna[gene.type] += 1
             if len(self.rows) < MOST_ROWS:
                 self.rows.append(_row(gene))
+
+    def _count(self, contig: AnyContig, gene: Gene, best: Transcript) -> None:
+        """Count a coding gene by its best transcript."""
+        self.cds_bp.append(best.cds_length)
+        gaps = introns(best)
+        self.spliced += bool(gaps)
+        self.intron_bp += [end - start for start, end in gaps]
+        self.partial += best.partial_5 or best.partial_3
+        self.scores += [] if gene.score is None else [gene.score]
+        self.start_scores += [] if gene.start_score is None else [gene.start_score]
+        text = decode_bases(cds_bases(contig.bases, gene, best)).upper()
+        self.starts.update([] if best.partial_5 else [text[:3]])
+        self.stops.update([] if best.partial_3 else [text[-3:]])
 
 
 def _row(gene: Gene) -> tuple[str, ...]:
@@ -229,7 +236,7 @@ def _genes(report: GenomeReport, bases: int) -> list[tuple[str, str]]:
             ("spliced genes", f"{report.spliced:,} ({report.spliced / number:.1%})"),
             ("median intron", f"{int(np.median(report.intron_bp)):,} bp"),
         ]
-    return rows
+    return rows + [(f"genes of {kind}", f"{count:,}") for kind, count in report.rna.most_common()]
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

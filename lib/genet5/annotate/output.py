@@ -49,7 +49,7 @@ def write_genes(
         report: Gets the genes, if there is to be one.
         on_contig: Called with the number of genes of each finished contig.
     """
-    finisher = Finisher(config.locus_tag, config.max_masked)
+    finisher, of_contig = Finisher(config.locus_tag, config.max_masked), _by_contig(plan, rna)
     with ExitStack() as stack:
         writers = [_writer(path, plan, stack) for path in _annotations(config)]
         for writer in writers:
@@ -58,7 +58,7 @@ def write_genes(
         for index, blocks in groupby(found, key=lambda block: plan.genome.place(block.index)[0]):
             contig, before = plan.genome.contigs[index], records.num_genes
             placed = _on_contig(plan, blocks)
-            finished = finisher.finished(contig, placed, _rna_of(plan, rna, index))
+            finished = finisher.finished(contig, placed, of_contig.get(index, []))
             genes: Iterable[Gene] = records.written(contig, finished)
             if len(writers) > 1:
                 genes = list(genes)
@@ -81,16 +81,13 @@ def _on_contig(plan: GenomePlan, blocks: Iterable[GeneBlock]) -> Iterator[Gene]:
         yield from (shift_gene(gene, offset) for gene in block.genes) if offset else block.genes
 
 
-def _rna_of(plan: GenomePlan, rna: RnaFound, index: int) -> list[Gene]:
-    """The RNA genes of a contig, where they lie on it."""
-    found = [
-        shift_gene(gene, offset)
-        for part, genes in rna.genes.items()
-        for contig, offset in [plan.genome.place(part)]
-        if contig == index
-        for gene in genes
-    ]
-    return sorted(found, key=lambda gene: (gene.start, gene.end))
+def _by_contig(plan: GenomePlan, rna: RnaFound) -> dict[int, list[Gene]]:
+    """RNA genes where they lie on their contigs, sorted by start; by the contigs' numbers."""
+    found: dict[int, list[Gene]] = {}
+    for part in sorted(rna.genes):  # parts of a contig ascend
+        index, offset = plan.genome.place(part)
+        found.setdefault(index, []).extend(shift_gene(gene, offset) for gene in rna.genes[part])
+    return found
 
 
 def _annotations(config: AnnotateConfig) -> list[Path]:

@@ -13,7 +13,7 @@ from builders import make_gene
 from genet5.annotate.adapt.motif import SPACERS, Motif
 from genet5.annotate.adapt.record import Learned
 from genet5.annotate.genome_report import GenomeReport, n50, write_report
-from genet5.genome.gene import Gene
+from genet5.genome.gene import Exon, Gene, Transcript
 from genet5.genome.io.fasta import Contig
 from genet5.genome.sequence import encode_bases
 
@@ -93,6 +93,16 @@ def test_the_page_shows_what_was_learned_and_needs_no_network(tmp_path: Path) ->
 
 def test_a_genome_without_genes_has_a_page(tmp_path: Path) -> None:
     assert "<td>genes</td><td>0</td>" in page_of(GenomeReport(), tmp_path)
+
+
+def test_genes_of_rna_are_counted_apart(tmp_path: Path) -> None:
+    transcript = Transcript(id="r.1", exons=(Exon(0, 70),), type="tRNA")
+    report = GenomeReport()
+    report.add(CONTIG, [Gene(id="r", contig=CONTIG.name, strand=1, transcripts=(transcript,),
+                             type="tRNA")])  # fmt: skip
+    page = page_of(report, tmp_path)
+    assert "<td>genes of tRNA</td><td>1</td>" in page
+    assert "<td>genes</td><td>0</td>" in page
 
 
 def test_only_so_many_genes_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
