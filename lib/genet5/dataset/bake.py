@@ -42,6 +42,7 @@ from genet5.dataset.sources import (
     Split,
     check_known,
     find_sources,
+    genome_folders,
     read_split_table,
     splits_by_share,
     splits_by_table,
@@ -118,6 +119,7 @@ def plan_bake(
     lengths = list(_in_order(_contig_lengths, [s.fasta for s in sources], _workers(config)))
     if config.splits is not None:
         table = read_split_table(config.splits)
+        table.check_genomes(genome_folders(config.raw_dir, sources))
         splits = splits_by_table(sources, [list(contigs) for contigs in lengths], table)
     else:
         share = 0.0 if config.valid_genes else config.valid_share

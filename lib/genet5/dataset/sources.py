@@ -14,9 +14,11 @@ Example:
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +29,10 @@ from genet5.genome.io.files import open_text
 
 Split = Literal["training", "validation"]
 
+log = logging.getLogger(__name__)
+
+_ALIKE = 0.8
+"""Likeness (difflib) from which on a name counts as mistyped; `chr5` and `ch5` have 0.86."""
 _FASTA = (".fa", ".fna", ".fasta", ".fas")
 _GFF = (".gff3", ".gff")
 _OTHER_ANNOTATIONS = (".gtf", ".gbff", ".gbk", ".gb")
@@ -60,11 +66,59 @@ class SplitTable:
     """(clade, genome) -> contig or "*" -> split as the table calls it."""
 
     rows: Mapping[tuple[str, str], Mapping[str, str]]
+    path: Path = Path()
+    lines: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    """(clade, genome, contig) -> line in the file."""
 
     def split_of(self, clade: str, genome: str, contig: str) -> str | None:
         """The table's word for a contig; None if it does not name it."""
         contigs = self.rows.get((clade, genome), {})
         return contigs.get(contig, contigs.get("*"))
+
+    def check_contigs(self, source: Source, contigs: Collection[str]) -> None:
+        """Check that the contigs that the table names are the genome's.
+
+        Raises:
+            DataError: One is not: what it was to hold out would be trained on.
+        """
+        for name in self.rows.get((source.clade, source.genome), {}):
+            if name != "*" and name not in contigs:
+                near = _nearest(name, contigs)
+                raise self._wrong((source.clade, source.genome, name), f"contig {name!r}", near)
+
+    def check_genomes(self, known: Collection[tuple[str, str]]) -> None:
+        """Check that the genomes that the table names are there, (clade, genome) each.
+
+        A table may be of more genomes than there are: one that is nowhere is only an error where it
+        looks like one that the table does not name.
+
+        Raises:
+            DataError: A name looks mistyped.
+        """
+        free = {"/".join(key): key for key in known if key not in self.rows}
+        missing = [key for key in self.rows if key not in known]
+        for key in missing:
+            near = _nearest("/".join(key), free, cutoff=_ALIKE)
+            if near:
+                contig = next(iter(self.rows[key]))
+                raise self._wrong((*key, contig), f"genome {'/'.join(key)!r}", near)
+        if missing:
+            names = ", ".join("/".join(key) for key in missing[:5])
+            log.warning("%s: %d genomes are not there: %s", self.path, len(missing), names)
+
+    def _wrong(self, place: tuple[str, str, str], found: str, near: str) -> DataError:
+        return DataError(
+            f"{found} is nowhere", path=self.path, line=self.lines.get(place),
+            expected="names as in the FASTA files and folders",
+            remedy=f"Is it {near!r}?" if near else "",
+        )  # fmt: skip
+
+
+def _nearest(name: str, known: Iterable[str], cutoff: float = 0.0) -> str:
+    """Return the known name that is most alike, upper and lower case being equal; "" = none."""
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[near[0]] if near else ""
 
 
 def find_sources(config: BakeConfig) -> list[Source]:
@@ -115,6 +169,14 @@ def find_genomes(
     ]
 
 
+def genome_folders(raw: Path | None, sources: Sequence[Source]) -> set[tuple[str, str]]:
+    """Return (clade, genome) of all folders in RAW/CLADE/, or of the sources without RAW."""
+    if raw is None:
+        return {(source.clade, source.genome) for source in sources}
+    clades = [folder for folder in raw.iterdir() if folder.is_dir()]
+    return {(clade.name, path.name) for clade in clades for path in clade.iterdir()}
+
+
 def read_split_table(path: Path) -> SplitTable:
     """Read a split table.
 
@@ -122,6 +184,7 @@ def read_split_table(path: Path) -> SplitTable:
         DataError: A line has not four columns, or names a contig twice.
     """
     rows: dict[tuple[str, str], dict[str, str]] = {}
+    places: dict[tuple[str, str, str], int] = {}
     with open_text(path) as lines:
         for number, line in enumerate(lines, 1):
             fields = line.rstrip("\n").split("\t")
@@ -143,7 +206,8 @@ def read_split_table(path: Path) -> SplitTable:
                         remedy="Name each contig once",
                     )
                 known[contig] = split
-    return SplitTable(rows)
+                places[clade, genome, contig] = number
+    return SplitTable(rows, path, places)
 
 
 def splits_by_table(
@@ -155,9 +219,13 @@ def splits_by_table(
         sources: The genomes.
         contigs: Names of each genome's contigs.
         table: The split table.
+
+    Raises:
+        DataError: It names a contig that is not there.
     """
     found: list[dict[str, Split]] = []
     for source, names in zip(sources, contigs, strict=True):
+        table.check_contigs(source, names)
         words = {name: table.split_of(source.clade, source.genome, name) for name in names}
         found.append(
             {n: _SPLIT_NAMES[w] for n, w in words.items() if w is not None and w in _SPLIT_NAMES}

@@ -114,6 +114,7 @@ def _splits(
     """Return contig -> split -> intervals."""
     if config.splits is not None:
         table = read_split_table(config.splits)
+        table.check_contigs(source, lengths)
         words = {n: table.split_of(source.clade, source.genome, n) or "" for n in lengths}
         return {
             name: {_SPLITS[word]: [(0, lengths[name])]}

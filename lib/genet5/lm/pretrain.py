@@ -22,6 +22,7 @@ from genet5.lm.text import Vocabulary
 from genet5.lm.trainable import TrainableLm, causal_objective
 from genet5.train.distributed.processes import Ranks
 from genet5.train.run import Parts, TrainResult, run_family
+from genet5.train.setup import check_splits
 from genet5.train.state.random_state import derive_seed
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def causal_parts(config: LmPretrainConfig, ranks: Ranks, *, whole_sequences: boo
         _loader(config, ranks, lm.vocabulary, is_training=each, whole_sequences=whole_sequences)
         for each in (True, False)
     ]
+    check_splits(*loaders)
     return Parts(
         model=model,
         source=loaders[0],

@@ -58,7 +58,29 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
     for loader in loaders:
         for path, header in loader.headers:
             check_vocabulary(header, tokenizer, path)
+    check_splits(loaders[0], loaders[1])
     return loaders[0], loaders[1]
+
+
+def check_splits(train: Loader, val: Loader) -> None:
+    """Refuse a validation file as TRAIN, a training file as VAL, and the same data as both.
+
+    Raises:
+        DataError: The files' headers say so.
+    """
+    for loader, wrong, name in ((train, "validation", "TRAIN"), (val, "training", "VAL")):
+        for path, header in loader.headers:
+            if header.split == wrong:
+                raise DataError(
+                    f"windows for {wrong}", expected=f"those of {name}", path=path,
+                    remedy="Are TRAIN and VAL swapped, or the same file?",
+                )  # fmt: skip
+    for path, header in train.headers:
+        if header.checksum and header.checksum in {each.checksum for _, each in val.headers}:
+            raise DataError(
+                "the same windows in TRAIN and VAL", expected="windows that were held out",
+                path=path, remedy="A validation on what was trained shows nothing",
+            )  # fmt: skip
 
 
 def check_vocabulary(header: Header, tokenizer: Tokenizer, path: Path) -> None:

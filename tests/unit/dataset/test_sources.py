@@ -78,6 +78,27 @@ def test_a_table_names_contigs_and_the_rest(tmp_path) -> None:
     assert splits == [{"c1": "training", "c4": "validation"}, {"c1": "training"}]
 
 
+def test_a_contig_that_is_nowhere_is_refused_and_the_nearest_named(tmp_path) -> None:
+    """It would be trained on although the table holds it out."""
+    path = tmp_path / "splits.tsv"
+    path.write_text("plants\tA\t*\ttrain\nplants\tA\tchr5\ttest\n")
+    table, source = read_split_table(path), Source("plants", "A", path, path)
+    with pytest.raises(DataError, match=r"splits.tsv:2: contig 'chr5' is nowhere.*Is it 'Chr5'\?"):
+        splits_by_table([source], [["Chr1", "Chr5"]], table)
+
+
+def test_a_mistyped_genome_is_refused_and_one_that_is_absent_reported(
+    tmp_path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "splits.tsv"
+    path.write_text("fungi\tYeast\t*\ttest\nplants\tArabidopsis\t*\ttest\n")
+    table = read_split_table(path)
+    table.check_genomes({("fungi", "Yeast")})
+    assert "1 genomes are not there: plants/Arabidopsis" in caplog.text
+    with pytest.raises(DataError, match=r"splits.tsv:2: .*Is it 'plants/arabidopsis'\?"):
+        table.check_genomes({("fungi", "Yeast"), ("plants", "arabidopsis")})
+
+
 @pytest.mark.parametrize(
     ("line", "text"), [("plants\tA\ttrain", "3 columns"), ("plants\tA\tc4\ttest", "second time")]
 )

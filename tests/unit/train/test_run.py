@@ -219,6 +219,17 @@ def test_what_a_calibration_left_survives_a_resume(toy_run: Path, tmp_path: Path
     assert check_files(config.out)
 
 
+def test_train_and_val_swapped_or_the_same_are_refused(toy_run: Path, tmp_path: Path) -> None:
+    config = config_of(toy_run, tmp_path / "out")
+    for files in (
+        {"train": config.val, "val": config.train},
+        {"val": config.train},
+        {"train": config.val},
+    ):
+        with pytest.raises(DataError, match="Are TRAIN and VAL swapped, or the same file"):
+            train(replace(config, **files))
+
+
 def test_the_precision_in_use_is_recorded_and_a_change_is_reported(
     toy_run: Path,
     tmp_path: Path,
