@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from genet5.config.train import RunConfig
 from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.groups import WindowGroups
-from genet5.errors import DataError
+from genet5.errors import CheckpointError, DataError
 from genet5.model.precision import resolve_precision
 from genet5.train.distributed.parallel import Parallel
 from genet5.train.distributed.processes import Ranks
@@ -153,9 +154,10 @@ class Trainer:
         if self.ranks.is_first:
             best = self._best.compare(progress)
         best = self.ranks.gather(best)[0]
-        if best == "present":
-            self._save_best()
-        elif best == "lost":
+        if best == "present" and (problem := self._save_best()):
+            log.warning("the best model could not be written (%s); the run continues", problem)
+            best = "lost"
+        if best == "lost":
             progress.best_loss = progress.best_step = None
 
     def run(self) -> Outcome:
@@ -174,8 +176,7 @@ class Trainer:
                 reason, is_save_due = self._vote()
                 if reason or is_save_due:
                     self._save()
-            self._save()
-            self._checkpoints.wait()
+            self._save_last()
         return Outcome(
             reason or "finished",
             progress.step,
@@ -189,7 +190,11 @@ class Trainer:
         has_best = self.config.validation.export == "best" and self.ranks.is_first
         if self.ranks.gather(has_best and self._best.export())[0]:
             return
-        self._with_writer(lambda write: write_model(self.config.out, write))
+        if problem := self._with_writer(lambda write: write_model(self.config.out, write)):
+            raise CheckpointError(
+                f"no model could be written to {self.config.out}: {problem}. Its last checkpoint is"
+                " a model, too; --resume writes it here"
+            )
 
     def _is_finished(self) -> bool:
         return self._is_over() and not self.state.progress.is_evaluation_due
@@ -313,6 +318,7 @@ class Trainer:
         due: the resumed run does it first.
         """
         start, progress = time.perf_counter(), self.state.progress
+        before = progress.best_loss, progress.best_step
         try:
             values = self._measure()
         except _SignalReceivedError:
@@ -331,7 +337,9 @@ class Trainer:
             self._save()  # it leaves its own time out
             start = time.perf_counter()
             self._checkpoints.wait()  # a kill while the best model is written must find it
-            self._save_best()
+            if problem := self._save_best():
+                progress.best_loss, progress.best_step = before
+                log.warning("the best model could not be written (%s); the run continues", problem)
             self._meter.pause(time.perf_counter() - start)
 
     def _measure(self) -> dict[str, float]:
@@ -401,17 +409,26 @@ class Trainer:
             return
         self._tick()
         start, progress.interval = time.perf_counter(), self._meter.state()
-        self._checkpoints.save(self.state)
-        self._saved_step, self._saved_at = progress.step, time.perf_counter()
+        is_begun = self._checkpoints.save(self.state)
+        self._saved_step = progress.step if is_begun else None
+        self._saved_at = time.perf_counter()
         self._meter.pause(self._saved_at - start)
 
-    def _save_best(self) -> None:
-        self._with_writer(lambda write: self._best.save(self.state.progress, write))
+    def _save_last(self) -> None:
+        """Save the present step, and wait for it; what failed is tried once more."""
+        self._save()
+        if not self._checkpoints.wait():
+            self._saved_step = None
+            self._save()
+            self._checkpoints.wait()
 
-    def _with_writer(self, use: Callable[[Callable[[Path], None]], None]) -> None:
+    def _save_best(self) -> str | None:
+        return self._with_writer(lambda write: self._best.save(self.state.progress, write))
+
+    def _with_writer(self, use: Callable[[Callable[[Path], None]], None]) -> str | None:
         """Call `use` on rank 0 with a function that writes the (averaged) weights into a directory.
 
-        Every rank calls it.
+        Every rank calls it; it returns why the disk took nothing, if it did not.
         """
         with self._averaged_weights():
             weights = self._parallel.weights()
@@ -420,5 +437,11 @@ class Trainer:
                 self.state.model.save_pretrained(directory, tensors=weights)  # type: ignore[operator]
                 self._write_companions(directory)
 
+            problem = None
             if self.ranks.is_first:
-                use(write)
+                try:
+                    use(write)
+                except (OSError, SafetensorError, DataError) as error:
+                    problem = str(error).partition("\n")[0]
+            failed: str | None = self.ranks.gather(problem)[0]
+        return failed

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from genet5.model import files as trainer_files
 from genet5.model.folders import list_checkpoints
 from genet5.train.finite import NonFiniteLossError
 from genet5.train.horizon import Horizon
@@ -180,6 +181,39 @@ def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(toy: Any, tmp_pa
     assert (outcome.reason, outcome.step) == ("interrupted", 3)
     assert list_checkpoints(tmp_path / "checkpoints")[-1].name == "step-00000003"
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_disk_that_is_full_for_a_while_ends_no_run(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither a checkpoint, nor the best model, nor the last checkpoint of the run."""
+    config = toy.config(
+        tmp_path, max_steps=5, checkpoints={"save_steps": 1}, validation={"eval_steps": 2}
+    )
+    trainer, save = toy.trainer(config), trainer_files.save_file
+    failing = [".step-00000001.tmp", ".step-00000005.tmp"]
+
+    def save_file(tensors: Any, path: Any, **more: Any) -> None:
+        if (name := path.parent.parent.name) in failing:
+            failing.remove(name)
+            raise OSError("disk full")
+        save(tensors, path, **more)
+
+    monkeypatch.setattr(trainer_files, "save_file", save_file)
+    write = trainer.state.model.save_pretrained
+
+    def save_pretrained(path: Path, **more: Any) -> None:
+        if trainer.state.progress.step == 2:
+            raise OSError("disk full")
+        write(path, **more)
+
+    monkeypatch.setattr(trainer.state.model, "save_pretrained", save_pretrained)
+    outcome = trainer.run()
+    assert (outcome.reason, outcome.best_step) == ("finished", 5)
+    assert caplog.text.count("disk full; the next save tries again") == 2
+    assert "the best model could not be written (disk full)" in caplog.text
+    steps = [path.name[-1] for path in list_checkpoints(tmp_path / "checkpoints")]
+    assert steps == ["4", "5"]
 
 
 def test_early_stopping_counts_evaluations_without_a_better_loss(toy: Any, tmp_path: Path) -> None:

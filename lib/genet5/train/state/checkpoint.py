@@ -39,7 +39,7 @@ from torch.distributed.tensor import DTensor
 
 from genet5.config.json_files import load_json, save_json
 from genet5.config.manifest import check_files, record_checksums
-from genet5.errors import CheckpointError, FormatError
+from genet5.errors import CheckpointError, FormatError, GeneT5Error
 from genet5.model.checksums import check_tensors
 from genet5.model.files import AVERAGE_PREFIX, MODEL_PREFIX, SHARDS_FOLDER, write_tensors
 from genet5.model.folders import list_checkpoints
@@ -55,6 +55,8 @@ log = logging.getLogger(__name__)
 warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
 
 FORMAT = 2
+_FAILURES = (CheckpointException, GeneT5Error, OSError, SafetensorError, RuntimeError)
+"""What a full disk, or a file system that has gone, raises."""
 
 
 class CheckpointWriter:
@@ -84,27 +86,25 @@ class CheckpointWriter:
         self._record, self._write_companions = record or {}, write_companions
         self._finisher = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future[Any] | None = None
+        self._failures = 0  # in a row
 
-    def save(self, state: RunState) -> None:
-        """Begin to write the checkpoint of the present step.
+    def save(self, state: RunState) -> bool:
+        """Begin to write the checkpoint of the present step; return whether it was begun.
 
-        The state may change as soon as this returns.
+        The state may change as soon as this returns. A checkpoint that cannot be written (a full
+        disk) is reported when it happens, and the next save tries again.
 
         Raises:
-            CheckpointError: The checkpoint before could not be written, or not all ranks see the
-                directory.
+            CheckpointError: It is the second one in a row that cannot be written, or not all ranks
+                see the directory.
         """
         self.wait()
         start, step = time.perf_counter(), state.progress.step
         final = self._directory / checkpoint_name(step)
         scratch = self._directory / f".{final.name}.tmp"
-        self._make(scratch)
-        try:
-            _save_rank(scratch, state, self._ranks.rank)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(
-                f"no checkpoint could be written to {scratch}: {error}"
-            ) from error
+        if problem := self._make(scratch) or self._write_own(scratch, state):
+            self._warn(problem)
+            return self._count(problem)
         written = state_dict_saver.async_save(
             _part(state_tensors(state), self._ranks),
             storage_writer=ShardWriter(scratch / SHARDS_FOLDER),
@@ -117,39 +117,70 @@ class CheckpointWriter:
             self._pending = self._finisher.submit(
                 self._finish, written, scratch, final, step, start
             )
+        return True
 
-    def wait(self) -> None:
-        """Wait until the checkpoint that was begun is complete; on rank 0 it then has its name.
+    def wait(self) -> bool:
+        """Wait until the checkpoint that was begun is complete; return whether the last one is.
+
+        On rank 0 it then has its name. Every rank calls it.
 
         Raises:
-            CheckpointError: It could not be written.
+            CheckpointError: It is the second one in a row that could not be written.
         """
         pending, self._pending = self._pending, None
         if pending is None:
-            return
+            return self._failures == 0
+        problem = None
         try:
             pending.result()
-        except (CheckpointException, OSError, SafetensorError, RuntimeError) as error:
-            raise CheckpointError(
-                f"no checkpoint could be written to {self._directory}: {_first_line(error)}"
-            ) from error
+        except _FAILURES as error:
+            problem = _first_line(error)
+        return self._count(self._any(problem))
 
-    def _make(self, scratch: Path) -> None:
+    def _any(self, problem: str | None) -> str | None:
+        """Return what any rank has met."""
+        return next(filter(None, self._ranks.gather(problem)), None)
+
+    def _count(self, problem: str | None) -> bool:
+        """Count failures in a row; return whether this is none."""
+        self._failures = 0 if problem is None else self._failures + 1
+        if self._failures > 1:
+            raise CheckpointError(
+                f"no checkpoint could be written to {self._directory}, twice in a row: {problem}"
+            )
+        return problem is None
+
+    def _warn(self, problem: str) -> None:
+        if self._ranks.is_first:
+            where, again = self._directory, "the next save tries again"
+            log.warning("no checkpoint could be written to %s: %s; %s", where, problem, again)
+
+    def _make(self, scratch: Path) -> str | None:
+        """Make the directory of a checkpoint that is being written; return why it failed."""
         error = None
         if self._ranks.is_first:
             try:
                 shutil.rmtree(scratch, ignore_errors=True)
                 (scratch / SHARDS_FOLDER).mkdir(parents=True)
             except OSError as caught:
-                error = f"no checkpoint could be written to {self._directory}: {caught}"
-        if problem := self._ranks.gather(error)[0]:
-            raise CheckpointError(problem)
+                error = str(caught)
+        if problem := self._any(error):
+            return problem
         for rank, is_there in enumerate(self._ranks.gather(scratch.is_dir())):
             if not is_there:
                 raise CheckpointError(
                     f"rank {rank} does not see {scratch}, which rank 0 made; OUT must lie on a file"
                     " system that all machines share"
                 )
+        return None
+
+    def _write_own(self, scratch: Path, state: RunState) -> str | None:
+        """Write what is this rank's alone; return why it failed on any rank."""
+        try:
+            _save_rank(scratch, state, self._ranks.rank)
+        except _FAILURES as error:
+            return self._any(_first_line(error))
+        return self._any(None)
 
     def _finish(
         self, written: Future[Any], scratch: Path, final: Path, step: int, start: float
@@ -158,7 +189,17 @@ class CheckpointWriter:
 
         Runs on rank 0 in the background.
         """
-        written.result()
+        try:
+            written.result()
+            self._complete(scratch, final, step)
+        except _FAILURES as error:
+            self._warn(_first_line(error))
+            shutil.rmtree(scratch, ignore_errors=True)  # it may have filled the disk
+            raise
+        log.info("saved %s (%.1f s)", final, time.perf_counter() - start)
+
+    def _complete(self, scratch: Path, final: Path, step: int) -> None:
+        """Add what goes with the tensors, and give the directory its name."""
         self._write_companions(scratch)
         values = {"format": FORMAT, "world_size": self._ranks.world_size, "step": step}
         save_json(scratch / "trainer.json", {**values, **self._record})
@@ -170,7 +211,6 @@ class CheckpointWriter:
         scratch.replace(final)
         _sync_one(self._directory)  # the new name is on the disk before old checkpoints go
         _delete_old(self._directory, self._keep_last)
-        log.info("saved %s (%.1f s)", final, time.perf_counter() - start)
 
 
 def load_checkpoint(path: Path, state: RunState, ranks: Ranks) -> dict[str, Any]:

@@ -10,6 +10,7 @@ look.
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import resource
 import sys
@@ -21,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 
 import torch
+
+log = logging.getLogger(__name__)
 
 GIB = 2**30
 
@@ -131,6 +134,12 @@ class MemoryWatch:
         self._thread.join()
 
     def _watch(self) -> None:
+        try:
+            self._write_rows()
+        except OSError as error:  # a full disk; the run continues
+            log.warning("%s ends here (%s)", self._path, error.strerror or error)
+
+    def _write_rows(self) -> None:
         columns = ["time_s", "step", *(field.name for field in fields(Memory))]
         is_new = not self._path.exists() or self._path.stat().st_size == 0
         with self._path.open("a", newline="", encoding="utf-8") as out:

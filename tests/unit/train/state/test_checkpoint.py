@@ -18,6 +18,7 @@ from genet5.config.json_files import config_to_dict, save_json
 from genet5.config.manifest import MANIFEST
 from genet5.config.train import OptimConfig
 from genet5.errors import CheckpointError
+from genet5.model import files
 from genet5.model.files import load_weights
 from genet5.model.folders import list_checkpoints
 from genet5.model.network import GeneT5
@@ -120,16 +121,50 @@ def test_the_last_ones_are_kept_and_leftovers_go(toy: Any, tmp_path: Path) -> No
     assert not list(tmp_path.glob(".step*"))
 
 
-def test_a_write_that_fails_leaves_no_checkpoint(
-    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*args: Any, **kwargs: Any) -> None:
-        raise OSError("disk full")
+class FullDisk:
+    """Writes tensors as `write_tensors` does, while there is room."""
 
-    monkeypatch.setattr("genet5.model.files.save_file", fail)
-    with pytest.raises(CheckpointError, match=r"no checkpoint could be written.*disk full"):
-        save(tmp_path, make_state(toy, 1, 1))
-    assert list_checkpoints(tmp_path) == []
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_full, self._write = True, files.save_file
+        monkeypatch.setattr(files, "save_file", self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        if self.is_full:
+            raise OSError("disk full")
+        self._write(*args, **kwargs)
+
+
+@pytest.mark.parametrize("name", ["rank", "shard"])  # in the loop, and in the background
+def test_a_write_that_fails_is_reported_and_the_next_save_tries_again(
+    toy: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    disk, save_file = FullDisk(monkeypatch), files.save_file
+    monkeypatch.setattr(
+        files,
+        "save_file",
+        lambda tensors, path, **more: (
+            save_file if name in Path(path).name else disk._write
+        )(tensors, path, **more),
+    )  # fmt: skip
+    state, writer = make_state(toy, 1, 1), CheckpointWriter(tmp_path, Ranks())
+    writer.save(state)
+    assert not writer.wait()
+    assert caplog.text.count("disk full; the next save tries again") == 1
+    assert list(tmp_path.iterdir()) == [] or name == "rank"
+    disk.is_full = False
+    state.progress.step = 2
+    assert writer.save(state)
+    assert writer.wait()
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
+    disk.is_full = True
+    writer.save(state)
+    assert not writer.wait()
+    with pytest.raises(CheckpointError, match=r"twice in a row: .*disk full"):
+        writer.save(state) and writer.wait()
 
 
 def test_all_files_of_a_checkpoint_have_the_rights_of_new_files(toy: Any, tmp_path: Path) -> None:
