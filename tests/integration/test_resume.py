@@ -14,6 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from genet5.cli import finet
+from genet5.locks import LOCK_FILE
 from genet5.model.network import GeneT5
 
 STEPS = 8
@@ -122,6 +123,26 @@ def test_sigterm_finishes_the_step_saves_and_exits(
     code, text = finish(start(root, python, toy_run, out, "--resume"))
     assert code == 0, text
     assert numbers(out) == numbers(whole)
+
+
+def test_sigterm_ends_a_run_whose_data_worker_hangs(
+    root: Path, python: str, toy_run: Path, tmp_path: Path
+) -> None:
+    """As it does in a read from a network disk; Python would wait for its end for ever."""
+    out = tmp_path / "hanging"
+    process = start(root, python, toy_run, out, "--max_steps", "5000", "--save_steps", "5000")
+    await_step(out, 2, process)
+    trainer = json.loads((out / LOCK_FILE).read_text())["pid"]
+    workers = Path(f"/proc/{trainer}/task/{trainer}/children").read_text().split()
+    for worker in workers:
+        os.kill(int(worker), signal.SIGSTOP)
+    time.sleep(1.0)
+    os.kill(trainer, signal.SIGTERM)
+    code, text = finish(process)
+    assert (len(workers), code) == (1, 130), text
+    last = numbers(out)[-1][1]
+    assert (out / "checkpoints" / f"step-{last:08d}" / "trainer.json").exists()
+    assert not Path(f"/proc/{workers[0]}").exists()
 
 
 def test_an_earlier_run_is_not_overwritten_by_accident(

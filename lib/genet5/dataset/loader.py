@@ -17,12 +17,15 @@ Example:
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -141,6 +144,7 @@ class Loader:
         self._epoch: int = 0
         self._step: int = 0
         self._plan: list[MicroBatch] = []
+        self._workers: list[BaseProcess] = []
         self.start_epoch(0)
 
     @property
@@ -264,10 +268,24 @@ class Loader:
         )
         # Workers inherit the mask, and threads that they have before `worker_init_fn` theirs.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        others = multiprocessing.active_children()
         try:
-            return map(partial(_unpacked, self._collator), flat_batches)
+            made = iter(flat_batches)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._workers = [each for each in multiprocessing.active_children() if each not in others]
+        return map(partial(_unpacked, self._collator), made)
+
+    def close(self) -> None:
+        """End workers that an unfinished epoch has left, also one that hangs.
+
+        Python would wait for it at its own end, for ever.
+        """
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            with suppress(RuntimeError):  # DataLoader takes the end of its worker for an accident
+                worker.kill()
+                worker.join()
 
 
 class _Batches(Dataset[Any]):

@@ -17,7 +17,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from genet5.config.train import RunConfig
 from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.groups import WindowGroups
 from genet5.errors import CheckpointError, DataError
+from genet5.model.folders import CHECKPOINTS_FOLDER
 from genet5.model.precision import resolve_precision
 from genet5.train.distributed.parallel import Parallel
 from genet5.train.distributed.processes import Ranks
@@ -37,11 +38,12 @@ from genet5.train.finite import NonFiniteLossError
 from genet5.train.horizon import Horizon, Outcome, Place
 from genet5.train.objective import Objective
 from genet5.train.optim import WeightAverage, build_optimizer, make_schedule
+from genet5.train.progress_watch import ProgressWatch, StalledRunError
 from genet5.train.state.checkpoint import CheckpointWriter, load_checkpoint
 from genet5.train.state.export import BestModel, write_model
 from genet5.train.state.run_state import BatchSource, Progress, RunState
 from genet5.train.step import OptimizerStep
-from genet5.train.stop_signals import StopSignals
+from genet5.train.stop_signals import StopSignals, WaitEndedError
 from genet5.train.telemetry.memory import read_memory
 from genet5.train.telemetry.meter import Meter, device_peak
 from genet5.train.telemetry.metrics import Metrics
@@ -49,6 +51,9 @@ from genet5.train.telemetry.progress_line import ProgressLine
 from genet5.train.validation import split_groups, validation_losses
 
 log = logging.getLogger(__name__)
+
+
+_END: Any = object()
 
 
 class _SignalReceivedError(Exception):
@@ -125,6 +130,8 @@ class Trainer:
         self.after_step: Callable[[], None] = lambda: None
         """Called after each step."""
         self._signals = StopSignals()
+        self._stacks = config.out / f"stacks-{ranks.rank}.txt"
+        self._watch = ProgressWatch(self._stacks, self._signals.end_wait)
         self._saved_step: int | None = None
         self._lr = 0.0
         self._saved_at = self._clock = time.perf_counter()
@@ -166,17 +173,16 @@ class Trainer:
         self.state.model.train()
         self._clock = self._saved_at = time.perf_counter()
         self._meter.restart_clock()
-        with self._signals:
+        with self._signals, self._watch:
             while not reason and not self._is_finished():
-                if not progress.is_evaluation_due:
-                    self._advance(next(steps))
-                    self.after_step()
-                if progress.is_evaluation_due:
-                    self._evaluate()
+                failure = self._work(steps)
                 reason, is_save_due = self._vote()
+                reason = reason or failure
                 if reason or is_save_due:
                     self._save()
             self._save_last()
+        if reason == "stalled":
+            raise StalledRunError(progress.step, self.config.out / CHECKPOINTS_FOLDER, self._stacks)
         return Outcome(
             reason or "finished",
             progress.step,
@@ -215,6 +221,28 @@ class Trainer:
             if is_empty and self.state.progress.micro_batches == 0:
                 raise DataError("no training batch", path=self.config.train)
 
+    def _work(self, steps: Iterator[list[TrainingBatch]]) -> str:
+        """Take a step, and evaluate where that is due; return "stalled" if no data came."""
+        progress = self.state.progress
+        if not progress.is_evaluation_due:
+            if (batches := self._awaited(steps)) is None:
+                return "stalled"
+            self._advance(batches)
+            self.after_step()
+        if progress.is_evaluation_due:
+            self._evaluate()
+        return "stalled" if progress.is_evaluation_due else ""
+
+    def _awaited(self, steps: Iterator[list[TrainingBatch]]) -> list[TrainingBatch] | None:
+        """Wait for a step's micro-batches; None on all ranks if the wait was ended on any."""
+        before, batches = self._source.state_dict(), None
+        with suppress(WaitEndedError), self._signals.waiting():
+            batches = next(steps)
+        if self.ranks.sum(torch.tensor(int(batches is None))):
+            self._source.load_state_dict(before)  # some may have been taken
+            return None
+        return batches
+
     def _step_size(self) -> int:
         """Return the most micro-batches of the next step."""
         most, left = self.config.batch.grad_accum, self.horizon.left(self._place())
@@ -232,6 +260,7 @@ class Trainer:
             self.ranks.barrier()  # and not cut off by the first rank that raises
             raise
         every = self.config.log.interval(self.horizon.total_steps)
+        self._watch.mark_step()
         if progress.step % every == 0 or self._is_over():
             self._log()
         progress.is_evaluation_due = self._is_evaluation_due()
@@ -323,6 +352,7 @@ class Trainer:
             values = self._measure()
         except _SignalReceivedError:
             return
+        self._watch.mark()
         is_best = progress.note_evaluation(values["loss"])
         seconds = time.perf_counter() - start
         self._metrics.write("validation", progress.step, {**values, "seconds": seconds})
@@ -362,9 +392,16 @@ class Trainer:
 
     def _until_signal(self, batches: Iterable[TrainingBatch]) -> Iterator[TrainingBatch]:
         """Yield batches; raise on all ranks alike when a signal to stop has reached any."""
-        for batch in batches:
-            if self.ranks.sum(torch.tensor(int(self._signals.is_stopping))):
+        waiting = iter(batches)
+        while True:
+            batch: Any = None
+            with suppress(WaitEndedError), self._signals.waiting():
+                batch = next(waiting, _END)
+            self._watch.mark()
+            if self.ranks.sum(torch.tensor(int(batch is None))):
                 raise _SignalReceivedError
+            if batch is _END:
+                return
             yield batch
 
     def _averaged_weights(self) -> AbstractContextManager[None]:
@@ -413,6 +450,7 @@ class Trainer:
         self._saved_step = progress.step if is_begun else None
         self._saved_at = time.perf_counter()
         self._meter.pause(self._saved_at - start)
+        self._watch.mark()
 
     def _save_last(self) -> None:
         """Save the present step, and wait for it; what failed is tried once more."""

@@ -195,6 +195,8 @@ def finetune(config: Config, ranks: Ranks, open_parts: OpenParts[Config]) -> Out
         run_log = stack.enter_context(run_logging(ranks.rank, ranks.world_size))
         parts = open_parts(config, ranks)
         settle_parts(parts.model, config.parts)
+        for loader in (parts.source, parts.validation):
+            stack.callback(loader.close)
         trainer = build_trainer(config, ranks, stack, parts)
         if wanted != config.compute.precision:
             log.info("precision: %s on %s", config.compute.precision, ranks.device.type)

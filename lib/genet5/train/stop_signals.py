@@ -1,14 +1,24 @@
-"""SIGINT and SIGTERM as requests to stop: the loop finishes its step, saves and ends."""
+"""SIGINT and SIGTERM as requests to stop: the loop finishes its step, saves and ends.
+
+A wait for data, which may never end, is left at once.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
+from _thread import interrupt_main
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
 log = logging.getLogger(__name__)
+
+
+class WaitEndedError(Exception):
+    """A signal, or who watches the run, has ended a wait for data."""
 
 
 class StopSignals:
@@ -24,6 +34,7 @@ class StopSignals:
         """Whether a signal came."""
         self._is_terminated = False
         self._owner = os.getpid()
+        self._is_waiting = self._is_wait_over = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -47,11 +58,41 @@ class StopSignals:
             logging.shutdown()
             os.kill(os.getpid(), signal.SIGTERM)
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let a signal end the block.
+
+        Raises:
+            WaitEndedError: One came, or has come before, or `end_wait` was called.
+        """
+        self._is_waiting = True
+        try:
+            if self.is_stopping:
+                raise WaitEndedError
+            yield
+        finally:
+            self._is_waiting = False
+
+    def end_wait(self) -> bool:
+        """End a wait from another thread; False if there is none, or nothing that ends it."""
+        if not (self._is_waiting and self._before):
+            return False
+        self._is_wait_over = True
+        interrupt_main(signal.SIGTERM)  # runs our handler in the main thread; no process gets it
+        return True
+
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._owner:  # a worker that makes batches: it goes when the run goes
+            return
+        if self._is_wait_over:
+            self._is_wait_over = False
+            if self._is_waiting:
+                raise WaitEndedError
             return
         if self.is_stopping and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.is_stopping = True
         self._is_terminated |= number == signal.SIGTERM
         log.warning("%s: finishing the step, then saving", signal.Signals(number).name)
+        if self._is_waiting:
+            raise WaitEndedError
