@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from genet5.annotate.external import output_of
 from genet5.errors import ConfigError, ExternalToolError
 from genet5.genome.io.fasta import AnyContig, write_fasta
 from genet5.genome.organelles import organelle_of
@@ -15,6 +15,7 @@ from genet5.genome.sequence import decode_bases
 from genet5.outputs import atomic_writer
 
 PROGRAM = "table2asn"
+_REMEDY = "Write tbl without sqn, and run it by hand"
 
 
 def require_table2asn() -> None:
@@ -56,17 +57,10 @@ def write_sqn(
                 header = submission_header(contig, code_of(contig), is_circular(contig))
                 write_fasta(fasta, [(header, decode_bases(contig.bases[:]))])
         command = [PROGRAM, "-i", "genome.fsa", "-f", "genome.tbl", "-o", "genome.sqn"]
-        done = subprocess.run(
-            command, cwd=work, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            errors="replace", check=False,
-        )  # fmt: skip
+        output_of(command, work, remedy=_REMEDY)
         made = work / "genome.sqn"
-        if done.returncode or not made.exists():
-            last = (done.stderr.strip().splitlines() or ["it wrote no file"])[-1]
-            raise ExternalToolError(
-                f"{PROGRAM} failed with exit code {done.returncode}: {last}."
-                " Write tbl without sqn, and run it by hand"
-            )
+        if not made.exists():
+            raise ExternalToolError(f"{PROGRAM} wrote no file. {_REMEDY}")
         with atomic_writer(out) as target:
             target.write(made.read_text(encoding="utf-8", errors="replace"))
 

@@ -18,7 +18,7 @@ from genet5.annotate.plan import plan_genome
 from genet5.annotate.rna.programs import RnaFound
 from genet5.annotate.submission import require_table2asn
 from genet5.config.annotate import AnnotateConfig
-from genet5.errors import ConfigError, DataError
+from genet5.errors import ConfigError, DataError, ExternalToolError
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.io.fasta import write_fasta
 from genet5.genome.io.formats import read_annotation
@@ -205,6 +205,21 @@ def test_a_submission_file_is_made_by_table2asn(
     assert (tmp_path / "out.sqn").read_text().splitlines() == [
         ">a [gcode=11]", ">short [gcode=11]", ">b [gcode=11]", ">Feature a",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [("echo no template >&2; exit 4", "exit code 4: no template"), ("exit 0", "wrote no file")],
+)
+def test_a_submission_file_that_is_not_made_is_an_error(
+    config: AnnotateConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, text: str
+) -> None:
+    program = tmp_path / "table2asn"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ExternalToolError, match=text):
+        run.annotate_genome(replace(config, formats=("tbl", "sqn")))
 
 
 def test_table2asn_is_asked_for_before_work_begins(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from genet5.annotate.external import output_of
 from genet5.annotate.rna.hits import RnaHit, aragorn_hits, barrnap_hits, trnascan_hits
 from genet5.config.annotate import Kingdom, RnaName
 from genet5.cores import usable_cores
@@ -166,18 +167,10 @@ def _write_plain(fasta: Path, contigs: Iterable[AnyContig]) -> dict[str, tuple[i
 
 def _hits(program: Program, fasta: Path, kingdom: Kingdom, code: int) -> list[RnaHit]:
     command = [program.name, *program.words(fasta.name, kingdom, code)]
-    done = subprocess.run(
-        command, cwd=fasta.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        errors="replace", check=False,
-    )  # fmt: skip
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ExternalToolError(
-            f"{' '.join(command)} failed with exit code {done.returncode}: {last}."
-            f" Run without {program.name} (--rna names others, or off)"
-        )
+    remedy = f"Run without {program.name} (--rna names others, or off)"
+    text = output_of(command, fasta.parent, remedy=remedy)
     try:
-        return list(program.hits(done.stdout.splitlines()))
+        return list(program.hits(text.splitlines()))
     except ValueError as error:
         raise ExternalToolError(f"cannot read what {program.name} wrote: {error}") from error
 

@@ -5,7 +5,9 @@ gffread translates by the CDS lines and their phases, `gt gff3validator` checks 
 
 from __future__ import annotations
 
+import io
 import itertools
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -81,6 +83,20 @@ def genes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Gene]]:
 def test_they_are_read_back_as_they_were(genes: tuple[Path, list[Gene]]) -> None:
     folder, found = genes
     assert list(read_gff3(folder / "a.gff3").genes) == found
+
+
+@pytest.mark.parametrize("prokaryote", [False, True])
+def test_names_of_proteins_are_ids_of_the_gff3(
+    genes: tuple[Path, list[Gene]], prokaryote: bool
+) -> None:
+    """By which eggNOG-mapper adds its terms to our GFF3."""
+    out = io.StringIO()
+    write_gff3(out, genes[1], {}, prokaryote=prokaryote)
+    ids = {word.removeprefix("ID=") for word in re.split(r"[\t;\n]", out.getvalue())}
+    bases = {contig.name: contig.bases for contig in read_fasta(genes[0] / "g.fa")}
+    for gene in genes[1]:
+        ((header, _),) = protein_records(bases[gene.contig], [gene])
+        assert header.split()[0] in ids
 
 
 @pytest.mark.external
