@@ -9,7 +9,7 @@ import pytest
 
 from genet5.annotate.rna.programs import PROGRAMS, choose_runs, find_rna
 from genet5.errors import ConfigError, ExternalToolError
-from genet5.genome.io.fasta import Contig
+from genet5.genome.io.fasta import Contig, read_fasta
 from genet5.genome.sequence import encode_bases
 
 CONTIGS = [Contig("chr 1", encode_bases("ACGT" * 50)), Contig("empty", encode_bases("")),
@@ -110,3 +110,21 @@ def test_aragorn_finds_a_transfer_rna_of_yeast() -> None:
     assert trna.transcripts[0].attributes[0] == ("product", "tRNA-Ala")
     assert abs(trna.start - 80) <= 3
     assert list(PROGRAMS) == ["trnascan-se", "aragorn", "barrnap"]
+
+
+@pytest.mark.external
+@pytest.mark.skipif(
+    None in (shutil.which("aragorn"), shutil.which("barrnap")), reason="needs aragorn and barrnap"
+)
+def test_aragorn_and_barrnap_find_the_rna_of_a_mycoplasma(shared_data: Path) -> None:
+    """16S, and tmRNA with its tag peptide, of M. genitalium where its annotation has them."""
+    folder = shared_data / "raw/prokaryotes/Mycoplasmoides_genitalium_G37"
+    (genome,) = read_fasta(folder / "genome.fa.gz")
+    slices = [Contig("rrna", genome.bases[169_000:173_000]),
+              Contig("tmrna", genome.bases[406_000:407_500])]  # fmt: skip
+    runs = choose_runs(("aragorn", "barrnap"), is_prokaryote=True)
+    found = find_rna(runs, slices, kingdom="bac", code=4)
+    (ribosomal,), (transfer,) = found.genes[0], found.genes[1]
+    assert ribosomal.transcripts[0].attributes[0] == ("product", "16S ribosomal RNA")
+    assert (ribosomal.start + 169_001, ribosomal.end + 169_000) == (170_015, 171_528)
+    assert (transfer.type, transfer.start + 406_001) == ("tmRNA", 406_542)
