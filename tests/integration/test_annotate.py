@@ -337,6 +337,38 @@ def test_tracks_hold_the_models_own_probabilities(
         assert np.abs(np.array(found) - wanted).max() < 0.0051
 
 
+def test_hints_lift_the_scores_of_genes_that_agree_and_of_no_others(
+    model: Path, genome: Path, annotated: Path, tmp_path: Path
+) -> None:
+    plain = (annotated / "o.gff3").read_text().splitlines()
+    gene = next(
+        line.split("\t") for line in plain if line.startswith("lower") and "\tCDS\t" in line
+    )
+    hints, out = tmp_path / "hints.gff", tmp_path / "o.gff3"
+    columns = gene[0], "x", "CDSpart", *gene[3:5], ".", gene[6], ".", "src=P"
+    hints.write_text("\t".join(columns))
+    words = [str(genome), "-o", str(out), "--model", str(model), "--hints", str(hints)]
+    assert main(words) == 0
+    changed = [
+        (old.split("\t"), new.split("\t"))
+        for old, new in zip(plain, out.read_text().splitlines(), strict=True)
+        if old != new
+    ]
+    assert changed
+    assert all(old[0] == gene[0] and float(new[5]) > float(old[5]) for old, new in changed)
+    assert [gene[3:5], gene[3:5]] in [[old[3:5], new[3:5]] for old, new in changed]
+
+
+def test_hints_of_another_genome_are_refused(
+    model: Path, genome: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hints = tmp_path / "hints.gff"
+    hints.write_text("chr1\tx\tintron\t5\t90\t.\t+\t.\tmult=3\n")
+    words = [str(genome), "-o", str(tmp_path / "o.gff3"), "--model", str(model)]
+    assert main([*words, "--hints", str(hints)]) == 1
+    assert "no hint lies on a contig of the genome" in capsys.readouterr().err
+
+
 def test_what_tracks_need_is_named(
     model: Path, genome: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -147,8 +147,9 @@ class Adaptation:
 
     def _unadapted(self, block: Block) -> ChosenBlock:
         """Choose among a block's candidates as the network has them."""
-        legal = legal_candidates(block, self._rules_of(block))
-        genes = select_candidates(legal, self._rules, len(block.contig.bases))
+        rules = self._rules_of(block)
+        legal = legal_candidates(block, rules)
+        genes = select_candidates(legal, rules, len(block.contig.bases))
         return ChosenBlock(block.index, block.contig, genes, block.is_last, block.code)
 
     def _held(self, first: Block, blocks: Iterable[Block]) -> Held:
@@ -158,7 +159,7 @@ class Adaptation:
         return hold(first.index, first.contig, legal, rules, circular=first.circular)
 
     def _rules_of(self, block: Block) -> SelectionRules:
-        return replace(self._rules, code=block.code)
+        return replace(self._rules, code=block.code, part=block.index)
 
     def _apart(self, held: Sequence[Held]) -> Iterator[ChosenBlock]:
         """Let each contig teach itself."""
@@ -176,7 +177,8 @@ class Adaptation:
             self._on_learned(learned)
             log.log(logging.INFO if self._num_learned == 1 else logging.DEBUG, "%s", learned)
         for one in held:
-            genes = choose(one, genome, self._rules)
+            rules = replace(self._rules, part=one.index)
+            genes = choose(one, genome, rules)
             yield ChosenBlock(one.index, one.contig, genes, True, one.reader.code)
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from genet5.annotate.adapt.record import Learned
 from genet5.annotate.adaptation import Adaptation, ChosenBlock
 from genet5.annotate.engine import Engine, ignore, load_engine
+from genet5.annotate.hint_score import HintIndex
 from genet5.annotate.journal import Journal
 from genet5.annotate.plan import ModelPlan, choose_machine, is_circular, plan_model, settle_code
 from genet5.annotate.select import SelectionRules, gene_of
@@ -248,6 +249,7 @@ class Annotator:
         on_bases: Callable[[int], None] = ignore,
         on_learned: Callable[[Learned], None] = ignore,
         on_percents: Callable[[WindowPass, Percents], None] = ignore,
+        hints: HintIndex | None = None,
     ) -> Iterator[GeneBlock]:
         """Yield the genes of contigs block by block, numbered through all contigs.
 
@@ -264,13 +266,16 @@ class Annotator:
             on_learned: Called with what was learned from contigs' own genes.
             on_percents: Called with the per-base heads' probabilities of each window pass, in the
                 order of the run, by an annotator that passes them on.
+            hints: What adds to the odds of genes that agree with it.
 
         Raises:
             ConfigError: There is no such genetic code.
         """
         calling = self._plan.calling
         code = settle_code(genetic_code, calling)
-        rules = SelectionRules(calling=calling, code=code, keep_partial=self._plan.keep_partial)
+        rules = SelectionRules(
+            calling=calling, code=code, keep_partial=self._plan.keep_partial, hints=hints
+        )
         own_codes = dict(contig_codes or {})
         blocks = self._engine.run(
             contigs,

@@ -18,7 +18,9 @@ from pathlib import Path
 
 from genet5.annotate.tracks import track_names
 from genet5.errors import DataError
+from genet5.genome.frames import strand_sign
 from genet5.genome.gene import Gene
+from genet5.genome.hints import Hint, HintKind
 from genet5.genome.io.annotation import AnnotationFile
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.io.formats import open_annotation
@@ -33,6 +35,9 @@ log = logging.getLogger(__name__)
 _FRAME_COLORS = ("#2a6f97", "#2a9d8f", "#8e6bbf")
 _STRAND_COLORS = ("#2a6f97", "#b5542b")
 _BOTH = ("plus", "minus")
+_HINT_COLORS: dict[HintKind, str] = {
+    "intron": "142,107,191", "coding": "42,157,143", "start": "42,111,151", "stop": "181,84,43",
+}  # fmt: skip
 
 
 class ReportPlaces:
@@ -41,10 +46,16 @@ class ReportPlaces:
     Args:
         reference: The reference annotation.
         regions: What of the genome is annotated; none = all.
+        hints: Shown below the genes.
     """
 
-    def __init__(self, reference: AnnotationFile | None, regions: Sequence[Region]) -> None:
-        self._reference, self._regions = reference, regions
+    def __init__(
+        self,
+        reference: AnnotationFile | None,
+        regions: Sequence[Region],
+        hints: Sequence[Hint] = (),
+    ) -> None:
+        self._reference, self._regions, self._hints = reference, regions, hints
         self._comparison = Comparison()
         self._genes = Features()
         self._contig: AnyContig | None = None
@@ -93,6 +104,8 @@ class ReportPlaces:
             own = [Track("genes", "bed", ((FORWARD, self._genes.data()),))]
         else:
             own = self._comparison.tracks("genes", "reference")
+        if self._hints:
+            own.append(Track("hints", "bed", (("", _hint_features(self._hints).data()),)))
         return genome_view(contigs, [*own, *tracks], most_bytes=most_bytes)
 
     def _is_inside(self, gene: Gene) -> bool:
@@ -104,12 +117,15 @@ class ReportPlaces:
 
 
 @contextmanager
-def open_places(reference: Path | None, regions: Sequence[Region]) -> Iterator[ReportPlaces]:
+def open_places(
+    reference: Path | None, regions: Sequence[Region], hints: Sequence[Hint] = ()
+) -> Iterator[ReportPlaces]:
     """Gather what a report shows of places.
 
     Args:
         reference: Annotation to compare with; its bad records are counted and left out.
         regions: What of the genome is annotated; none = all.
+        hints: Shown below the genes.
 
     Raises:
         DataError: The reference cannot be read, or has no genes.
@@ -118,7 +134,18 @@ def open_places(reference: Path | None, regions: Sequence[Region]) -> Iterator[R
     with opened as file:
         if file is not None and not file.contigs:
             raise DataError("no genes", expected="an annotation", path=reference)
-        yield ReportPlaces(file, regions)
+        yield ReportPlaces(file, regions, hints)
+
+
+def _hint_features(hints: Sequence[Hint]) -> Features:
+    features = Features()
+    for hint in hints:
+        features.add_interval(
+            hint.contig, hint.start, hint.end, name=f"{hint.kind}x{hint.multiplicity}",
+            strand=strand_sign(hint.strand) if hint.strand else ".",
+            color=_HINT_COLORS[hint.kind],
+        )  # fmt: skip
+    return features
 
 
 def probability_tracks(folder: Path, *, spliced: bool) -> list[Track]:

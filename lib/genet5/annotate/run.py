@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genet5 import __version__
+from genet5.annotate.hint_score import HintIndex, read_hint_files
 from genet5.annotate.journal import FORMAT, Journal, file_stamp, run_key
 from genet5.annotate.output import is_round, write_genes
 from genet5.annotate.plan import (
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from genet5.annotate.genome_report import GenomeReport
     from genet5.annotate.windows import WindowPass
     from genet5.decode.window_found import Percents
+    from genet5.genome.hints import Hint
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +95,9 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         warn_of_kind(plan)
         kingdom = config.rna_kingdom or ("bac" if is_prokaryote else "euk")
         rna = find_rna(runs, plan.genome.parts, kingdom=kingdom, code=plan.code)
-        with _new_report(config, plan) as report:
-            summary = _write_found(config, plan, machine, rna, report, learned.append)
+        hints = read_hint_files(config.hints, plan.genome.contigs)
+        with _new_report(config, plan, hints) as report:
+            summary = _write_found(config, plan, machine, rna, report, hints, learned.append)
         if "sqn" in config.beside:
             write_sqn(
                 config.beside["sqn"], config.beside["tbl"], plan.genome.contigs,
@@ -117,6 +120,7 @@ def _write_found(
     machine: Machine,
     rna: RnaFound,
     report: GenomeReport | None,
+    hints: Sequence[Hint],
     on_learned: Callable[[Learned], None],
 ) -> Summary:
     """Find the genes, and write them as they are found."""
@@ -140,6 +144,7 @@ def _write_found(
             on_bases=progress.add,
             on_learned=on_learned,
             on_percents=tracks,
+            hints=_hint_index(hints, config, plan),
         )
         num_genes = write_genes(config, plan, found, rna, report, progress.add_contig)
     return Summary(
@@ -149,6 +154,20 @@ def _write_found(
         seconds=progress.elapsed_s,
         output=config.output,
     )
+
+
+def _hint_index(
+    hints: Sequence[Hint], config: AnnotateConfig, plan: GenomePlan
+) -> HintIndex | None:
+    if not hints:
+        return None
+    genome = plan.genome
+
+    def place(part: int) -> tuple[str, int]:
+        index, offset = genome.place(part)
+        return genome.contigs[index].name, offset
+
+    return HintIndex(hints, config.hint_weight, place=place)
 
 
 @contextmanager
@@ -172,14 +191,16 @@ def _tracks(
 
 
 @contextmanager
-def _new_report(config: AnnotateConfig, plan: GenomePlan) -> Iterator[GenomeReport | None]:
+def _new_report(
+    config: AnnotateConfig, plan: GenomePlan, hints: Sequence[Hint]
+) -> Iterator[GenomeReport | None]:
     if config.report is None:
         yield None
         return
     from genet5.annotate.genome_report import GenomeReport
     from genet5.annotate.report_places import open_places
 
-    with open_places(config.reference, plan.genome.regions) as places:
+    with open_places(config.reference, plan.genome.regions, hints) as places:
         report = GenomeReport(places=places)
         yield report
         places.finish()

@@ -19,6 +19,7 @@ from genet5.annotate.block import Block
 from genet5.annotate.calling_config import CallingConfig
 from genet5.annotate.candidate import GeneCandidate
 from genet5.annotate.gene_score import feature_table, gene_log_odds, probability
+from genet5.annotate.hint_score import HintIndex
 from genet5.annotate.overlaps import are_compatible, choose_compatible
 from genet5.decode.fragment import merge_touching
 from genet5.genome.frames import (
@@ -43,6 +44,10 @@ class SelectionRules:
     """NCBI number of the genetic code."""
     keep_partial: bool = True
     """Whether genes that run over the end of a contig are kept."""
+    hints: HintIndex | None = None
+    """What adds to the odds of candidates that agree with it."""
+    part: int = 0
+    """Number of the contig in the run, by which hints know its place."""
 
 
 def legal_candidates(block: Block, rules: SelectionRules) -> list[GeneCandidate]:
@@ -99,6 +104,8 @@ def select_indices(
         contig_bp: Length of the contig.
     """
     odds = gene_log_odds(rules.calling.scoring, feature_table(candidates))
+    if rules.hints is not None:
+        odds = odds + rules.hints.log_odds(rules.part, candidates)
     scores = (odds - _logit(rules.calling.min_score)).tolist()
     chosen = choose_compatible(candidates, scores, rules.calling.overlaps)
     kept = _without_rivals_over_origin(candidates, scores, chosen, rules, contig_bp)

@@ -43,6 +43,7 @@ def _annotate(words: Sequence[str], config: AnnotateConfig) -> int:
     if place.rank:
         return _decode(config)
     inputs = {"GENOME": config.genome, "reference": config.reference}
+    inputs |= {f"hints {number}": path for number, path in enumerate(config.hints, 1)}
     check_inputs(inputs)
     check_outputs(config.outputs, inputs)
     if config.report is not None:

@@ -187,6 +187,12 @@ class AnnotateConfig:
     `--tracks`, the probabilities; all data lie within the page."""
     reference: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Compare the genes with this annotation (GFF3, GTF or GenBank) in the report."""
+    hints: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE ..."), by_default("none")] = ()
+    """Files of hints for genes: GFF3 or GTF of Augustus, BRAKER, miniprot, StringTie, portcullis or
+    `genet5 hints`. Genes that agree with introns, coding parts, starts and stops of them get better
+    odds; the genes to choose from stay those that the network proposes."""
+    hint_weight: float = 1.0
+    """How much hints count, 0 to 10; 1 is modest."""
     tracks: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Write the per-base heads' probabilities to bigWig files in this folder: coding by strand and
     frame, starts, stops and, with introns, introns and splice sites; needs pyBigWig."""
@@ -225,6 +231,8 @@ class AnnotateConfig:
         require("sqn" not in self.formats or is_plain, "formats", "sqn", rule)
         for flag, value in (("genome_view", self.genome_view), ("reference", self.reference)):
             require(self.report is not None or not value, flag, value, "needs --report FILE")
+        weight, rule = self.hint_weight, "must be between 0 and 10"
+        require(0 <= weight <= 10, "hint_weight", weight, rule)
         has_name = str(self.output) != "-"
         require(has_name or not self.formats, "formats", self.formats, "need an output with a name")
 
