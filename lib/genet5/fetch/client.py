@@ -17,34 +17,35 @@ Example:
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 import random
-import re
-import shutil
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
-from urllib3.exceptions import (
-    HTTPError,
-    IncompleteRead,
-    NewConnectionError,
-    ProtocolError,
-    SSLError,
-    TimeoutError,
-)
+from urllib3.exceptions import HTTPError, SSLError
 
 from genet5 import __version__
-from genet5.errors import DataError, ServerError
+from genet5.errors import ServerError
+from genet5.fetch.answers import (
+    Busy,
+    Limits,
+    http_error,
+    in_words,
+    innermost_reason,
+    length_of,
+    plain,
+    range_of,
+    taken,
+    within,
+)
+from genet5.fetch.partial_file import check_space, disk_error, opened, size_of
 from genet5.fetch.urls import EUTILS_URL, GENOMES_URL, host_of, is_safe_url
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 AGENT = f"genet5/{__version__}"
-_BLOCK_BYTES = 1 << 17
 _LARGEST_ANSWER = 64 << 20
 """Bytes of an answer that is read into memory."""
 _LARGEST_FILE = 64 << 30
@@ -62,15 +62,6 @@ _LONGEST_DOWNLOAD_S = 24 * 3600.0
 _MOST_REDIRECTIONS = 5
 _REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 _LONGEST_PAUSE_S = 60.0
-_TRANSIENT_CODES = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-
-class Busy(Exception):
-    """A failure that may pass: the server is overloaded, or the connection broke."""
-
-    def __init__(self, reason: str, pause_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.pause_s = pause_s
 
 
 class Meter(Protocol):
@@ -129,12 +120,12 @@ class Client:
                 if throttle is not None:
                     throttle.wait()
                 with closing(self._open(url, {})) as answer:
-                    limits = _Limits(url, min(_LONGEST_ANSWER_S, self.deadline_s), _LARGEST_ANSWER)
+                    limits = Limits(url, min(_LONGEST_ANSWER_S, self.deadline_s), _LARGEST_ANSWER)
                     body = bytearray()
-                    while block := _taken(answer):
+                    while block := taken(answer):
                         body += block
                         limits.check(len(body))
-                if len(body) < (_length(answer.headers) or 0):
+                if len(body) < (length_of(answer.headers) or 0):
                     raise Busy("the connection broke")
                 return accept(bytes(body))
             except Busy as trouble:
@@ -163,7 +154,7 @@ class Client:
             DataError: The disk is full, or a symbolic link stands in the place of the file.
             ServerError: The server cannot be reached, or has no such file.
         """
-        failures, most = 0, _size(part)
+        failures, most = 0, size_of(part)
         while True:
             try:
                 if throttle is not None:
@@ -173,7 +164,7 @@ class Client:
                 self._append(url, part, meter)
                 return
             except Busy as trouble:
-                grown = _size(part)
+                grown = size_of(part)
                 failures = 1 if grown > most else failures + 1
                 most = max(most, grown)
                 self._pause(url, trouble, failures)
@@ -182,27 +173,27 @@ class Client:
 
     def _append(self, url: str, part: Path, meter: Meter) -> None:
         """One try of a download."""
-        have = _size(part)
+        have = size_of(part)
         headers = {"Range": f"bytes={have}-"} if have else {}
         with closing(self._open(url, headers)) as answer:
             if answer.status == 416:  # no byte after those here: complete, or another file
-                if _range(answer.headers)[1] != have:
+                if range_of(answer.headers)[1] != have:
                     part.unlink()
                     raise Busy("the partial file does not match the file on the server", 0.0)
                 meter.at(have, have)
                 return
-            resumes = answer.status == 206 and _range(answer.headers)[0] == have
+            resumes = answer.status == 206 and range_of(answer.headers)[0] == have
             if answer.status == 206 and not resumes:
                 part.unlink()
                 raise Busy("another part than was requested", 0.0)
             done = have if resumes else 0
-            length = _length(answer.headers)
+            length = length_of(answer.headers)
             total = None if length is None else done + length
-            limits = _Limits(url, self.deadline_s, _LARGEST_FILE)
+            limits = Limits(url, self.deadline_s, _LARGEST_FILE)
             limits.check(total or 0)
-            _check_space(part, length or 0)
-            with _opened(part, append=resumes) as out:
-                while block := _taken(answer):
+            check_space(part, length or 0)
+            with opened(part, append=resumes) as out:
+                while block := taken(answer):
                     out.write(block)
                     out.flush()  # a killed run resumes from here
                     done += len(block)
@@ -223,7 +214,7 @@ class Client:
                 at = self._redirected(at, answer)
                 continue
             if answer.status != 416 and answer.status >= 300:
-                raise _http_error(answer, url)
+                raise http_error(answer, url)
             if answer.headers.get("Content-Type", "").startswith("text/html"):
                 answer.close()
                 raise ServerError(
@@ -254,16 +245,16 @@ class Client:
             )  # fmt: skip
 
         try:
-            return _within(min(_LONGEST_ANSWER_S, self.deadline_s), send)
+            return within(min(_LONGEST_ANSWER_S, self.deadline_s), send)
         except SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise ServerError(
-                    f"{plain(url)}: its certificate cannot be verified ({_reason(error)}). Install"
-                    " the system's ca-certificates, or name a bundle in SSL_CERT_FILE"
+                    f"{plain(url)}: its certificate cannot be verified ({innermost_reason(error)})."
+                    " Install the system's ca-certificates, or name a bundle in SSL_CERT_FILE"
                 ) from None
-            raise Busy(_words(error)) from None
+            raise Busy(in_words(error)) from None
         except (HTTPError, OSError) as error:
-            raise Busy(_words(error)) from None
+            raise Busy(in_words(error)) from None
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         """Return the connections through the proxy that the environment names for a URL."""
@@ -291,165 +282,3 @@ class Client:
         pause = min(pause, _LONGEST_PAUSE_S)
         log.debug("%s: %s; again in %.1f s", plain(url), trouble, pause)
         self.sleep(pause)
-
-
-@dataclass(frozen=True)
-class _Limits:
-    """Time and size of an answer."""
-
-    url: str
-    most_s: float
-    most_bytes: int
-    begin: float = field(default_factory=time.monotonic)
-
-    def check(self, size: int) -> None:
-        """Raise if the answer is too long.
-
-        Raises:
-            Busy: It takes too long.
-            ServerError: It is too large.
-        """
-        if size > self.most_bytes:
-            raise ServerError(f"{plain(self.url)}: an answer of more than {self.most_bytes} bytes")
-        if time.monotonic() - self.begin > self.most_s:
-            raise Busy(f"not complete after {self.most_s:.0f} s")
-
-
-def _within(seconds: float, send: Callable[[], T]) -> T:
-    """Call a function in a thread and wait for it: a server may send its headers byte by byte."""
-    found: list[T] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            found.append(send())
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if failed:
-        raise failed[0]
-    if not found:
-        raise Busy("no answer in time")
-    return found[0]
-
-
-def plain(url: str) -> str:
-    """Return a URL without its query, which may contain a key, and without a password.
-
-    Example:
-        >>> plain("https://me:secret@example.org/efetch.fcgi?api_key=1234")
-        'https://example.org/efetch.fcgi'
-    """
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _taken(answer: urllib3.BaseHTTPResponse) -> bytes:
-    """Read what has arrived of an answer.
-
-    Raises:
-        Busy: The connection broke.
-    """
-    try:
-        return answer.read1(_BLOCK_BYTES)
-    except IncompleteRead:
-        return b""  # the caller knows what is missing
-    except (HTTPError, OSError) as error:
-        raise Busy(_words(error)) from None
-
-
-def _http_error(answer: urllib3.BaseHTTPResponse, url: str) -> Exception:
-    """Return the exception for an answer with an error code."""
-    if answer.status in _TRANSIENT_CODES:
-        pause = answer.headers.get("Retry-After", "")
-        answer.close()
-        return Busy(f"HTTP {answer.status}", float(pause) if pause.isdecimal() else None)
-    try:
-        body = answer.read(2_000).decode("utf-8", "replace")
-    except (HTTPError, OSError):
-        body = ""
-    answer.close()
-    text = " ".join(re.sub(r"<[^>]*>", " ", body).split())[:200]
-    return ServerError(
-        f"{plain(url)}: HTTP {answer.status} {answer.reason}" + (f" ({text})" if text else ""),
-        status=answer.status,
-    )
-
-
-def _opened(part: Path, *, append: bool) -> BinaryIO:
-    """Open a partial file for writing, but no symbolic link."""
-    how = os.O_APPEND if append else os.O_TRUNC
-    try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | how, 0o666)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise DataError(
-            "a symbolic link", expected="a file of fetch's own", path=part, remedy="Remove it"
-        ) from error
-    return os.fdopen(handle, "ab" if append else "wb")
-
-
-def disk_error(error: OSError, path: Path) -> DataError:
-    """Return the error to raise when writing under `path` failed."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _disk_full(path)
-    return DataError(f"cannot be written ({error.strerror or error})", path=path)
-
-
-def _disk_full(path: Path) -> DataError:
-    return DataError(
-        "the disk is full", path=path,
-        remedy="Free some space and run the same command again: it resumes",
-    )  # fmt: skip
-
-
-def _check_space(part: Path, wanted: int) -> None:
-    """Raise if the rest of the file does not fit on the disk."""
-    if wanted > shutil.disk_usage(part.parent).free:
-        raise _disk_full(part)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _length(headers: Mapping[str, str]) -> int | None:
-    text = headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() else None
-
-
-def _range(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
-    """Return first byte and size of the whole file from Content-Range."""
-    match = re.fullmatch(
-        r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", headers.get("Content-Range", "").strip()
-    )
-    if match is None:
-        return None, None
-    first, size = match.groups()
-    return int(first) if first else None, int(size) if size.isdecimal() else None
-
-
-def _words(error: BaseException) -> str:
-    """Describe a network error."""
-    if isinstance(error, (TimeoutError, OSError)) and "timed out" in str(error):
-        return "no answer in time"
-    if isinstance(error, NewConnectionError) and isinstance(error.__cause__, OSError):
-        return error.__cause__.strerror or str(error.__cause__)
-    if isinstance(error, ProtocolError):
-        return "the connection broke"
-    return _reason(error)
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost reason: urllib3 wraps the errors of sockets."""
-    while error.args and isinstance(error.args[-1], BaseException):
-        error = error.args[-1]
-    text = getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
-    return str(text) or type(error).__name__

@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from genet5.errors import DataError, ServerError
-from genet5.fetch.client import Client, plain
+from genet5.fetch.answers import plain
+from genet5.fetch.client import Client
 from genet5.fetch.entrez import Assembly, Eutils, Record
 from genet5.fetch.folder import ANNOTATION, GENOME, File, GenomeFolder, md5_of, publish
 from genet5.genome.io.fasta import Contig, write_fasta

@@ -23,7 +23,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from genet5.errors import DataError, ServerError
-from genet5.fetch.client import Busy, Client, Throttle
+from genet5.fetch.answers import Busy
+from genet5.fetch.client import Client, Throttle
 from genet5.fetch.names import Accession
 
 TOOL = "genet5"

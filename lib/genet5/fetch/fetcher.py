@@ -23,7 +23,7 @@ from pathlib import Path
 
 from genet5 import __version__
 from genet5.config.clades import Clade
-from genet5.fetch.client import Client, disk_error
+from genet5.fetch.client import Client
 from genet5.fetch.download import AssemblyFiles, write_record
 from genet5.fetch.entrez import Assembly, Eutils, Organism, Record
 from genet5.fetch.folder import (
@@ -36,6 +36,7 @@ from genet5.fetch.folder import (
     find_folder,
 )
 from genet5.fetch.names import Accession, clade_of, parse_accession, safe_name
+from genet5.fetch.partial_file import disk_error
 from genet5.fetch.urls import EUTILS_URL, GENOMES_URL
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from genet5.errors import DataError, ServerError
-from genet5.fetch.client import Busy, Client, Throttle, plain
+from genet5.fetch.answers import Busy, plain
+from genet5.fetch.client import Client, Throttle
 
 BODY = bytes(range(256)) * 1000
 

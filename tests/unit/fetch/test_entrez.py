@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from genet5.errors import DataError, ServerError
-from genet5.fetch.client import Busy, Client
+from genet5.fetch.answers import Busy
+from genet5.fetch.client import Client
 from genet5.fetch.entrez import Eutils, read_json, read_xml
 from genet5.fetch.names import parse_accession
 
