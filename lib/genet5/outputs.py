@@ -38,7 +38,11 @@ from genet5.locks import lock_file
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+BASE_COLORS = {"A": "#2a9d4a", "C": "#2a6f97", "G": "#d99a1c", "T": "#c0392b"}
+"""Of the letters of sequence logos."""
 
 STANDARD_STREAM = Path("-")
 """Standard input where a file is read, standard output where one is written."""
@@ -333,3 +337,26 @@ def svg_element(figure: Figure) -> str:
     figure.savefig(text, format="svg", metadata={"Date": None})
     svg = text.getvalue()
     return svg[svg.index("<svg") :]
+
+
+def draw_letter(axes: Axes, base: str, middle: float, bottom: float, height: float) -> None:
+    """Draw a base of a sequence logo, filling a box of width 0.9; the axes' limits stay.
+
+    Args:
+        axes: Where.
+        base: A, C, G or T.
+        middle: Of the box, along x.
+        bottom: Of the box.
+        height: Of the box.
+    """
+    from matplotlib.patches import PathPatch
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    outline = TextPath((0, 0), base, size=1)
+    box = outline.get_extents()
+    moved = Affine2D().translate(-box.x0, -box.y0)
+    placed = moved.scale(0.9 / box.width, height / box.height).translate(middle - 0.45, bottom)
+    letter = PathPatch(outline.transformed(placed), facecolor=BASE_COLORS[base], linewidth=0)
+    letter.set_in_layout(False)  # the axes have their limits: nothing needs to be measured
+    axes.add_artist(letter)

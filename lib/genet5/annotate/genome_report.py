@@ -29,7 +29,7 @@ from genet5.genome.frames import strand_sign
 from genet5.genome.gene import Gene, Transcript
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.sequence import decode_bases
-from genet5.outputs import atomic_writer, svg_element
+from genet5.outputs import atomic_writer, draw_letter, svg_element
 from genet5.score.differences_page import TABLE_STYLE
 from genet5.score.plot import FAINT, FIRST, INK, STYLE
 from genet5.view.genome_view import PAGE_BYTES, POLICY
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20_000
 """The page lists so many genes."""
-_BASE_COLORS = {"A": "#2a9d4a", "C": "#2a6f97", "G": "#d99a1c", "T": "#c0392b"}
 _PAGE_STYLE = (
     "table{border-collapse:collapse;font-size:14px;margin:1em 0}"
     "td,th{padding:.2em .8em;border-bottom:1px solid #d9dee3;text-align:left;white-space:nowrap}"
@@ -315,21 +314,12 @@ def _label_lengths(axes: Axes) -> None:
 
 def _draw_logo(axes: Axes, learned: Learned) -> None:
     """Draw the motif before starts as a sequence logo (Schneider and Stephens 1990)."""
-    from matplotlib.patches import PathPatch
-    from matplotlib.textpath import TextPath
-    from matplotlib.transforms import Affine2D
-
     motif = learned.motif
     for k, (column, bits) in enumerate(zip(motif.columns, motif.information, strict=True)):
         bottom = 0.0
         for share, letter in sorted(zip(column.tolist(), "ACGT", strict=True)):
             height = share * max(0.0, float(bits))
-            path = TextPath((0, 0), letter, size=1)
-            box = path.get_extents()
-            place = Affine2D().translate(-box.x0, -box.y0)
-            place.scale(0.9 / box.width, height / box.height).translate(k + 0.55, bottom)
-            color = _BASE_COLORS[letter]
-            axes.add_patch(PathPatch(path, transform=place + axes.transData, color=color, lw=0))
+            draw_letter(axes, letter, k + 1, bottom, height)
             bottom += height
     top = max(0.5, 1.1 * float(np.max(motif.information)))
     axes.set(xlim=(0.4, len(motif.columns) + 0.6), ylim=(0, top), ylabel="bits")

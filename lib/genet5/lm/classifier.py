@@ -16,7 +16,6 @@ other layers, so their weights do not fit and are refused; HyenaDNA and Caduceus
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,15 +37,13 @@ from genet5.config.lm.finetune import LoraConfig, TaskConfig
 from genet5.errors import CheckpointError, ConfigError, FormatError
 from genet5.lm.chunk_ensemble import ChunkEnsembleConfig
 from genet5.lm.encoders import Encoder, EndName
-from genet5.lm.folders import model_folder
+from genet5.lm.folders import model_folder, read_settings
 from genet5.lm.local_attention import ATTENTION
 from genet5.lm.nucleotide_gpt import MODEL_TYPE
 from genet5.lm.targets import LabelSpace
 from genet5.lm.text import Vocabulary
 from genet5.lm.tokenizer_files import OURS, load_vocabulary, read_published, save_vocabulary
 from genet5.lm.word_vocabulary import VOCAB, WordVocabulary, read_words
-
-log = logging.getLogger(__name__)
 
 TASK_FILE = "task.json"
 FORMAT = 1
@@ -167,13 +164,7 @@ def read_network_config(folder: Path) -> Any:
     Raises:
         CheckpointError: It is not: it would need code from a hub.
     """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise CheckpointError(f"{folder}: no config.json; is it a model's folder?")
-    values = load_json(path)
-    if values.pop("auto_map", None):
-        log.info("%s: its own code (auto_map) is ignored; a stock class is used", folder)
-    kind = values.pop("model_type", None)
+    kind, values = read_settings(folder)
     try:
         return AutoConfig.for_model(kind, **values)
     except (ValueError, KeyError, TypeError) as error:

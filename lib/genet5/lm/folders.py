@@ -127,14 +127,24 @@ def model_folder(name: str) -> Path:
     return Path(found)
 
 
-def _class_of(folder: Path) -> Any:
-    """Choose the class by the model's type; say what is not run."""
-    if not (folder / "config.json").is_file():
+def read_settings(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """Return a network's type and the other values of its config.json; its own code is not run.
+
+    Raises:
+        CheckpointError: There is no config.json.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
         raise CheckpointError(f"{folder}: no config.json; is it a model's folder?")
-    config = load_json(folder / "config.json")
-    kind = config.get("model_type")
-    if "auto_map" in config:
+    values = load_json(path)
+    if values.pop("auto_map", None):
         log.info("%s: its own code (auto_map) is ignored; a stock class is used", folder)
+    return values.pop("model_type", None), values
+
+
+def _class_of(folder: Path) -> Any:
+    """Choose the class by the model's type."""
+    kind, _ = read_settings(folder)
     if kind == "llama":
         return LlamaForCausalLM
     if kind == MODEL_TYPE:

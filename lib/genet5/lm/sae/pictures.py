@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genet5.genome.sequence import BASE_INDEX, Bases
 from genet5.lm.sae.describe import Features
-
-_COLOURS = {"A": "#109648", "C": "#255c99", "G": "#f7b32b", "T": "#d62839"}
+from genet5.outputs import draw_letter
 
 
 def information(contexts: Sequence[Bases]) -> NDArray[np.float64]:
@@ -46,25 +44,12 @@ def draw_logo(contexts: Sequence[Bases], first: int, path: Path, title: str) -> 
     for place, row in enumerate(bits):
         bottom = 0.0
         for base in np.argsort(row):
-            _draw_letter(axes, "ACGT"[base], first + place, bottom, float(row[base]))
+            draw_letter(axes, "ACGT"[base], first + place, bottom, float(row[base]))
             bottom += float(row[base])
     axes.set(xlim=(first - 0.6, first + len(bits) - 0.4), ylim=(0, 2), ylabel="bits", title=title)
     axes.set_xticks(range(first, first + len(bits), 5))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-
-
-def _draw_letter(axes: Any, letter: str, place: float, bottom: float, height: float) -> None:
-    """Draw a letter that fills a box of width 0.9."""
-    from matplotlib.patches import PathPatch
-    from matplotlib.textpath import TextPath
-    from matplotlib.transforms import Affine2D
-
-    outline = TextPath((0, 0), letter, size=1)
-    box = outline.get_extents()
-    moved = Affine2D().translate(-box.x0, -box.y0)
-    scaled = moved.scale(0.9 / box.width, height / box.height).translate(place - 0.45, bottom)
-    axes.add_patch(PathPatch(outline.transformed(scaled), facecolor=_COLOURS[letter], linewidth=0))
 
 
 def draw_overview(log: Sequence[dict[str, float]], features: Features, path: Path) -> None:
