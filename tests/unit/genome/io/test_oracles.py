@@ -20,7 +20,8 @@ from genet5.genome.extract import cds_records, protein_records
 from genet5.genome.frames import in_reading_order, mirrored_intervals, phases
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
 from genet5.genome.io.fasta import read_fasta, write_fasta
-from genet5.genome.io.gff3 import read_gff3
+from genet5.genome.io.formats import read_annotation
+from genet5.genome.io.genbank_write import write_genbank
 from genet5.genome.io.gff3_write import write_gff3
 from genet5.genome.io.gtf_write import write_gtf
 from genet5.genome.io.tbl_write import TblWriter
@@ -77,12 +78,22 @@ def genes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Gene]]:
         write_gff3(out, found, lengths)
     with (folder / "a.gtf").open("w") as out:
         write_gtf(out, found, lengths)
+    with (folder / "a.gbk").open("w") as out:
+        write_genbank(out, found, read_fasta(folder / "g.fa"))
     return folder, list(found)
 
 
-def test_they_are_read_back_as_they_were(genes: tuple[Path, list[Gene]]) -> None:
+@pytest.mark.parametrize("kind", ["gff3", "gtf", "gbk"])
+def test_they_are_read_back_as_they_were(genes: tuple[Path, list[Gene]], kind: str) -> None:
+    """Missing ends too: GFF3 and GenBank mark them, GTF leaves start and stop codons out."""
     folder, found = genes
-    assert list(read_gff3(folder / "a.gff3").genes) == found
+    back = read_annotation(folder / f"a.{kind}").genes
+    assert [(gene.id, gene.strand) for gene in back] == [(gene.id, gene.strand) for gene in found]
+    for gene, known in zip(back, found, strict=True):
+        (mine,), (theirs,) = gene.transcripts, known.transcripts
+        assert (mine.cds, mine.partial_5, mine.partial_3) == (
+            theirs.cds, theirs.partial_5, theirs.partial_3,
+        ), gene.id  # fmt: skip
 
 
 @pytest.mark.parametrize("prokaryote", [False, True])
