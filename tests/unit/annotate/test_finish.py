@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import pytest
@@ -59,6 +60,19 @@ def test_a_product_that_is_known_stays() -> None:
     assert with_locus_tag(gene, "AB1_00001").transcripts[0].cds_attributes == (
         ("product", "RNase P"),
     )
+
+
+def test_what_was_dropped_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    finisher = Finisher(max_masked=0.0)
+    masked = Contig("c", encode_bases("a" * 400))
+    list(finisher.finished(masked, [make_gene((0, 90))], []))
+    list(finisher.finished(CONTIG, [make_gene((0, 90))], [rna(0, 150)]))
+    with caplog.at_level(logging.INFO, "genet5"):
+        finisher.log()
+    assert caplog.messages == [
+        "dropped 1 genes without introns in soft-masked repeats",
+        "dropped 1 genes that share more than 30 coding bases with an RNA gene",
+    ]
 
 
 def test_genes_without_introns_in_soft_masked_repeats_are_dropped_by_wish() -> None:

@@ -17,6 +17,7 @@ from genet5.annotate.annotator import GeneBlock
 from genet5.annotate.plan import plan_genome
 from genet5.annotate.rna.programs import RnaFound
 from genet5.annotate.submission import require_table2asn
+from genet5.cli import main
 from genet5.config.annotate import AnnotateConfig
 from genet5.errors import ConfigError, DataError, ExternalToolError
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
@@ -245,6 +246,16 @@ def test_devices_get_no_journal(config: AnnotateConfig) -> None:
     with plan_genome(nowhere) as plan:
         machine = run.choose_machine(nowhere.annotator)
         assert run.open_journal(nowhere, plan, machine) is None
+
+
+def test_a_quiet_run_says_nothing(
+    config: AnnotateConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["annotate", str(config.genome), "-o", str(config.output)]
+    assert main([*words, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(words) == 0
+    assert "2 genes on 3 contigs" in capsys.readouterr().err
 
 
 def test_a_run_is_described_without_being_done(config: AnnotateConfig, tmp_path: Path) -> None:
