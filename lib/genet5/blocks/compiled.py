@@ -9,6 +9,8 @@ one row or several, and the kinds that layers differ in (experts, recomputation)
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from types import FunctionType
@@ -18,9 +20,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask
 
+from genet5.errors import ConfigError
+
 GRAPHS = 32
 """Most graphs of one kind of layer; more are an error, as running uncompiled would be a slow
 surprise."""
+
+
+def require_compiler(device: str) -> None:
+    """Check that what torch.compile calls is installed, before minutes have gone.
+
+    Args:
+        device: cpu needs a C++ compiler (CXX names another one), cuda a C compiler (CC).
+
+    Raises:
+        ConfigError: There is none.
+    """
+    variable, names = ("CC", ("gcc", "clang", "cc")) if device == "cuda" else (
+        "CXX", ("g++", "clang++", "c++")
+    )  # fmt: skip
+    wanted = os.environ.get(variable)
+    if not any(map(shutil.which, (wanted,) if wanted else names)):
+        rule = f"needs a compiler ({' or '.join(names)}; {variable} names another one); install"
+        raise ConfigError("compile", True, f"{rule} one, or leave out --compile")
 
 
 def compile_layer(layer: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:

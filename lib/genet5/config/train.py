@@ -36,7 +36,7 @@ RARE_FIELDS = frozenset(
         *("ema_decay", "optim_8bit", "save_steps", "keep_last", "checkpoint"),
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
-        *("mix", "freeze", "lr_scale", "layer_decay", "profile"),
+        *("mix", "skip_windows", "freeze", "lr_scale", "layer_decay", "profile"),
     }
 )
 """Fields that `finet --help` leaves out and `--help_all` lists."""
@@ -56,6 +56,9 @@ class BatchConfig(BatchLimits):
     grad_accum: int = 1
     """Micro-batches per optimizer step and process; their loss is normalised together. The last
     step of an epoch takes what is left of it."""
+    skip_windows: Annotated[Path | None, by_default("none")] = None
+    """File that names windows to leave out of training: nonfinite.json, which a run leaves where a
+    loss was not finite."""
     num_workers: int = 1
     """Processes that prepare batches ahead of time; 0 prepares them in the training loop. Results
     do not depend on it."""

@@ -21,7 +21,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from functools import partial
@@ -113,6 +113,7 @@ class Loader:
         pin_memory: Give the workers' micro-batches in page-locked memory, for a GPU.
         collator: Makes the micro-batches; None = those of gene models.
         weights: Passes over each file in an epoch (`dataset.mixture`), instead of one over `path`.
+        skip: Ids of windows that are left out; the plan stays as it is.
     """
 
     def __init__(
@@ -128,11 +129,13 @@ class Loader:
         pin_memory: bool = False,
         collator: Collator | None = None,
         weights: Mapping[Path, float] | None = None,
+        skip: Collection[str] = (),
     ) -> None:
         self._reader = Mixture(weights or {Path(path): 1.0})
         self._collator = collator or GeneCollator(self._reader.header.vocabulary)
         self._sizes = self._reader.row_sizes()
         self._limits = limits or BatchLimits()
+        self._skip = frozenset(skip)
         over = over_budget(self._sizes, self._limits)
         if over:
             log.warning(
@@ -251,7 +254,7 @@ class Loader:
         return [batch.renumbered(rows) for batch in plan]
 
     def _made(self, plan: list[MicroBatch]) -> Iterator[Any]:
-        batches = _Batches(self._reader, plan, self._collator, self._epoch)
+        batches = _Batches(self._reader, plan, self._collator, self._epoch, self._skip)
         if not self._num_workers:
             return (batches.make(index) for index in range(len(plan)))
         generator = (
@@ -289,13 +292,18 @@ class Loader:
 
 
 class _Batches(Dataset[Any]):
-    """The micro-batches of a plan."""
+    """The micro-batches of a plan, without some windows."""
 
     def __init__(
-        self, reader: Mixture, plan: list[MicroBatch], collator: Collator, epoch: int
+        self,
+        reader: Mixture,
+        plan: list[MicroBatch],
+        collator: Collator,
+        epoch: int,
+        skip: frozenset[str],
     ) -> None:
         self._reader, self._plan = reader, plan
-        self._collator, self._epoch = collator, epoch
+        self._collator, self._epoch, self._skip = collator, epoch, skip
 
     def __len__(self) -> int:
         return len(self._plan)
@@ -315,9 +323,13 @@ class _Batches(Dataset[Any]):
         """
         micro = self._plan[index]
         windows = [window for row in micro.rows for window in self._reader.row(row)]
+        kept = [window for window in windows if window.id not in self._skip]
         try:
             return self._collator.collate(
-                windows, epoch=self._epoch, first_row=micro.rows[0], silent=micro.silent
+                kept or windows,
+                epoch=self._epoch,
+                first_row=micro.rows[0],
+                silent=micro.silent or not kept,
             )
         except (IndexError, KeyError, ValueError) as error:
             if isinstance(error, GeneT5Error):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from genet5.config.json_files import save_json
+from genet5.config.json_files import load_json, save_json
 from genet5.dataset.batch import TrainingBatch
-from genet5.errors import GeneT5Error
+from genet5.errors import CheckpointError, GeneT5Error
 from genet5.train.distributed.processes import Ranks
 
 _FILE_NAME = "nonfinite.json"
@@ -38,8 +39,9 @@ class NonFiniteLossError(GeneT5Error):
         return (
             f"step {self.step}: {self.what} in a micro-batch of {named}"
             + (f" and {more} more windows (all in {self.path})" if more > 0 else "")
-            + ". The weights were not changed. Lower --lr, or look at these windows,"
-            " and continue from the last checkpoint with --resume."
+            + ". The weights were not changed. --resume --skip_windows"
+            f" {self.path} leaves these windows out; if others follow, the run has diverged: start"
+            " again, or from an earlier --checkpoint, with a lower --lr"
         )
 
 
@@ -77,6 +79,28 @@ def require_finite(
     windows = [name for ids in ranks.gather(bad) for batch in ids for name in batch]
     path = out / _FILE_NAME
     if ranks.is_first:
-        save_json(path, {"step": step, "losses": losses.tolist(), "windows": windows})
+        with suppress(GeneT5Error, OSError):  # the error says the most of it
+            shown = [str(loss) for loss in losses.tolist()]  # JSON has no NaN
+            named = [*_named(path), *windows]
+            save_json(path, {"step": step, "losses": shown, "windows": named})
     what = "the loss is not finite" if has_bad_loss else "the gradient is not finite"
     raise NonFiniteLossError(step, what, windows, path)
+
+
+def _named(path: Path) -> list[str]:
+    """Return the windows that earlier errors of this run have named: they stay skipped."""
+    return [str(name) for name in load_json(path).get("windows", [])] if path.exists() else []
+
+
+def require_finite_weights(model: nn.Module, base: Path) -> None:
+    """Check what a run starts from: a weight that is no number would look like a fault of the data.
+
+    Raises:
+        CheckpointError: A tensor of BASE is not finite.
+    """
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(
+                f"BASE = {base}: {name} holds NaN or infinity, so no loss can be finite; start from"
+                " an earlier checkpoint, or another model"
+            )

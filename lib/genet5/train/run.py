@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from genet5.blocks.compiled import require_compiler
 from genet5.config.json_files import config_to_dict
 from genet5.config.manifest import record_checksums
 from genet5.config.parts import PartsConfig
@@ -38,6 +39,7 @@ from genet5.model.precision import resolve_precision
 from genet5.tokens.tokenizer_file import load_tokenizer, tokenizer_hash
 from genet5.train.distributed.processes import Ranks, choose_device, distributed
 from genet5.train.evaluator import Evaluator, GeneEvaluator
+from genet5.train.finite import require_finite_weights
 from genet5.train.horizon import Horizon, Outcome
 from genet5.train.loop import Trainer
 from genet5.train.loss import LossWeights
@@ -193,7 +195,10 @@ def finetune(config: Config, ranks: Ranks, open_parts: OpenParts[Config]) -> Out
         stack.enter_context(folder.held(ranks))
         ranks.on_first(folder.check)
         run_log = stack.enter_context(run_logging(ranks.rank, ranks.world_size))
+        if config.compute.compile:
+            require_compiler(ranks.device.type)
         parts = open_parts(config, ranks)
+        require_finite_weights(parts.model, config.base)
         settle_parts(parts.model, config.parts)
         for loader in (parts.source, parts.validation):
             stack.callback(loader.close)
@@ -209,6 +214,8 @@ def finetune(config: Config, ranks: Ranks, open_parts: OpenParts[Config]) -> Out
             _open_records(config, ranks, trainer, run_log, stack)
         if checkpoint:
             trainer.settle()
+        if config.compute.compile:
+            log.info("compiling; the first steps are slow")
         outcome = trainer.run()
         trainer.export()
         if ranks.is_first:

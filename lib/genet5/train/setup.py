@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from genet5.blocks.windowed import choose_backend
-from genet5.config.train import TrainConfig
+from genet5.config.json_files import load_json
+from genet5.config.train import BatchConfig, TrainConfig
 from genet5.dataset.header import Header
 from genet5.dataset.loader import Loader
-from genet5.errors import CheckpointError, DataError
+from genet5.errors import CheckpointError, DataError, FormatError
 from genet5.model.files import SHARDS_FOLDER
 from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE, model_folder
 from genet5.model.network import GeneT5, count_parameters
@@ -49,10 +50,11 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
             num_workers=batch.num_workers,
             pin_memory=ranks.device.type == "cuda",
             weights=weights,
+            skip=skip,
         )
-        for path, path_purpose, weights in (
-            (config.train, "training order", batch.weights(config.train)),
-            (config.val, "validation", None),
+        for path, path_purpose, weights, skip in (
+            (config.train, "training order", batch.weights(config.train), skipped_windows(batch)),
+            (config.val, "validation", None, ()),
         )
     ]
     for loader in loaders:
@@ -60,6 +62,22 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
             check_vocabulary(header, tokenizer, path)
     check_splits(loaders[0], loaders[1])
     return loaders[0], loaders[1]
+
+
+def skipped_windows(config: BatchConfig) -> list[str]:
+    """Return the ids of the windows that are left out of training.
+
+    Raises:
+        FormatError: The file is missing, or names none.
+    """
+    if config.skip_windows is None:
+        return []
+    names = load_json(config.skip_windows).get("windows")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise FormatError("no list of windows", expected='{"windows": [...]} as in nonfinite.json',
+                          path=config.skip_windows)  # fmt: skip
+    log.info("%d windows are left out of training (%s)", len(names), config.skip_windows)
+    return names
 
 
 def check_splits(train: Loader, val: Loader) -> None:

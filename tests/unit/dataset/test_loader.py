@@ -131,6 +131,17 @@ def test_padding_stays_within_the_budget(packed_file) -> None:
         assert windows * tokens <= 200 or rows <= 4
 
 
+def test_windows_that_are_skipped_change_no_other_batch(packed_file) -> None:
+    whole = [batch.window_ids for batch in Loader(packed_file, **SMALL)]
+    skip = {whole[0][0], *whole[1]}
+    loader = Loader(packed_file, **SMALL, skip=skip)
+    found = list(loader)
+    assert found[0].window_ids == whole[0][1:] or len(whole[0]) == 1
+    assert found[1].window_ids == whole[1]  # a batch keeps the ranks in step,
+    assert found[1].targets.label_weights.sum() == 0  # but nothing is learned from it
+    assert [batch.window_ids for batch in found[2:]] == whole[2:]
+
+
 def test_an_empty_file_is_refused(make_packed) -> None:
     with pytest.raises(DataError, match="no windows"):
         Loader(make_packed([]))

@@ -20,6 +20,7 @@ from genet5.model.folders import list_checkpoints
 from genet5.train.finite import NonFiniteLossError
 from genet5.train.horizon import Horizon
 from genet5.train.objective import Objective
+from genet5.train.setup import skipped_windows
 from genet5.train.state import checkpoint
 from genet5.train.state.checkpoint_files import (
     changed_settings,
@@ -146,7 +147,11 @@ def test_a_non_finite_loss_stops_before_the_step_and_names_the_windows(
         trainer._step([toy.batch(1), toy.batch(2), toy.batch(3)])
     assert caught.value.windows == ("toy/2:0", "toy/2:1", "toy/2:2")
     assert all(torch.equal(before[name], w) for name, w in trainer.state.model.named_parameters())
-    assert json.loads((tmp_path / "nonfinite.json").read_text())["windows"][0] == "toy/2:0"
+    batch = replace(trainer.config.batch, skip_windows=tmp_path / "nonfinite.json")
+    assert skipped_windows(batch) == ["toy/2:0", "toy/2:1", "toy/2:2"]
+    with pytest.raises(NonFiniteLossError, match=r"--skip_windows \S+nonfinite.json"):
+        trainer._step([toy.batch(2)])
+    assert len(skipped_windows(batch)) == 6
 
 
 def test_a_checkpoint_that_is_being_written_survives_a_non_finite_loss(

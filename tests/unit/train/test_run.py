@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import signal
@@ -217,6 +218,36 @@ def test_what_a_calibration_left_survives_a_resume(toy_run: Path, tmp_path: Path
     train(replace(config, checkpoints=keep, duration=replace(config.duration, max_steps=2)))
     assert load_calling_config(config.out, 8192).min_score == 0.9
     assert check_files(config.out)
+
+
+def test_a_base_that_holds_nan_is_refused_before_the_data_are_blamed(
+    toy_run: Path, tmp_path: Path
+) -> None:
+    model = GeneT5.from_pretrained(toy_run / "base")
+    with torch.no_grad():
+        model.pointer.gate.bias.fill_(math.nan)
+    shutil.copytree(toy_run / "base", tmp_path / "base")
+    model.save_pretrained(tmp_path / "base")
+    config = replace(config_of(toy_run, tmp_path / "out"), base=tmp_path / "base")
+    with pytest.raises(CheckpointError, match=r"pointer.gate.bias holds NaN"):
+        train(config)
+
+
+def test_what_names_no_windows_to_skip_is_refused(toy_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "skip.json").write_text('{"windows": 3}')
+    config = config_of(toy_run, tmp_path / "out")
+    batch = replace(config.batch, skip_windows=tmp_path / "skip.json")
+    with pytest.raises(DataError, match=r"skip.json: no list of windows; expected"):
+        train(replace(config, batch=batch))
+
+
+def test_compiling_without_a_compiler_is_refused_at_once(
+    toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    config = config_of(toy_run, tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"compile = True: needs a compiler \(g\+\+ or"):
+        train(replace(config, compute=replace(config.compute, compile=True)))
 
 
 def test_train_and_val_swapped_or_the_same_are_refused(toy_run: Path, tmp_path: Path) -> None:
