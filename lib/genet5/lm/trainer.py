@@ -220,6 +220,7 @@ def _reports(config: LmFinetuneConfig, out: Path) -> dict[str, Any]:
         names.append("tensorboard")
     if config.run.wandb is not None:
         os.environ["WANDB_PROJECT"] = config.run.wandb
+        os.environ.setdefault("WANDB_DIR", str(out))
         names.append("wandb")
     return {"report_to": names or "none"}
 

@@ -109,6 +109,7 @@ def overwriting(config: TrainConfig, **log_parts: Any) -> TrainConfig:
     return replace(config, checkpoints=keep, log=replace(config.log, **log_parts))
 
 
+@pytest.mark.slow
 def test_an_overwritten_run_leaves_the_files_of_one_in_a_fresh_folder(
     toy_run: Path, tmp_path: Path
 ) -> None:
@@ -171,6 +172,7 @@ def test_two_runs_in_one_folder_are_refused(toy_run: Path, tmp_path: Path) -> No
         train(config_of(toy_run, out))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_a_model_everywhere(
     toy_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,6 +211,32 @@ def test_calibration_of_an_unfinished_run_is_its_checkpoints(
     assert (checkpoint / "annotate.json").exists()
 
 
+@pytest.mark.slow
+def test_a_run_resumes_with_smaller_batches_after_its_memory_ran_out(
+    toy_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = config_of(toy_run, tmp_path / "out")
+    duration = replace(config.duration, max_steps=None, max_minutes=1e-9)
+    batch = replace(config.batch, batch_size=None, token_budget=900, grad_accum=8)
+    config = replace(config, duration=duration, batch=batch)
+    assert train(config).reason == "max_minutes"
+    config = replace(
+        config,
+        batch=replace(batch, token_budget=500, grad_accum=16),
+        duration=replace(duration, max_minutes=None),
+        checkpoints=replace(config.checkpoints, resume=True),
+    )
+    assert train(config).reason == "finished"
+    assert "differs from the checkpoint's settings: token_budget: 900 -> 500" in caplog.text
+    rows = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+    epochs = [row["epoch"] for row in rows if row["kind"] == "train"]
+    assert epochs == sorted(epochs)
+    assert epochs[-1] == 1.0
+    with pytest.raises(CheckpointError, match="--seed was"):
+        train(replace(config, seed=5))
+
+
+@pytest.mark.slow
 def test_what_a_calibration_left_survives_a_resume(toy_run: Path, tmp_path: Path) -> None:
     config = config_of(toy_run, tmp_path / "out")
     train(config)
