@@ -213,3 +213,45 @@ def test_requests_keep_to_the_rate(
     eutils.organism(562)
     assert len(ncbi.requests) == 2
     assert least <= min(pauses) <= most  # the second try waits for its turn too
+
+
+class Answering:
+    """A client that gives an answer as it would be parsed, or raises it."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer, self.sleep = answer, lambda seconds: None
+
+    def read(self, *words: object) -> object:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def record_of(answer: object, accession: str = "NC_000913.3") -> object:
+    client: Any = Answering(answer)
+    return Eutils(client, "https://example.org/").record(parse_accession(accession))
+
+
+def document(accession: str, length: object = 9) -> dict[str, object]:
+    return {"AccessionVersion": accession, "Title": "E. coli", "TaxId": 562, "Length": length}
+
+
+def test_a_record_is_the_one_that_was_asked_for() -> None:
+    found: Any = record_of([document("NC_000964.3"), document("NC_000913.3")])
+    assert (found.accession, found.taxid, found.length) == ("NC_000913.3", 562, 9)
+
+
+@pytest.mark.parametrize("answer", [[], [document("NC_000964.3")], ServerError("x", status=400)])
+def test_a_record_that_is_not_there_is_unknown(answer: object) -> None:
+    with pytest.raises(DataError, match=r"NC_000913\.3"):
+        record_of(answer)
+
+
+def test_other_errors_of_the_server_pass() -> None:
+    with pytest.raises(ServerError, match="full"):
+        record_of(ServerError("full", status=500))
+
+
+def test_a_length_that_is_no_number_is_the_servers_error() -> None:
+    with pytest.raises(ServerError, match="Length = 'long', not a number"):
+        record_of([document("NC_000913.3", "long")])
