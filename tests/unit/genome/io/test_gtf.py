@@ -272,3 +272,49 @@ def test_repeated_keys_without_quotes_keep_the_first_value_and_all_tags() -> Non
 
 def test_a_quote_without_its_end_is_no_value() -> None:
     assert parse_gtf_attributes('gene_id "g"; "') == {"gene_id": "g"}
+
+
+def _places(*lines: str) -> dict[str, tuple[str, int, int, int, list[str]]]:
+    """Read lines `TYPE START END STRAND ATTRIBUTES` of gene g, and t where `t` stands for them."""
+    words = {"g": 'gene_id "g";', "t": 'gene_id "g"; transcript_id "t";'}
+    text = []
+    for line in lines:
+        kind, start, end, strand, owner, *more = line.split(maxsplit=5)
+        phase = "0" if kind == "CDS" else "."
+        text.append(f"c . {kind} {start} {end} . {strand} {phase} {words[owner]} {''.join(more)}")
+    genes = _read("\n".join(text)).genes
+    return {g.id: (g.type, g.start, g.end, g.strand, [t.id for t in g.transcripts]) for g in genes}
+
+
+def test_a_gene_line_alone_is_a_gene_of_one_transcript_without_cds() -> None:
+    assert _places("gene 1 9 + g") == {"g": ("ncRNA", 0, 9, 1, ["g.t1"])}
+
+
+def test_a_transcript_line_alone_is_a_gene_of_its_biotype() -> None:
+    assert _places("transcript 1 9 + t") == {"g": ("ncRNA", 0, 9, 1, ["t"])}
+    found = _places("gene 1 9 + g", 'transcript 1 9 + t transcript_biotype "tRNA";')
+    assert found == {"g": ("tRNA", 0, 9, 1, ["t"])}
+
+
+def test_lines_of_one_gene_id_that_lie_apart_are_two_genes() -> None:
+    assert _places("gene 1 9 + g", "gene 101 109 + g") == {
+        "g": ("ncRNA", 0, 9, 1, ["g.t1"]),
+        "g-2": ("ncRNA", 100, 109, 1, ["g-2.t1"]),
+    }
+    assert _places("gene 1 9 + g", "CDS 101 109 - t") == {
+        "g": ("ncRNA", 0, 9, 1, ["g.t1"]),
+        "g-2": ("protein_coding", 100, 109, -1, ["t"]),
+    }
+
+
+def test_transcript_lines_of_one_id_that_lie_apart_are_two_genes() -> None:
+    lines = [f"{kind} {a} {a + 8} + t" for a in (1, 101) for kind in ("transcript", "CDS")]
+    assert _places(*lines) == {
+        "g": ("protein_coding", 0, 9, 1, ["t"]),
+        "g-2": ("protein_coding", 100, 109, 1, ["t-2"]),
+    }
+
+
+def test_a_gene_whose_transcripts_lie_on_the_other_strand_is_a_bad_record() -> None:
+    with pytest.raises(DataError, match='gene "g" and its transcripts on different strands'):
+        _places("gene 1 9 + g", "CDS 1 9 - t")
