@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 
@@ -64,6 +64,7 @@ from genet5.train.state.run_folder import (
     RECORD,
     RunFolder,
 )
+from genet5.train.telemetry.curves import read_rows
 from genet5.train.telemetry.log_records import RunLog, run_logging
 from genet5.train.telemetry.memory import MemoryWatch
 from genet5.train.telemetry.meter import gene_flops
@@ -108,6 +109,10 @@ class TrainResult:
     def checkpoints(self) -> Path:
         """Directory of the checkpoints that a run can resume from."""
         return self.out / "checkpoints"
+
+    def rows(self, kind: Literal["train", "validation"]) -> list[dict[str, float]]:
+        """Return the rows of one kind of `metrics`, as `pandas.DataFrame` takes them."""
+        return [row for each, row in read_rows(self.metrics) if each == kind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

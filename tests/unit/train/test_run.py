@@ -24,10 +24,13 @@ from genet5.cli.flags import parse_flags
 from genet5.config.calibrate import CalibrateConfig
 from genet5.config.manifest import check_files, record_checksums
 from genet5.config.train import TrainConfig
+from genet5.dataset.packed import PackedReader, PackedWriter
 from genet5.errors import CheckpointError, ConfigError, DataError
 from genet5.locks import FolderInUseError, locked_folder
 from genet5.model.network import GeneT5
 from genet5.model.resize import resize_model
+from genet5.tokens.sequence import KmerTokenizer
+from genet5.tokens.tokenizer_file import Tokenizer, tokenizer_hash
 from genet5.train.distributed.processes import Ranks
 from genet5.train.run import run_training, with_precision
 
@@ -312,6 +315,25 @@ def test_the_precision_in_use_is_recorded_and_a_change_is_reported(
         )
     )
     assert "precision: 'fp32' -> 'bf16'" in caplog.text
+
+
+def test_a_mixed_in_file_of_another_tokenizer_is_refused_by_name(
+    toy_run: Path, tmp_path: Path
+) -> None:
+    reader = PackedReader(toy_run / "training.packed")
+    tokenizer = Tokenizer(KmerTokenizer(3))
+    header = replace(
+        reader.header, tokenizer=tokenizer.to_dict(), tokenizer_hash=tokenizer_hash(tokenizer)
+    )
+    other = tmp_path / "other.packed"
+    with PackedWriter(other, header) as writer:
+        for row in range(len(reader)):
+            writer.write_row(reader.row(row))
+    config = config_of(toy_run, tmp_path / "out")
+    mixed = replace(config, batch=replace(config.batch, mix=(f"{other}=0.5",)))
+    with pytest.raises(DataError, match=r"other\.packed.* kmer 3.* kmer 4"):
+        run_training(mixed)
+    assert not (tmp_path / "out" / "run.json").exists()
 
 
 def test_the_record_of_a_run_replays_it_exactly(toy_run: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def read_run(folder: Path, name: str = "") -> RunCurves:
     path = folder / METRICS_FILE
     if not path.is_file():
         raise DataError(f"no {METRICS_FILE}", expected="OUT of finet or lm pretrain", path=folder)
-    rows = list(_rows(path))
+    rows = list(read_rows(path))
     record = folder / RUN_FILE
     settings = load_json(record).get("settings", {}) if record.is_file() else {}
     kinds = {kind: [row for k, row in rows if k == kind] for kind in ("train", "validation")}
@@ -95,7 +95,12 @@ def read_run(folder: Path, name: str = "") -> RunCurves:
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, float]]]:
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield kind ("train" or "validation") and numbers of each row of a metrics file.
+
+    Raises:
+        FormatError: A line is no row of metrics.
+    """
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
         if not line.endswith("\n"):
