@@ -29,10 +29,15 @@ class PartsConfig:
     layer_decay: Annotated[float | None, by_default("1")] = None
     """Factor of the learning rate from each layer of the encoder (or language model) to the one
     below, and to the embeddings; what comes after the layers learns at --lr."""
+    lora_rank: Annotated[int | None, by_default("train the weights themselves")] = None
+    """Train low-rank changes of this rank to the matrices of all layers, and nothing else (LoRA;
+    requires peft); the model that is written has them merged."""
 
     def __post_init__(self) -> None:
         factors = self.lr_factors
         require(min(factors.values(), default=1) > 0, "lr_scale", factors, "must be above 0")
+        rank = self.lora_rank
+        require(rank is None or rank >= 1, "lora_rank", rank, "must be at least 1")
         decay = self.layer_decay
         require(
             decay is None or 0 < decay <= 1, "layer_decay", decay, "must be above 0 and at most 1"

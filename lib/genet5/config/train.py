@@ -36,7 +36,7 @@ RARE_FIELDS = frozenset(
         *("ema_decay", "optim_8bit", "save_steps", "keep_last", "checkpoint"),
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
-        *("mix", "skip_windows", "freeze", "lr_scale", "layer_decay", "profile"),
+        *("mix", "skip_windows", "freeze", "lr_scale", "layer_decay", "lora_rank", "profile"),
     }
 )
 """Fields that `finet --help` leaves out and `--help_all` lists."""
@@ -407,4 +407,11 @@ class TrainConfig:
             "optim_8bit",
             True,
             "cannot be combined with parallel = fsdp, which shards the moments already",
+        )
+        rule = "cannot be combined with mxfp8, which holds the matrices in another form"
+        require(
+            not (self.compute.mxfp8 and self.parts.lora_rank),
+            "lora_rank",
+            self.parts.lora_rank,
+            rule,
         )

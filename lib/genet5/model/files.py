@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genet5.errors import CheckpointError
+from genet5.model.adapters import merged
 from genet5.model.checksums import check_tensors, checksums_of
 from genet5.model.folders import WEIGHTS_FILE
 
@@ -25,7 +26,8 @@ moving average begin."""
 def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
     """Read the tensors of a model folder or of a training checkpoint, in their stored type.
 
-    A checkpoint's moving average takes the place of its weights, as in what a run exports.
+    A checkpoint's moving average takes the place of its weights, and its adapters are merged, as in
+    what a run exports.
 
     Raises:
         CheckpointError: There are none, or a file is damaged.
@@ -66,7 +68,7 @@ def _load_shards(folder: Path) -> dict[str, Tensor]:
         {name.removeprefix(begin): found[name] for name in found if name.startswith(begin)}
         for begin in (MODEL_PREFIX, AVERAGE_PREFIX)
     )
-    return weights | average
+    return merged(weights | average)
 
 
 def save_weights(folder: Path, tensors: dict[str, Tensor]) -> None:

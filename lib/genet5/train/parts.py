@@ -19,6 +19,7 @@ from torch import nn
 
 from genet5.config.checks import require
 from genet5.config.parts import PartsConfig
+from genet5.model.adapters import add_adapters
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +34,21 @@ def path_of(name: str) -> str:
     return name.removeprefix(_WRAPPED)
 
 
-def settle_parts(model: nn.Module, config: PartsConfig) -> None:
-    """Check the parts' names, and freeze what is not to be trained.
+def settle_parts(model: nn.Module, config: PartsConfig, seed: int = 0) -> None:
+    """Check the parts' names, add adapters, and freeze what is not to be trained.
+
+    Args:
+        model: Changed in place.
+        config: Settings.
+        seed: Of the adapters' random values.
 
     Raises:
-        ConfigError: A part is unknown, or nothing is left to train.
+        ConfigError: A part is unknown, nothing is left to train, or peft is missing.
     """
     for field, names in (("freeze", config.freeze), ("lr_scale", config.lr_factors)):
         _require_known(model, names, field)
+    if config.lora_rank is not None:
+        add_adapters(model, config.lora_rank, seed)
     freeze(model, config.freeze)
     is_left = any(parameter.requires_grad for parameter in model.parameters())
     require(is_left, "freeze", " ".join(config.freeze), "must leave something to train")

@@ -204,7 +204,7 @@ def finetune(config: Config, ranks: Ranks, open_parts: OpenParts[Config]) -> Out
             require_compiler(ranks.device.type)
         parts = open_parts(config, ranks)
         require_finite_weights(parts.model, config.base)
-        settle_parts(parts.model, config.parts)
+        settle_parts(parts.model, config.parts, derive_seed(config.seed, "adapters"))
         for loader in (parts.source, parts.validation):
             stack.callback(loader.close)
         trainer = build_trainer(config, ranks, stack, parts)

@@ -11,6 +11,7 @@ import torch
 from genet5.config.parts import PartsConfig
 from genet5.config.train import OptimConfig
 from genet5.errors import ConfigError
+from genet5.model.adapters import merged
 from genet5.train.optim import FACTOR, build_optimizer, set_learning_rate
 from genet5.train.parts import (
     count_trained,
@@ -113,3 +114,49 @@ def test_parts_are_listed_with_counts_and_rates(toy: Any) -> None:
     lines = describe_parts(model, parts)
     assert "norm: 32 parameters, 0 trained" in lines
     assert "linear: 272 parameters, 272 trained, learning rate x 0.1" in lines
+
+
+@pytest.mark.parametrize("num_experts", [0, 4])
+def test_adapters_begin_without_effect_and_are_all_that_is_trained(
+    toy: Any, num_experts: int
+) -> None:
+    pytest.importorskip("peft", reason="the extra `lm` is not installed")
+    model, batch = toy.tiny_gene_model(num_experts).eval(), toy.gene_batch()
+    before = model(batch).token_logits
+    settle_parts(model, PartsConfig(lora_rank=2), seed=1)
+    assert torch.equal(model(batch).token_logits, before)
+    trained = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    assert trained
+    assert all(".lora_" in name and ".layers." in name for name in trained)
+    output = model(batch)
+    (output.token_logits.sum() + output.encoded.state_logits.sum()).backward()
+    ups = [weight for name, weight in model.named_parameters() if ".lora_B." in name]
+    assert all(weight.grad is not None for weight in ups)
+
+
+def test_merged_adapters_compute_what_they_did_apart(toy: Any) -> None:
+    pytest.importorskip("peft", reason="the extra `lm` is not installed")
+    model, batch = toy.tiny_gene_model().eval(), toy.gene_batch()
+    plain = model.stored().keys()
+    settle_parts(model, PartsConfig(lora_rank=2), seed=1)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if ".lora_B." in name:
+                weight.normal_(0, 0.1)
+        apart = model(batch)
+        weights = merged(model.stored())
+        together = model.rebuilt(weights).eval()(batch)
+    assert weights.keys() == plain
+    torch.testing.assert_close(together.token_logits, apart.token_logits)
+    torch.testing.assert_close(together.encoded.state_logits, apart.encoded.state_logits)
+
+
+def test_equal_seeds_make_equal_adapters_and_leave_the_random_state(toy: Any) -> None:
+    pytest.importorskip("peft", reason="the extra `lm` is not installed")
+    models = [toy.tiny_gene_model() for _ in range(2)]
+    state = torch.get_rng_state()
+    for model in models:
+        settle_parts(model, PartsConfig(lora_rank=2), seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    first, second = (model.state_dict() for model in models)
+    assert all(torch.equal(first[name], second[name]) for name in first)

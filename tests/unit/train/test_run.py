@@ -23,6 +23,7 @@ from genet5.api import train
 from genet5.cli.flags import parse_flags
 from genet5.config.calibrate import CalibrateConfig
 from genet5.config.manifest import check_files, record_checksums
+from genet5.config.parts import PartsConfig
 from genet5.config.train import TrainConfig
 from genet5.dataset.packed import PackedReader, PackedWriter
 from genet5.errors import CheckpointError, ConfigError, DataError
@@ -315,6 +316,39 @@ def test_the_precision_in_use_is_recorded_and_a_change_is_reported(
         )
     )
     assert "precision: 'fp32' -> 'bf16'" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_run_with_adapters_resumes_exactly_and_leaves_a_plain_model(
+    toy_run: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("peft", reason="the extra `lm` is not installed")
+
+    def run(out: str, steps: int, **how: Any) -> dict[str, torch.Tensor]:
+        config = config_of(toy_run, tmp_path / out, parts=PartsConfig(lora_rank=2))
+        run_training(
+            replace(
+                config,
+                duration=replace(config.duration, max_steps=steps),
+                optim=replace(config.optim, lr=0.01, schedule="constant", warmup_ratio=0.0),
+                checkpoints=replace(config.checkpoints, save_steps=1, **how),
+                validation=replace(config.validation, export="last"),
+            )
+        )
+        return load_file(tmp_path / out / "model.safetensors")
+
+    whole = run("whole", 2)
+    checkpoint = tmp_path / "whole" / "checkpoints" / "step-00000001"
+    resumed = run("resumed", 2, checkpoint=checkpoint)
+    base = GeneT5.from_pretrained(toy_run / "base").stored()
+    assert whole.keys() == resumed.keys() == base.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    moved = {name for name in base if not torch.equal(whole[name], base[name])}
+    assert moved
+    assert all(".layers." in name for name in moved)
+    last = tmp_path / "whole" / "checkpoints" / "step-00000002"
+    read = GeneT5.from_pretrained(last).stored()
+    assert all(torch.equal(read[name], whole[name]) for name in whole)
 
 
 def test_a_mixed_in_file_of_another_tokenizer_is_refused_by_name(

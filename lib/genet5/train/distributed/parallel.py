@@ -31,6 +31,7 @@ from torch.utils import _pytree as pytree
 
 from genet5.blocks.moe import RouterLoss
 from genet5.config.train import ParallelName
+from genet5.model.adapters import merged
 from genet5.model.network import Encoded, Output
 from genet5.train.distributed.processes import Ranks
 
@@ -86,7 +87,10 @@ class Parallel:
 
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
-        """Return the model's whole tensors on rank 0, nothing elsewhere; every rank calls it."""
+        """Return the model's whole tensors on rank 0, nothing elsewhere; every rank calls it.
+
+        Adapters are merged.
+        """
         return self._gathered(is_wanted=self.ranks.is_first)
 
     @torch.no_grad()
@@ -108,13 +112,13 @@ class Parallel:
     def _gathered(self, *, is_wanted: bool) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = self.model.stored()
         if not self.is_sharded:
-            return tensors if is_wanted else {}
+            return merged(tensors) if is_wanted else {}
         found = {}
         for name, tensor in tensors.items():
             gathered = whole(tensor)
             if is_wanted:
                 found[name] = gathered.cpu()
-        return found
+        return merged(found)
 
 
 def _show_outputs() -> None:
