@@ -31,7 +31,8 @@ run() { # print a command, then run it
     [ -n "$dry_run" ] || "$@"
 }
 [ -n "$dry_run" ] || mkdir -p "$raw" "$baked" "$logs"
-base=$("$python" bin/models path "$model")
+base=$model
+[ -n "$dry_run" ] || base=$("$python" bin/models path "$model")
 
 echo "== 1. Genomes: the last but one is for calibration, the last for scores" >&2
 if [ -n "$toy" ]; then
