@@ -1,7 +1,7 @@
 """Locks on files and folders; the system ends them with the process that holds them.
 
-Whoever holds a folder leaves its process id, start and host in `FOLDER/.genet5.lock`, so that
-others can be told who it is. A child may keep the lock of a parent that was killed, for the seconds
+Whoever holds a folder leaves its process id, start and host in `FOLDER/.genet5.lock`, so that a
+refusal can name it. A child may keep the lock of a parent that was killed, for the seconds
 until it notices: a lock whose owner is dead is taken over. Where the file system knows no locks, as
 some network file systems, the named owner counts while it lives, on its own host.
 

@@ -1,6 +1,6 @@
 """Alive means progressing: a run that makes no step says so, with the stacks of its threads.
 
-Heartbeats (`distributed.liveness`) tell that a process lives, not that it works: a data worker may
+Heartbeats (`distributed.liveness`) show that a process lives, not that it works: a data worker may
 hang in a read from a network disk, a rank in the driver of a GPU. Each rank has a thread that knows
 how long its steps usually take. After many times that (`TIMES`, at least `LEAST_S`) without any
 progress it logs one line, writes the stacks of all threads to a file, and ends a wait for data,

@@ -232,7 +232,7 @@ def finetune(config: Config, ranks: Ranks, open_parts: OpenParts[Config]) -> Out
 def _open_records(
     config: RunConfig, ranks: Ranks, trainer: Trainer, run_log: RunLog, stack: ExitStack
 ) -> None:
-    """Begin the files of a run that tell about it: log, run.json, memory."""
+    """Begin the files that describe a run: log, run.json, memory, profile."""
     run_log.open(config.out / LOG_FILE)
     device, size = str(ranks.device), ranks.world_size
     start_record(config.out / RECORD, _settings(config), device=device, world_size=size)

@@ -78,7 +78,7 @@ def test_a_part_of_an_epoch_ends_in_a_smaller_step(toy: Any, tmp_path: Any) -> N
     assert trainer.state.progress.micro_batches == 3
 
 
-def test_a_run_goes_on_with_twice_the_batch(toy: Any, tmp_path: Any) -> None:
+def test_a_run_resumes_with_twice_the_batch(toy: Any, tmp_path: Any) -> None:
     config = toy.config(tmp_path, max_steps=None)
     first = toy.trainer(config, horizon=Horizon(12, 6, epochs=2.0))
     vote = first._vote

@@ -45,7 +45,7 @@ LOG_FILE, MEMORY_FILE, NONFINITE_FILE = "finet.log", "memwatch.csv", "nonfinite.
 PROFILE_FOLDER = "profile"
 TRACKERS = ("tensorboard", "wandb", "wandb.json")
 _SIGNS = (CHECKPOINTS_FOLDER, BEST, *METRICS, RECORD)
-"""What tells that a run was here."""
+"""What shows that a run was here."""
 _MODEL = (CONFIG_FILE, WEIGHTS_FILE, "tokenizer.json", "annotate.json", MANIFEST)
 _NAMES = (*_SIGNS, *_MODEL, *TRACKERS, MARK, LOG_FILE, MEMORY_FILE, NONFINITE_FILE, PROFILE_FOLDER)
 _PATTERN = re.compile(
