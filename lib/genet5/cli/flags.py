@@ -24,7 +24,6 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from genet5.cli.help_format import error_line, help_text, known_terminal
 from genet5.config.json_files import config_from_dict, load_json
-from genet5.config.train import ONE_START_FIELDS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -113,6 +112,8 @@ def _from_file(cls: type[Config], path: Path) -> Config:
     """
     values = load_json(path)
     if isinstance(values.get("settings"), dict) and "command" in values:
+        from genet5.config.train import ONE_START_FIELDS  # most commands read no record
+
         values = _without(values["settings"], ONE_START_FIELDS)
     absent = [
         each.name
