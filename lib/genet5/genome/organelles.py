@@ -1,9 +1,9 @@
 """Mitochondria and plastids among the contigs of a genome, and the genetic codes that they use.
 
-A contig is an organelle's by its FASTA header and its length. Plastids use code 11. Which stops a
-mitochondrion reads as amino acids shows in its open frames: none (code 1), TGA (4 and others), or
-TGA while AGA and AGG end frames (2). Codes whose stops are the same (4, 5 and others) cannot be
-told apart so, and the clade decides where it is known.
+A contig is an organelle's by its FASTA header and its length. Plastids use code 11. Mitochondria
+read TGA as tryptophan (code 4 and others) but in plants, whose are long (1); where AGA and AGG end
+open frames, too, it is a vertebrate's (2). Codes whose stops are the same (4, 5 and others) cannot
+be told apart so, and the clade decides where it is known.
 
 Example:
     >>> organelle_of("chrM", ""), organelle_of("NC_1.1", "Zea mays chloroplast, complete genome")
@@ -22,6 +22,8 @@ Organelle: TypeAlias = Literal["mitochondrion", "plastid"]
 
 MOST_BP = 2_000_000
 """A longer contig is no organelle's, whatever its header says; most have 15 to 700 kb."""
+MOST_ANIMAL_BP = 150_000
+"""Mitochondria of plants are longer, those of animals, fungi and most others shorter."""
 MOST_AGR = 0.004
 """Share of AGA and AGG in long frames up to which they are stops; as arginine or serine they make
 up some percent."""
@@ -71,7 +73,8 @@ def organelle_code(organelle: Organelle, bases: Bases, clade: str | None = None)
     if clade in _CLADE_CODES:
         return _CLADE_CODES[clade]
     survey = survey_block(bases)
-    if survey.tga_open.covered < TGA_COVERAGE * max(1, survey.standard.covered):
+    reads_tga = survey.tga_open.covered >= TGA_COVERAGE * max(1, survey.standard.covered)
+    if len(bases) > MOST_ANIMAL_BP and not reads_tga:
         return _STANDARD
     if survey.codons >= LEAST_CODONS and survey.agr <= MOST_AGR * survey.codons:
         return _VERTEBRATE

@@ -25,20 +25,27 @@ def test_a_header_names_an_organelle(name: str, description: str, expected: str 
 
 
 def long_frames(*stops: str) -> str:
-    """Ten genes of 400 codons that none of these codons interrupts, TAA after each."""
+    """Ten genes of 600 codons that none of these codons interrupts, TAA after each."""
     rng = np.random.default_rng(5)
     sense = [codon for codon in CODONS if codon not in stops]
-    return "".join("ATG" + "".join(rng.choice(sense, 400)) + "TAA" for _ in range(10))
+    return "".join("ATG" + "".join(rng.choice(sense, 600)) + "TAA" for _ in range(10))
 
 
 @pytest.mark.parametrize(
-    ("stops", "code"),
-    [(("TAA", "TAG", "TGA"), 1), (("TAA", "TAG"), 4), (("TAA", "TAG", "AGA", "AGG"), 2)],
+    ("stops", "copies", "code"),
+    [
+        (("TAA", "TAG", "TGA"), 9, 1),
+        (("TAA", "TAG", "TGA"), 1, 4),
+        (("TAA", "TAG"), 9, 4),
+        (("TAA", "TAG", "AGA", "AGG"), 1, 2),
+    ],
+    ids=["plant", "fungus without TGA", "TGA is read", "vertebrate"],
 )
-def test_open_frames_show_which_stops_a_mitochondrion_reads(
-    stops: tuple[str, ...], code: int
+def test_length_and_open_frames_show_which_stops_a_mitochondrion_reads(
+    stops: tuple[str, ...], copies: int, code: int
 ) -> None:
-    assert organelle_code("mitochondrion", encode_bases(long_frames(*stops))) == code
+    bases = encode_bases(copies * long_frames(*stops))
+    assert organelle_code("mitochondrion", bases) == code
 
 
 def test_a_clade_decides_between_codes_of_the_same_stops() -> None:
