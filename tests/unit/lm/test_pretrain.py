@@ -14,6 +14,7 @@ import torch
 from genet5.cli import main
 from genet5.config.lm.bake import LmBakeConfig
 from genet5.config.lm.pretrain import CausalLossConfig, LmPretrainConfig
+from genet5.config.parts import PartsConfig
 from genet5.config.train import (
     BatchConfig,
     CheckpointConfig,
@@ -229,3 +230,19 @@ def test_the_commands_bake_and_train(tmp_path: Path, capsys) -> None:
     few = ["--max_steps", "2", "--batch_size", "2", "--num_workers", "0", "--device", "cpu"]
     assert main(["lm", "pretrain", *places, *few]) == 0
     assert load_model(str(tmp_path / "run")).vocabulary.bos_id == 1
+
+
+@pytest.mark.slow
+def test_adapters_of_a_run_are_merged_in_its_model(toy: Path, tmp_path: Path) -> None:
+    """Only the layers above the frozen one move, and a stock class loads them."""
+    pytest.importorskip("peft", reason="peft is not installed")
+    parts = PartsConfig(lora_rank=2, freeze=("model.layers.0",))
+    pretrain(run_config(toy, tmp_path / "out", parts=parts, max_steps=2))
+    before, after = (
+        load_model(str(folder), "cpu").network.state_dict()
+        for folder in (toy / "base", tmp_path / "out")
+    )
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert all("layers." in name and "layers.0." not in name for name in moved)
