@@ -66,7 +66,7 @@ def new_connection_error() -> NewConnectionError:
         (SSLError(), "SSLError"),
     ],
 )
-def test_network_errors_are_told_in_words(error: BaseException, expected: str) -> None:
+def test_network_errors_are_put_in_words(error: BaseException, expected: str) -> None:
     assert in_words(error) == expected
 
 
