@@ -73,7 +73,8 @@ def test_wheel_holds_the_package_the_model_and_the_licence_and_nothing_else(
     source = root / "lib"
     modules = {str(path.relative_to(source)) for path in source.glob("genet5/**/*.py")}
     models = source / "genet5" / "models"
-    shipped = {str(path.relative_to(source)) for path in models.glob("*/*")}
+    igv = source / "genet5" / "view" / "igv"
+    shipped = {str(path.relative_to(source)) for path in (*models.glob("*/*"), *igv.iterdir())}
     assert package == modules | shipped | {"genet5/py.typed"}
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 

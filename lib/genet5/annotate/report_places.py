@@ -141,7 +141,7 @@ def _hint_features(hints: Sequence[Hint]) -> Features:
     features = Features()
     for hint in hints:
         features.add_interval(
-            hint.contig, hint.start, hint.end, name=f"{hint.kind}x{hint.multiplicity}",
+            hint.contig, hint.start, hint.end, name=f"{hint.kind}({hint.multiplicity})",
             strand=strand_sign(hint.strand) if hint.strand else ".",
             color=_HINT_COLORS[hint.kind],
         )  # fmt: skip

@@ -4,8 +4,9 @@ One file for each head and strand, values 0 to 1 in steps of 0.01; neighbouring 
 are one entry, and stretches without any known base have none. Frame n of either strand holds the
 codons that occupy bases n to n + 2, n + 3 to n + 5 ... of the contig (1-based), so that a gene
 without introns lies in one frame, and one with introns steps from frame to frame. Windows are
-written as they come, core by core; memory does not grow with the contigs but for the summaries of
-one file at a time that pyBigWig makes at the end (about a byte for each base of varied values).
+written as they come, core by core, so that memory does not grow with the contigs. At the end
+pyBigWig makes the summaries that browsers draw from afar, which takes some two bytes of memory for
+each base of the genome, one file after the other; genomes above `MOST_SUMMARIZED_BP` go without.
 
 Example:
     with open_tracks(Path("tracks"), contigs, place, spliced=False) as tracks:
@@ -26,6 +27,7 @@ from genet5.annotate.genome import Contigs
 from genet5.annotate.windows import WindowPass
 from genet5.decode.window_found import Percents
 
+MOST_SUMMARIZED_BP = 200_000_000
 SCRATCH = ".genet5.tmp"
 _STRANDS = ("plus", "minus")
 _FRAMES = 3
@@ -76,11 +78,12 @@ def open_tracks(
     names = track_names(spliced=spliced)
     scratch = [folder / f"{name}.bw{SCRATCH}" for name in names]
     lengths = [(contig.name, len(contig.bases)) for contig in contigs if len(contig.bases)]
+    levels = 10 if sum(size for _, size in lengths) <= MOST_SUMMARIZED_BP else 0
     files: list[Any] = []
     try:
         for path in scratch:
             files.append(pyBigWig.open(str(path), "w"))
-            files[-1].addHeader(lengths)
+            files[-1].addHeader(lengths, maxZooms=levels)
         yield TrackWriter(files, contigs, place, strand_passes)
         while files:  # one after the other: each takes memory for its summaries
             files.pop(0).close()

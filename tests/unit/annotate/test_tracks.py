@@ -122,6 +122,17 @@ def test_bases_past_an_origin_are_written_once(tmp_path: Path) -> None:
     assert not np.isnan(values(tmp_path, "start_minus", "c0")).any()
 
 
+def test_genomes_above_a_limit_have_no_summaries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = window(0, ContigTiling.even(9, 10, 4), 0)
+    monkeypatch.setattr("genet5.annotate.tracks.MOST_SUMMARIZED_BP", 8)
+    write(tmp_path, contigs(9), [(one, np.full((2, KINDS, 9), 50, np.uint8))])
+    with pyBigWig.open(str(tmp_path / "start_plus.bw")) as file:
+        assert file.header()["nLevels"] == 0
+    assert values(tmp_path, "start_plus", "c0") == [0.5] * 9
+
+
 def test_a_failed_run_leaves_nothing_and_an_empty_genome_has_tracks(tmp_path: Path) -> None:
     def fail() -> Iterator[None]:
         with open_tracks(tmp_path / "a", contigs(9), lambda part: (part, 0), spliced=True):
