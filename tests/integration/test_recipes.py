@@ -61,7 +61,7 @@ def test_a_recipes_commands_parse(
 @pytest.mark.parametrize(
     "recipe",
     [
-*("laptop.sh --fast", "one_gpu.sh x", "two_dgx_spark.sh 2", "train_prok.sh x"),
+        *("laptop.sh --fast", "one_gpu.sh x", "two_dgx_spark.sh 2", "train_prok.sh x"),
         *("train_fungi.sh x", "adapt_to_clade.sh GCF_000005845.2", "adapt_to_clade.sh --fast"),
         *("train_gpu.sh", "train_gpu.sh x", "train_gpu.sh join", "train_gpu.sh train --fast"),
     ],
