@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# One small model for all eukaryotes of the split table: start from the model of train_fungi.sh, train on gene-centric windows of
+# One small model for all eukaryotes of the split table: start from the model of train_pombe.sh, train on gene-centric windows of
 # every clade, then calibrate on the validation contigs. About 45 minutes on two cores.
-#   recipes/train_eukaryotes.sh WORK FUNGI_MODEL [DATA]     DATA: folder with splits.tsv and raw/
+#   recipes/train_eukaryotes.sh WORK POMBE_MODEL [DATA]     DATA: folder with splits.tsv and raw/
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-work=${1:?usage: recipes/train_eukaryotes.sh WORK FUNGI_MODEL [DATA]}
-base=${2:?usage: recipes/train_eukaryotes.sh WORK FUNGI_MODEL [DATA]}
+work=${1:?usage: recipes/train_eukaryotes.sh WORK POMBE_MODEL [DATA]}
+base=${2:?usage: recipes/train_eukaryotes.sh WORK POMBE_MODEL [DATA]}
 data=${3:-../shared/data}
 python=${PYTHON:-python3}
 

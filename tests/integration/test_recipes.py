@@ -25,7 +25,6 @@ DRY_RUNS = (
     "adapt_to_clade.sh --toy --dry_run",
     "adapt_to_clade.sh --dry_run GCF_000005845.2 GCF_000006745.1 GCF_000195955.2",
     "train_prok.sh --dry_run",
-    "train_fungi.sh --dry_run",
     "train_gpu.sh train --dry_run",
     "two_dgx_spark.sh 0 --dry_run",
     "two_dgx_spark.sh 1 --dry_run",
@@ -62,7 +61,7 @@ def test_a_recipes_commands_parse(
     "recipe",
     [
         *("laptop.sh --fast", "one_gpu.sh x", "two_dgx_spark.sh 2", "train_prok.sh x"),
-        *("train_fungi.sh x", "adapt_to_clade.sh GCF_000005845.2", "adapt_to_clade.sh --fast"),
+        *("adapt_to_clade.sh GCF_000005845.2", "adapt_to_clade.sh --fast"),
         *("train_gpu.sh", "train_gpu.sh x", "train_gpu.sh join", "train_gpu.sh train --fast"),
     ],
 )
