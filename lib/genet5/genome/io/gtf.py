@@ -150,6 +150,7 @@ class _Builder(Assembler):
         name, node, parts = transcript.id, transcript.node, transcript.parts
         if not parts.has_extent:
             if node is None:
+                self.report.count("start codon alone")
                 return None
             draft = childless(node, name, _type(node))
             draft.kept = self.kept(node.attributes)

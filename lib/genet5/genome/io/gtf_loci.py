@@ -145,8 +145,21 @@ def _split_strand(node: Node | None, transcripts: list[GtfTranscript]) -> Iterat
     if node is not None and not whole:
         yield from ((replace(node, spans=[span]), []) for span in merged(node.spans))
         return
-    for group in loci(whole, extent):
+    groups = loci(whole, extent)
+    for group in groups:
         yield _node_of(node, group), group
+    if node is not None:
+        yield from ((replace(node, spans=[span]), []) for span in _alone(node, groups))
+
+
+def _alone(node: Node, groups: Sequence[Sequence[GtfTranscript]]) -> list[Span]:
+    """Places of a gene line where no transcript lies."""
+    taken = [extent(transcript) for group in groups for transcript in group]
+    return [
+        (start, end)
+        for start, end in merged(node.spans)
+        if not any(a < end and start < b for a, b in taken)
+    ]
 
 
 def _node_of(node: Node | None, group: Sequence[GtfTranscript]) -> Node | None:

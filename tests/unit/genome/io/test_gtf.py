@@ -318,3 +318,20 @@ def test_transcript_lines_of_one_id_that_lie_apart_are_two_genes() -> None:
 def test_a_gene_whose_transcripts_lie_on_the_other_strand_is_a_bad_record() -> None:
     with pytest.raises(DataError, match='gene "g" and its transcripts on different strands'):
         _places("gene 1 9 + g", "CDS 1 9 - t")
+
+
+def test_a_gene_line_at_a_second_place_is_a_gene_there() -> None:
+    text = """
+    c e gene 1 90 . + . gene_id "g";
+    c e gene 501 590 . + . gene_id "g";
+    c e transcript 1 90 . + . gene_id "g"; transcript_id "t";
+    c e CDS 1 90 . + 0 gene_id "g"; transcript_id "t";
+    """
+    found = _read(text)
+    assert [(g.id, g.start, g.end) for g in found.genes] == [("g", 0, 90), ("g-2", 500, 590)]
+
+
+def test_a_start_codon_alone_is_counted() -> None:
+    found = _read('c e start_codon 1 3 . + 0 gene_id "g"; transcript_id "t";')
+    assert not found.genes
+    assert found.skipped == {"start codon alone": 1}
