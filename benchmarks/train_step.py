@@ -206,6 +206,11 @@ def make_trainer(model: GeneT5, settings: BenchConfig, device: torch.device) -> 
 class _NoSource:
     """The benchmark hands each step its micro-batch."""
 
+    epoch = step = 0
+
+    def __len__(self) -> int:
+        return 1_000
+
     def __iter__(self) -> Any:
         return iter(())
 

@@ -32,7 +32,7 @@ SCRATCH = ".genet5.tmp"
 _STRANDS = ("plus", "minus")
 _FRAMES = 3
 _OTHER_KINDS = ("start", "stop", "intron", "donor", "acceptor")
-"""In the order of `window_found.percents_of`, after the codon positions."""
+"""In the order of `percents.percents_of`, after the codon positions."""
 _AS_SHARE = np.array([round(k / 100, 2) for k in range(101)])
 
 

@@ -24,8 +24,9 @@ from genet5.decode.best_path import best_paths
 from genet5.decode.draft import make_drafter
 from genet5.decode.fragment import GeneFragment
 from genet5.decode.head_only import find_head_only
+from genet5.decode.percents import percents_of
 from genet5.decode.trace import TraceReader, Tracks, read_tracks, tracks_evidence
-from genet5.decode.window_found import Percents, percents_of
+from genet5.decode.window_found import Percents
 from genet5.decode.writer import Writer
 from genet5.genome.sequence import Bases
 from genet5.model.network import Encoded, GeneT5

@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from genet5.dataset.per_base import ACCEPTOR, DONOR, FIRST_CODING, FIRST_INTRON, START, STOP
 from genet5.decode.fragment import GeneFragment
 
 Percents = NDArray[np.uint8]
@@ -68,25 +65,3 @@ class WindowFound:
             return cls(fragments)
         percents = np.frombuffer(zlib.decompress(base64.b64decode(values[2])), np.uint8)
         return cls(fragments, percents.reshape(2, values[1], -1))
-
-
-def percents_of(state_logits: Tensor, boundary_logits: Tensor, *, spliced: bool) -> Percents:
-    """Return the heads' probabilities of a row of bases.
-
-    Args:
-        state_logits: (L, 2, 8).
-        boundary_logits: (L, 8).
-        spliced: Keep introns and splice sites, too.
-
-    Returns:
-        (2, kinds, L): codon position 0, 1 and 2 in reading direction, start, stop; if spliced
-        intron, donor, acceptor as well.
-    """
-    states, edges = state_logits.softmax(-1), boundary_logits.sigmoid().unflatten(-1, (4, 2))
-    kinds = [*states[..., FIRST_CODING:FIRST_INTRON].unbind(-1), edges[:, START], edges[:, STOP]]
-    if spliced:
-        intron = states[..., FIRST_INTRON : FIRST_INTRON + 3].sum(-1)
-        kinds += [intron, edges[:, DONOR], edges[:, ACCEPTOR]]
-    shares = torch.stack(kinds, dim=1).permute(2, 1, 0)
-    found: Percents = (100 * shares).round().to(torch.uint8).cpu().numpy()
-    return found

@@ -161,22 +161,27 @@ def run_training(
         NonFiniteLossError: The loss or its gradient was no finite number.
         RankError: Another rank failed or died.
     """
-    config = replace(config, base=model_folder(config.base))
-    return run_family(config, partial(gene_parts, complete=complete))
+    return run_family(config, partial(gene_parts, complete=complete), model_folder)
 
 
-def run_family(config: Config, open_parts: OpenParts[Config]) -> TrainResult:
+def run_family(
+    config: Config,
+    open_parts: OpenParts[Config],
+    find_base: Callable[[Path], Path] = lambda base: base,
+) -> TrainResult:
     """Train a model of any family, as `run_training` does.
 
     Args:
         config: Settings; the same on all ranks.
         open_parts: Brings the family's model, data and objective.
+        find_base: Finds the folder of BASE, which may be more than a path.
     """
     if config.optim.optim_8bit:
         adamw_8bit()  # fails here rather than after the data are read
     if config.compute.mxfp8:
         device = choose_device(config.compute.device)
         require_mxfp8(device, resolve_precision(config.compute.precision, device))
+    config = replace(config, base=find_base(config.base))  # type: ignore[type-var]
     with distributed(config.compute.device) as ranks:
         outcome = finetune(config, ranks, open_parts)
     return TrainResult(

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from genet5.annotate.tracks import by_track, open_tracks, track_names
-from genet5.decode.window_found import WindowFound, percents_of
+from genet5.decode.percents import percents_of
+from genet5.decode.window_found import WindowFound
 from genet5.genome.io.fasta import Contig
 from genet5.genome.tiling import ContigTiling
 

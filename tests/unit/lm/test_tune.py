@@ -139,7 +139,7 @@ def test_an_earlier_run_on_other_data_is_not_replaced(tmp_path: Path) -> None:
     how = config(tmp_path, max_steps=1)
     tune(how)
     with pytest.raises(ConfigError, match="holds an earlier run on other data"):
-        tune(replace(how, seed=1))
+        tune(config(tmp_path, max_steps=1, seed=1, resume=True))
 
 
 @pytest.mark.parametrize(
