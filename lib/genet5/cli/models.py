@@ -87,19 +87,8 @@ def _table(found: Sequence[tuple[Path, ModelCard]]) -> str:
 
 
 def _described(card: ModelCard) -> str:
-    fields = {
-        "clades": ", ".join(card.clades),
-        "genetic codes": ", ".join(map(str, card.genetic_codes)),
-        "parameters": f"{card.parameters:,}",
-        "windows": f"{card.window_bp:,} bp",
-        "data": card.training_data,
-        "split": card.split,
-        "training": card.training,
-        "recipe": card.recipe,
-        "licence": card.license,
-    }
     lines = [f"{card.name}: {card.summary}", ""]
-    lines += [f"  {name:<14} {value}" for name, value in fields.items()]
+    lines += [f"  {name:<14} {value}" for name, value in card.facts.items()]
     lines += ["", "figures:", *map(_line, card.figures)]
     lines += ["", "limits:", *(f"  - {limit}" for limit in card.limits)]
     return "\n".join(lines)

@@ -61,6 +61,21 @@ class ModelCard:
     limits: tuple[str, ...]
     figures: tuple[Figure, ...]
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What stands in one line each, by its heading."""
+        return {
+            "clades": ", ".join(self.clades),
+            "genetic codes": ", ".join(map(str, self.genetic_codes)),
+            "parameters": f"{self.parameters:,}",
+            "windows": f"{self.window_bp:,} bp",
+            "data": self.training_data,
+            "split": self.split,
+            "training": self.training,
+            "recipe": self.recipe,
+            "licence": self.license,
+        }
+
 
 def load_card(folder: Path) -> ModelCard:
     """Read a model's card.

@@ -38,18 +38,7 @@ def _unknown(repo_id: str) -> str:
 
 
 def _body(card: ModelCard, repo_id: str) -> str:
-    facts = {
-        "clades": ", ".join(card.clades),
-        "genetic codes": ", ".join(map(str, card.genetic_codes)),
-        "parameters": f"{card.parameters:,}",
-        "windows": f"{card.window_bp:,} bp",
-        "data": card.training_data,
-        "split": card.split,
-        "training": card.training,
-        "recipe": card.recipe,
-        "licence": card.license,
-    }
-    rows = "".join(f"| {name} | {_cell(value)} |\n" for name, value in facts.items())
+    rows = "".join(f"| {name} | {_cell(value)} |\n" for name, value in card.facts.items())
     limits = "".join(f"- {limit}\n" for limit in card.limits)
     return (
         f"# {card.name}\n\n{card.summary}\n\n| | |\n|---|---|\n{rows}\n"
