@@ -14,6 +14,7 @@ Example:
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ _FEATURES: dict[HintKind, str] = {
 }  # fmt: skip
 _STRANDS = {"+": 1, "-": -1, ".": 0, "?": 0}
 _CODON = 3
+_PLACE = re.compile(r"[0-9]{1,12}")
+_MOST_READS = 1e9
+"""A larger multiplicity is no count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,8 @@ class _Line:
     def multiplicity(self) -> int:
         for key in ("mult", "cov"):
             text = self.attributes.get(key, "")
-            try:
-                return max(1, round(float(text)))
-            except ValueError:
-                continue
+            if (number := _number(text)) is not None and 0 <= number <= _MOST_READS:
+                return max(1, round(number))
         return 1
 
     @property
@@ -147,7 +149,8 @@ def _parsed(columns: list[str], path: Path, number: int) -> _Line:
             path=path, line=number,
         )  # fmt: skip
     contig, source, feature, first, last, score, strand, phase, more = columns
-    if not (first.isdigit() and last.isdigit() and 1 <= int(first) <= int(last)):
+    are_numbers = _PLACE.fullmatch(first) and _PLACE.fullmatch(last)
+    if not are_numbers or not 1 <= int(first) <= int(last):
         raise DataError(
             f"place {first} to {last}", expected="1-based numbers, the smaller first",
             path=path, line=number,

@@ -128,3 +128,18 @@ def test_the_command_joins_files_and_leaves_rare_introns_out(tmp_path: Path) -> 
     assert [line[2] for line in lines] == ["CDSpart", "CDSpart", "intron", "stop"]
     assert lines[2][3:7] == ["111", "160", ".", "-"]
     assert lines[2][8] == "mult=2;src=E"
+
+
+@pytest.mark.parametrize("word", ["inf", "nan", "1e400", "-3", "x"])
+def test_a_multiplicity_that_is_no_count_counts_once(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "h.gff"
+    path.write_text(f"c\tb\tintron\t11\t90\t.\t+\t.\tmult={word}\n")
+    assert [hint.multiplicity for hint in read_hints(path)] == [1]
+
+
+@pytest.mark.parametrize("place", ["\N{SUPERSCRIPT TWO}", "9" * 5000, "-1", ""])
+def test_a_place_that_is_no_number_is_named(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "h.gff"
+    path.write_text(f"c\tb\tintron\t{place}\t90\t.\t+\t.\t.\n", encoding="utf-8")
+    with pytest.raises(DataError, match="1-based numbers, the smaller first"):
+        list(read_hints(path))
