@@ -20,6 +20,7 @@ from genet5.config.parts import PartsConfig
 
 FORMAT = 1
 _NO_LIMIT = 1 << 62
+OptimizerName = Literal["adamw", "adamw_8bit", "muon"]
 ScheduleName = Literal["cosine", "wsd", "constant"]
 ParallelName = Literal["ddp", "fsdp"]
 """What the processes of a run divide: the data alone, or the model as well."""
@@ -33,7 +34,7 @@ RARE_FIELDS = frozenset(
         *("label_budget", "max_batch_size", "min_batch_size", "batch_size"),
         *("min_lr_ratio", "decay_ratio", "beta2", "max_grad_norm", "clip", "label_smoothing"),
         "start_weight",
-        *("ema_decay", "optim_8bit", "save_steps", "keep_last", "checkpoint"),
+        *("optimizer", "ema_decay", "save_steps", "keep_last", "checkpoint"),
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
         *("mix", "skip_windows", "freeze", "lr_scale", "layer_decay", "lora_rank", "profile"),
@@ -91,8 +92,11 @@ class BatchConfig(BatchLimits):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
-    """AdamW, its learning-rate schedule, and gradient clipping."""
+    """Optimizer, its learning-rate schedule, and gradient clipping."""
 
+    optimizer: OptimizerName = "adamw"
+    """adamw, adamw_8bit (moments in 8 bits; requires torchao), or muon: matrices of layers step by
+    orthogonalised momentum, all else by adamw, at the same learning rate."""
     lr: float = 1e-4
     """Peak learning rate."""
     schedule: ScheduleName = "cosine"
@@ -120,8 +124,6 @@ class OptimConfig:
     ema_decay: Annotated[float | None, by_default("no average")] = None
     """Decay of an exponential moving average of the weights, such as 0.999, which is then what is
     validated and exported."""
-    optim_8bit: bool = False
-    """Keep AdamW's moments in 8 bits (requires torchao)."""
 
     def __post_init__(self) -> None:
         require(self.lr > 0, "lr", self.lr, "must be above 0")
@@ -403,9 +405,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require(
-            not (self.optim.optim_8bit and self.compute.parallel == "fsdp"),
-            "optim_8bit",
-            True,
+            not (self.optim.optimizer == "adamw_8bit" and self.compute.parallel == "fsdp"),
+            "optimizer",
+            "adamw_8bit",
             "cannot be combined with parallel = fsdp, which shards the moments already",
         )
         rule = "cannot be combined with mxfp8, which holds the matrices in another form"

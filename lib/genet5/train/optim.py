@@ -1,4 +1,4 @@
-"""AdamW in groups, learning-rate schedules, and a moving average of the weights.
+"""The optimizer and its groups, learning-rate schedules, and a moving average of the weights.
 
 Matrices decay; norms, biases, embeddings and single numbers do not. Parts of the model may learn at
 another rate (`train.parts`). A schedule returns a factor of the highest learning rate, so a resumed
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from genet5.config.parts import PartsConfig
 from genet5.config.train import OptimConfig
 from genet5.errors import ConfigError
+from genet5.train.muon import MUON, Muon
 from genet5.train.parts import learning_rates
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ Schedule = Callable[[float], float]
 
 FACTOR = "lr_factor"
 """Key of a parameter group: its learning rate relative to that of the step."""
+_LAYERS = ".layers."
+"""In the names of parameters inside of layers."""
 
 
 def decays(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
@@ -38,11 +41,11 @@ def decays(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
 
 
 def parameter_groups(
-    model: nn.Module, weight_decay: float, parts: PartsConfig | None = None
+    model: nn.Module, config: OptimConfig, parts: PartsConfig | None = None
 ) -> list[dict[str, Any]]:
-    """Return AdamW's groups: what decays and what does not, at each factor of the learning rate.
+    """Return the optimizer's groups: what decays, what Muon steps, at each factor of the rate.
 
-    A tied parameter decays only if all its uses do.
+    A tied parameter decays only if all its uses do. Muon steps what decays inside of layers.
     """
     does_decay: dict[int, bool] = {}
     for module in model.modules():
@@ -50,20 +53,23 @@ def parameter_groups(
             before = does_decay.get(id(parameter), True)
             does_decay[id(parameter)] = before and decays(module, name, parameter)
     factor = learning_rates(model, parts or PartsConfig())
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((factor(name), does_decay[id(parameter)]), []).append(parameter)
+            does = does_decay[id(parameter)]
+            is_muons = config.optimizer == "muon" and does and _LAYERS in name
+            groups.setdefault((factor(name), does, is_muons), []).append(parameter)
+    by_rate = sorted(groups.items(), key=lambda item: item[0], reverse=True)
     return [
-        {"params": members, "weight_decay": weight_decay if does else 0.0, FACTOR: share}
-        for (share, does), members in sorted(groups.items(), key=lambda item: item[0], reverse=True)
+        {"params": members, "weight_decay": config.weight_decay * does, FACTOR: share, MUON: muon}
+        for (share, does, muon), members in by_rate
     ]
 
 
 def build_optimizer(
     model: nn.Module, config: OptimConfig, parts: PartsConfig | None = None
 ) -> torch.optim.Optimizer:
-    """Return AdamW (fused on CPU and CUDA), or its 8-bit form.
+    """Return AdamW (fused on CPU and CUDA), its 8-bit form, or Muon.
 
     Args:
         model: What requires a gradient is trained.
@@ -71,14 +77,25 @@ def build_optimizer(
         parts: Parts that learn at a rate of their own.
 
     Raises:
-        ConfigError: `optim_8bit` without torchao.
+        ConfigError: adamw_8bit without torchao.
     """
-    groups = parameter_groups(model, config.weight_decay, parts)
+    groups = parameter_groups(model, config, parts)
     betas = (0.9, config.beta2)
-    if config.optim_8bit:
+    if config.optimizer == "adamw_8bit":
         return cast("torch.optim.Optimizer", adamw_8bit()(groups, lr=config.lr, betas=betas))
     devices = {parameter.device.type for group in groups for parameter in group["params"]}
-    return torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=devices <= {"cpu", "cuda"})
+    kind = Muon if config.optimizer == "muon" else torch.optim.AdamW
+    return kind(groups, lr=config.lr, betas=betas, fused=devices <= {"cpu", "cuda"})
+
+
+def moment_bytes(model: nn.Module, config: OptimConfig) -> int:
+    """Return the bytes that the optimizer of `build_optimizer` holds between steps."""
+    each = 2 if config.optimizer == "adamw_8bit" else 8
+    return sum(
+        parameter.numel() * (4 if group[MUON] else each)
+        for group in parameter_groups(model, config)
+        for parameter in group["params"]
+    )
 
 
 def adamw_8bit() -> Callable[..., Any]:
@@ -91,7 +108,7 @@ def adamw_8bit() -> Callable[..., Any]:
         return cast("Callable[..., Any]", importlib.import_module("torchao.optim").AdamW8bit)
     except ImportError as error:
         raise ConfigError(
-            "optim_8bit", True, 'needs torchao; install it with: pip install "genet5[gpu]"'
+            "optimizer", "adamw_8bit", 'needs torchao; install it with: pip install "genet5[gpu]"'
         ) from error
 
 

@@ -176,7 +176,7 @@ def run_family(
         open_parts: Brings the family's model, data and objective.
         find_base: Finds the folder of BASE, which may be more than a path.
     """
-    if config.optim.optim_8bit:
+    if config.optim.optimizer == "adamw_8bit":
         adamw_8bit()  # fails here rather than after the data are read
     if config.compute.mxfp8:
         device = choose_device(config.compute.device)

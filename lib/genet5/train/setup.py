@@ -24,6 +24,7 @@ from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer
 from genet5.train.distributed.processes import Ranks
 from genet5.train.horizon import Horizon
 from genet5.train.mxfp8 import require_mxfp8, use_mxfp8
+from genet5.train.optim import moment_bytes
 from genet5.train.parts import count_trained, settle_parts
 from genet5.train.state.random_state import derive_seed
 from genet5.train.telemetry.memory import GIB
@@ -187,9 +188,9 @@ def describe(config: TrainConfig) -> str:
     source, validation = open_data(config, Ranks())
     horizon = Horizon.of(config, len(source))
     total = count_parameters(model)["total"]
-    moments = 2 if config.optim.optim_8bit else 8
     trained = count_trained(model)
-    state = (4 * total + trained * (4 + moments + (4 if config.optim.ema_decay else 0))) / GIB
+    weights = 4 * total + trained * (4 + (4 if config.optim.ema_decay else 0))
+    state = (weights + moment_bytes(model, config.optim)) / GIB
     counts = source.header.counts
     rows = [
         ("parameters", f"{total:,}"),

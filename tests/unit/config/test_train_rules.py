@@ -65,7 +65,7 @@ def test_moments_in_8_bits_are_not_sharded() -> None:
             val=Path("b"),
             out=Path("c"),
             base=Path("d"),
-            optim=OptimConfig(optim_8bit=True),
+            optim=OptimConfig(optimizer="adamw_8bit"),
             compute=ComputeConfig(parallel="fsdp"),
         )
 

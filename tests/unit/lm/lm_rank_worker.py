@@ -1,4 +1,4 @@
-"""Pretrains a tiny language model as one rank of several: argv is folder, kinds of parallelism."""
+"""Pretrains a tiny language model by Muon as one rank of several: argv is folder, parallelisms."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main(folder: str, *modes: str) -> None:
                 causal=CausalLossConfig(repeat_weight=0.5),
                 duration=DurationConfig(max_steps=4),
                 batch=BatchConfig(batch_size=1, num_workers=0, grad_accum=4 // world),
-                optim=OptimConfig(lr=0.01),
+                optim=OptimConfig(optimizer="muon", lr=0.01),
                 checkpoints=CheckpointConfig(save_every=None),
                 validation=ValidationConfig(eval_windows=0, export="last"),
                 compute=ComputeConfig(device="cpu", precision="fp32", parallel=mode),

@@ -25,7 +25,10 @@ from genet5.train.optim import (
 def test_only_matrices_decay_and_tied_embeddings_do_not(toy: Any) -> None:
     model = toy.Model()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    groups = [[names[id(p)] for p in group["params"]] for group in parameter_groups(model, 0.1)]
+    groups = [
+        [names[id(p)] for p in group["params"]]
+        for group in parameter_groups(model, OptimConfig(weight_decay=0.1))
+    ]
     assert groups[0] == ["linear.weight"]
     assert sorted(groups[1]) == [
         "embedding.weight", "linear.bias", "norm.bias", "norm.weight", "unused"
@@ -35,7 +38,7 @@ def test_only_matrices_decay_and_tied_embeddings_do_not(toy: Any) -> None:
 def test_frozen_parameters_are_not_trained(toy: Any) -> None:
     model = toy.Model()
     model.linear.requires_grad_(False)
-    groups = parameter_groups(model, 0.1)
+    groups = parameter_groups(model, OptimConfig(weight_decay=0.1))
     assert all(p is not model.linear.weight for group in groups for p in group["params"])
 
 
@@ -54,7 +57,7 @@ def test_eight_bit_adamw_without_torchao_says_what_to_install(
 
     monkeypatch.setattr(importlib, "import_module", refuse)
     with pytest.raises(ConfigError, match=r"genet5\[gpu\]"):
-        build_optimizer(toy.Model(), OptimConfig(optim_8bit=True))
+        build_optimizer(toy.Model(), OptimConfig(optimizer="adamw_8bit"))
 
 
 def test_cosine_rises_then_falls_to_its_lowest() -> None:

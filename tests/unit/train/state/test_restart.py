@@ -120,8 +120,8 @@ def test_the_agent_is_the_parent_under_torchrun_alone(monkeypatch: pytest.Monkey
 def test_8_bit_moments_are_not_shared_out(toy: Any, tmp_path: Path) -> None:
     config = toy.config(tmp_path)
     shared = replace(config, compute=replace(config.compute, parallel="fsdp"))
-    with pytest.raises(ConfigError, match="optim_8bit"):
-        replace(shared, optim=replace(config.optim, optim_8bit=True))
+    with pytest.raises(ConfigError, match="adamw_8bit"):
+        replace(shared, optim=replace(config.optim, optimizer="adamw_8bit"))
 
 
 def test_settings_of_recomputation_need_it(toy: Any, tmp_path: Path) -> None:
