@@ -117,7 +117,7 @@ def _our_step(ids: Tensor, device: torch.device) -> Callable[[], None]:
     ).to(device)
 
     def step() -> None:
-        loss = model(batch)[0] / batch.weights.sum()
+        loss = model(batch)[0, 0] / batch.weights.sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

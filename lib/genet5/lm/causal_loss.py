@@ -9,13 +9,17 @@ token.
 
 Logits of 16k positions and 4128 tokens fill 270 MB, and as much again for each thing made of them:
 they are made for some thousand positions at a time. When gradients are wanted, those of a chunk are
-taken at once, while its logits are there: the loss is the end of the computation, and what follows
-it (the division by the sum of weights) is linear, so the backward pass has only to scale them.
+taken at once, while its logits are there, and take their place: the loss is the end of the
+computation, and what follows it (the division by the sum of weights) is linear, so the backward
+pass has only to scale them. With p the probabilities of the tokens, the slope of the token loss by
+logits is p less 1 at the target, and that of the base loss p (1 - c), where c is the mean over
+places of 1 / (probability of the true base) for the k-mers that have it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -66,7 +70,7 @@ class CausalLoss(nn.Module):
         self, states_MD: Tensor, head_VD: Tensor, targets_M: Tensor, weights_M: Tensor,
         is_lower_M: Tensor,
     ) -> Tensor:  # fmt: skip
-        """Return the sums of `SUMS`, (4,) fp32.
+        """Return the sums of `SUMS`, (4,) fp32; the loss among them has a gradient.
 
         Args:
             states_MD: Last hidden states at the positions before the targets.
@@ -75,45 +79,109 @@ class CausalLoss(nn.Module):
             weights_M: Their weights.
             is_lower_M: Whether they are soft-masked.
         """
-        if torch.is_grad_enabled():
-            words = (states_MD, head_VD, targets_M, weights_M, is_lower_M)
-            found: Tensor = _WithGradients.apply(self, *words)  # type: ignore[no-untyped-call]
-            return found
-        total = states_MD.new_zeros(len(SUMS), dtype=torch.float32)
-        for part in _chunks(len(targets_M)):
-            rows = (targets_M[part], weights_M[part], is_lower_M[part])
-            total += self.sums(states_MD[part], head_VD, *rows)
+        words = (states_MD, head_VD, targets_M, weights_M, is_lower_M)
+        found: Tensor = _WithGradients.apply(self, *words)  # type: ignore[no-untyped-call]
+        return found
+
+    @torch.no_grad()
+    def by_row(self, states_MD: Tensor, head_VD: Tensor, *targets: Tensor, rows: Tensor) -> Tensor:
+        """Return the sums of each row of a batch, (N, 4), without gradients.
+
+        Args:
+            states_MD: As in `forward`.
+            head_VD: As in `forward`.
+            targets: Targets, weights and whether they are soft-masked, as in `forward`.
+            rows: (N, S) bool which positions the M targets stand at, in their order.
+        """
+        total = states_MD.new_zeros((len(rows), len(SUMS)), dtype=torch.float32)
+        row_M = rows.nonzero()[:, 0]
+        targets_M, weights_M, is_lower_M = targets
+        for part in _chunks(len(states_MD)):
+            logits = F.linear(states_MD[part], head_VD).float()
+            found = self.losses(logits, targets_M[part])
+            total.index_add_(0, row_M[part], found.terms(weights_M[part], is_lower_M[part]))
         return total
 
-    def sums(
-        self, states: Tensor, head: Tensor, targets: Tensor, weights: Tensor, is_lower: Tensor
-    ) -> Tensor:
-        """Return the sums of one chunk, (4,) fp32."""
-        logits = F.linear(states, head).float()
-        token = F.cross_entropy(logits, targets, reduction="none")
-        loss = token
-        if self.kind != "token":
-            base = self._base_loss(logits, targets, token)
-            loss = base if self.kind == "base" else 0.5 * (base + token / self.k)
-        right = logits.argmax(-1) == targets
-        return torch.stack(
-            [
-                (loss * weights).sum(),
-                token.detach().sum(),
-                (right & ~is_lower).sum(),
-                (right & is_lower).sum(),
-            ]
-        )
+    def losses(self, logits: Tensor, targets: Tensor, slope_of: Tensor | None = None) -> Losses:
+        """Return the losses of targets.
 
-    def _base_loss(self, logits: Tensor, targets: Tensor, token: Tensor) -> Tensor:
-        """Return the mean over the k places of the loss of each base, (M,) in nats."""
+        Args:
+            logits: (M, V) fp32; they are overwritten.
+            targets: (M,) next tokens.
+            slope_of: (M,) weights; the logits become the slope of the weighted sum of losses.
+        """
+        base = None if self.kind == "token" else self._base(logits, targets)
+        top, best = logits.max(-1)
+        true = logits.gather(-1, targets[:, None])[:, 0]
+        powers = logits.sub_(top[:, None]).exp_()
+        total = powers.sum(-1)
+        token = total.log() + top - true
+        found = Losses(token, token, best == targets)
+        share = torch.ones_like(token)
+        if base is not None:
+            of_bases = (1.0 if self.kind == "base" else 0.5) * base.is_base
+            share = (1 - of_bases) / self.k
+            found = Losses(of_bases * base.loss + share * token, token, found.is_right)
+        if slope_of is not None:
+            share = share * slope_of
+            powers.mul_((share / total)[:, None])
+            powers[torch.arange(len(targets), device=targets.device), targets] -= share
+            if base is not None:
+                rows = (of_bases * slope_of)[:, None]
+                powers[:, self.first : self.end] += rows * base.slope(self.kmer_bases)
+        return found
+
+    def _base(self, logits: Tensor, targets: Tensor) -> _BaseLosses:
+        """Return the mean over the k places of the loss of each base, in nats."""
         p = logits[:, self.first : self.end].softmax(-1)
         with torch.autocast(p.device.type, enabled=False):
             marginals = (p @ self.kmer_bases).unflatten(-1, (self.k, 4))
         bases = self.base_of[targets]
-        chosen = marginals.gather(-1, bases.clamp_min(0)[..., None])[..., 0]
-        base = -chosen.clamp_min(_LEAST).log().mean(-1)
-        return torch.where(bases[:, 0] >= 0, base, token / self.k)
+        is_base = bases[:, 0] >= 0
+        chosen = marginals.gather(-1, bases.clamp_min(0)[..., None])
+        loss = -chosen[..., 0].clamp_min(_LEAST).log().mean(-1)
+        counted = torch.where(chosen > _LEAST, 1 / (self.k * chosen.clamp_min(_LEAST)), 0.0)
+        of_places = torch.zeros_like(marginals).scatter(-1, bases.clamp_min(0)[..., None], counted)
+        share = (chosen[..., 0] > _LEAST).float().mean(-1)
+        return _BaseLosses(loss, is_base.float(), p, share, of_places.flatten(1))
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What is known of M targets."""
+
+    loss: Tensor
+    """(M,) what is minimised."""
+    token: Tensor
+    """(M,) cross-entropy of the tokens, in nats."""
+    is_right: Tensor
+    """(M,) bool whether the most probable token is the target."""
+
+    def terms(self, weights: Tensor, is_lower: Tensor) -> Tensor:
+        """Return what each target adds to the sums of `SUMS`, (M, 4)."""
+        right = (self.is_right & ~is_lower, self.is_right & is_lower)
+        return torch.stack([self.loss * weights, self.token, *(r.float() for r in right)], dim=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _BaseLosses:
+    """Losses of M targets base by base, and what their slope is made of."""
+
+    loss: Tensor
+    """(M,) in nats per base."""
+    is_base: Tensor
+    """(M,) 1 where the target is a k-mer, 0 where it is a special token."""
+    p: Tensor
+    """(M, 4^k) probabilities of the k-mers."""
+    share: Tensor
+    """(M,) share of the places whose true base is not next to impossible."""
+    of_places: Tensor
+    """(M, 4 k) at the true base of such a place 1 / (k times its probability), else 0."""
+
+    def slope(self, kmer_bases: Tensor) -> Tensor:
+        """Return the slope of the losses by the logits of the k-mers, (M, 4^k)."""
+        with torch.autocast(self.p.device.type, enabled=False):
+            return self.p * (self.share[:, None] - self.of_places @ kmer_bases.T)
 
 
 class _WithGradients(torch.autograd.Function):
@@ -127,17 +195,16 @@ class _WithGradients(torch.autograd.Function):
         total = states_MD.new_zeros(len(SUMS), dtype=torch.float32)
         of_states = torch.zeros_like(states_MD)
         of_head = torch.zeros_like(head_VD)
+        targets_M, weights_M, is_lower_M = targets
         for part in _chunks(len(states_MD)):
-            with torch.enable_grad():
-                inputs = (
-                    states_MD[part].detach().requires_grad_(),
-                    head_VD.detach().requires_grad_(),
-                )
-                sums = loss.sums(*inputs, *(each[part] for each in targets))
-                gradients = torch.autograd.grad(sums[0], inputs)
-            total += sums.detach()
-            of_states[part] = gradients[0]
-            of_head += gradients[1]
+            states, weights = states_MD[part], weights_M[part]
+            logits = F.linear(states, head_VD)
+            slope = logits.float()
+            found = loss.losses(slope, targets_M[part], slope_of=weights)
+            total += found.terms(weights, is_lower_M[part]).sum(0)
+            slope = slope.to(logits.dtype)
+            of_states[part] = slope @ head_VD
+            of_head += slope.T @ states
         ctx.save_for_backward(of_states, of_head)
         return total
 

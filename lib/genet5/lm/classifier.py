@@ -23,7 +23,6 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
     MistralConfig,
@@ -37,7 +36,7 @@ from genet5.config.lm.finetune import LoraConfig, TaskConfig
 from genet5.errors import CheckpointError, ConfigError, FormatError
 from genet5.lm.chunk_ensemble import ChunkEnsembleConfig
 from genet5.lm.encoders import Encoder, EndName
-from genet5.lm.folders import model_folder, read_settings
+from genet5.lm.folders import model_folder, network_config, read_network
 from genet5.lm.local_attention import ATTENTION
 from genet5.lm.nucleotide_gpt import MODEL_TYPE
 from genet5.lm.targets import LabelSpace
@@ -108,7 +107,7 @@ def new_classifier(
         ConfigError: `max_tokens` and `long_inputs` do not fit the model.
     """
     folder = model_folder(name)
-    config = read_network_config(folder)
+    config = network_config(folder)
     kind = config.model_type
     vocabulary = read_vocabulary(folder, kind)
     config.pad_token_id = vocabulary.pad_id
@@ -156,22 +155,6 @@ def load_classifier(
     )
     space = LabelSpace(task.problem_type, tuple(values["names"]))
     return Classifier(network.to(device).eval(), encoder, space)
-
-
-def read_network_config(folder: Path) -> Any:
-    """Return a model's configuration, if its type is one of `transformers` or ours.
-
-    Raises:
-        CheckpointError: It is not: it would need code from a hub.
-    """
-    kind, values = read_settings(folder)
-    try:
-        return AutoConfig.for_model(kind, **values)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder}: model type {kind!r} is none that transformers knows itself, and code from a"
-            " hub is never run"
-        ) from error
 
 
 def read_vocabulary(folder: Path, kind: str) -> Vocabulary | WordVocabulary:
@@ -299,18 +282,8 @@ def _from_pretrained(
 ) -> tuple[Any, dict[str, Any]]:
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
-    try:
-        network, found = auto_class.from_pretrained(
-            folder,
-            **({} if config is None else {"config": config}),
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: cannot be loaded ({error})") from error
+    how = {"dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True}
+    network, found = read_network(auto_class, folder, config, **how)
     return network, found
 
 

@@ -2,7 +2,8 @@
 
 GENERator's published checkpoints name a class of their own (`auto_map`), in a file that is neither
 downloaded nor run: their weights are Llama's. A model type that `transformers` does not know itself
-is refused, with the reason. Weights are safetensors, never pickle.
+is refused, with the reason. Weights are safetensors, never pickle. A training checkpoint is a
+model's folder as well; a run's folder that holds no model yet stands for its newest one.
 
 Example:
     lm = load_model("GenerTeam/GENERator-v2-eukaryote-1.2b-base", device)
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
@@ -27,11 +28,15 @@ from genet5.errors import CheckpointError
 from genet5.lm.nucleotide_gpt import MODEL_TYPE, NucleotideGPTForCausalLM
 from genet5.lm.text import Vocabulary
 from genet5.lm.tokenizer_files import load_vocabulary, save_vocabulary
+from genet5.model.files import SHARDS_FOLDER, load_weights
+from genet5.model.folders import newest_checkpoint
 
 log = logging.getLogger(__name__)
 
 _FILES = ("*.json", "*.safetensors", "vocab.txt")
 """What is downloaded from a hub: no code, no pickles."""
+TRAINED_PREFIX = "network."
+"""How the names of a network's tensors begin in a training checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +84,9 @@ def load_model(
     check_files(folder)
     network_class = _class_of(folder)
     transformers_logging.disable_progress_bar()
-    try:
-        network = network_class.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{name}: cannot be loaded ({error})") from error
+    network, found = read_network(network_class, folder, dtype=dtype, output_loading_info=True)
+    if missing := sorted(found["missing_keys"]):
+        raise CheckpointError(f"{name}: {len(missing)} weights are missing, the first {missing[0]}")
     vocabulary = load_vocabulary(folder)
     size = network.get_input_embeddings().weight.shape[0]
     if vocabulary.vocab_size > size:
@@ -92,6 +94,49 @@ def load_model(
             f"{name}: the network embeds {size} tokens, its tokenizer has {vocabulary.vocab_size}"
         )
     return LanguageModel(network.to(device).eval(), vocabulary, name)
+
+
+def read_network(network_class: Any, folder: Path, config: Any = None, **how: Any) -> Any:
+    """Read a network of a class of `transformers` from a model's folder or a training checkpoint.
+
+    Args:
+        network_class: Any class that has `from_pretrained`.
+        folder: The folder.
+        config: Instead of its config.json.
+        how: Passed on to `from_pretrained`.
+
+    Raises:
+        CheckpointError: It cannot be loaded.
+    """
+    how |= {"use_safetensors": True, "trust_remote_code": False}
+    source: Path | None = folder
+    if (folder / SHARDS_FOLDER).is_dir():
+        tensors = load_weights(folder).items()
+        source = None
+        how["state_dict"] = {name.removeprefix(TRAINED_PREFIX): each for name, each in tensors}
+        config = config or network_config(folder)
+    try:
+        return network_class.from_pretrained(
+            source, **({} if config is None else {"config": config}), **how
+        )
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder}: cannot be loaded ({error})") from error
+
+
+def network_config(folder: Path) -> Any:
+    """Return a model's configuration, if its type is one of `transformers` or ours.
+
+    Raises:
+        CheckpointError: It is not: it would need code from a hub.
+    """
+    kind, values = read_settings(folder)
+    try:
+        return AutoConfig.for_model(kind, **values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder}: model type {kind!r} is none that transformers knows itself, and code from a"
+            " hub is never run"
+        ) from error
 
 
 def record_network(folder: Path) -> None:
@@ -103,10 +148,15 @@ def record_network(folder: Path) -> None:
 def model_folder(name: str) -> Path:
     """Return a model's folder, downloaded from the hub if it is not on disk.
 
+    Args:
+        name: A folder (of a model, a checkpoint or a run), or a name on the hub.
+
     Raises:
         CheckpointError: It is neither.
     """
     path = Path(name)
+    if newest := newest_checkpoint(path):
+        return newest
     if path.is_dir():
         return path
     repository, _, revision = name.partition("@")

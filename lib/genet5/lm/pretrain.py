@@ -11,13 +11,12 @@ import logging
 from pathlib import Path
 
 from genet5.config.lm.pretrain import LmPretrainConfig
-from genet5.config.manifest import MANIFEST
 from genet5.dataset.loader import Loader
 from genet5.dataset.packed import PackedReader
-from genet5.errors import CheckpointError, DataError
+from genet5.errors import DataError
 from genet5.lm.causal_batch import CausalCollator
 from genet5.lm.causal_loss import CausalLoss
-from genet5.lm.folders import LanguageModel, load_model
+from genet5.lm.folders import LanguageModel, load_model, model_folder
 from genet5.lm.text import Vocabulary
 from genet5.lm.trainable import TrainableLm, causal_objective
 from genet5.train.distributed.processes import Ranks
@@ -33,11 +32,15 @@ _ATTENTION = {
     "flash": "flash_attention_2",
     "flex": "flex_attention",
 }
+_COMPANIONS = (
+    *("config.json", "generation_config.json", "dna_tokenizer.json", "tokenizer.json"),
+    *("tokenizer_config.json", "special_tokens_map.json", "vocab.txt"),
+)
 
 
 def pretrain(config: LmPretrainConfig) -> TrainResult:
     """Train a language model; errors are those of `train.run.run_training`."""
-    return run_family(config, causal_parts)
+    return run_family(config, causal_parts, lambda base: model_folder(str(base)))
 
 
 def causal_parts(config: LmPretrainConfig, ranks: Ranks, *, whole_sequences: bool = False) -> Parts:
@@ -50,11 +53,9 @@ def causal_parts(config: LmPretrainConfig, ranks: Ranks, *, whole_sequences: boo
             name of a prompt token.
 
     Raises:
-        CheckpointError: BASE is no folder of a language model.
+        CheckpointError: BASE is no language model.
         DataError: The data have other tokens, or windows that the model cannot take.
     """
-    if not config.base.is_dir():
-        raise CheckpointError(f"BASE = {config.base} is no folder; genet5 lm init makes a model")
     lm = load_model(str(config.base), "cpu")
     for path in (*config.batch.weights(config.train), config.val):
         _check_data(path, lm)
@@ -132,7 +133,5 @@ def _check_data(path: Path, lm: LanguageModel) -> None:
 
 
 def _companions(base: Path) -> tuple[str, ...]:
-    """Return the small files of a model's folder: JSON, but no index or checksums of weights."""
-    names = (path.name for path in sorted(base.glob("*.json")))
-    kept = (name for name in names if not name.endswith((".index.json", MANIFEST)))
-    return (*kept, *(path.name for path in base.glob("vocab.txt")))
+    """Return the small files of a model's folder, which may be a run's or a checkpoint as well."""
+    return tuple(name for name in _COMPANIONS if (base / name).is_file())

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from genet5.errors import ConfigError
@@ -44,13 +45,16 @@ class TrainableLm(nn.Module):
         self.loss = loss
 
     def forward(self, batch: CausalBatch) -> Tensor:
-        """Return the sums of `causal_loss.SUMS` over the batch's targets."""
+        """Return sums of `causal_loss.SUMS`: (1, 4), or without gradients (N, 4), one a window."""
         states = self.network.base_model(batch.ids, use_cache=False).last_hidden_state
         is_target = batch.is_target[:, 1:]
         head = self.network.get_output_embeddings().weight
         chosen = (each[:, 1:][is_target] for each in (batch.ids, batch.weights, batch.is_lower))
-        sums: Tensor = self.loss(states[:, :-1][is_target], head, *chosen)
-        return sums
+        words = (states[:, :-1][is_target], head, *chosen)
+        if not torch.is_grad_enabled():
+            return self.loss.by_row(*words, rows=is_target)
+        sums: Tensor = self.loss(*words)
+        return sums[None]
 
     def blocks(self) -> list[nn.Module]:
         """Return the layers."""
@@ -96,11 +100,18 @@ def causal_objective() -> Objective:
         sums=_terms,
         counts=_counts,
         measures=frozenset({"accuracy", "upper_accuracy", "lower_accuracy", "bits_per_base"}),
+        some_sums=_loss_of,
     )
 
 
+def _loss_of(sums: Tensor, batch: CausalBatch, chosen: Tensor) -> dict[str, LossTerm]:
+    """Return the loss of the windows that a mask (N,) chooses."""
+    count = batch.weights[chosen].sum()
+    return {"causal": LossTerm(sums[chosen, SUMS.index("loss")].sum(), count, 1.0)}
+
+
 def _terms(sums: Tensor, batch: CausalBatch) -> dict[str, LossTerm]:
-    found = dict(zip(SUMS, sums.unbind(), strict=True))
+    found = dict(zip(SUMS, sums.sum(0).unbind(), strict=True))
     counts = _counts(batch)
     values = {
         "causal": found["loss"],

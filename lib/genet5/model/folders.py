@@ -37,9 +37,8 @@ def model_folder(name: str | Path) -> Path:
         CheckpointError: There is no such model.
     """
     path, shipped = Path(name), SHIPPED / str(name)
-    if not (path / CONFIG_FILE).is_file() and (own := list_checkpoints(path / CHECKPOINTS_FOLDER)):
-        log.info("%s holds no model yet: its newest checkpoint is taken, %s", path, own[-1].name)
-        return own[-1]
+    if newest := newest_checkpoint(path):
+        return newest
     if path.is_dir() and ((path / CONFIG_FILE).is_file() or not shipped.is_dir()):
         return path
     if (shipped / CONFIG_FILE).is_file():
@@ -50,6 +49,14 @@ def model_folder(name: str | Path) -> Path:
     if "/" not in str(name):
         raise CheckpointError(f"{missing}. {remedy}")
     return _from_hub(str(name), missing, remedy)
+
+
+def newest_checkpoint(run: Path) -> Path | None:
+    """Return the newest checkpoint of a run's folder that holds no model yet, and say so."""
+    if (run / CONFIG_FILE).is_file() or not (own := list_checkpoints(run / CHECKPOINTS_FOLDER)):
+        return None
+    log.info("%s holds no model yet: its newest checkpoint is taken, %s", run, own[-1].name)
+    return own[-1]
 
 
 def list_checkpoints(directory: Path) -> list[Path]:

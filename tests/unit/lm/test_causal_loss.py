@@ -124,7 +124,7 @@ def test_chunks_give_the_loss_and_gradient_of_one_pass(
     for size in (2048, 5):
         monkeypatch.setattr("genet5.lm.causal_loss.POSITIONS_AT_ONCE", size)
         model = trainable(kind)
-        model(batch)[0].backward()
+        model(batch)[0, 0].backward()
         found.append([p.grad for p in model.parameters()])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
@@ -224,3 +224,40 @@ def test_start_phases_follow_from_seed_epoch_and_row_alone() -> None:
     assert ids(7, 0) != ids(8, 0)
     plain = [[1, *vocabulary.encode(encode_bases(text)).tolist()] for text in texts]
     assert ids(None, 0) == ids(None, 5) == plain
+
+
+@pytest.mark.parametrize("kind", ["token", "base", "mixed"])
+def test_the_slope_in_closed_form_is_that_of_differences(kind: LossName) -> None:
+    generator = torch.Generator().manual_seed(6)
+    logits = torch.randn(3, PAIRS.vocab_size, generator=generator).double()
+    targets, weights = torch.tensor([7, PAIRS.eos_id, 19]), torch.tensor([1.0, 0.5, 0.0]).double()
+    loss = CausalLoss(PAIRS, kind).double()
+    slope = logits.clone()
+    loss.losses(slope, targets, slope_of=weights)
+    for row, column in itertools.product(range(3), range(PAIRS.vocab_size)):
+        values = []
+        for step in (1e-5, -1e-5):
+            moved = logits.clone()
+            moved[row, column] += step
+            values.append(float((loss.losses(moved, targets).loss * weights).sum()))
+        assert float(slope[row, column]) == pytest.approx((values[0] - values[1]) / 2e-5, abs=1e-8)
+
+
+def test_without_gradients_each_window_has_its_sums() -> None:
+    batch, model = batch_of([random_dna(40), random_dna(26, 1), "NNNN"]), trainable("mixed")
+    with torch.no_grad():
+        rows = model(batch)
+    assert rows.shape == (3, 4)
+    torch.testing.assert_close(rows.sum(0, keepdim=True), model(batch).detach())
+    assert rows[2].tolist() == [0, 0, 0, 0]
+
+
+def test_a_group_has_the_loss_of_its_windows() -> None:
+    texts, model, objective = [random_dna(40), random_dna(26, 1)], trainable(), causal_objective()
+    both, alone = batch_of(texts), batch_of(texts[1:])
+    assert objective.some_sums is not None
+    with torch.no_grad():
+        part = objective.some_sums(model(both), both, torch.tensor([False, True]))["causal"]
+        whole = objective.sums(model(alone), alone)["causal"]
+    assert float(part.sum) == pytest.approx(float(whole.sum), rel=1e-5)
+    assert part.count == whole.count

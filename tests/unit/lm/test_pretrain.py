@@ -28,11 +28,12 @@ from genet5.dataset.packed import PackedReader
 from genet5.errors import ConfigError, DataError
 from genet5.genome.sequence import decode_bases
 from genet5.lm.bake import bake
-from genet5.lm.folders import load_model
+from genet5.lm.folders import LanguageModel, load_model
 from genet5.lm.pretrain import pretrain
 from lm_toys import pair_vocabulary, random_dna, tiny_lm
 
 GENOME = {"a": "ACGTTGCA" * 40, "b": "acgttgca" * 10 + "ACGTTGCA" * 10, "c": "NNNNNNNNN" * 7}
+SPLIT = {"a": "train", "b": "valid"}
 GFF = "##gff-version 3\n" + "".join(
     f"a\t.\tgene\t{start}\t{end}\t.\t+\t.\tID={start}\n"
     f"a\t.\tmRNA\t{start}\t{end}\t.\t+\t.\tID=t{start};Parent={start}\n"
@@ -178,6 +179,47 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(toy: Path, tmp_pat
     assert losses[0] == losses[1]
     one, other = (load_model(str(out)).network.state_dict() for out in (whole, parts))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_and_a_run_that_has_no_model_yet_are_bases(toy: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    pretrain(run_config(toy, first))
+    last = first / "checkpoints" / "step-00000006"
+    assert_equal(load_model(str(last)), load_model(str(first)))
+    (first / "config.json").unlink()
+    pretrain(replace(run_config(toy, second, max_steps=1), base=first))
+    assert not {"trainer.json", "rank-00000.json"} & {path.name for path in second.iterdir()}
+    assert (
+        load_model(str(second)).vocabulary.to_dict() == load_model(str(last)).vocabulary.to_dict()
+    )
+
+
+def assert_equal(one: LanguageModel, other: LanguageModel) -> None:
+    first, second = (each.network.state_dict() for each in (one, other))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+def test_the_loss_of_each_clade_is_reported(tmp_path: Path) -> None:
+    for clade, text in (("unicellular", "ACGTTGCA" * 20), ("plants", "GGATCCAT" * 20)):
+        for name in ("a", "b"):
+            folder = tmp_path / "raw" / clade / (clade + name)
+            folder.mkdir(parents=True)
+            (folder / "genome.fa").write_text(f">c{name}\n{text}\n")
+            (folder / "genes.gff3").write_text("##gff-version 3\n")
+    rows = [f"{c}\t{c}{n}\t*\t{s}" for c in ("plants", "unicellular") for n, s in SPLIT.items()]
+    (tmp_path / "splits.tsv").write_text("\n".join(rows) + "\n")
+    lm = tiny_lm("generator")
+    lm.save(tmp_path / "base")
+    places = {"raw_dir": tmp_path / "raw", "splits": tmp_path / "splits.tsv"}
+    bake(LmBakeConfig(out=tmp_path, base="-", window_bp=64, **places), lm.vocabulary)
+    pretrain(run_config(tmp_path, tmp_path / "run", max_steps=1))
+    found = rows_of(tmp_path / "run", "validation")[-1]
+    whole, *parts = (float(found[n]) for n in ("loss", "unicellular_loss", "plants_loss"))
+    assert parts[0] != parts[1]
+    assert np.mean(parts) == pytest.approx(whole, rel=1e-4)
 
 
 @pytest.mark.slow

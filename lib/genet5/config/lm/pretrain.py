@@ -70,7 +70,8 @@ class LmPretrainConfig:
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Run directory to write: the trained model, checkpoints and metrics."""
     base: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BASE")]
-    """Folder of the model to start from, from lm init or an earlier run."""
+    """Model to start from: a folder (from lm init, of an earlier run, or one of its checkpoints),
+    or a name on the hub."""
     seed: int = 0
     """Seed of all random choices."""
     causal: CausalLossConfig = field(default_factory=CausalLossConfig)
