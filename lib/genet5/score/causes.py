@@ -15,7 +15,8 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.score.chains import Axis, Chain, Ints, gaps_of
-from genet5.score.intervals import overlapping_pairs, union
+from genet5.score.intervals import union
+from genet5.score.links import Exons, decisive_links, find_links
 
 GeneChains: TypeAlias = frozenset[Chain]
 
@@ -81,7 +83,7 @@ def find_causes(
 
     Arguments are those of `compare_genes`.
     """
-    found = compare_genes(predicted, reference, right, axis)
+    found = compare_genes(predicted, reference, right, axis, is_complete=False)
     return {
         name: Cause(int((found.reference == name).sum()), int((found.predicted == name).sum()))
         for name in CAUSES
@@ -93,6 +95,8 @@ def compare_genes(
     reference: Sequence[GeneChains],
     right: Sequence[tuple[int, int]],
     axis: Axis,
+    *,
+    is_complete: bool = True,
 ) -> Comparison:
     """Find the cause of each gene, and which genes of both sides belong together.
 
@@ -101,21 +105,27 @@ def compare_genes(
         reference: Chains of each reference gene.
         right: (index of the prediction, index of the reference) of the genes found.
         axis: Contains all contigs of both.
+        is_complete: Return all pairs; else only those that decide the causes, which are the same.
     """
     equal = np.array(right, dtype=np.int64).reshape(-1, 2).T
     guess_cause = np.full(len(predicted), "extra", dtype="U20")
     truth_cause = np.full(len(reference), "missed", dtype="U20")
     guess_cause[equal[0]], truth_cause[equal[1]] = "right", "right"
+    find = find_links if is_complete else decisive_links
     own = np.flatnonzero(guess_cause != "right"), np.flatnonzero(truth_cause != "right")
-    links = _links(predicted, reference, own, axis, LINK_SHARE, flip=False)
-    truths_of = np.bincount(links[0], minlength=len(predicted))
-    guesses_of = np.bincount(links[1], minlength=len(reference))
+    links = _links(predicted, reference, own, axis, lambda *exons: find(*exons, LINK_SHARE))
+    truths_of, guesses_of = (
+        np.bincount(links[side], minlength=len(genes))
+        for side, genes in enumerate((predicted, reference))
+    )
     single = (truths_of[links[0]] == 1) & (guesses_of[links[1]] == 1)
     for guess, truth in links[:, single].T:
         guess_cause[guess] = truth_cause[truth] = compare(predicted[guess], reference[truth])
     _label_groups(links[:, ~single], truths_of, guess_cause, truth_cause)
     lost = np.flatnonzero(guess_cause == "extra"), np.flatnonzero(truth_cause == "missed")
-    turned = _links(predicted, reference, lost, axis, STRAND_SHARE, flip=True)
+    turned = _links(
+        predicted, reference, lost, axis, lambda *exons: find(*exons, STRAND_SHARE), flip=True
+    )
     guess_cause[turned[0]], truth_cause[turned[1]] = "wrong_strand", "wrong_strand"
     return Comparison(guess_cause, truth_cause, np.concatenate([equal, links, turned], axis=1))
 
@@ -124,17 +134,20 @@ def equal_genes(
     predicted: Sequence[GeneChains], reference: Sequence[GeneChains]
 ) -> list[tuple[int, int]]:
     """Match genes that share an isoform, one to one: each takes the first reference gene left."""
-    owners: dict[Chain, list[int]] = {}
+    owners: dict[Chain, deque[int]] = {}
     for index, chains in enumerate(reference):
         for chain in chains:
-            owners.setdefault(chain, []).append(index)
+            owners.setdefault(chain, deque()).append(index)
     pairs: list[tuple[int, int]] = []
     found: set[int] = set()
     for guess, chains in enumerate(predicted):
-        free = {index for chain in chains for index in owners.get(chain, ())} - found
-        if free:
-            pairs.append((guess, min(free)))
-            found.add(min(free))
+        waiting = [owners[chain] for chain in chains if chain in owners]
+        for queue in waiting:
+            while queue and queue[0] in found:
+                queue.popleft()
+        if firsts := [queue[0] for queue in waiting if queue]:
+            pairs.append((guess, min(firsts)))
+            found.add(min(firsts))
     return pairs
 
 
@@ -181,9 +194,9 @@ def _links(
     truths: Sequence[GeneChains],
     among: tuple[Ints, Ints],
     axis: Axis,
-    share: float,
+    find: Callable[[Exons, Exons], Ints],
     *,
-    flip: bool,
+    flip: bool = False,
 ) -> Ints:
     """Return (2, links) indices of predictions and references that share enough coding bases.
 
@@ -192,37 +205,22 @@ def _links(
         truths: All references.
         among: Indices of those that may be linked.
         axis: Contains all contigs.
-        share: Of the shorter gene's coding bases.
+        find: Links the genes of two sets by their exons.
         flip: Change the strand of the predictions.
     """
     sides = [[genes[i] for i in own] for genes, own in zip((guesses, truths), among, strict=True)]
     if not all(sides):
         return np.zeros((2, 0), dtype=np.int64)
-    guess_gene, *guess_spans = _exons(sides[0], axis, flip=flip)
-    truth_gene, *truth_spans = _exons(sides[1], axis, flip=False)
-    left, right = overlapping_pairs(*guess_spans, *truth_spans)
-    shared = np.minimum(guess_spans[1][left], truth_spans[1][right])
-    shared -= np.maximum(guess_spans[0][left], truth_spans[0][right])
-    keys = guess_gene[left] * len(sides[1]) + truth_gene[right]
-    keys, where = np.unique(keys, return_inverse=True)
-    pairs = np.stack(np.divmod(keys, len(sides[1])))
-    sizes = [
-        np.bincount(gene, spans[1] - spans[0], minlength=len(genes))
-        for gene, spans, genes in zip(
-            (guess_gene, truth_gene), (guess_spans, truth_spans), sides, strict=True
-        )
-    ]
-    enough = share * np.minimum(sizes[0][pairs[0]], sizes[1][pairs[1]])
-    pairs = pairs[:, np.bincount(where, shared, minlength=len(keys)) >= enough]
+    pairs = find(_exons(sides[0], axis, flip=flip), _exons(sides[1], axis, flip=False))
     return np.stack([own[side] for own, side in zip(among, pairs, strict=True)])
 
 
-def _exons(genes: Sequence[GeneChains], axis: Axis, *, flip: bool) -> tuple[Ints, Ints, Ints]:
-    """Return (gene, start, end on the axis) of the coding exons of genes, isoforms united."""
+def _exons(genes: Sequence[GeneChains], axis: Axis, *, flip: bool) -> Exons:
+    """Return the coding exons of genes on the axis, isoforms united."""
     chains = [(index, chain) for index, isoforms in enumerate(genes) for chain in isoforms]
     owner, begin, stop = axis.place(axis.exons([chain for _, chain in chains]), flip=flip)
     gene = np.array([index for index, _ in chains], dtype=np.int64)[owner]
     reach = int(stop.max()) + 1  # each gene on an axis of its own: only its isoforms unite
     spans = union(begin + gene * reach, stop + gene * reach)
     gene = spans.starts // reach
-    return gene, spans.starts - gene * reach, spans.ends - gene * reach
+    return Exons(gene, spans.starts - gene * reach, spans.ends - gene * reach)

@@ -14,8 +14,6 @@ Example:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,47 +50,6 @@ def union(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Spans:
 def covered(spans: Spans, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count, for each interval, its bases that lie in `spans`."""
     return _bases_before(spans, ends) - _bases_before(spans, starts)
-
-
-def overlapping_pairs(
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    other_starts: NDArray[np.int64],
-    other_ends: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices of all pairs of intervals of two sets that share a base.
-
-    No interval may be empty; those of one set may overlap.
-
-    Of two that overlap one starts within the other: two searches find every pair once.
-
-    Example:
-        >>> found = overlapping_pairs(*np.array([[0, 5], [3, 9], [2, 8], [6, 12]]))
-        >>> [pair.tolist() for pair in found]
-        [[0, 1, 1], [0, 1, 0]]
-    """
-    inner, outer = _starting_within(other_starts, starts, ends, "left")
-    left, right = _starting_within(starts, other_starts, other_ends, "right")
-    return np.concatenate([outer, left]), np.concatenate([inner, right])
-
-
-def _starting_within(
-    points: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    side: Literal["left", "right"],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return pairs (point, interval) with the point inside.
-
-    With `side` "right" a point at an interval's start does not count as inside.
-    """
-    order = np.argsort(points, kind="stable")
-    ordered = points[order]
-    first, last = np.searchsorted(ordered, starts, side), np.searchsorted(ordered, ends, "left")
-    counts = np.maximum(last - first, 0)
-    interval = np.repeat(np.arange(len(starts)), counts)
-    nth = np.arange(len(interval)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return order[np.repeat(first, counts) + nth], interval
 
 
 def _bases_before(spans: Spans, positions: NDArray[np.int64]) -> NDArray[np.int64]:

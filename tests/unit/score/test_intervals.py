@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genet5.score.intervals import covered, overlapping_pairs, union
+from genet5.score.intervals import covered, union
 
 PAIRS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=12)
 
@@ -28,19 +28,3 @@ def test_unions_and_coverage_equal_those_of_sets(left, right) -> None:
     assert np.all(first.starts[1:] > first.ends[:-1])
     expected = [len(bases([pair]) & bases(left)) for pair in right]
     assert covered(first, *arrays(right)).tolist() == expected
-
-
-SPAN = st.tuples(st.integers(0, 40), st.integers(1, 15)).map(lambda pair: (pair[0], sum(pair)))
-
-
-@given(st.lists(SPAN, max_size=8), st.lists(SPAN, max_size=8))
-def test_overlapping_pairs_are_all_found_once(left, right) -> None:
-    sides = [np.array(side, dtype=np.int64).reshape(-1, 2).T for side in (left, right)]
-    found = overlapping_pairs(*sides[0], *sides[1])
-    expected = [
-        (i, j)
-        for i, (a, b) in enumerate(left)
-        for j, (c, d) in enumerate(right)
-        if max(a, c) < min(b, d)
-    ]
-    assert sorted(zip(*(index.tolist() for index in found), strict=True)) == expected
