@@ -25,9 +25,12 @@ from typing import TextIO
 from genet5.cli.flags import ALL_FLAG, CONFIG_FLAG, Config, UsageError, parse_flags
 from genet5.cores import settle_threads
 from genet5.errors import ConfigError, DataError, GeneT5Error, clipped, printable
+from genet5.genome.io.files import UNPACK_ALL
 from genet5.outputs import is_standard_output
 
 DEBUG_FLAG = "--debug"
+UNPACK_FLAG = "--unpack_all"
+"""Lifts the bound on what gzip files unpack to; their error names it."""
 _DEBUG_HELP = f"{DEBUG_FLAG} shows debugging messages, and the traceback of an error."
 _FILE_HELP = f"{CONFIG_FLAG} FILE reads options from a JSON file; flags override it."
 _ALL_HELP = f"{ALL_FLAG} lists rarely used options, too."
@@ -83,7 +86,8 @@ def run(
     Returns:
         The body's code; 1 for wrong data or a failed run, 2 for wrong usage, 130 when interrupted.
     """
-    arguments, debug = _take_debug(sys.argv[1:] if argv is None else argv)
+    arguments, debug = _take_flag(DEBUG_FLAG, sys.argv[1:] if argv is None else argv)
+    arguments, is_unbound = _take_flag(UNPACK_FLAG, arguments)
     how = {"name": name, "description": description}
     try:
         config = parse(config_cls, arguments, **how, rare=rare, has_file=has_file)
@@ -94,7 +98,7 @@ def run(
     except (UsageError, GeneT5Error) as error:
         _write_error(name, str(error))
         return 2
-    with _logging_to_stderr(logging.DEBUG if debug else logging.INFO):
+    with _logging_to_stderr(logging.DEBUG if debug else logging.INFO), _unpacking(is_unbound):
         settle_threads()
         try:
             code = main_body(config)
@@ -123,10 +127,10 @@ def write_table(text: str, outputs: Mapping[str, Path | None]) -> None:
     (sys.stderr if taken else sys.stdout).write(printable(text))
 
 
-def _take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
-    """Return the arguments without the debug flag, and whether it was given; "--" ends flags."""
+def _take_flag(flag: str, argv: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the arguments without a flag, and whether it was given; "--" ends flags."""
     end = argv.index("--") if "--" in argv else len(argv)
-    kept = [word for word in argv[:end] if word != DEBUG_FLAG]
+    kept = [word for word in argv[:end] if word.replace("-", "_") != flag.replace("-", "_")]
     return kept + list(argv[end:]), len(kept) < end
 
 
@@ -190,3 +194,16 @@ def _logging_to_stderr(level: int) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(former)
+
+
+@contextmanager
+def _unpacking(is_unbound: bool) -> Iterator[None]:
+    """Lift the bound on gzip files while a command runs, in the processes it starts, too."""
+    former = os.environ.get(UNPACK_ALL)
+    if is_unbound:
+        os.environ[UNPACK_ALL] = "1"
+    try:
+        yield
+    finally:
+        if is_unbound and former is None:
+            del os.environ[UNPACK_ALL]

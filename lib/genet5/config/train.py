@@ -33,7 +33,7 @@ RARE_FIELDS = frozenset(
     {
         *("label_budget", "max_batch_size", "min_batch_size", "batch_size"),
         *("min_lr_ratio", "decay_ratio", "beta2", "max_grad_norm", "clip", "label_smoothing"),
-        "start_weight",
+        *("start_weight", "stuck_after"),
         *("optimizer", "ema_decay", "save_steps", "keep_last", "checkpoint"),
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
@@ -163,18 +163,18 @@ class DurationConfig:
     the schedule still spans all steps."""
     early_stopping: Annotated[int | None, by_default("never")] = None
     """Stop after this many validations without a lower validation loss."""
+    stuck_after: float | None = 60.0
+    """Minutes without any progress after which a process ends itself, wherever it hangs, with its
+    stacks in OUT and exit code 1, or none. A wait for data is ended earlier, and saves."""
 
     def __post_init__(self) -> None:
         require(self.epochs > 0, "epochs", self.epochs, "must be above 0")
         for name in ("max_steps", "early_stopping"):
             value = getattr(self, name)
             require(value is None or value >= 1, name, value, "must be at least 1")
-        require(
-            self.max_minutes is None or self.max_minutes > 0,
-            "max_minutes",
-            self.max_minutes,
-            "must be above 0",
-        )
+        for name in ("max_minutes", "stuck_after"):
+            value = getattr(self, name)
+            require(value is None or value > 0, name, value, "must be above 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

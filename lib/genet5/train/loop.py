@@ -131,7 +131,10 @@ class Trainer:
         """Called after each step."""
         self._signals = StopSignals()
         self._stacks = config.out / f"stacks-{ranks.rank}.txt"
-        self._watch = ProgressWatch(self._stacks, self._signals.end_wait)
+        minutes = config.duration.stuck_after
+        self._watch = ProgressWatch(
+            self._stacks, self._signals.end_wait, None if minutes is None else 60 * minutes
+        )
         self._saved_step: int | None = None
         self._lr = 0.0
         self._saved_at = self._clock = time.perf_counter()

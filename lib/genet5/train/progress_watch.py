@@ -6,6 +6,12 @@ how long its steps usually take. After many times that (`TIMES`, at least `LEAST
 progress it logs one line, writes the stacks of all threads to a file, and ends a wait for data,
 so that the run can save and end. All ranks stand still when one does, so all of them report.
 
+Elsewhere (a kernel, a driver, a disk that takes no checkpoint) the main thread can neither save nor
+be interrupted. There the thread ends the process itself, after `stuck_s`; the last checkpoint is
+what is left of the run. The timeouts of `torch.distributed` end those that wait for such a rank,
+not the rank. What holds Python's lock for ever is out of this thread's reach: of several ranks the
+others end then, as such a one has no heartbeat, and a single process must be killed.
+
 Time is counted in looks: a process that was itself suspended did not stand still.
 """
 
@@ -22,6 +28,7 @@ from pathlib import Path
 from types import TracebackType
 
 from genet5.errors import GeneT5Error
+from genet5.train.distributed.liveness import end_process
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +70,8 @@ class ProgressWatch:
     Args:
         stacks: File for the stacks of all threads.
         end_wait: Ends a wait for data and returns True, or returns False if there is none.
+        stuck_s: Seconds without progress after which the process ends; None = never. The report
+            comes at half of them at the latest.
         least_s: See `LEAST_S`.
         first_s: See `FIRST_S`.
         look_s: Seconds between two looks.
@@ -72,12 +81,13 @@ class ProgressWatch:
         self,
         stacks: Path,
         end_wait: Callable[[], bool],
+        stuck_s: float | None = None,
         *,
         least_s: float = LEAST_S,
         first_s: float = FIRST_S,
         look_s: float = _LOOK_S,
     ) -> None:
-        self._stacks, self._end_wait = stacks, end_wait
+        self._stacks, self._end_wait, self._stuck_s = stacks, end_wait, stuck_s
         self._least_s, self._first_s, self._look_s = least_s, first_s, look_s
         self._marks, self._stepped_s = 0, 0.0
         self._steps_s: deque[float] = deque(maxlen=_STEPS)
@@ -99,9 +109,10 @@ class ProgressWatch:
     @property
     def limit_s(self) -> float:
         """Seconds without progress that are too many now."""
-        if not self._steps_s:
-            return self._first_s
-        return max(self._least_s, TIMES * statistics.median(self._steps_s))
+        limit_s = self._first_s
+        if self._steps_s:
+            limit_s = max(self._least_s, TIMES * statistics.median(self._steps_s))
+        return limit_s if self._stuck_s is None else min(limit_s, self._stuck_s / 2)
 
     def __enter__(self) -> ProgressWatch:
         threading.Thread(target=self._watch, name="progress", daemon=True).start()
@@ -125,17 +136,30 @@ class ProgressWatch:
             if still_s >= self.limit_s and not is_reported:
                 is_reported = True
                 self._report(still_s)
+            if self._stuck_s is not None and still_s >= self._stuck_s:
+                self._end(still_s)
 
     def _report(self, still_s: float) -> None:
         usual = f"{statistics.median(self._steps_s):.1f} s" if self._steps_s else "not known yet"
-        try:
-            with self._stacks.open("w", encoding="utf-8") as out:
-                faulthandler.dump_traceback(out, all_threads=True)
-        except OSError as error:
-            log.warning("the stacks could not be written: %s", error)
+        self._write_stacks()
         is_waiting = self._end_wait()
         what = "waits for data: the run saves and ends" if is_waiting else "is at work elsewhere"
         log.warning(
             "no progress for %.0f s (a step usually takes %s); this process %s. Stacks: %s",
             still_s, usual, what, self._stacks,
         )  # fmt: skip
+
+    def _end(self, still_s: float) -> None:
+        """End the process; where it hangs nobody can clean up."""
+        self._write_stacks()
+        end_process(
+            f"no progress for {still_s:.0f} s: this process ends (--stuck_after). Where it hung is"
+            f" in {self._stacks}; --resume continues from the last checkpoint"
+        )
+
+    def _write_stacks(self) -> None:
+        try:
+            with self._stacks.open("w", encoding="utf-8") as out:
+                faulthandler.dump_traceback(out, all_threads=True)
+        except OSError as error:
+            log.warning("the stacks could not be written: %s", error)

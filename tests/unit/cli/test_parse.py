@@ -206,6 +206,17 @@ def test_debug_shows_the_traceback(capsys) -> None:
     assert text.endswith("genet5 toy: bad\n")
 
 
+def test_a_flag_of_all_commands_lifts_the_bound_on_gzip_files() -> None:
+    seen: list[str | None] = []
+
+    def body(_settings: Toy) -> int:
+        seen.append(os.environ.get("GENET5_UNPACK_ALL"))
+        return 0
+
+    assert toy_run(body, "a", "--unpack-all") == toy_run(body, "a") == 0
+    assert seen == ["1", None]
+
+
 def test_log_records_go_to_stderr_and_the_handler_is_removed(capsys) -> None:
     log = logging.getLogger("genet5.toy")
 

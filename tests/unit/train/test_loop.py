@@ -7,7 +7,8 @@ import math
 import os
 import signal
 import time
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from genet5.config.json_files import save_json
+from genet5.config.parts import PartsConfig
+from genet5.errors import CheckpointError
 from genet5.model import files as trainer_files
 from genet5.model.folders import list_checkpoints
 from genet5.train.finite import NonFiniteLossError
@@ -25,6 +29,7 @@ from genet5.train.state import checkpoint
 from genet5.train.state.checkpoint_files import (
     changed_settings,
     find_checkpoint,
+    require_same_parts,
     set_aside_later,
 )
 
@@ -336,6 +341,25 @@ def test_the_newest_checkpoint_is_found_only_with_resume(toy: Any, tmp_path: Pat
     assert found is not None
     assert found.name == "step-00000002"
     assert changed_settings(found, {"lr": 0.2, "seed": 0}) == ["lr: 0.1 -> 0.2"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "line"),
+    [
+        (
+            {"freeze": ("norm",)},
+            "was trained with no --freeze, this start has --freeze norm; resume",
+        ),
+        ({"lora_rank": 2}, "was trained with no --lora_rank, this start has --lora_rank 2; resume"),
+        ({"lr_scale": ("norm=0.1",)}, None),
+    ],
+)
+def test_a_run_resumes_with_the_parts_that_it_trained(
+    tmp_path: Path, parts: dict[str, Any], line: str | None
+) -> None:
+    save_json(tmp_path / "trainer.json", {"settings": {"parts": asdict(PartsConfig())}})
+    with pytest.raises(CheckpointError, match=line) if line else nullcontext():
+        require_same_parts(tmp_path, PartsConfig(**parts))
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from genet5.config.train import DurationConfig
 from genet5.model.folders import list_checkpoints
+from genet5.train.objective import Objective
 from genet5.train.progress_watch import TIMES, ProgressWatch, StalledRunError
 
 
@@ -44,6 +48,31 @@ def test_standing_still_is_reported_once_with_the_stacks(
         time.sleep(0.1)
     assert caplog.text.count("no progress for") == 1
     assert "test_standing_still_is_reported_once" in (tmp_path / "stacks").read_text()
+
+
+def test_a_run_that_hangs_in_a_step_is_ended_with_its_stacks(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, reasons = threading.Event(), []
+
+    def end(reason: str) -> None:
+        reasons.append(reason)
+        ended.set()
+        sys.exit()  # of the thread that watches
+
+    def hang_in_a_kernel(output: Any, batch: Any) -> Any:
+        assert ended.wait(20)
+        return toy.sums(output, batch)
+
+    monkeypatch.setattr("genet5.train.progress_watch.end_process", end)
+    duration = DurationConfig(max_steps=1, stuck_after=10.0)
+    config = replace(toy.config(tmp_path), duration=duration)
+    trainer = toy.trainer(config, objective=Objective(hang_in_a_kernel, toy.counts))
+    assert trainer._watch.limit_s == 300.0  # it reports at half of the time at the latest
+    trainer._watch = ProgressWatch(trainer._stacks, lambda: False, 0.1, look_s=0.02)
+    trainer.run()
+    assert reasons[0].startswith("no progress for 0 s: this process ends (--stuck_after)")
+    assert "hang_in_a_kernel" in (tmp_path / "stacks-0.txt").read_text()
 
 
 class HangingSource:

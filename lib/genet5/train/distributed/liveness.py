@@ -269,15 +269,15 @@ class _Watch:
         """Leave the verdict to the main thread if that is on its way out; else end the process."""
         verdict = self._verdict
         if verdict is not None and not self._is_leaving.wait(min(_GRACE_S, self._interval_s)):
-            _end_process(verdict)
+            end_process(verdict.text)
         self._is_over.set()
 
 
-def _end_process(verdict: Verdict) -> None:
-    """Log the verdict and end, even if the main thread hangs and holds the log's lock."""
+def end_process(reason: str) -> None:
+    """Log why and end, even if the main thread hangs and holds the log's lock."""
 
     def write() -> None:
-        log.error("%s", verdict.text)
+        log.error("%s", reason)
         logging.shutdown()
 
     writer = threading.Thread(target=write, daemon=True)

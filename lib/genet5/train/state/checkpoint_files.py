@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genet5.config.json_files import load_json
+from genet5.config.parts import PartsConfig
 from genet5.config.train import ONE_START_FIELDS, RunConfig
 from genet5.errors import CheckpointError, FormatError
 from genet5.model.folders import CHECKPOINTS_FOLDER, list_checkpoints, step_of
@@ -43,6 +44,35 @@ def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
         for name in sorted(flat_before.keys() | flat_now.keys())
         if flat_before.get(name) != flat_now.get(name) and name not in ONE_START_FIELDS
     ]
+
+
+def require_same_parts(checkpoint: Path, parts: PartsConfig) -> None:
+    """Raise if a run that resumes would train other parts of the model than the checkpoint's did.
+
+    The optimizer's moments are of these parts; learning rates may change.
+
+    Raises:
+        CheckpointError: `freeze` or `lora_rank` differs.
+    """
+    before = load_json(checkpoint / "trainer.json").get("settings", {}).get("parts")
+    if before is None:  # of a version that trained all parts
+        before = {}
+    pairs = (
+        ("freeze", sorted(before.get("freeze") or ()), sorted(parts.freeze)),
+        ("lora_rank", before.get("lora_rank"), parts.lora_rank),
+    )
+    for name, old, new in pairs:
+        if old != new:
+            raise CheckpointError(
+                f"{checkpoint} was trained with {_flag(name, old)}, this start has"
+                f" {_flag(name, new)}; resume with the former, or begin a new run with this"
+                " checkpoint as BASE and another OUT"
+            )
+
+
+def _flag(name: str, value: list[str] | int | None) -> str:
+    words = value if isinstance(value, list) else [] if value is None else [value]
+    return " ".join(map(str, (f"--{name}", *words))) if words else f"no --{name}"
 
 
 def read_step(checkpoint: Path) -> int:

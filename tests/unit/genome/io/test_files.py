@@ -5,6 +5,7 @@ import errno
 import gzip
 import io
 import os
+import random
 import sys
 import tempfile
 import threading
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from genet5.errors import ConfigError, DataError
 from genet5.genome.io.files import (
+    UNPACK_ALL,
     check_inputs,
     damage_as_data_error,
     open_binary,
@@ -70,6 +72,31 @@ def test_truncated_gzip_is_a_data_error(tmp_path: Path) -> None:
         open_binary(path) as source,
     ):
         source.read()
+
+
+def test_a_gzip_file_may_grow_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genet5.genome.io.files._FREE_BYTES", 1 << 20)
+    path, content = tmp_path / "bomb.gz", b"N" * (4 << 20)
+    path.write_bytes(gzip.compress(content))
+    with open_binary(path) as source, pytest.raises(DataError) as caught:
+        source.read()
+    assert "bomb.gz: a gzip file that grows over 200 times: " in str(caught.value)
+    assert "--unpack_all" in str(caught.value)
+    monkeypatch.setenv(UNPACK_ALL, "1")
+    with open_binary(path) as source:
+        assert source.read() == content
+
+
+def test_a_large_gzip_file_of_usual_growth_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genet5.genome.io.files._FREE_BYTES", 1 << 10)
+    content = random.Random(1).randbytes(1 << 16) * 20
+    (tmp_path / "large.gz").write_bytes(gzip.compress(content))
+    with open_binary(tmp_path / "large.gz") as source:
+        assert source.read() == content
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

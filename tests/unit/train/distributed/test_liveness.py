@@ -105,6 +105,16 @@ def test_a_stopped_rank_ends_the_others(nursery: subprocess.Popen[str], tmp_path
     assert scene.answer() == [1, 1]  # awake again, it learns that the run is over
 
 
+def test_ranks_that_live_without_progress_end_themselves(
+    nursery: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    scene = Scene(nursery, "stuck_in_compute", 2, tmp_path)
+    assert scene.answer() == [1, 1]
+    assert "this process ends (--stuck_after)" in scene.log(1)
+    assert "in stuck_in_compute" in (tmp_path / "stacks-1").read_text()
+    assert "in all_reduce" in (tmp_path / "stacks-0").read_text()
+
+
 def test_a_store_that_does_not_answer_ends_the_others(
     nursery: subprocess.Popen[str], tmp_path: Path
 ) -> None:

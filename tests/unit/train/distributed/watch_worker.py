@@ -24,6 +24,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from genet5.errors import DataError
 from genet5.train.distributed.liveness import watch_ranks
 from genet5.train.distributed.rendezvous import run_store
+from genet5.train.progress_watch import ProgressWatch
 
 LIMIT_S, INTERVAL_S = 3.0, 0.2
 PATIENCE_S = 120.0
@@ -87,6 +88,15 @@ def hang_up(rank: int, world_size: int) -> None:
         dist.all_reduce(torch.ones(1))
 
 
+def stuck_in_compute(rank: int, world_size: int) -> None:
+    """Rank 1 computes for ever, and rank 0 waits for it; both have heartbeats."""
+    stacks = Path("/proc/self/fd/2").readlink().with_name(f"stacks-{rank}")
+    with joined(rank, world_size), ProgressWatch(stacks, lambda: False, 1.0, look_s=0.1):
+        if rank == 1:
+            time.sleep(600)
+        dist.all_reduce(torch.ones(1))
+
+
 def finish(rank: int, world_size: int) -> None:
     """Ranks 0 and 1 end long before rank 2."""
     with joined(rank, world_size):
@@ -124,7 +134,10 @@ def run_twice() -> float:
 
 SCENES: dict[str, Callable[[int, int], None]] = {
     scene.__name__: scene
-    for scene in (wait_for_victim, wait_for_first, wrong_data, no_memory, hang_up, finish, restart)
+    for scene in (
+        *(wait_for_victim, wait_for_first, wrong_data, no_memory, hang_up, stuck_in_compute),
+        *(finish, restart),
+    )
 }
 
 
