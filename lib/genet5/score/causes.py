@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -111,9 +112,9 @@ def compare_genes(
     guess_cause = np.full(len(predicted), "extra", dtype="U20")
     truth_cause = np.full(len(reference), "missed", dtype="U20")
     guess_cause[equal[0]], truth_cause[equal[1]] = "right", "right"
-    find = find_links if is_complete else decisive_links
+    find: Callable[..., Ints] = find_links if is_complete else decisive_links
     own = np.flatnonzero(guess_cause != "right"), np.flatnonzero(truth_cause != "right")
-    links = _links(predicted, reference, own, axis, lambda *exons: find(*exons, LINK_SHARE))
+    links = _links(predicted, reference, own, axis, partial(find, share=LINK_SHARE))
     truths_of, guesses_of = (
         np.bincount(links[side], minlength=len(genes))
         for side, genes in enumerate((predicted, reference))
@@ -123,9 +124,7 @@ def compare_genes(
         guess_cause[guess] = truth_cause[truth] = compare(predicted[guess], reference[truth])
     _label_groups(links[:, ~single], truths_of, guess_cause, truth_cause)
     lost = np.flatnonzero(guess_cause == "extra"), np.flatnonzero(truth_cause == "missed")
-    turned = _links(
-        predicted, reference, lost, axis, lambda *exons: find(*exons, STRAND_SHARE), flip=True
-    )
+    turned = _links(predicted, reference, lost, axis, partial(find, share=STRAND_SHARE), flip=True)
     guess_cause[turned[0]], truth_cause[turned[1]] = "wrong_strand", "wrong_strand"
     return Comparison(guess_cause, truth_cause, np.concatenate([equal, links, turned], axis=1))
 
