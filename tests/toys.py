@@ -117,6 +117,7 @@ def toy_batch(seed: int, num_windows: int = 3) -> Batch:
         bases=torch.full((num_windows, LENGTH), ord("A"), dtype=torch.uint8),
         num_bases=lengths,
         genetic_code=torch.full((num_windows,), 11),
+        evidence=torch.zeros(num_windows, 0, LENGTH, dtype=torch.uint8),
     )
     labels = (ids * 3 + 1) % 8
     targets = Targets(

@@ -19,6 +19,8 @@ KeepName = Literal["nothing", "products"]
 BalanceName = Literal["loss", "bias"]
 """How experts are kept evenly loaded: by an auxiliary loss, or by a bias on the router's choice."""
 FORMAT = 1
+EVIDENCE_CHANNELS = 32
+"""Channels of hints at each base (`genome.evidence`)."""
 _MOST = {"layers": 1_000, "num_experts": 1_000}
 _MOST_MODULES = 20_000
 _MOST_OF_ALL = 1 << 24
@@ -191,6 +193,9 @@ class ModelConfig:
     3, `blocks.patches`); `bp_per_token` is the same then. None reads sequence tokens."""
     base_channels: int = 64
     """Channels at base resolution."""
+    evidence_channels: int = 0
+    """Channels of evidence at each base, which come from hints (`genome.evidence`); 0 is a model of
+    the sequence alone."""
     pointer_width: int = 64
     """Width of the base-level score of the pointer."""
     tie_weights: bool = True
@@ -206,6 +211,8 @@ class ModelConfig:
         for name in (*names, "bp_per_token"):
             value, rule = getattr(self, name), f"must be above 0 and at most {_MOST_OF_ALL:,}"
             require(0 < value <= _MOST_OF_ALL, name, value, rule)
+        channels, rule = self.evidence_channels, f"must be 0 or {EVIDENCE_CHANNELS}"
+        require(channels in (0, EVIDENCE_CHANNELS), "evidence_channels", channels, rule)
         if self.patch_bp is not None:
             rule = "must be a multiple of 3, above 0"
             require(self.patch_bp > 0 and self.patch_bp % 3 == 0, "patch_bp", self.patch_bp, rule)

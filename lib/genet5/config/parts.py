@@ -2,8 +2,8 @@
 
 A part is a module of the network by its name in the weights file: for gene models `stem`,
 `encoder`, `upsampler`, `base_heads`, `compressor`, `decoder`, `pointer`, `label_embedding`,
-`token_head` and `code_embedding`, for language models `model` and `lm_head`, and whatever lies
-inside them, such as `encoder.layers.0` (docs/how-to/adapt.md).
+`token_head`, `code_embedding` and `evidence`, for language models `model` and `lm_head`, and
+whatever lies inside them, such as `encoder.layers.0` (docs/how-to/adapt.md).
 """
 
 from __future__ import annotations

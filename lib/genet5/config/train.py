@@ -15,6 +15,7 @@ import tyro
 
 from genet5.config.batches import BatchLimits
 from genet5.config.checks import by_default, named_numbers, require
+from genet5.config.evidence import EvidenceConfig
 from genet5.config.model import AttentionName, KeepName
 from genet5.config.parts import PartsConfig
 
@@ -37,6 +38,7 @@ RARE_FIELDS = frozenset(
         *("optimizer", "ema_decay", "save_steps", "keep_last", "checkpoint"),
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
+        *("evidence_absent", "evidence_false", "evidence_shifted"),
         *("mix", "skip_windows", "freeze", "lr_scale", "layer_decay", "lora_rank", "profile"),
     }
 )
@@ -396,6 +398,7 @@ class TrainConfig:
     batch: BatchConfig = field(default_factory=BatchConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     parts: PartsConfig = field(default_factory=PartsConfig)
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
@@ -410,6 +413,9 @@ class TrainConfig:
             "adamw_8bit",
             "cannot be combined with parallel = fsdp, which shards the moments already",
         )
+        rule = "cannot be combined with evidence, whose channels are trained themselves"
+        is_both = self.evidence.evidence and self.parts.lora_rank
+        require(not is_both, "lora_rank", self.parts.lora_rank, rule)
         rule = "cannot be combined with mxfp8, which holds the matrices in another form"
         require(
             not (self.compute.mxfp8 and self.parts.lora_rank),

@@ -56,6 +56,9 @@ class Inputs:
     """(N,) int64."""
     genetic_code: Tensor
     """(N,) int64 NCBI numbers."""
+    evidence: Tensor
+    """(N, E, L) uint8 strengths of hints (`genome.evidence`), 0 after a window's `num_bases`; E is
+    0 where there are none."""
 
     def to(self, device: torch.device | str) -> Inputs:
         """Return a copy on `device`."""

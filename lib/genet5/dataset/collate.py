@@ -16,7 +16,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,20 +36,27 @@ from genet5.dataset.starts import (
     unsure_starts,
 )
 from genet5.dataset.windows import Window
+from genet5.genome.evidence import Channels
 from genet5.genome.sequence import Bases
 from genet5.tokens.sequence import SequenceTokenizer
 from genet5.tokens.structure import decode_window
 from genet5.tokens.vocabulary import StructureVocabulary
+from genet5.tokens.window import WindowGene
 
+EvidenceOf = Callable[[Window, Sequence[WindowGene]], Channels]
+"""Channels of hints of a window with these genes."""
 _ENCODED = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
 def make_inputs(
-    bases_list: Sequence[Bases], genetic_codes: Sequence[int], tokenizer: SequenceTokenizer
+    bases_list: Sequence[Bases],
+    genetic_codes: Sequence[int],
+    tokenizer: SequenceTokenizer,
+    evidence: Sequence[Channels] = (),
 ) -> Inputs:
     """Tokenize and pad windows, 5' to 3' as the model takes them."""
     encoded = [tokenizer.encode(bases) for bases in bases_list]
-    return pad_inputs(bases_list, encoded, genetic_codes)
+    return pad_inputs(bases_list, encoded, genetic_codes, evidence=evidence)
 
 
 def pad_inputs(
@@ -57,22 +64,40 @@ def pad_inputs(
     encoded: Sequence[_ENCODED],
     genetic_codes: Sequence[int],
     num_tokens: int = 0,
+    evidence: Sequence[Channels] = (),
 ) -> Inputs:
-    """Pad tokenized windows, (ids, token_start_bp) each, to `num_tokens` tokens or the longest."""
+    """Pad tokenized windows.
+
+    Args:
+        bases_list: Bases of each.
+        encoded: Token ids and first bases of each.
+        genetic_codes: NCBI number of each.
+        num_tokens: Pad to so many tokens at least; to the longest window in any case.
+        evidence: Channels of hints of each window; none = without evidence.
+    """
     num_bases = [len(bases) for bases in bases_list]
     ids = _padded([ids for ids, _ in encoded], 0, np.int64, num_tokens)
     starts = _padded([starts for _, starts in encoded], num_bases, np.int64, num_tokens)
+    bases = _padded(bases_list, ord("N"), np.uint8)
+    channels = np.zeros((len(bases), len(evidence[0]) if evidence else 0, bases.shape[1]), np.uint8)
+    for row, some in enumerate(evidence):
+        channels[row, :, : some.shape[1]] = some
     return Inputs(
         input_ids=torch.from_numpy(ids),
         token_start_bp=torch.from_numpy(starts),
         num_tokens=torch.tensor([len(ids) for ids, _ in encoded], dtype=torch.int64),
-        bases=torch.from_numpy(_padded(bases_list, ord("N"), np.uint8)),
+        bases=torch.from_numpy(bases),
         num_bases=torch.tensor(num_bases, dtype=torch.int64),
         genetic_code=torch.tensor(list(genetic_codes), dtype=torch.int64),
+        evidence=torch.from_numpy(channels),
     )
 
 
-def collate(windows: Sequence[Window], vocabulary: StructureVocabulary | None = None) -> Batch:
+def collate(
+    windows: Sequence[Window],
+    vocabulary: StructureVocabulary | None = None,
+    evidence: EvidenceOf | None = None,
+) -> Batch:
     """Make one micro-batch, padded to its longest window and on to the next of few lengths.
 
     The decoder reads one label less than there are, so T - 1 is such a length. Bases, which no
@@ -82,18 +107,21 @@ def collate(windows: Sequence[Window], vocabulary: StructureVocabulary | None = 
     Args:
         windows: At least one.
         vocabulary: The labels' vocabulary; the default one if None.
+        evidence: Channels of hints of each window; None = without evidence.
     """
     vocabulary = vocabulary or StructureVocabulary()
+    genes = [decode_window(window.labels, vocabulary).genes for window in windows]
     inputs = pad_inputs(
         [window.bases for window in windows],
         [(window.input_ids, window.token_start_bp) for window in windows],
         [window.genetic_code for window in windows],
         bucket(max(len(window.input_ids) for window in windows)),
+        [evidence(*each) for each in zip(windows, genes, strict=True)] if evidence else (),
     )
     steps = bucket(max(len(window.labels) for window in windows) - 1) + 1
     per_base = _PerBase(len(windows), inputs.bases.shape[1], steps)
     for index, window in enumerate(windows):
-        per_base.add(index, window, vocabulary)
+        per_base.add(index, window, genes[index], vocabulary)
     labels = _tensor([window.labels for window in windows], vocabulary.pad, np.int64, steps)
     targets = Targets(
         labels=labels,
@@ -127,9 +155,14 @@ class _PerBase:
         self.weights = np.ones((num_windows, 2, length_bp), dtype=np.float32)
         self.starts = np.full((num_windows, num_labels, 1 + NUM_RIVALS), -1, dtype=np.int32)
 
-    def add(self, index: int, window: Window, vocabulary: StructureVocabulary) -> None:
+    def add(
+        self,
+        index: int,
+        window: Window,
+        genes: Sequence[WindowGene],
+        vocabulary: StructureVocabulary,
+    ) -> None:
         length = len(window.bases)
-        genes = decode_window(window.labels, vocabulary).genes
         states, boundaries = base_targets(genes, length, window.ignore.tolist())
         states_here, edges = self.states[index, :, :length], self.boundaries[index, :, :length]
         states_here[:], edges[:] = states, boundaries

@@ -6,7 +6,7 @@ one after another; unpacking makes views of it.
 
 Example:
     >>> from genet5.dataset.batch import Batch, Inputs, Targets
-    >>> inputs = Inputs(*(torch.tensor([[i]]) for i in range(6)))
+    >>> inputs = Inputs(*(torch.tensor([[i]]) for i in range(7)))
     >>> batch = Batch(inputs, Targets(*(torch.tensor([True]) for _ in range(7))), ("g/c:0-9(+)",))
     >>> flat = pack(batch)
     >>> flat.buffer.dtype, unpack(flat).inputs.bases.tolist(), unpack(flat).window_ids

@@ -39,6 +39,7 @@ from genet5.dataset.flat_batch import FlatBatch, pack, unpack
 from genet5.dataset.header import Header
 from genet5.dataset.mixture import Mixture
 from genet5.dataset.plan import MicroBatch, over_budget, padding_share, plan_batches
+from genet5.dataset.simulated_evidence import EvidenceSimulator
 from genet5.dataset.windows import Window
 from genet5.errors import CheckpointError, DataError, GeneT5Error
 from genet5.tokens.vocabulary import StructureVocabulary
@@ -73,16 +74,20 @@ class GeneCollator:
 
     Args:
         vocabulary: Of the labels.
+        evidence: Simulates hints; None = without evidence.
     """
 
-    def __init__(self, vocabulary: StructureVocabulary) -> None:
-        self._vocabulary = vocabulary
+    def __init__(
+        self, vocabulary: StructureVocabulary, evidence: EvidenceSimulator | None = None
+    ) -> None:
+        self._vocabulary, self._evidence = vocabulary, evidence
 
     def collate(
         self, windows: Sequence[Window], *, epoch: int, first_row: int, silent: bool
     ) -> Batch:
-        """Make the micro-batch; nothing in it is random."""
-        batch = collate(windows, self._vocabulary)
+        """Make the micro-batch; nothing in it is random but the evidence."""
+        evidence = partial(self._evidence.channels, epoch=epoch) if self._evidence else None
+        batch = collate(windows, self._vocabulary, evidence)
         return silence(batch) if silent else batch
 
     def pack(self, batch: Batch) -> FlatBatch:

@@ -39,6 +39,22 @@ class Hint:
     """As the source has it."""
 
 
+_PROTEIN_SOURCES = frozenset(
+    {"p", "c", "protein", "miniprot", "prothint", "spaln", "gth", "gemoma"}
+)
+"""Sources of protein alignments, in small letters: src= of BRAKER and ProtHint, or the program."""
+
+
+def is_protein(hint: Hint) -> bool:
+    """Whether a hint comes from proteins; all others count as those of transcripts.
+
+    Example:
+        >>> [is_protein(Hint("c", "start", 0, 3, 1, source=s)) for s in ("P", "miniprot", "E", "")]
+        [True, True, False, False]
+    """
+    return hint.source.lower() in _PROTEIN_SOURCES
+
+
 def merged(hints: Iterable[Hint]) -> list[Hint]:
     """Return hints sorted by place; equal ones of one source become one that counts for all."""
     found: dict[tuple[object, ...], Hint] = {}

@@ -12,7 +12,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,14 @@ from genet5.blocks.bases import BaseStem, BaseUpsampler, base_slots
 from genet5.blocks.compiled import compile_layer
 from genet5.blocks.decoder import Cache, Decoder, DecoderLayer
 from genet5.blocks.encoder import Encoder, EncoderLayer
+from genet5.blocks.evidence import EvidenceStem
 from genet5.blocks.heads import BaseHeads, Pointer
 from genet5.blocks.moe import RouterLoss
 from genet5.blocks.patches import PatchStem, PatchUpsampler, patch_starts
 from genet5.blocks.perceiver import Compressor
 from genet5.config.json_files import config_to_dict, save_json
 from genet5.config.manifest import record_checksums
-from genet5.config.model import AttentionName, KeepName, ModelConfig
+from genet5.config.model import EVIDENCE_CHANNELS, AttentionName, KeepName, ModelConfig
 from genet5.dataset.batch import Batch, Inputs
 from genet5.errors import CheckpointError
 from genet5.model.files import load_weights, save_weights
@@ -97,6 +98,8 @@ class GeneT5(nn.Module):
         self.config = config
         has_patches = config.patch_bp is not None
         self.stem = PatchStem(config) if has_patches else BaseStem(config)
+        if config.evidence_channels:
+            self.evidence = EvidenceStem(config)
         self.code_embedding = nn.Embedding(64, config.width)
         self.encoder = Encoder(config)
         self.upsampler = PatchUpsampler(config) if has_patches else BaseUpsampler(config)
@@ -117,12 +120,15 @@ class GeneT5(nn.Module):
         feed-forwards and experts, `moe_router_std` in routers, `embed_std` in embeddings and
         latents, `std` elsewhere (convolutions: 1/sqrt(fan in)); biases 0, norms 1 and 0, boundary
         biases `boundary_bias`. Zero: the features added to token embeddings (base means) and the
-        genetic code, so that an imported encoder stays equal to itself.
+        genetic code, so that an imported encoder stays equal to itself, and evidence, without which
+        all other weights are the same.
         """
         init = self.config.init
         draw = torch.Generator().manual_seed(seed)
         for name, weight in self.named_parameters():
-            if "norm" in name:
+            if name.startswith("evidence."):
+                weight.zero_()
+            elif "norm" in name:
                 weight.fill_(0.0 if name.endswith("bias") else 1.0)
             elif name.endswith("bias"):
                 weight.zero_()
@@ -144,8 +150,11 @@ class GeneT5(nn.Module):
 
         Raises:
             ValueError: A window is longer than `config.max_window_bp`.
+            AttributeError: There is evidence, and the model has no channels for it.
         """
         raw = self.stem(inputs.bases, inputs.genetic_code, inputs.num_bases)
+        if inputs.evidence.shape[1]:
+            raw = raw + self.evidence(inputs.evidence, inputs.num_bases)
         read = self._read_tokens if self.config.patch_bp is None else self._read_patches
         states, features, start_bp, num_tokens = read(inputs, raw, router_losses)
         state_logits, boundary_logits = self.base_heads(features)
@@ -266,7 +275,7 @@ class GeneT5(nn.Module):
             self.stem, self.code_embedding, self.encoder, self.upsampler, self.base_heads,
             self.compressor, self.pointer.key_where, self.pointer.key_which,
         )  # fmt: skip
-        for part in parts:
+        for part in (*parts, *([self.evidence] if self.config.evidence_channels else [])):
             part.to(torch.bfloat16)
 
     @property
@@ -360,6 +369,25 @@ class GeneT5(nn.Module):
     def rebuilt(self, tensors: Mapping[str, Tensor]) -> GeneT5:
         """Return another model of this architecture with `tensors` as fp32 weights."""
         model = self._without_weights(self.config)._filled(tensors)
+        model.use_attention(self.encoder.attention)
+        return model
+
+    def with_evidence(self) -> GeneT5:
+        """Return this model with channels of evidence, whose weights are 0; itself if it has them.
+
+        The channels change nothing until they are trained.
+        """
+        if self.config.evidence_channels:
+            return self
+        config = replace(self.config, evidence_channels=EVIDENCE_CHANNELS)
+        model, own = self._without_weights(config), self.stored()
+        device = self.label_embedding.weight.device
+        added = {
+            name: torch.zeros(tensor.shape, device=device)
+            for name, tensor in model.stored().items()
+            if name not in own
+        }
+        model = model._filled({**own, **added})
         model.use_attention(self.encoder.attention)
         return model
 

@@ -26,15 +26,16 @@ from typing import Any, Literal, TypeVar
 from torch import nn
 
 from genet5.blocks.compiled import require_compiler
-from genet5.config.json_files import config_to_dict
+from genet5.config.json_files import config_to_dict, save_json
 from genet5.config.manifest import record_checksums
+from genet5.config.model import ModelConfig
 from genet5.config.parts import PartsConfig
 from genet5.config.train import RunConfig, TrainConfig
 from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.groups import WindowGroups
 from genet5.dataset.loader import Loader
 from genet5.errors import GeneT5Error
-from genet5.model.folders import CONFIG_FILE, model_folder
+from genet5.model.folders import CONFIG_FILE, load_config, model_folder
 from genet5.model.precision import resolve_precision
 from genet5.tokens.tokenizer_file import load_tokenizer, tokenizer_hash
 from genet5.train.distributed.processes import Ranks, choose_device, distributed
@@ -294,10 +295,20 @@ def gene_parts(
             "training_data": source.header.checksum,
         },
         companions=(CONFIG_FILE, TOKENIZER),
-        complete=complete,
+        complete=partial(_complete, model.config, complete),
         evaluator=GeneEvaluator(config.val, config.base, num_windows) if num_windows else None,
         flops=gene_flops(model.config),
     )
+
+
+def _complete(
+    shape: ModelConfig, complete: Callable[[Path, Path], None], folder: Path, base: Path
+) -> None:
+    """Complete a folder that has BASE's files: its shape, if training has added to it."""
+    if shape != load_config(base):
+        save_json(folder / CONFIG_FILE, config_to_dict(shape))
+        record_checksums(folder, CONFIG_FILE)
+    complete(folder, base)
 
 
 def build_trainer(config: RunConfig, ranks: Ranks, stack: ExitStack, parts: Parts) -> Trainer:

@@ -13,7 +13,8 @@ from genet5.blocks.windowed import choose_backend
 from genet5.config.json_files import load_json
 from genet5.config.train import BatchConfig, TrainConfig
 from genet5.dataset.header import Header
-from genet5.dataset.loader import Loader
+from genet5.dataset.loader import GeneCollator, Loader
+from genet5.dataset.simulated_evidence import EvidenceSimulator
 from genet5.errors import CheckpointError, DataError, FormatError
 from genet5.model.files import SHARDS_FOLDER
 from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE, model_folder
@@ -38,9 +39,13 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
     """Open both files and check that their tokens are the model's.
 
     The validation order is shuffled once: a capped evaluation then uses a fair sample, always the
-    same.
+    same; and so is its evidence.
     """
     batch, tokenizer = config.batch, load_tokenizer(config.base)
+    evidence = None
+    if config.evidence.evidence:
+        evidence = EvidenceSimulator(config.evidence, derive_seed(config.seed, "evidence"))
+    collator = GeneCollator(tokenizer.structure, evidence)
     loaders = [
         Loader(
             path,
@@ -50,6 +55,7 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
             world_size=ranks.world_size,
             num_workers=batch.num_workers,
             pin_memory=ranks.device.type == "cuda",
+            collator=collator,
             weights=weights,
             skip=skip,
         )
@@ -164,7 +170,7 @@ def require_model(base: Path) -> None:
 
 def load_model(config: TrainConfig, device: torch.device) -> GeneT5:
     """Return BASE's model on its device, with recomputation and compilation as configured."""
-    model = GeneT5.from_pretrained(config.base, device=device)
+    model = _of_base(config, device)
     if config.compute.gradient_checkpointing:
         keep = config.compute.checkpoint_keep
         model.enable_gradient_checkpointing(config.compute.checkpoint_every, keep)
@@ -179,11 +185,17 @@ def load_model(config: TrainConfig, device: torch.device) -> GeneT5:
     return model
 
 
+def _of_base(config: TrainConfig, device: torch.device) -> GeneT5:
+    """Return BASE's model, with channels of evidence if it is to be trained with them."""
+    model = GeneT5.from_pretrained(config.base, device=device)
+    return model.with_evidence() if config.evidence.evidence else model
+
+
 def describe(config: TrainConfig) -> str:
     """Return what a dry run prints: parameters, data, steps, memory of weights and optimizer."""
     config = replace(config, base=model_folder(config.base))
     require_model(config.base)
-    model = GeneT5.from_pretrained(config.base)
+    model = _of_base(config, torch.device("cpu"))
     settle_parts(model, config.parts)
     source, validation = open_data(config, Ranks())
     horizon = Horizon.of(config, len(source))

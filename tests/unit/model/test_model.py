@@ -89,6 +89,7 @@ def make_batch(lengths=(96, 60), seed=0, length=None, steps=12):
         bases=torch.from_numpy(bases),
         num_bases=torch.tensor(lengths),
         genetic_code=torch.tensor([11, 4])[: len(lengths)],
+        evidence=torch.zeros(len(lengths), 0, length, dtype=torch.uint8),
     )
     shape = (len(lengths), 2, length)
     targets = Targets(
@@ -123,6 +124,7 @@ def row_of(batch, row, size):
         bases=batch.inputs.bases[row : row + 1, :size],
         num_bases=batch.inputs.num_bases[row : row + 1],
         genetic_code=batch.inputs.genetic_code[row : row + 1],
+        evidence=batch.inputs.evidence[row : row + 1, :, :size],
     )
     t = batch.targets
     targets = Targets(

@@ -143,8 +143,8 @@ def decoder_flops(config: ModelConfig, steps: int, latents: int) -> int:
 
 def base_flops(config: ModelConfig, tokens: int, bases: int) -> int:
     """Forward FLOPs at base resolution on one window."""
-    channels = config.base_channels
-    convolved = _product(bases, _KERNEL * (_CODON_FEATURES + 2 * channels), channels)
+    channels, features = config.base_channels, _CODON_FEATURES + config.evidence_channels
+    convolved = _product(bases, _KERNEL * (features + 2 * channels), channels)
     sets = config.patch_bp or 3  # of channels that a token or patch has of its bases
     ways = 2 * _product(tokens, sets * channels, config.width)
     return convolved + ways + _product(bases, channels, _STATES + _BOUNDARIES)

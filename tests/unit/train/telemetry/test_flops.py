@@ -58,6 +58,7 @@ def batch() -> Batch:
         bases=torch.full((WINDOWS, SIZES.bases), ord("A"), dtype=torch.uint8),
         num_bases=torch.full((WINDOWS,), SIZES.bases),
         genetic_code=torch.full((WINDOWS,), 11),
+        evidence=torch.zeros(WINDOWS, 0, SIZES.bases, dtype=torch.uint8),
     )
     labels = torch.randint(1, 20, (WINDOWS, SIZES.labels))
     labels[:, 1 : 1 + SIZES.positions] = -5

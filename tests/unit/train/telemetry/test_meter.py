@@ -33,6 +33,7 @@ def batch() -> Batch:
         bases=torch.zeros(2, 256, dtype=torch.uint8),
         num_bases=torch.tensor([230, 190]),
         genetic_code=torch.tensor([11, 11]),
+        evidence=torch.zeros(2, 0, 256, dtype=torch.uint8),
     )
     labels = torch.tensor([[1, 9, -1, -200, 2, 0], [1, 2, 0, 0, 0, 0]])
     targets = Targets(
