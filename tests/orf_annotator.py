@@ -25,6 +25,7 @@ from genet5.cli.annotate import main as annotate
 from genet5.decode.evidence import Evidence
 from genet5.decode.fragment import GeneFragment, Interval
 from genet5.decode.window_found import WindowFound
+from genet5.genome.evidence import Channels
 from genet5.genome.sequence import Bases
 
 _ORF = re.compile(rb"(?=(ATG(?:(?!TAA|TAG|TGA)[ACGT]{3}){20,}(?:TAA|TAG|TGA)))")
@@ -36,7 +37,11 @@ class OrfEngine(Engine):
     delay_s = 0.0
 
     def decode_bases(
-        self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], codes: Sequence[int]
+        self,
+        windows: Sequence[Bases],
+        cores: Sequence[tuple[int, int]],
+        codes: Sequence[int],
+        evidence: Sequence[Channels] = (),
     ) -> Found:
         time.sleep(self.delay_s)
         return [

@@ -266,7 +266,8 @@ class Annotator:
             on_learned: Called with what was learned from contigs' own genes.
             on_percents: Called with the per-base heads' probabilities of each window pass, in the
                 order of the run, by an annotator that passes them on.
-            hints: What adds to the odds of genes that agree with it.
+            hints: What adds to the odds of genes that agree with it, and what a model with
+                channels of evidence reads.
 
         Raises:
             ConfigError: There is no such genetic code.
@@ -284,6 +285,7 @@ class Annotator:
             journal=journal,
             on_bases=on_bases,
             on_percents=on_percents,
+            evidence=None if hints is None else hints.evidence,
         )
         chosen = Adaptation(rules, self._plan.adapt, on_learned).chosen(blocks)
         return _numbered(chosen, self._plan.start_alternatives)

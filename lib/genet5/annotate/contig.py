@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from genet5.annotate.block import Block
 from genet5.annotate.candidate import GeneCandidate
+from genet5.annotate.hint_evidence import HintEvidence
 from genet5.annotate.merge import Merger
 from genet5.annotate.stitch import Joiner
 from genet5.decode.fragment import GeneFragment
@@ -27,6 +28,7 @@ class ContigWork:
         code: NCBI number of its genetic code.
         strand_passes: 1, or 2: windows also pass as their reverse complements.
         spliced: Genes may have introns.
+        evidence: Hints that the network reads; None = it reads the sequence alone.
     """
 
     def __init__(
@@ -38,9 +40,10 @@ class ContigWork:
         strand_passes: int = 1,
         *,
         spliced: bool = False,
+        evidence: HintEvidence | None = None,
     ) -> None:
         self.index, self.contig, self.tiling, self.code = index, contig, tiling, code
-        self.strand_passes, self._spliced = strand_passes, spliced
+        self.strand_passes, self._spliced, self.evidence = strand_passes, spliced, evidence
         self.waiting = 0
         """Windows that were listed and are not there yet."""
         self.is_listed = False

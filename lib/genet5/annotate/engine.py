@@ -23,12 +23,14 @@ import torch
 from genet5.annotate.batch_limit import BatchLimit
 from genet5.annotate.block import Block
 from genet5.annotate.calling_config import CallingConfig
+from genet5.annotate.hint_evidence import HintEvidence
 from genet5.annotate.journal import Journal
 from genet5.annotate.plan import Machine, ModelPlan
-from genet5.annotate.windows import Batch, WindowList, WindowPass, WindowRules
+from genet5.annotate.windows import Batch, WindowList, WindowPass, WindowRules, evidence_of
 from genet5.annotate.workers import Workers
 from genet5.decode.greedy import decode_windows
 from genet5.decode.window_found import Percents, WindowFound
+from genet5.genome.evidence import Channels
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.sequence import Bases
 from genet5.model.network import GeneT5
@@ -68,6 +70,7 @@ class Engine:
         journal: Journal | None = None,
         on_bases: Callable[[int], None] = ignore,
         on_percents: Callable[[WindowPass, Percents], None] = ignore,
+        evidence: HintEvidence | None = None,
     ) -> Iterator[Block]:
         """Decode all windows; yield candidates as they become final, contig by contig.
 
@@ -79,8 +82,11 @@ class Engine:
             on_bases: Called with the number of bases that were just finished.
             on_percents: Called with the per-base heads' probabilities of each window pass, in the
                 order of the run, if they are kept.
+            evidence: Hints, for a model that has channels for them; None = it reads the sequence
+                alone.
         """
-        windows = WindowList(contigs, self.window_rules, code_of, is_circular, on_bases)
+        rules = self.window_rules
+        windows = WindowList(contigs, rules, code_of, is_circular, on_bases, evidence)
         found: dict[int, WindowFound] = {}
         for batch, some in self._decoded(windows.batches(), journal):
             found |= some
@@ -139,7 +145,7 @@ class Engine:
     def decode(self, batch: Sequence[WindowPass]) -> Found:
         """Decode windows in one batch."""
         cores, codes = [p.core for p in batch], [p.code for p in batch]
-        found = self.decode_bases([p.bases for p in batch], cores, codes)
+        found = self.decode_bases([p.bases for p in batch], cores, codes, evidence_of(batch))
         return [p.placed(some) for p, some in zip(batch, found, strict=True)]
 
     def decode_bases(
@@ -147,9 +153,10 @@ class Engine:
         windows: Sequence[Bases],
         cores: Sequence[tuple[int, int]],
         codes: Sequence[int],
+        evidence: Sequence[Channels] = (),
     ) -> Found:
         """Decode the bases of windows; what is found is in coordinates of each window."""
-        decode = partial(self._decode_together, windows, cores, codes)
+        decode = partial(self._decode_together, windows, cores, codes, evidence)
         if self.machine.deterministic:
             return decode(slice(len(windows)))
         return self.limit.decode(len(windows), decode)
@@ -159,6 +166,7 @@ class Engine:
         windows: Sequence[Bases],
         cores: Sequence[tuple[int, int]],
         codes: Sequence[int],
+        evidence: Sequence[Channels],
         some: slice,
     ) -> Found:
         """Decode some of the windows in one pass."""
@@ -171,6 +179,7 @@ class Engine:
                 self.calling.grammar,
                 clade=self.calling.clade,
                 cores=cores[some],
+                evidence=evidence[some],
                 head_only=self.calling.head_only,
                 use_bf16=self.machine.use_bf16,
                 keep_percents=self.keeps_percents,

@@ -4,8 +4,8 @@ For each candidate: a weight for each of its introns that a hint names exactly, 
 and its stop codon, times what the hint's multiplicity m is worth (1 - 2^-m: one read half, many
 all), and a weight times the share of its coding bases that lie in coding hints of its strand and
 reading frame. Candidates that agree with no hint keep their odds: a gene without hints is no worse
-for that. Hints choose among what the network proposes; they propose nothing themselves. Cost: a
-look-up for each part of a candidate.
+for that. Here hints choose among what the network proposes; a network with channels of evidence
+reads them itself, too (`hint_evidence`). Cost: a look-up for each part of a candidate.
 
 Example:
     hints = HintIndex(read_hints(path), place=lambda part: (names[part], 0))
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.annotate.candidate import GeneCandidate
+from genet5.annotate.hint_evidence import HintEvidence
 from genet5.errors import DataError
 from genet5.genome.frames import five_prime_base, three_prime_base
 from genet5.genome.hints import Hint, merged
@@ -95,6 +96,7 @@ class HintIndex:
         hints: Those of all contigs, in any order.
         weight: Multiplies what they add.
         place: Contig and first base there of each part of the genome that is annotated.
+        is_read: Whether the network has channels of evidence, and reads hints itself.
     """
 
     def __init__(
@@ -103,8 +105,12 @@ class HintIndex:
         weight: float = 1.0,
         *,
         place: Callable[[int], tuple[str, int]],
+        is_read: bool = False,
     ) -> None:
+        hints = list(hints)
         self._weight, self._place = weight, place
+        self.evidence = HintEvidence(hints, place=place) if is_read else None
+        """The same hints for a network that reads them."""
         self._exact: dict[tuple[str, str, int, int, int], float] = defaultdict(float)
         coding: dict[tuple[str, int, int], list[tuple[int, int]]] = defaultdict(list)
         self.contigs: set[str] = set()

@@ -36,7 +36,7 @@ from genet5.annotate.submission import write_sqn
 from genet5.config.annotate import AUTO_MODEL, AnnotateConfig
 from genet5.config.json_files import config_to_dict, save_json
 from genet5.errors import ConfigError
-from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE
+from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE, load_config
 from genet5.outputs import is_stream, remove_leftovers
 from genet5.progress import BaseProgress
 from genet5.train.distributed.place import place_of_process
@@ -96,6 +96,9 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         kingdom = config.rna_kingdom or ("bac" if is_prokaryote else "euk")
         rna = find_rna(runs, plan.genome.parts, kingdom=kingdom, code=plan.code)
         hints = read_hint_files(config.hints, plan.genome.contigs)
+        if hints:
+            how = "the network reads them" if reads_hints(plan) else "they choose among candidates"
+            log.info("%d hints: %s", len(hints), how)
         with _new_report(config, plan, hints) as report:
             summary = _write_found(config, plan, machine, rna, report, hints, learned.append)
         if "sqn" in config.beside:
@@ -167,7 +170,7 @@ def _hint_index(
         index, offset = genome.place(part)
         return genome.contigs[index].name, offset
 
-    return HintIndex(hints, config.hint_weight, place=place)
+    return HintIndex(hints, config.hint_weight, place=place, is_read=reads_hints(plan))
 
 
 @contextmanager
@@ -340,6 +343,11 @@ def _journaled(
         journal.close(remove=finished)
 
 
+def reads_hints(plan: GenomePlan) -> bool:
+    """Whether the network itself reads hints."""
+    return load_config(plan.model.folder).evidence_channels > 0
+
+
 def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> Journal | None:
     """Open the journal beside the output; there is none for standard output, devices and pipes."""
     if is_stream(config.output):
@@ -363,6 +371,7 @@ def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> 
         bf16=machine.use_bf16,
         deterministic=machine.deterministic,
         percents=config.tracks is not None,
+        hints=[file_stamp(path) for path in config.hints if reads_hints(plan)],
     )
     path = config.output.with_name(config.output.name + ".progress")
     return Journal(path, key, restart=config.restart)

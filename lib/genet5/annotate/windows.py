@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from genet5.annotate.block import Block
 from genet5.annotate.contig import ContigWork
+from genet5.annotate.hint_evidence import HintEvidence
 from genet5.decode.window_found import WindowFound
+from genet5.genome.evidence import Channels, mirrored_channels
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.sequence import Bases, reverse_complement
 from genet5.genome.tiling import ContigTiling, Tile
@@ -49,6 +51,16 @@ class WindowPass:
         return reverse_complement(self.forward_bases) if self.strand_pass else self.forward_bases
 
     @property
+    def evidence(self) -> Channels | None:
+        """Channels of hints as the model gets them; None = it reads the sequence alone."""
+        work, tile = self.work, self.tile
+        if work.evidence is None:
+            return None
+        where = tile.start, tile.end, work.tiling.contig_bp
+        channels = work.evidence.channels(work.index, *where)
+        return mirrored_channels(channels) if self.strand_pass else channels
+
+    @property
     def code(self) -> int:
         """NCBI number of the genetic code."""
         return self.work.code
@@ -69,6 +81,11 @@ class WindowPass:
         tile, limit = self.tile, self.work.tiling.contig_bp
         share = min(tile.core_end, limit) - min(tile.core_start, limit)
         return share if self.strand_pass == self.work.strand_passes - 1 else 0
+
+
+def evidence_of(passes: Sequence[WindowPass]) -> list[Channels]:
+    """Return the channels of hints of each window; none at all without hints."""
+    return [channels for each in passes if (channels := each.evidence) is not None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +124,7 @@ class WindowList:
         code_of: NCBI number of a contig's genetic code.
         is_circular: Whether genes may lie over a contig's origin.
         on_bases: Called with the number of bases that were just finished.
+        evidence: Hints that the network reads; None = it reads the sequence alone.
     """
 
     def __init__(
@@ -116,8 +134,9 @@ class WindowList:
         code_of: Callable[[AnyContig], int],
         is_circular: Callable[[AnyContig], bool],
         on_bases: Callable[[int], None],
+        evidence: HintEvidence | None = None,
     ) -> None:
-        self._contigs, self._rules = contigs, rules
+        self._contigs, self._rules, self._evidence = contigs, rules, evidence
         self._code_of, self._is_circular, self._on_bases = code_of, is_circular, on_bases
         self._open: deque[ContigWork] = deque()
 
@@ -161,8 +180,9 @@ class WindowList:
         size = rules.window_bp, rules.overlap_bp
         tiling = ContigTiling.even(len(contig.bases), *size, circular=circular)
         work = ContigWork(
-            index, contig, tiling, self._code_of(contig), rules.strand_passes, spliced=rules.spliced
-        )
+            index, contig, tiling, self._code_of(contig), rules.strand_passes,
+            spliced=rules.spliced, evidence=self._evidence,
+        )  # fmt: skip
         self._open.append(work)
         return work
 

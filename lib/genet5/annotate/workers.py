@@ -18,6 +18,7 @@ Example:
 from __future__ import annotations
 
 import json
+import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -27,8 +28,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from genet5.annotate.windows import Batch, WindowPass
+from genet5.annotate.windows import Batch, WindowPass, evidence_of
+from genet5.config.model import EVIDENCE_CHANNELS
 from genet5.decode.window_found import WindowFound
+from genet5.genome.evidence import Channels
+from genet5.genome.sequence import Bases
 
 if TYPE_CHECKING:
     from genet5.annotate.engine import Engine, Found
@@ -110,20 +114,28 @@ def serve(engine: Engine) -> None:
 
 
 def pack_windows(passes: Sequence[WindowPass]) -> bytes:
-    """Write a batch's windows: a line of JSON, and all bases."""
+    """Write a batch's windows: a line of JSON, all bases, and all evidence, compressed."""
     bases = [window_pass.bases.tobytes() for window_pass in passes]
     header = [[len(some) for some in bases], [p.core for p in passes], [p.code for p in passes]]
-    return json.dumps(header).encode() + b"\n" + b"".join(bases)
+    evidence = b"".join(channels.tobytes() for channels in evidence_of(passes))
+    packed = zlib.compress(evidence, 1) if evidence else b""  # nearly all of it is zero
+    return json.dumps(header).encode() + b"\n" + b"".join(bases) + packed
 
 
 def unpack_windows(
     data: bytes,
-) -> tuple[list[np.ndarray[tuple[int], np.dtype[np.uint8]]], list[tuple[int, int]], list[int]]:
-    """Read what `pack_windows` wrote: bases, core and genetic code of each window."""
+) -> tuple[list[Bases], list[tuple[int, int]], list[int], list[Channels]]:
+    """Read what `pack_windows` wrote: bases, core, genetic code and evidence of each window."""
     header, _, body = data.partition(b"\n")
     lengths, cores, codes = json.loads(header)
-    bases = np.frombuffer(body, dtype=np.uint8)
-    return np.split(bases, np.cumsum(lengths)[:-1]), [(a, b) for a, b in cores], codes
+    ends, split = np.cumsum(lengths), sum(lengths)
+    bases = np.split(np.frombuffer(body[:split], dtype=np.uint8), ends[:-1])
+    evidence: list[Channels] = []
+    if packed := body[split:]:
+        values = np.frombuffer(zlib.decompress(packed), dtype=np.uint8)
+        pieces = np.split(values, EVIDENCE_CHANNELS * ends[:-1])
+        evidence = [piece.reshape(EVIDENCE_CHANNELS, -1) for piece in pieces]
+    return bases, [(a, b) for a, b in cores], codes, evidence
 
 
 def pack_found(found: Found) -> bytes:

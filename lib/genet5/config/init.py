@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import tyro
 
 from genet5.config.checks import by_default, require
-from genet5.config.model import DecoderConfig, ModelConfig, PresetName, WeightInitConfig, preset
+from genet5.config.model import (
+    EVIDENCE_CHANNELS,
+    DecoderConfig,
+    ModelConfig,
+    PresetName,
+    WeightInitConfig,
+    preset,
+)
 from genet5.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,6 +53,8 @@ class ShapeConfig:
     """Attention window of the encoder in tokens, both sides together; 0 is the whole input."""
     num_latents: int | None = None
     """Most latents per window; each stands for 16 bases (nano), 24 (prok) or 32 (small, base)."""
+    evidence: bool = False
+    """Give the model channels of evidence, with which it can learn to read hints."""
 
     def __post_init__(self) -> None:
         require(
@@ -76,6 +85,7 @@ class ShapeConfig:
             compressor=compressor,
             decoder=self._decoder(config.decoder),
             tie_weights=tied,
+            evidence_channels=EVIDENCE_CHANNELS if self.evidence else config.evidence_channels,
         )
 
     def _decoder(self, decoder: DecoderConfig) -> DecoderConfig:

@@ -38,7 +38,7 @@ RARE_FIELDS = frozenset(
         *("optimizer", "ema_decay", "save_steps", "keep_last", "checkpoint"),
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
-        *("evidence_absent", "evidence_false", "evidence_shifted"),
+        *("evidence", "evidence_absent", "evidence_false", "evidence_shifted"),
         *("mix", "skip_windows", "freeze", "lr_scale", "layer_decay", "lora_rank", "profile"),
     }
 )

@@ -28,6 +28,7 @@ from genet5.decode.percents import percents_of
 from genet5.decode.trace import TraceReader, Tracks, read_tracks, tracks_evidence
 from genet5.decode.window_found import Percents
 from genet5.decode.writer import Writer
+from genet5.genome.evidence import Channels
 from genet5.genome.sequence import Bases
 from genet5.model.network import Encoded, GeneT5
 from genet5.model.precision import has_fast_bf16
@@ -68,6 +69,7 @@ def decode_windows(
     *,
     clade: str | None = None,
     cores: Sequence[tuple[int, int]] | None = None,
+    evidence: Sequence[Channels] = (),
     head_only: bool = False,
     use_bf16: bool | None = None,
     keep_percents: bool = False,
@@ -82,11 +84,13 @@ def decode_windows(
         options: The grammar's.
         clade: Named in every prompt, if the model was trained so.
         cores: Part of each window that evidence for cut genes is summed over; by default all of it.
+        evidence: Channels of hints of each window (`genome.evidence`); none = without.
         head_only: Look for genes that only the per-base heads support, too.
         use_bf16: Encode in bfloat16; None = where the device multiplies it fast.
         keep_percents: Keep the per-base heads' probabilities of each core.
     """
-    encoded = _encode(model, make_inputs(windows, genetic_codes, tokenizer.sequence), use_bf16)
+    inputs = make_inputs(windows, genetic_codes, tokenizer.sequence, evidence)
+    encoded = _encode(model, inputs, use_bf16)
     clades = [clade] * len(windows)
     grammar = Grammar(windows, genetic_codes, options, tokenizer.structure, clades=clades)
     tracks, signals = read_tracks(encoded.state_logits, encoded.boundary_logits), grammar.signals

@@ -233,7 +233,7 @@ def _strand(rng: np.random.Generator) -> int:
 
 def _length(bounds: tuple[int, int], rng: np.random.Generator) -> int:
     """Draw a length whose logarithm is uniform."""
-    return int(exp(rng.uniform(*map(log, bounds))))
+    return int(exp(rng.uniform(log(bounds[0]), log(bounds[1]))))
 
 
 def _place(letters: bytes, word: bytes, start: int) -> int:

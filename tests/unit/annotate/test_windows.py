@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from genet5.annotate.hint_evidence import HintEvidence
 from genet5.annotate.windows import Batch, WindowList, WindowRules
 from genet5.annotate.workers import pack_found, pack_windows, unpack_found, unpack_windows
 from genet5.decode.fragment import GeneFragment, Interval
 from genet5.decode.window_found import WindowFound
+from genet5.genome.evidence import paint
+from genet5.genome.hints import Hint
 from genet5.genome.io.fasta import AnyContig, Contig
 from genet5.genome.sequence import encode_bases
 
@@ -66,11 +69,25 @@ def test_a_long_contig_is_listed_while_it_is_decoded() -> None:
     assert len(next(batches).pool) == 16
 
 
+def test_hints_travel_with_the_windows_turned_on_the_reverse_pass() -> None:
+    hint = Hint("a", "coding", 12, 60, 1, 1)
+    hints = HintEvidence([hint, Hint("x", "start", 3, 6, 1)], place=lambda part: ("ab"[part], 0))
+    some, of = contigs(70, 90), rules(strand_passes=2)
+    windows = WindowList(some, of, code_of, lambda _: False, lambda _: None, hints)
+    passes = [each for batch in windows.batches() for each in batch.passes]
+    *_, evidence = unpack_windows(pack_windows(passes))
+    turned = Hint("a", "coding", 10, 58, -1, 1)
+    expected = [paint([], 0, 90)] * 2 + [paint([hint], 0, 70), paint([turned], 0, 70)]
+    assert len(evidence) == 4
+    assert all(np.array_equal(*pair) for pair in zip(evidence, expected, strict=True))
+
+
 @pytest.mark.parametrize("strand_passes", [1, 2])
 def test_windows_and_fragments_travel_unchanged(strand_passes: int) -> None:
     some = [Contig(name, encode_bases("ACGTTGCANNACGTACGATT" * 5)) for name in ("a", "chrM")]
     ((first, *_), _, _) = list_all(some, rules(strand_passes=strand_passes))
-    bases, cores, codes = unpack_windows(pack_windows(first.passes))
+    bases, cores, codes, evidence = unpack_windows(pack_windows(first.passes))
+    assert evidence == []
     assert [b.tobytes() for b in bases] == [p.bases.tobytes() for p in first.passes]
     assert cores == [p.core for p in first.passes]
     assert codes == [p.code for p in first.passes]

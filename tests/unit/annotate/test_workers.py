@@ -16,6 +16,7 @@ from genet5.annotate import workers
 from genet5.annotate.workers import Workers, serve
 from genet5.decode.fragment import GeneFragment, Interval
 from genet5.decode.window_found import WindowFound
+from genet5.genome.evidence import Channels
 from genet5.genome.sequence import Bases, encode_bases
 
 
@@ -36,7 +37,7 @@ class FakeBatch:
             return found.placed(100, 100 + len(self.text))
 
         bases, core = encode_bases(self.text), (0, len(self.text))
-        return [SimpleNamespace(bases=bases, core=core, code=11, placed=placed)]
+        return [SimpleNamespace(bases=bases, core=core, code=11, evidence=None, placed=placed)]
 
 
 @dataclass
@@ -46,8 +47,13 @@ class FakeEngine:
     decoded: list[str] = field(default_factory=list)
 
     def decode_bases(
-        self, windows: Sequence[Bases], cores: Sequence[tuple[int, int]], codes: Sequence[int]
+        self,
+        windows: Sequence[Bases],
+        cores: Sequence[tuple[int, int]],
+        codes: Sequence[int],
+        evidence: Sequence[Channels] = (),
     ) -> list[WindowFound]:
+        assert not evidence
         assert codes == [11] * len(windows)
         assert cores == [(0, len(bases)) for bases in windows]
         self.decoded += [bases.tobytes().decode() for bases in windows]
