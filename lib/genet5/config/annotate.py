@@ -190,7 +190,7 @@ class AnnotateConfig:
     hints: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE ..."), by_default("none")] = ()
     """Files of hints for genes: GFF3 or GTF of Augustus, BRAKER, miniprot, StringTie, portcullis or
     `genet5 hints`. Genes that agree with introns, coding parts, starts and stops of them get better
-    odds; the genes to choose from stay those that the network proposes."""
+    odds; a model with channels of evidence (`finet --evidence`) also reads the hints itself."""
     hint_weight: float = 1.0
     """How much hints count, 0 to 10; 1 is modest."""
     tracks: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
