@@ -4,12 +4,15 @@
 Tasks, made of bacteria: coding or not (150 bases of a gene in frame, or of the stretch between
 genes), true starts against decoys (60 bases on either side of an annotated start, or of another
 start codon of the same gene in frame), and species of origin (three held-out genomes). Training
-rows are of one genome's first half, test rows of its second half; species are of all. Peers: a
-logistic regression on 6-mer counts (regularisation chosen on the validation rows), and the same
+rows are of one genome's first half, test rows of its second half; species are of all. Of human
+genes, `donors` and `acceptors`: 60 bases on either side of an intron's first or last base, or of
+another GT or AG of the same gene; test rows are of chromosome 9, the others of chromosome 1. Peers:
+a logistic regression on 6-mer counts (regularisation chosen on the validation rows), and the same
 network with random weights.
 
 Example:
     python benchmarks/lm/bench_finetune.py WORK --models kmer --rows 100 --epochs 1
+    python benchmarks/lm/bench_finetune.py HUMAN --models kmer_genes --tasks donors acceptors
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import csv
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import itertools
+from functools import partial
 
 import numpy as np
 from held_out import HeldOutConfig, genome_file, models_of
@@ -41,6 +45,7 @@ from genet5.config.lm.finetune import (
     LmFinetuneConfig,
 )
 from genet5.genome.extract import span_bases
+from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import read_fasta
 from genet5.genome.io.formats import read_annotation
 from genet5.genome.sequence import BASE_INDEX, Bases, checked_bases, decode_bases
@@ -53,7 +58,10 @@ ORIGINS = (
     "Methanocaldococcus_jannaschii_DSM2661",
 )
 GENOME = ORIGINS[0]
+TASKS = ("coding", "starts", "origin")
 STARTS = {"ATG", "GTG", "TTG"}
+HUMAN = {"Homo_sapiens_GRCh38_chr1_slices": False, "Homo_sapiens_GRCh38_chr9_0-1Mb": True}
+"""Genomes of the tasks on splice sites, and which are for the test."""
 Rows = list[tuple[str, str, str]]
 """(sequence, label, split)."""
 
@@ -68,7 +76,7 @@ class FinetuneBenchConfig(HeldOutConfig):
     """Passes over the training rows."""
     lr: float = 5e-4
     """Learning rate of the networks."""
-    tasks: tuple[str, ...] = ("coding", "starts", "origin")
+    tasks: tuple[str, ...] = TASKS
     """Which tasks."""
 
 
@@ -78,7 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _bench(config: FinetuneBenchConfig) -> int:
-    makers = {"coding": _coding, "starts": _starts, "origin": _origin}
+    makers: dict[str, Callable[[FinetuneBenchConfig], Iterator[tuple[str, str, bool]]]] = {
+        **{"coding": _coding, "starts": _starts, "origin": _origin},
+        **{"donors": partial(_splice_sites, "GT", 0), "acceptors": partial(_splice_sites, "AG", 2)},
+    }
     results: dict[str, Any] = {}
     for task in config.tasks:
         rows = _split(makers[task](config), config.rows)
@@ -91,16 +102,20 @@ def _bench(config: FinetuneBenchConfig) -> int:
             sys.stdout.write(f"{task:<8} {name:<28} {row['mcc']:.3f} {row['interval']}\n")
     about = {"note": config.note, "rows": config.rows, "epochs": config.epochs, "lr": config.lr}
     result = environment("torch", "transformers", "scikit-learn") | about | {"tasks": results}
-    save_json(result_path("_".join(["lm_finetune", *config.models])), result)
+    tasks = () if config.tasks == TASKS else config.tasks
+    save_json(result_path("_".join(["lm_finetune", *config.models, *tasks])), result)
     return 0
 
 
 # ---- tasks ---------------------------------------------------------------------------------------
 
 
-def _genes(config: FinetuneBenchConfig, genome: str) -> tuple[dict[str, Bases], list[Any]]:
-    contigs = {c.name: c.bases for c in read_fasta(genome_file(config.data, genome))}
-    found = read_annotation(genome_file(config.data, genome, "annotation.gff3.gz")).genes
+def _genes(
+    config: FinetuneBenchConfig, genome: str, clade: str = "prokaryotes"
+) -> tuple[dict[str, Bases], list[Gene]]:
+    fasta = genome_file(config.data, genome, clade=clade)
+    contigs = {c.name: c.bases for c in read_fasta(fasta)}
+    found = read_annotation(genome_file(config.data, genome, "annotation.gff3.gz", clade)).genes
     return contigs, [gene for gene in found if gene.is_regular and gene.contig in contigs]
 
 
@@ -134,6 +149,37 @@ def _starts(config: FinetuneBenchConfig) -> Iterator[tuple[str, str, bool]]:
             yield text[:120], "start", late
             at = int(rng.choice(decoys))
             yield text[at - 60 : at + 60], "decoy", late
+
+
+def _splice_sites(
+    motif: str, before: int, config: FinetuneBenchConfig
+) -> Iterator[tuple[str, str, bool]]:
+    """Yield sites whose motif begins so many bases before the border, and as many decoys."""
+    rng = np.random.default_rng(0)
+    for genome, is_test in HUMAN.items():
+        contigs, genes = _genes(config, genome, "vertebrates")
+        for gene in genes:
+            bases = contigs[gene.contig]
+            if gene.start < 60 or gene.end + 60 > len(bases):
+                continue
+            strand = span_bases(bases, gene.start - 60, gene.end + 60, gene.strand)
+            text = decode_bases(strand).upper()
+            places = {at + before for at in range(60, len(text) - 61) if text.startswith(motif, at)}
+            true = {60 + each for each in _borders(gene, is_last=before > 0)} & places
+            decoys = rng.choice(sorted(places - true), size=len(true), replace=False)
+            for label, found in (("site", sorted(true)), ("decoy", decoys.tolist())):
+                yield from ((text[at - 60 : at + 60], label, is_test) for at in found)
+
+
+def _borders(gene: Gene, *, is_last: bool) -> Iterator[int]:
+    """Yield where introns begin, or end, in bases after the gene's 5' end."""
+    for transcript in gene.transcripts:
+        for left, right in itertools.pairwise(transcript.exons):
+            begin, end = left.end - gene.start, right.start - gene.start
+            if gene.strand < 0:
+                length = gene.end - gene.start
+                begin, end = length - end, length - begin
+            yield end if is_last else begin
 
 
 def _origin(config: FinetuneBenchConfig) -> Iterator[tuple[str, str, bool]]:

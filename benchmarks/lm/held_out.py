@@ -54,9 +54,11 @@ def models_of(config: HeldOutConfig) -> dict[str, LanguageModel]:
     return {name: load_model(str(config.work / name)) for name in names}
 
 
-def genome_file(data: Path, name: str, file: str = "genome.fa.gz") -> Path:
-    """Return a prokaryote's file."""
-    return data / "raw" / "prokaryotes" / name / file
+def genome_file(
+    data: Path, name: str, file: str = "genome.fa.gz", clade: str = "prokaryotes"
+) -> Path:
+    """Return a genome's file."""
+    return data / "raw" / clade / name / file
 
 
 def windows_of(path: Path, number: int, window_bp: int, seed: int = 0) -> list[Bases]:

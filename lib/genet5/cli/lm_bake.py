@@ -19,17 +19,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         name="lm bake",
         description="Cut genomes, or their genes, into windows to train a language model on: "
-        "OUT/training.packed and OUT/validation.packed.",
+        "OUT/training.packed and OUT/validation.packed. --windows reads windows that are cut.",
     )
 
 
 def _bake(config: LmBakeConfig) -> int:
     check_folder("OUT", config.out)
     inputs = {"fasta": config.fasta, "gff": config.gff, "splits": config.splits}
+    inputs |= {f"windows, {path.name}": path for path in config.windows}
     check_inputs(inputs, once=False)
     from genet5.lm.extra import require_extra
 
-    require_extra()
+    require_extra(*(["google_crc32c"] if config.windows else []))
     from genet5.lm.bake import bake
     from genet5.lm.folders import model_folder
     from genet5.lm.tokenizer_files import load_vocabulary

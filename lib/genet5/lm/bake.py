@@ -1,4 +1,4 @@
-"""Windows for language models: genomes, or their genes, to packed files.
+"""Windows for language models: genomes, their genes, or ready-made windows, to packed files.
 
 The files are those of `dataset.packed`, without labels: bases with their soft mask, and the tokens
 that the window has from its first base on. Genomes are read twice, as the header of a packed file
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from genet5.config.json_files import config_to_dict
 from genet5.config.lm.bake import LmBakeConfig
 from genet5.dataset.header import Header
 from genet5.dataset.sources import Source, Split, find_genomes, read_split_table
@@ -26,6 +27,7 @@ from genet5.genome.io.formats import read_annotation
 from genet5.genome.sequence import on_strand
 from genet5.lm.packed_windows import token_window, write_windows
 from genet5.lm.text import Vocabulary, count_ambiguous
+from genet5.lm.window_files import Piece, read_window_files
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ FILES: dict[Split, str] = {"training": "training.packed", "validation": "validat
 _SPLITS: dict[str, Split] = {"train": "training", "valid": "validation"}
 
 Span = tuple[int, int]
+Reader = Callable[[], Iterator[Piece]]
+"""Gives a genome's contigs, or stretches of them, anew at each call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class _Genome:
 
     clade: str
     name: str
-    fasta: Path
+    read: Reader
     spans: Mapping[str, Mapping[Split, Sequence[Span]]]
     """Contig -> split -> ascending intervals that windows tile."""
 
@@ -57,7 +61,7 @@ def bake(config: LmBakeConfig, vocabulary: Vocabulary) -> dict[Split, dict[str, 
         if (config.out / name).exists() and not config.overwrite:
             rule = f"holds {name} already; --overwrite replaces it"
             raise ConfigError("OUT", str(config.out), rule)
-    genomes = [_placed(source, config) for source in _sources(config)]
+    genomes = [_placed(source, reader, config) for source, reader in _sources(config)]
     found: dict[Split, dict[str, int]] = {}
     for split, name in FILES.items():
         left_out = Counter[str]()
@@ -66,7 +70,7 @@ def bake(config: LmBakeConfig, vocabulary: Vocabulary) -> dict[Split, dict[str, 
             Header(
                 split=split,
                 tokenizer=vocabulary.to_dict(),
-                settings={name: _plain(value) for name, value in asdict(config).items()},
+                settings=config_to_dict(config),
                 sources=tuple({"taxon": g.clade, "genome": g.name} for g in genomes),
             ),
             partial(_windows, config, genomes, split, vocabulary, left_out),
@@ -81,23 +85,32 @@ def bake(config: LmBakeConfig, vocabulary: Vocabulary) -> dict[Split, dict[str, 
     return found
 
 
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
-
-
 # ---- which parts of which contigs ----------------------------------------------------------------
 
 
-def _sources(config: LmBakeConfig) -> list[Source]:
-    if config.fasta is None:
-        return find_genomes(config.raw_dir, clades=config.clades, species=config.species)
-    name = config.fasta.name.removesuffix(".gz")
-    gff = config.gff or config.fasta
-    return [Source("", name.rpartition(".")[0] or name, config.fasta, gff)]
+def _sources(config: LmBakeConfig) -> Iterator[tuple[Source, Reader]]:
+    if config.windows:
+        first = config.windows[0]
+        yield Source("", "windows", first, first), partial(read_window_files, config.windows)
+    elif config.fasta is not None:
+        name = config.fasta.name.removesuffix(".gz")
+        gff = config.gff or config.fasta
+        source = Source("", name.rpartition(".")[0] or name, config.fasta, gff)
+        yield source, partial(_contigs, config.fasta)
+    else:
+        for source in find_genomes(config.raw_dir, clades=config.clades, species=config.species):
+            yield source, partial(_contigs, source.fasta)
 
 
-def _placed(source: Source, config: LmBakeConfig) -> _Genome:
-    lengths = {contig.name: len(contig.bases) for contig in read_fasta(source.fasta)}
+def _contigs(fasta: Path) -> Iterator[Piece]:
+    return (Piece(contig.name, 0, contig.bases) for contig in read_fasta(fasta))
+
+
+def _placed(source: Source, reader: Reader, config: LmBakeConfig) -> _Genome:
+    lengths: dict[str, int] = {}
+    for piece in reader():
+        end = piece.start + len(piece.bases)
+        lengths[piece.contig] = max(end, lengths.get(piece.contig, 0))
     parts = _splits(source, config, lengths)
     if config.regions == "genes":
         genes = _gene_spans(source, config, lengths)
@@ -105,7 +118,7 @@ def _placed(source: Source, config: LmBakeConfig) -> _Genome:
             contig: {split: _within(genes.get(contig, []), spans) for split, spans in by.items()}
             for contig, by in parts.items()
         }
-    return _Genome(source.clade, source.genome, source.fasta, parts)
+    return _Genome(source.clade, source.genome, reader, parts)
 
 
 def _splits(
@@ -195,10 +208,12 @@ def _windows(
     left_out.clear()
     rng = np.random.default_rng([config.seed, len(split)])
     for genome in genomes:
-        for contig in read_fasta(genome.fasta):
-            for span in genome.spans.get(contig.name, {}).get(split, ()):
-                for begin in range(*span, config.window_bp):
-                    bases = contig.bases[begin : min(begin + config.window_bp, span[1])]
+        for piece in genome.read():
+            spans = genome.spans.get(piece.contig, {}).get(split, ())
+            for first, last in _within([(piece.start, piece.start + len(piece.bases))], spans):
+                for begin in range(first, last, config.window_bp):
+                    end = min(begin + config.window_bp, last)
+                    bases = piece.bases[begin - piece.start : end - piece.start]
                     if len(bases) < config.shortest_bp:
                         left_out["shorter than --shortest_bp"] += 1
                     elif count_ambiguous(bases) > config.most_ambiguous:
@@ -210,7 +225,7 @@ def _windows(
                                 vocabulary,
                                 clade=genome.clade,
                                 genome=genome.name,
-                                contig=contig.name,
+                                contig=piece.contig,
                                 start=begin,
                                 strand=strand,
                             )

@@ -19,10 +19,15 @@ class LmBakeConfig:
     """Folder for training.packed and validation.packed."""
     base: Annotated[str, tyro.conf.arg(metavar="MODEL")]
     """Language model whose tokenizer is used: a folder, or a name on the hub."""
-    raw_dir: Annotated[Path | None, by_default("--fasta")] = None
+    raw_dir: Annotated[Path | None, by_default("--fasta or --windows")] = None
     """Genomes as RAW/CLADE/SPECIES/."""
-    fasta: Annotated[Path | None, by_default("--raw_dir")] = None
+    fasta: Annotated[Path | None, by_default("--raw_dir or --windows")] = None
     """One genome, plain or compressed."""
+    windows: Annotated[
+        tuple[Path, ...], tyro.conf.arg(metavar="FILE ..."), by_default("--raw_dir or --fasta")
+    ] = ()
+    """Windows that are cut already: Nucleotide GPT's TFRecord files, or tables with the columns
+    Chrom, Start and Sequence."""
     gff: Annotated[Path | None, by_default("none")] = None
     """Its annotation, for --regions genes."""
     clades: Annotated[
@@ -57,8 +62,15 @@ class LmBakeConfig:
     """Replace packed files in OUT."""
 
     def __post_init__(self) -> None:
-        one = (self.raw_dir is None) != (self.fasta is None)
-        require(one, "raw_dir", self.raw_dir and str(self.raw_dir), "or --fasta must be given")
+        given = sum((self.raw_dir is not None, self.fasta is not None, bool(self.windows)))
+        rule = "or --fasta or --windows must be given, one of them"
+        require(given == 1, "raw_dir", self.raw_dir and str(self.raw_dir), rule)
+        for name in ("gff", "splits"):
+            value = getattr(self, name)
+            rule = "has no effect on --windows"
+            require(value is None or not self.windows, name, value and str(value), rule)
+        is_whole = self.regions == "genome" or not self.windows
+        require(is_whole, "regions", self.regions, "needs genomes, not --windows")
         for name, least in (
             *(("window_bp", 2), ("shortest_bp", 1), ("flank_bp", 0), ("most_ambiguous", 0)),
             ("seed", 0),
