@@ -5,7 +5,8 @@
 g counts the hexamers in frame in confident genes, from 30 bases after their starts (which may be
 wrong); b is the share of the hexamer on both strands of the whole genome, k = 4096 pseudocounts.
 The score of a gene is the sum over its codons, so that of a longer one adds what lies between the
-two starts.
+two starts. Neighbouring hexamers depend on each other, so long stretches would count for more than
+they prove: between starts of one gene, differences to the network's start level off at `LIMIT`.
 
 Sources: Fickett and Tung 1992 (hexamers separate coding sequence best among 21 measures); Hyatt et
 al. 2010 (Prodigal: hexamer log-likelihoods from the genome's own genes).
@@ -27,6 +28,8 @@ from genet5.annotate.adapt.ragged import Floats, Ints, row_index
 from genet5.annotate.adapt.strand import NUM_HEXAMERS
 
 PSEUDOCOUNTS = 4096
+LIMIT = 10.0
+"""Coding score, natural log, at which the differences between starts level off."""
 SKIPPED_CODONS = 10
 """Codons after a start that do not count in learning."""
 
@@ -66,3 +69,8 @@ def coding_scores(calls: ContigCalls, usage: Floats) -> tuple[Floats, Ints]:
     end = calls.hexamer_firsts[1:][rows]
     begin = np.minimum(calls.hexamer_firsts[:-1][rows] + calls.skipped, end)
     return before[end] - before[begin], end - begin
+
+
+def levelled(difference: Floats) -> Floats:
+    """Return differences of coding scores that level off at LIMIT, in units of small ones."""
+    return np.asarray(LIMIT * np.tanh(difference / LIMIT))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.annotate.adapt.calls import ContigCalls
-from genet5.annotate.adapt.coding import coding_scores, coding_usage, gene_hexamers
+from genet5.annotate.adapt.coding import coding_scores, coding_usage, gene_hexamers, levelled
 from genet5.annotate.adapt.features import (
     LEAST_SHARE,
     NUM_GAPS,
@@ -30,7 +30,7 @@ from genet5.annotate.adapt.features import (
     start_posterior,
 )
 from genet5.annotate.adapt.motif import Motif, learn_motif
-from genet5.annotate.adapt.ragged import Floats, Ints, row_argmax
+from genet5.annotate.adapt.ragged import Floats, Ints, row_argmax, row_index
 from genet5.annotate.adapt.spans import Spans
 from genet5.annotate.adapt.strand import NUM_HEXAMERS
 
@@ -73,16 +73,21 @@ class GenomeModel:
             calls: A contig's calls.
             genes: The contig's genes: what ends upstream of a start.
         """
-        coding, _ = coding_scores(calls, self.usage)
+        coding = self.coding(calls)
+        own = calls.chosen[row_index(calls.firsts)]
         return np.column_stack(
             [
                 np.log(calls.share + LEAST_SHARE),
                 self.codon[calls.codon],
                 self.motif.score(calls.upstream),
-                coding,
+                levelled(coding - coding[own]),
                 self.gap[gap_bins(calls, genes)],
             ]
         )
+
+    def coding(self, calls: ContigCalls) -> Floats:
+        """Return each start's coding score, (m,)."""
+        return coding_scores(calls, self.usage)[0]
 
     def coding_per_codon(self, calls: ContigCalls) -> Floats:
         """Return each start's coding score of a codon as a multiple of the genome's mean, (m,)."""

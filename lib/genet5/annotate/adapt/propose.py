@@ -16,9 +16,10 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
+from genet5.annotate.adapt.coding import levelled
 from genet5.annotate.adapt.compiled_strand import open_frames
 from genet5.annotate.adapt.model import GenomeModel
-from genet5.annotate.adapt.ragged import Floats, Ints, row_argmax
+from genet5.annotate.adapt.ragged import Floats, Ints, row_argmax, row_index, row_maxima
 from genet5.annotate.adapt.rescore import StartWeights
 from genet5.annotate.adapt.strand import REACH_BP, UPSTREAM_BP, ContigReader, StrandReader
 from genet5.annotate.candidate import GeneCandidate
@@ -83,9 +84,10 @@ def _best_starts(
     if not len(start):
         return
     around = start[:, None] + np.arange(-UPSTREAM_BP, 0)
-    scores = weights.weights["coding"] * coding
-    scores += weights.weights["motif"] * genome.motif.score(strand.index[around])
     firsts = np.append(np.flatnonzero(np.diff(stop, prepend=-1)), len(stop))
+    most = row_maxima(coding, firsts)[row_index(firsts)]
+    scores = weights.weights["coding"] * levelled(coding - most)
+    scores += weights.weights["motif"] * genome.motif.score(strand.index[around])
     best = row_argmax(scores, firsts)
     bases = zip(strand.base(start[best]), strand.base(stop[best] + 2), strict=True)
     yield from ((strand.sign, int(first), int(last)) for first, last in bases)

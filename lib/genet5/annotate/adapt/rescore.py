@@ -97,7 +97,7 @@ def rescored(starts: Placed, genome: GenomeModel, sure: Spans) -> list[GeneCandi
         return list(calls.candidates)
     columns = {name: starts.features[:, i][best] for i, name in enumerate(START_FEATURES)}
     same, opposite = shares_in_others(starts.spans, sure)
-    coding_per_codon = genome.coding_per_codon(calls)[best]
+    coding, coding_per_codon = genome.coding(calls)[best], genome.coding_per_codon(calls)[best]
     base, shares, firsts = calls.base.tolist(), starts.share.tolist(), calls.firsts.tolist()
     moved = []
     for i, (candidate, j) in enumerate(zip(calls.candidates, best.tolist(), strict=True)):
@@ -106,7 +106,7 @@ def rescored(starts: Placed, genome: GenomeModel, sure: Spans) -> list[GeneCandi
             continue
         low, high = firsts[i], firsts[i + 1]
         learned = Learning(
-            coding=float(columns["coding"][i]),
+            coding=float(coding[i]),
             coding_per_codon=float(coding_per_codon[i]),
             motif=float(columns["motif"][i]),
             codon=float(columns["codon"][i]),

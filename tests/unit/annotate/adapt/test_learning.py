@@ -9,7 +9,7 @@ import pytest
 
 from artificial_genome import SITE, SPACER, STARTS, Genome, artificial, candidate
 from genet5.annotate.adapt.calls import ContigCalls
-from genet5.annotate.adapt.coding import coding_scores, coding_usage
+from genet5.annotate.adapt.coding import LIMIT, coding_scores, coding_usage, levelled
 from genet5.annotate.adapt.features import GAP_EDGES, MOST_OVERLAP_BP, gap_bins
 from genet5.annotate.adapt.model import START_FEATURES, GenomeModel, Tally
 from genet5.annotate.adapt.motif import learn_motif
@@ -127,6 +127,20 @@ def test_coding_scores_are_sums_over_codons() -> None:
             own = hexamers[calls.skipped[j] :]
             assert scores[j] == pytest.approx(usage[own].sum())
             assert counts[j] == len(own)
+
+
+def test_small_differences_of_coding_scores_stay_and_large_ones_level_off() -> None:
+    small, large = levelled(np.array([0.1, -0.1])), levelled(np.array([100.0, -100.0]))
+    np.testing.assert_allclose(small, [0.1, -0.1], rtol=1e-3)
+    np.testing.assert_allclose(large, [LIMIT, -LIMIT], rtol=1e-6)
+
+
+def test_the_coding_feature_of_the_networks_own_start_is_zero() -> None:
+    genome = artificial(20, seed=4)
+    features = learned(genome).start_features(genome.calls, genome.calls.spans)
+    own = genome.calls.chosen
+    assert not features[own[own >= 0], START_FEATURES.index("coding")].any()
+    assert features[:, START_FEATURES.index("coding")].any()
 
 
 def test_gaps_are_to_the_nearest_end_upstream() -> None:
