@@ -57,7 +57,7 @@ from genet5.train.setup import (
 from genet5.train.state.checkpoint_files import (
     changed_settings,
     find_checkpoint,
-    require_same_parts,
+    require_same_moments,
 )
 from genet5.train.state.random_state import derive_seed, repeatable
 from genet5.train.state.restart import after_restart, is_restart
@@ -223,7 +223,7 @@ def finetune(config: Config, ranks: Ranks, open_parts: OpenParts[Config]) -> Out
         if checkpoint := ranks.gather(find_checkpoint(config))[0]:
             for change in changed_settings(checkpoint, _settings(config)):
                 log.warning("differs from the checkpoint's settings: %s", change)
-            require_same_parts(checkpoint, config.parts)
+            require_same_moments(checkpoint, config)
             trainer.load(checkpoint)
         ranks.on_first(lambda: folder.begin(ranks.agent))  # a start that fails costs no earlier run
         if run_log is not None:

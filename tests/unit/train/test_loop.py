@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from genet5.config.json_files import save_json
 from genet5.config.parts import PartsConfig
+from genet5.config.train import OptimConfig
 from genet5.errors import CheckpointError
 from genet5.model import files as trainer_files
 from genet5.model.folders import list_checkpoints
@@ -29,7 +30,7 @@ from genet5.train.state import checkpoint
 from genet5.train.state.checkpoint_files import (
     changed_settings,
     find_checkpoint,
-    require_same_parts,
+    require_same_moments,
     set_aside_later,
 )
 
@@ -344,22 +345,31 @@ def test_the_newest_checkpoint_is_found_only_with_resume(toy: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("parts", "line"),
+    ("changed", "line"),
     [
         (
-            {"freeze": ("norm",)},
+            {"parts": PartsConfig(freeze=("norm",))},
             "was trained with no --freeze, this start has --freeze norm; resume",
         ),
-        ({"lora_rank": 2}, "was trained with no --lora_rank, this start has --lora_rank 2; resume"),
-        ({"lr_scale": ("norm=0.1",)}, None),
+        (
+            {"parts": PartsConfig(lora_rank=2)},
+            "was trained with no --lora_rank, this start has --lora_rank 2; resume",
+        ),
+        (
+            {"optim": OptimConfig(optimizer="muon")},
+            "was trained with --optimizer adamw, this start has --optimizer muon; resume",
+        ),
+        ({"parts": PartsConfig(lr_scale=("norm=0.1",)), "optim": OptimConfig(lr=0.3)}, None),
     ],
 )
-def test_a_run_resumes_with_the_parts_that_it_trained(
-    tmp_path: Path, parts: dict[str, Any], line: str | None
+def test_a_run_resumes_with_the_moments_that_it_has(
+    toy: Any, tmp_path: Path, changed: dict[str, Any], line: str | None
 ) -> None:
-    save_json(tmp_path / "trainer.json", {"settings": {"parts": asdict(PartsConfig())}})
+    config = toy.config(tmp_path)
+    settings = {"parts": asdict(config.parts), "optim": asdict(config.optim)}
+    save_json(tmp_path / "trainer.json", {"settings": settings})
     with pytest.raises(CheckpointError, match=line) if line else nullcontext():
-        require_same_parts(tmp_path, PartsConfig(**parts))
+        require_same_moments(tmp_path, replace(config, **changed))
 
 
 @pytest.mark.parametrize(

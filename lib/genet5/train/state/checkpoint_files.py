@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from genet5.config.json_files import load_json
-from genet5.config.parts import PartsConfig
 from genet5.config.train import ONE_START_FIELDS, RunConfig
 from genet5.errors import CheckpointError, FormatError
 from genet5.model.folders import CHECKPOINTS_FOLDER, list_checkpoints, step_of
@@ -46,18 +45,20 @@ def changed_settings(checkpoint: Path, settings: dict[str, Any]) -> list[str]:
     ]
 
 
-def require_same_parts(checkpoint: Path, parts: PartsConfig) -> None:
-    """Raise if a run that resumes would train other parts of the model than the checkpoint's did.
+def require_same_moments(checkpoint: Path, config: RunConfig) -> None:
+    """Raise if a run that resumes would need other moments than the checkpoint's optimizer had.
 
-    The optimizer's moments are of these parts; learning rates may change.
+    They are of the parts that it trained; learning rates may change.
 
     Raises:
-        CheckpointError: `freeze` or `lora_rank` differs.
+        CheckpointError: `freeze`, `lora_rank` or `optimizer` differs.
     """
-    before = load_json(checkpoint / "trainer.json").get("settings", {}).get("parts")
-    if before is None:  # of a version that trained all parts
-        before = {}
+    settings = load_json(checkpoint / "trainer.json").get("settings", {})
+    before = settings.get("parts") or {}  # of a version that trained all parts
+    parts, optim = config.parts, settings.get("optim") or {}
+    former = "adamw_8bit" if optim.get("optim_8bit") else "adamw"  # of a version without names
     pairs = (
+        ("optimizer", optim.get("optimizer", former), config.optim.optimizer),
         ("freeze", sorted(before.get("freeze") or ()), sorted(parts.freeze)),
         ("lora_rank", before.get("lora_rank"), parts.lora_rank),
     )
@@ -70,7 +71,7 @@ def require_same_parts(checkpoint: Path, parts: PartsConfig) -> None:
             )
 
 
-def _flag(name: str, value: list[str] | int | None) -> str:
+def _flag(name: str, value: list[str] | str | int | None) -> str:
     words = value if isinstance(value, list) else [] if value is None else [value]
     return " ".join(map(str, (f"--{name}", *words))) if words else f"no --{name}"
 
