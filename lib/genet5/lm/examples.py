@@ -230,7 +230,7 @@ def _from_hub(data: str, config: ExamplesConfig) -> Splits:
     """Load a data set's folder or name on the hub.
 
     Raises:
-        DataError: It is neither, or has no split train.
+        DataError: It is neither, or has no split to train on.
     """
     import datasets
 
@@ -244,14 +244,16 @@ def _from_hub(data: str, config: ExamplesConfig) -> Splits:
             f"{data}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
             expected="a file, a folder of a data set, or a data set's name on the hub",
         ) from error
-    if "train" not in found:
-        raise DataError(f"splits {', '.join(map(str, found))}", expected="a split train", path=data)
-    names = _hub_names(found["train"].features, config)
+    if (train := config.train_split) not in found:
+        splits = ", ".join(map(str, found))
+        raise DataError(f"splits {splits}", expected=f"a split {train}", path=data)
+    names = _hub_names(found[train].features, config)
     parts: dict[str, HubRows] = {}
     for split, rows in found.items():
         column = _sequence_column(dict.fromkeys(rows.column_names), config, f"{data}, {split}")
-        if str(split) in _SPLITS:
-            parts[_SPLITS[str(split)]] = HubRows(rows, column, config, names)
+        part = "train" if split == train else _SPLITS.get(str(split), "train")
+        if part != "train" or split == train:
+            parts[part] = HubRows(rows, column, config, names)
     return Splits(**parts, names=names)
 
 

@@ -84,8 +84,15 @@ class TrainableLm(nn.Module):
         return copy
 
     def prepare(self, *, checkpointing: bool, compiled: bool, attention: str) -> None:
-        """Choose attention; recompute and compile layers if wanted."""
-        self.network.set_attn_implementation(attention)
+        """Choose attention; recompute and compile layers if wanted.
+
+        Raises:
+            ConfigError: That attention is not installed, or needs another device.
+        """
+        try:
+            self.network.set_attn_implementation(attention)
+        except (ImportError, ValueError) as error:
+            raise ConfigError("attention", attention, f"cannot be used: {error}") from error
         if checkpointing:
             how = {"use_reentrant": False}
             self.network.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)

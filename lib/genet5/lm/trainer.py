@@ -14,6 +14,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -209,8 +210,19 @@ def _hardware(config: LmFinetuneConfig) -> dict[str, Any]:
         values["fsdp_config"] = load_json(compute.fsdp_config) if compute.fsdp_config else None
     if compute.parallel == "deepspeed":
         assert compute.deepspeed_config is not None
+        _require_deepspeed()
         values["deepspeed"] = load_json(compute.deepspeed_config)
     return values
+
+
+def _require_deepspeed() -> None:
+    rule = ""
+    if find_spec("deepspeed") is None:
+        rule = "is not installed; install it with: pip install deepspeed"
+    elif "RANK" not in os.environ:  # it would look for MPI
+        rule = "needs a launcher, for one process too: torchrun or accelerate launch"
+    if rule:
+        raise ConfigError("parallel", "deepspeed", rule)
 
 
 def _reports(config: LmFinetuneConfig, out: Path) -> dict[str, Any]:

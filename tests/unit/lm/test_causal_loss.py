@@ -261,3 +261,9 @@ def test_a_group_has_the_loss_of_its_windows() -> None:
         whole = objective.sums(model(alone), alone)["causal"]
     assert float(part.sum) == pytest.approx(float(whole.sum), rel=1e-5)
     assert part.count == whole.count
+
+
+def test_attention_that_is_not_installed_is_named() -> None:
+    how = {"checkpointing": False, "compiled": False}
+    with pytest.raises(ConfigError, match="flash_attention_2': cannot be used"):
+        trainable().prepare(attention="flash_attention_2", **how)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -114,6 +115,15 @@ def test_a_folder_in_a_hubs_layout_has_its_splits_and_names(
     assert [len(part) for part in (found.train, found.valid, found.test)] == [3, 1, 1]
     assert (found.train[2].sequence, found.train[2].label) == ("ACG", "positive")
     assert found.names == ("negative", "positive")
+
+
+def test_another_split_may_be_trained_on(tmp_path: Path, cache: Path) -> None:
+    write_hub(tmp_path / "set", "high")
+    how = replace(PLAIN, train_split="high")
+    found = read_splits(str(tmp_path / "set"), how)
+    assert [len(part) for part in (found.train, found.valid, found.test)] == [1, 0, 1]
+    with pytest.raises(DataError, match="expected a split low"):
+        read_splits(str(tmp_path / "set"), replace(PLAIN, train_split="low"))
 
 
 def test_a_data_set_that_is_nowhere_is_named(tmp_path: Path, cache: Path) -> None:

@@ -262,6 +262,18 @@ def test_a_gpu_that_is_missing_is_named(base: Path, tmp_path: Path) -> None:
         finetune(replace(how, compute=FinetuneComputeConfig(device="cuda")))
 
 
+@pytest.mark.parametrize(("found", "rule"), [(None, "is not installed"), (1, "needs a launcher")])
+def test_deepspeed_without_package_or_launcher_is_refused(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found, rule: str
+) -> None:
+    monkeypatch.setattr("genet5.lm.trainer.find_spec", lambda _: found)
+    monkeypatch.delenv("RANK", raising=False)
+    (tmp_path / "ds.json").write_text("{}")
+    how = {"parallel": "deepspeed", "deepspeed_config": tmp_path / "ds.json"}
+    with pytest.raises(ConfigError, match=rule):
+        finetune(config(base, tmp_path, compute=how))
+
+
 def test_labels_that_are_missing_are_counted(base: Path, tmp_path: Path) -> None:
     how = config(base, tmp_path)
     with pytest.raises(DataError, match="12 of 12 training sequences without a label"):

@@ -54,6 +54,8 @@ class ExamplesConfig:
         str | None, by_default("sequence, seq, dna_sequence, dna_seq or text")
     ] = None
     """Column of sequences."""
+    train_split: str = "train"
+    """Split of a hub's data set that is trained on."""
     subset_name: Annotated[str | None, by_default("the default one")] = None
     """Configuration of a data set that has several."""
     feature_types: Annotated[
