@@ -137,10 +137,17 @@ class Command:
     network: int
 
     @staticmethod
-    def receive(client: socket.socket) -> Command:
-        length, (*streams, network), _, _ = socket.recv_fds(client, 4, 4)
+    def receive(client: socket.socket) -> Command | None:
+        """Return what a client asks for; None if it was killed before it had asked."""
+        length, handles, _, _ = socket.recv_fds(client, 4, 4)
+        size = int.from_bytes(length, "little")
         with client.makefile("rb") as lines:
-            request = lines.read(int.from_bytes(length, "little"))
+            request = lines.read(size)
+        if not request or len(request) < size:
+            for handle in handles:
+                os.close(handle)
+            return None
+        *streams, network = handles
         return Command(*marshal.loads(request), streams, network)
 
     def run(self) -> int:
@@ -209,6 +216,9 @@ class Server:
     def start(self) -> Command | None:
         client, _ = self.listener.accept()
         command = Command.receive(client)
+        if command is None:
+            client.close()
+            return None
         if pid := os.fork():
             for stream in (*command.streams, command.network):
                 os.close(stream)

@@ -20,7 +20,7 @@ from types import FrameType
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
-from robust.targets import BY_NAME, Target  # noqa: E402 - the path comes first
+from robust.targets import BY_NAME, AnyTarget  # noqa: E402 - the path comes first
 
 MOST_CPU_S = 10.0
 MOST_BYTES = 3 << 30
@@ -34,7 +34,7 @@ def _hang(number: int, frame: FrameType | None) -> None:
     raise Hang
 
 
-def run_case(target: Target, seeds: Path, number: int) -> str:
+def run_case(target: AnyTarget, seeds: Path, number: int) -> str:
     """Return what is wrong with how a case ended."""
     folder = Path(tempfile.mkdtemp(prefix="genet5_robust_"))
     signal.signal(signal.SIGPROF, _hang)

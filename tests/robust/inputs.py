@@ -8,10 +8,14 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from genet5.genome.io.fasta import read_fasta
+from genet5.genome.sequence import decode_bases
 from genet5.model.files import load_weights
+from lm_toys import tiny_lm, write_published_generator
 from robust.targets import call
 from toys import make_toy_run
 
+_VCF_COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 _GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
@@ -31,6 +35,8 @@ def make_inputs(out: Path) -> Path:
     (out / "splits.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     _bake_shards(out)
     _bare_model(out)
+    _evidence(out)
+    _language_models(out)
     return out
 
 
@@ -61,3 +67,34 @@ def _bare_model(out: Path) -> None:
     (bare / "checksums.json").unlink()
     save_file(load_weights(bare), bare / "model.safetensors")
     shutil.copyfile(Path("lib/genet5/models/nano/annotate.json"), bare / "annotate.json")
+
+
+def _evidence(out: Path) -> None:
+    """Write hints, variants, regions, and sequences short enough for a model to score at once."""
+    contig = next(iter(read_fasta(out / "pro/genome.fa")))
+    bases = decode_bases(contig.bases).upper()
+    places = range(100, 2000, 190)
+    hints, variants, regions = [], ["##fileformat=VCFv4.2", _VCF_COLUMNS], []
+    for number, start in enumerate(places):
+        kind, mult = ("intron", "CDSpart", "start")[number % 3], f"mult={number + 1};src=E;pri=4"
+        end = start + (2 if kind == "start" else 80)
+        hints.append(f"{contig.name}\tx\t{kind}\t{start}\t{end}\t.\t+\t.\t{mult}")
+        other = "C" if bases[start - 1] != "C" else "G"
+        words = (contig.name, start, f"v{number}", bases[start - 1], other, ".", "PASS", "AF=0.1")
+        variants.append("\t".join(map(str, words)))
+        regions.append(f"{contig.name}\t{start}\t{start + 40}\tr{number}\t0\t-")
+    short = [f">s{start}\n{bases[start : start + 36]}" for start in places[:3]]
+    for name, lines in (
+        ("hints.gff", hints), ("variants.vcf", variants), ("regions.bed", regions),
+        ("short.fa", short),
+    ):  # fmt: skip
+        (out / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _language_models(out: Path) -> None:
+    """Write a language model, the same without checksums, and one in GENERator's layout."""
+    tiny_lm().save(out / "lm")
+    shutil.copytree(out / "lm", out / "lm_bare")
+    (out / "lm_bare/checksums.json").unlink()
+    (out / "lm_published").mkdir()
+    write_published_generator(out / "lm_published", with_auto_map=False)

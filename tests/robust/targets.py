@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genet5 import cli
+from robust.journal import JournalTarget
 from robust.mutators import flip_bit, mutate
 
 _CONTROL = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -119,6 +120,25 @@ _TEXTS = (
     Target("splits", "splits.tsv", f"{_BAKE} --splits IN"),
     Target("annotate_fasta", "pro/genome.fa", f"{_ANNOTATE} IN --model SEEDS/base"),
 )
+_LM = "--device cpu --output OUT"
+_LM_FILES = (
+    Target("vcf", "variants.vcf", f"lm_vep SEEDS/lm SEEDS/pro/genome.fa IN --context_bp 64 {_LM}"),
+    Target("bed", "regions.bed", f"lm_embed SEEDS/lm SEEDS/pro/genome.fa --regions IN {_LM}/e.npy"),
+    *(
+        Target(
+            f"lm_{name}", f"{place}/{file}", f"lm_score DIR SEEDS/short.fa {_LM}", is_folder=True
+        )
+        for name, place, file in (
+            ("tokenizer", "lm_bare", "dna_tokenizer.json"),
+            ("config", "lm_bare", "config.json"),
+            ("vocab", "lm_published", "vocab.txt"),
+        )
+    ),
+)
+_HINTS = (
+    Target("hints", "hints.gff", "hints IN --out OUT"),
+    Target("hints_gtf", "euk/annotation.gtf", "hints IN --out OUT"),
+)
 _PACKED = (
     Target("packed", "training.packed", "subset_packed IN OUT --fraction 0.5"),
     Target("packed_check", "training.packed", "bake --check IN"),
@@ -156,5 +176,7 @@ _FLIPS = (
     _flips("flip_config", "base/config.json", _RESIZE),
     _flips("flip_manifest", "base/checksums.json", _RESIZE),
 )
-TARGETS = (*_TEXTS, *_PACKED, *_SETTINGS, *_FLIPS)
-BY_NAME = {target.name: target for target in TARGETS}
+_JOURNAL = (JournalTarget("journal", mutate), JournalTarget("flip_journal", flip_bit))
+TARGETS = (*_TEXTS, *_HINTS, *_LM_FILES, *_PACKED, *_SETTINGS, *_FLIPS, *_JOURNAL)
+AnyTarget = Target | JournalTarget
+BY_NAME: dict[str, AnyTarget] = {target.name: target for target in TARGETS}

@@ -238,11 +238,11 @@ def organelle_codes(contigs: Iterable[AnyContig], clade: str | None) -> dict[str
         organelle = organelle_of(contig.name, contig.description)
         if organelle is None or not 0 < len(contig.bases) <= MOST_BP:
             continue
-        code = organelle_code(organelle, contig.bases[:], clade)
-        found[contig.name] = code
+        own = organelle_code(organelle, contig.bases[:], clade, contig.description)
+        found[contig.name] = own.code
         log.info(
-            "%s is a %s by its header: genetic code %d; --contig_codes %s=NUMBER names another",
-            contig.name, organelle, code, contig.name,
+            "%s is a %s by its header: genetic code %d (%s); --contig_codes %s=NUMBER overrides it",
+            contig.name, organelle, own.code, own.reason, contig.name,
         )  # fmt: skip
     return found
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from genet5.annotate.windows import WindowPass
     from genet5.decode.window_found import Percents
     from genet5.genome.hints import Hint
+    from genet5.genome.io.fasta import AnyContig
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,10 @@ def annotate_genome(config: AnnotateConfig) -> Summary:
         log.info("%s; %s", plan, machine)
         warn_of_kind(plan)
         kingdom = config.rna_kingdom or ("bac" if is_prokaryote else "euk")
-        rna = find_rna(runs, plan.genome.parts, kingdom=kingdom, code=plan.code)
+        rna = find_rna(
+            runs, plan.genome.parts, kingdom=kingdom, code=plan.code,
+            is_circular=lambda contig: _may_cross_origin(contig, config, plan),
+        )  # fmt: skip
         hints = read_hint_files(config.hints, plan.genome.contigs)
         if hints:
             how = "the network reads them" if reads_hints(plan) else "they choose among candidates"
@@ -140,9 +144,7 @@ def _write_found(
             plan.genome.parts,
             genetic_code=plan.code,
             contig_codes=plan.contig_codes,
-            is_circular=lambda contig: (
-                is_round(contig, config) and contig.name not in plan.genome.cut
-            ),
+            is_circular=lambda contig: _may_cross_origin(contig, config, plan),
             journal=journal,
             on_bases=progress.add,
             on_learned=on_learned,
@@ -157,6 +159,10 @@ def _write_found(
         seconds=progress.elapsed_s,
         output=config.output,
     )
+
+
+def _may_cross_origin(contig: AnyContig, config: AnnotateConfig, plan: GenomePlan) -> bool:
+    return is_round(contig, config) and contig.name not in plan.genome.cut
 
 
 def _hint_index(

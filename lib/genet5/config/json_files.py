@@ -60,6 +60,18 @@ def load_json(path: Path) -> dict[str, Any]:
         raise FormatError(f"cannot be read ({error.strerror or error})", path=path) from error
 
 
+def read_utf8(path: Path) -> str:
+    """Read a text file of a model.
+
+    Raises:
+        FormatError: It is no UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"not a text in UTF-8: {error}", path=path) from error
+
+
 def parse_json(text: bytes, path: str | Path) -> dict[str, Any]:
     """Return the JSON object of a text; not a number (NaN) and infinity are no values.
 

@@ -1,9 +1,12 @@
 """Mitochondria and plastids among the contigs of a genome, and the genetic codes that they use.
 
-A contig is an organelle's by its FASTA header and its length. Plastids use code 11. Mitochondria
-read TGA as tryptophan (code 4 and others) but in plants, whose are long (1); where AGA and AGG end
-open frames, too, it is a vertebrate's (2). Codes whose stops are the same (4, 5 and others) cannot
-be told apart so, and the clade decides where it is known.
+A contig is an organelle's by its FASTA header and its length. The header must name the organelle as
+the place of the sequence ("mitochondrion, complete genome", `[location=mitochondrion]`, chrM): of
+a "nuclear gene for mitochondrial product", or of mitochondrial DNA in a chromosome, it does not.
+Plastids use code 11. Mitochondria read TGA as tryptophan (code 4 and others) but in plants, whose
+are long (1); where AGA and AGG end open frames, too, it is a vertebrate's (2). Codes whose stops
+are the same (3, 4, 5 and others) cannot be told apart so: the clade decides where it is known, and
+the genus of a budding yeast in the header (3).
 
 Example:
     >>> organelle_of("chrM", ""), organelle_of("NC_1.1", "Zea mays chloroplast, complete genome")
@@ -13,6 +16,7 @@ Example:
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from genet5.genome.sequence import Bases
@@ -30,7 +34,7 @@ up some percent."""
 LEAST_CODONS = 500
 """Fewer codons in long frames do not show it."""
 
-_STANDARD, _VERTEBRATE, _INVERTEBRATE = 1, 2, 5
+_STANDARD, _VERTEBRATE, _YEAST, _INVERTEBRATE = 1, 2, 3, 5
 _CLADE_CODES = {"vertebrates": _VERTEBRATE, "invertebrates": _INVERTEBRATE, "plants": _STANDARD}
 _NAMES: tuple[tuple[Organelle, re.Pattern[str]], ...] = (
     ("mitochondrion", re.compile(r"(?:chr)?_?(?:m|mt|mito|mtdna|mitochondri(?:on|al?))", re.I)),
@@ -38,10 +42,30 @@ _NAMES: tuple[tuple[Organelle, re.Pattern[str]], ...] = (
 )
 _SINGLE_LETTER = re.compile(r"[cmp]", re.I)
 """Too short a name to say so."""
+_WHOLE = r"(?:\s+(?:genome|chromosome|dna,? complete)\b)"
 _WORDS: tuple[tuple[Organelle, re.Pattern[str]], ...] = (
-    ("mitochondrion", re.compile(r"\b(?:mitochondri(?:on|al|a)|kinetoplast)\b", re.I)),
-    ("plastid", re.compile(r"\b(?:chloroplast|plastid|plastome|cyanelle|chromoplast)\b", re.I)),
+    (
+        "mitochondrion",
+        re.compile(rf"\b(?:mitochondrion|kinetoplast|mitochondrial{_WHOLE})", re.I),
+    ),
+    (
+        "plastid",
+        re.compile(r"\b(?:chloroplast|plastid|plastome|cyanelle|chromoplast)\b", re.I),
+    ),
 )
+_ELSEWHERE = re.compile(
+    r"\b(?:nuclear|nucleus|chromosomal|integrated|insert(?:ed|ion)?|transferred|numts?|nupts?|"
+    r"pseudogenes?|like|mrna|protein|product|gene for)\b",
+    re.I,
+)
+"""Words of a sequence that lies elsewhere, or of a part of one."""
+_NUCLEAR = re.compile(r"\b(?:chromosome|linkage group|plasmid)\b", re.I)
+"""Before the organelle's name; "mitochondrion chromosome 2" is one of its own."""
+_CODE_3 = re.compile(
+    r"\b(?:Saccharomyces|Kazachstania|Kluyveromyces|Lachancea|Nakaseomyces|Naumovozyma|"
+    r"Tetrapisispora|Torulaspora|Vanderwaltozyma|Zygosaccharomyces|Candida glabrata)\b"
+)
+"""Genera of the Saccharomycetaceae, whose mitochondria read CTN as threonine."""
 
 
 def organelle_of(name: str, description: str) -> Organelle | None:
@@ -52,30 +76,46 @@ def organelle_of(name: str, description: str) -> Organelle | None:
         description: The rest of its header, as NCBI writes it, or `[location=mitochondrion]`.
     """
     for organelle, words in _WORDS:
-        if words.search(description):
-            return organelle
+        found = words.search(description)
+        if found and not _NUCLEAR.search(description[: found.start()]):
+            return None if _ELSEWHERE.search(description) else organelle
     for organelle, names in _NAMES:
         if names.fullmatch(name) and not _SINGLE_LETTER.fullmatch(name):
             return organelle
     return None
 
 
-def organelle_code(organelle: Organelle, bases: Bases, clade: str | None = None) -> int:
-    """Return the NCBI number of an organelle's genetic code.
+@dataclass(frozen=True, slots=True)
+class OrganelleCode:
+    """A genetic code, and what speaks for it."""
+
+    code: int
+    """NCBI number."""
+    reason: str
+
+
+def organelle_code(
+    organelle: Organelle, bases: Bases, clade: str | None = None, description: str = ""
+) -> OrganelleCode:
+    """Return an organelle's genetic code.
 
     Args:
         organelle: Its kind.
         bases: Its sequence.
         clade: Clade of the genome, where it is known.
+        description: Its FASTA header, which may name the species.
     """
     if organelle == "plastid":
-        return STANDARD
+        return OrganelleCode(STANDARD, "as all plastids")
+    if genus := _CODE_3.search(description):
+        return OrganelleCode(_YEAST, f"as {genus[0]}, a budding yeast")
     if clade in _CLADE_CODES:
-        return _CLADE_CODES[clade]
+        return OrganelleCode(_CLADE_CODES[clade], f"as those of {clade}")
     survey = survey_block(bases)
     reads_tga = survey.tga_open.covered >= TGA_COVERAGE * max(1, survey.standard.covered)
     if len(bases) > MOST_ANIMAL_BP and not reads_tga:
-        return _STANDARD
+        return OrganelleCode(_STANDARD, "long as those of plants, and TGA ends its open frames")
     if survey.codons >= LEAST_CODONS and survey.agr <= MOST_AGR * survey.codons:
-        return _VERTEBRATE
-    return TGA_TRP
+        return OrganelleCode(_VERTEBRATE, "AGA and AGG end its open frames, as in vertebrates")
+    shown = "its open frames read through TGA" if reads_tga else "not shown by its open frames"
+    return OrganelleCode(TGA_TRP, f"{shown}; 3, of budding yeasts, has the same stops")

@@ -121,6 +121,10 @@ def read_network(network_class: Any, folder: Path, config: Any = None, **how: An
         )
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder}: cannot be loaded ({error})") from error
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{folder}: weights and config.json do not fit each other ({error})"
+        ) from error
 
 
 def network_config(folder: Path) -> Any:

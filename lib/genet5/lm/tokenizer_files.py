@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genet5.config.json_files import load_json, save_json
+from genet5.config.json_files import load_json, read_utf8, save_json
 from genet5.config.manifest import record_checksums
 from genet5.errors import ConfigError, FormatError
 from genet5.lm.bpe import BpeVocabulary
@@ -95,7 +95,7 @@ def load_vocabulary(folder: Path) -> Vocabulary:
     if (folder / FAST).is_file():
         path = folder / FAST
         try:
-            return BpeVocabulary(path.read_text(encoding="utf-8"))
+            return BpeVocabulary(read_utf8(path))
         except ConfigError as error:
             raise FormatError(str(error), path=path) from error
     raise FormatError(
@@ -143,9 +143,9 @@ def read_published(folder: Path) -> KmerVocabulary:
 
 def _read_vocab(path: Path) -> dict[str, int]:
     tokens: dict[str, int] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+    for number, line in enumerate(read_utf8(path).splitlines()):
         words = line.split()
-        is_line = len(words) in (1, 2) and all(word.isdecimal() for word in words[1:])
+        is_line = len(words) in (1, 2) and all(w.isdecimal() and len(w) < 10 for w in words[1:])
         if not is_line or words[0] in tokens:
             raise FormatError(
                 f"line {line[:40]!r}", expected="a token, and perhaps its id", path=path,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genet5.config.json_files import read_utf8
 from genet5.errors import FormatError
 from genet5.genome.sequence import Bases, decode_bases
 from genet5.lm.vocabulary import Ids
@@ -74,7 +75,7 @@ def read_words(folder: Path) -> WordVocabulary:
     path = folder / VOCAB
     if not path.is_file():
         raise FormatError("no tokenizer", expected=VOCAB, path=folder)
-    lines = path.read_text(encoding="utf-8").split()
+    lines = read_utf8(path).split()
     try:
         return WordVocabulary({word: number for number, word in enumerate(lines)})
     except FormatError as error:

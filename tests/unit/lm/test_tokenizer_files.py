@@ -102,3 +102,14 @@ def test_auto_tokenizer_recognises_tags_and_adds_none(tmp_path: Path) -> None:
     stock = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert stock("<s>AAAAAATTTTTT").input_ids == [1, 32, 1397]
     assert (stock.bos_token_id, stock.eos_token_id, stock.unk_token_id) == (1, 2, 0)
+
+
+def test_a_published_vocabulary_that_is_no_text_is_named(tmp_path: Path) -> None:
+    write_published(tmp_path, with_ids=True)
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(path.read_bytes().replace(b"AAA", b"A\xffA"))
+    with pytest.raises(FormatError, match="vocab.txt: not a text in UTF-8"):
+        load_vocabulary(tmp_path)
+    path.write_text("<oov> " + "9" * 5000)
+    with pytest.raises(FormatError, match="vocab.txt:1: line '<oov> 999"):
+        load_vocabulary(tmp_path)

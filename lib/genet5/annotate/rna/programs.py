@@ -1,7 +1,8 @@
 """Run programs that look for RNA genes: barrnap (rRNA), tRNAscan-SE (tRNA), ARAGORN (tRNA, tmRNA).
 
-Each is called once, without a shell, with a copy of the sequences under plain names. Infernal is
-not called by itself: tRNAscan-SE runs it.
+Each is called once, without a shell, with a copy of the sequences under plain names. A circular one
+is followed by its first bases, so that genes over its origin are whole; they end beyond its length.
+Infernal is not called by itself: tRNAscan-SE runs it.
 
 Example:
     runs = choose_runs(("auto",), is_prokaryote=True)
@@ -30,6 +31,8 @@ from genet5.genome.sequence import decode_bases
 
 log = logging.getLogger(__name__)
 
+_REPEATED_BP = 10_000
+"""Bases after the end of a circular sequence; the longest genes of rRNA have 5,000."""
 _TRNASCAN_DOMAINS = {"bac": "-B", "arc": "-A", "euk": "-E"}
 
 
@@ -79,6 +82,16 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class _Copy:
+    """A sequence as the programs get it."""
+
+    number: int
+    name: str
+    length_bp: int
+    is_circular: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RnaFound:
     """RNA genes of sequences, and who found them."""
 
@@ -123,7 +136,12 @@ def choose_runs(wanted: Sequence[RnaName], *, is_prokaryote: bool) -> list[Run]:
 
 
 def find_rna(
-    runs: Sequence[Run], contigs: Iterable[AnyContig], *, kingdom: Kingdom, code: int
+    runs: Sequence[Run],
+    contigs: Iterable[AnyContig],
+    *,
+    kingdom: Kingdom,
+    code: int,
+    is_circular: Callable[[AnyContig], bool] = lambda contig: False,
 ) -> RnaFound:
     """Run programs one after the other.
 
@@ -132,6 +150,7 @@ def find_rna(
         contigs: The sequences; copied to TMPDIR for the programs.
         kingdom: Whose RNA is looked for.
         code: NCBI number of the genetic code, by which tRNAs are named.
+        is_circular: Whether genes may lie over the origin of a contig.
 
     Raises:
         ExternalToolError: A program failed, or wrote something else than genes.
@@ -142,7 +161,7 @@ def find_rna(
     versions: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="genet5_rna_") as folder:
         fasta = Path(folder) / "genome.fa"
-        names = _write_plain(fasta, contigs)
+        copies = _write_plain(fasta, contigs, is_circular)
         for run in runs:
             version = versions[run.program.name] = _version(run.program)
             found = [
@@ -151,18 +170,23 @@ def find_rna(
             log.info("%s %s: %d genes of %s", run.program.name, version, len(found),
                      " and ".join(run.types))  # fmt: skip
             hits += [(run, hit, version) for hit in found]
-    return RnaFound(_genes(hits, names), versions)
+    return RnaFound(_genes(hits, copies), versions)
 
 
-def _write_plain(fasta: Path, contigs: Iterable[AnyContig]) -> dict[str, tuple[int, str]]:
-    """Copy sequences as s0, s1 ...; return number and name of each."""
-    names: dict[str, tuple[int, str]] = {}
+def _write_plain(
+    fasta: Path, contigs: Iterable[AnyContig], is_circular: Callable[[AnyContig], bool]
+) -> dict[str, _Copy]:
+    """Copy sequences as s0, s1 ...; return what each is a copy of."""
+    copies: dict[str, _Copy] = {}
     with fasta.open("w", encoding="ascii") as out:
         for number, contig in enumerate(contigs):
             if len(contig.bases):
-                names[f"s{number}"] = number, contig.name
-                write_fasta(out, [(f"s{number}", decode_bases(contig.bases[:]))])
-    return names
+                copy = _Copy(number, contig.name, len(contig.bases), is_circular(contig))
+                copies[f"s{number}"] = copy
+                bases = decode_bases(contig.bases[:])
+                again = bases[:_REPEATED_BP] if copy.is_circular else ""
+                write_fasta(out, [(f"s{number}", bases + again)])
+    return copies
 
 
 def _hits(program: Program, fasta: Path, kingdom: Kingdom, code: int) -> list[RnaHit]:
@@ -185,27 +209,40 @@ def _version(program: Program) -> str:
 
 
 def _genes(
-    hits: Sequence[tuple[Run, RnaHit, str]], names: dict[str, tuple[int, str]]
+    hits: Sequence[tuple[Run, RnaHit, str]], copies: dict[str, _Copy]
 ) -> dict[int, list[Gene]]:
-    """Make genes of hits; of those that overlap on a strand, that of the first program is kept."""
+    """Make genes of hits; of those that overlap on a strand, that of the first program is kept.
+
+    What begins after the end of a circular sequence was found at its start as well. What is found
+    there of a gene over the origin is a part of that gene.
+    """
     kept: dict[int, list[Gene]] = {}
-    for run, hit, version in hits:
-        if hit.contig not in names:
+    for run, hit, version in sorted(hits, key=lambda found: not _is_over(found[1], copies)):
+        copy = copies.get(hit.contig)
+        if copy is None:
             raise ExternalToolError(f"{run.program.name} names a sequence {hit.contig!r}")
-        number, contig = names[hit.contig]
-        gene = _gene(hit, contig, run.program.name, version)
-        others = kept.setdefault(number, [])
-        if not any(_is_rival(gene, other) for other in others):
+        gene = _gene(hit, copy.name, run.program.name, version)
+        others = kept.setdefault(copy.number, [])
+        if gene.start < copy.length_bp and not any(_is_rival(gene, o, copy) for o in others):
             others.append(gene)
     for genes in kept.values():
         genes.sort(key=lambda gene: (gene.start, gene.end))
-    return kept
+    return {number: genes for number, genes in kept.items() if genes}
 
 
-def _is_rival(gene: Gene, other: Gene) -> bool:
-    """Whether two hits of different programs are of one gene."""
-    overlap = min(gene.end, other.end) - max(gene.start, other.start)
-    return gene.source != other.source and gene.strand == other.strand and overlap > 0
+def _is_over(hit: RnaHit, copies: dict[str, _Copy]) -> bool:
+    """Whether a hit lies over the origin of a circular sequence."""
+    return hit.contig in copies and hit.start < copies[hit.contig].length_bp < hit.end
+
+
+def _is_rival(gene: Gene, other: Gene, copy: _Copy) -> bool:
+    """Whether two hits are of one gene: of different programs, or one over the origin."""
+    shifts = (0, copy.length_bp) if other.end > copy.length_bp else (0,)
+    overlap = max(
+        min(gene.end + shift, other.end) - max(gene.start + shift, other.start) for shift in shifts
+    )
+    is_other = gene.source != other.source or other.end > copy.length_bp
+    return is_other and gene.strand == other.strand and overlap > 0
 
 
 def _gene(hit: RnaHit, contig: str, program: str, version: str) -> Gene:

@@ -67,6 +67,20 @@ def test_of_two_programs_that_find_a_gene_the_first_is_kept(path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_gene_over_the_origin_of_a_circular_contig_is_whole(path: Path) -> None:
+    install(
+        path,
+        "barrnap",
+        r"""printf 's0\tx\trRNA\t1\t40\t0\t+\t.\tproduct=16S\n'
+printf 's0\tx\trRNA\t60\t90\t0\t+\t.\tproduct=5S\n'
+printf 's0\tx\trRNA\t171\t240\t0\t+\t.\tproduct=16S\n'
+printf 's0\tx\trRNA\t260\t290\t0\t+\t.\tproduct=5S\n'""",
+    )
+    runs = choose_runs(("barrnap",), is_prokaryote=True)
+    found = find_rna(runs, CONTIGS[:1], kingdom="bac", code=11, is_circular=lambda contig: True)
+    assert [(gene.start, gene.end) for gene in found.genes[0]] == [(59, 90), (170, 240)]
+
+
 def test_auto_names_what_no_program_finds(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     install(path, "barrnap", BARRNAP)
     assert len(choose_runs(("auto",), is_prokaryote=False)) == 1
