@@ -14,6 +14,7 @@ from genet5.errors import CheckpointError, ConfigError
 from genet5.lm import local_attention
 from genet5.lm.classifier import Classifier, load_classifier, new_classifier, with_lora
 from genet5.lm.encoders import padded
+from genet5.lm.folders import load_model
 from genet5.lm.targets import LabelSpace
 from lm_toys import random_dna, tiny_lm, write_published_generator
 
@@ -151,6 +152,9 @@ def test_unknown_model_types_and_missing_weights_are_refused(llama: Path, tmp_pa
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
     with pytest.raises(CheckpointError, match="are missing or have another shape"):
         classifier(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_size": 64}))
+    with pytest.raises(CheckpointError, match=r"weights and config.json do not fit each other"):
+        load_model(str(tmp_path))
 
 
 def test_low_rank_changes_leave_the_trunk_and_train_the_head(folder: Path) -> None:

@@ -108,8 +108,8 @@ def test_a_published_vocabulary_that_is_no_text_is_named(tmp_path: Path) -> None
     write_published(tmp_path, with_ids=True)
     path = tmp_path / "vocab.txt"
     path.write_bytes(path.read_bytes().replace(b"AAA", b"A\xffA"))
-    with pytest.raises(FormatError, match="vocab.txt: not a text in UTF-8"):
+    with pytest.raises(FormatError, match=r"vocab.txt: not a text in UTF-8"):
         load_vocabulary(tmp_path)
     path.write_text("<oov> " + "9" * 5000)
-    with pytest.raises(FormatError, match="vocab.txt:1: line '<oov> 999"):
+    with pytest.raises(FormatError, match=r"vocab.txt:1: line '<oov> 999"):
         load_vocabulary(tmp_path)
