@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -357,6 +358,42 @@ def test_hints_lift_the_scores_of_genes_that_agree_and_of_no_others(
     assert changed
     assert all(old[0] == gene[0] and float(new[5]) > float(old[5]) for old, new in changed)
     assert [gene[3:5], gene[3:5]] in [[old[3:5], new[3:5]] for old, new in changed]
+
+
+def with_channels(model: Path, folder: Path, *, spread: float) -> Path:
+    """The model with channels of evidence, whose weights are as large as was asked for."""
+    import torch
+
+    from genet5.model.network import GeneT5
+
+    shutil.copytree(model, folder)
+    changed = GeneT5.from_pretrained(model).with_evidence().requires_grad_(False)
+    changed.evidence.conv.weight.normal_(0.0, spread, generator=torch.Generator().manual_seed(1))
+    changed.save_pretrained(folder)
+    return folder
+
+
+def coding_places(text: str) -> set[tuple[str, ...]]:
+    """Contig, start, end and strand of each part."""
+    lines = (line.split("\t") for line in text.splitlines() if "\tCDS\t" in line)
+    return {(line[0], line[3], line[4], line[6]) for line in lines}
+
+
+def test_a_network_with_channels_reads_hints_itself(
+    model: Path, genome: Path, annotated: Path, tmp_path: Path
+) -> None:
+    plain, found = (annotated / "o.gff3").read_text(), []
+    hints = tmp_path / "hints.gff"
+    hints.write_text("lower\tx\tCDSpart\t201\t900\t.\t+\t1\tsrc=P;mult=9\n")
+    for spread in (0.0, 4.0):
+        made = with_channels(model, tmp_path / f"model_{spread}", spread=spread)
+        out = tmp_path / f"{spread}.gff3"
+        words = [str(genome), "-o", str(out), "--model", str(made), "--hints", str(hints)]
+        assert main([*words, "--hint_weight", "0"]) == 0
+        found.append(out.read_text())
+    assert found[0] == plain
+    changed = coding_places(found[1]) ^ coding_places(plain)
+    assert {contig for contig, *_ in changed} == {"lower"}
 
 
 def test_hints_of_another_genome_are_refused(

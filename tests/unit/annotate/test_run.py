@@ -248,6 +248,25 @@ def test_devices_get_no_journal(config: AnnotateConfig) -> None:
         assert run.open_journal(nowhere, plan, machine) is None
 
 
+@pytest.mark.parametrize("reads", [True, False])
+def test_other_hints_begin_a_new_run_where_the_network_reads_them(
+    config: AnnotateConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: bool
+) -> None:
+    monkeypatch.setattr(run, "reads_hints", lambda plan: reads)
+    hints = tmp_path / "hints.gff"
+    config = replace(config, hints=(hints,))
+    machine = run.choose_machine(config.annotator)
+    resumed = []
+    with plan_genome(config) as plan:
+        for text in ("one", "one", "other"):
+            hints.write_text(text)
+            journal = run.open_journal(config, plan, machine)
+            assert journal is not None
+            resumed.append(journal.is_resumed)
+            journal.close(remove=False)
+    assert resumed == [False, True, not reads]
+
+
 def test_a_quiet_run_says_nothing(
     config: AnnotateConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
