@@ -5,13 +5,16 @@ What belongs to one room's tests alone stands with them; what several rooms make
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from genet5.config.model import CompressorConfig, DecoderConfig, EncoderConfig, ModelConfig
 from genet5.genome.frames import in_reading_order, phases
 from genet5.genome.gene import Cds, Exon, Gene, Transcript
+from genet5.genome.io.fasta import Contig, write_fasta
+from genet5.genome.sequence import decode_bases
 from genet5.tokens.sequence import KmerTokenizer
 from genet5.tokens.vocabulary import StructureVocabulary
 
@@ -75,3 +78,18 @@ def tiny_config(
         decoder=replace(shape.decoder, **(decoder or {})),
         **changes,
     )
+
+
+def coding_parts(genes: Iterable[Gene]) -> list[tuple[str, int, tuple[tuple[int, int, int], ...]]]:
+    """Contig, strand and CDS (start, end, phase) of each gene: what a round trip must keep."""
+    return [
+        (g.contig, g.strand, tuple((c.start, c.end, c.phase) for c in g.canonical.cds))
+        for g in genes
+    ]
+
+
+def write_contigs(path: Path, contigs: Iterable[Contig]) -> Path:
+    """Write a FASTA file, descriptions included."""
+    records = [(f"{c.name} {c.description}".strip(), decode_bases(c.bases)) for c in contigs]
+    write_fasta(path, records)
+    return path

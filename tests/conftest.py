@@ -19,6 +19,7 @@ import pytest
 from warm import forked_python, warm_python
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported anywhere
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # two threads on one free core would spin
 gc.disable()  # until all is imported: to go through what stays takes a third of the collection
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,4 +1,4 @@
-"""`genet5 annotate` from FASTA to GFF3, with a tiny random model and with an oracle."""
+"""`genet5 annotate` from FASTA to GFF3, with a tiny random model."""
 
 from __future__ import annotations
 
@@ -6,61 +6,25 @@ import gzip
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from builders import tiny_config
+from builders import coding_parts, write_contigs
 from genet5.annotate import engine as engine_module
-from genet5.annotate import run as driver
-from genet5.annotate.annotator import Annotator
-from genet5.annotate.calling_config import CallingConfig, save_calling_config
-from genet5.annotate.engine import Engine, Found
-from genet5.annotate.plan import GenomePlan, Machine
-from genet5.annotate.windows import WindowPass
 from genet5.cli.annotate import main
-from genet5.decode.evidence import Evidence
-from genet5.decode.fragment import GeneFragment
 from genet5.decode.greedy import DecodedWindow
-from genet5.decode.window_found import WindowFound
 from genet5.genome.codes import genetic_code
 from genet5.genome.extract import protein
-from genet5.genome.gene import Cds, Exon, Gene, Transcript
-from genet5.genome.io.fasta import Contig, read_fasta, write_fasta
+from genet5.genome.io.fasta import Contig, read_fasta
 from genet5.genome.io.formats import read_annotation
 from genet5.genome.io.gff3 import read_gff3
-from genet5.genome.sequence import decode_bases, encode_bases, reverse_complement
 from genet5.genome.tiling import ContigTiling
 from genet5.simulate.prokaryote import simulate_bacterium
-from genet5.tokens.cut import GeneIndex, shift_gene, wrapped_genes
-from genet5.tokens.grammar import prokaryote_options
-from genet5.tokens.sequence import KmerTokenizer
+from genet5.tokens.cut import shift_gene
 from genet5.tokens.vocabulary import StructureVocabulary
-
-
-def save_model(folder: Path, settings: CallingConfig | None = None) -> Path:
-    """Write a tiny random model."""
-    import torch
-
-    from genet5.model.network import GeneT5
-    from genet5.tokens.tokenizer_file import Tokenizer, save_tokenizer
-
-    tokenizer = Tokenizer(KmerTokenizer(4))
-    config = tiny_config(encoder={"norm_first": False}, compressor={"num_latents": 128})
-    model = GeneT5(config)
-    model.init_weights(1)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.mul_(6.0 if weight.dim() > 1 else 1.0)
-    folder.mkdir()
-    model.save_pretrained(folder)
-    save_tokenizer(tokenizer, folder)
-    if settings is not None:
-        save_calling_config(settings, folder)
-    return folder
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,19 +43,6 @@ def _talkative() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    grammar = prokaryote_options(max_labels=64)
-    settings = CallingConfig(window_bp=1024, overlap_bp=512, grammar=grammar, min_score=0.0)
-    return save_model(tmp_path_factory.mktemp("models") / "tiny", settings)
-
-
-def write_genome(path: Path, contigs: Sequence[Contig]) -> Path:
-    records = [(f"{c.name} {c.description}".strip(), decode_bases(c.bases)) for c in contigs]
-    write_fasta(path, records)
-    return path
-
-
-@pytest.fixture(scope="module")
 def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Contigs of all sorts: long, short, lower case, mostly N, all N, odd names."""
     (contig,), _ = simulate_bacterium(3_600, seed=8)
@@ -106,15 +57,15 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Contig("gap", gap),
         Contig("blank", np.full(1500, ord("N"), dtype=np.uint8)),
     ]
-    return write_genome(tmp_path_factory.mktemp("genome") / "genome.fa", contigs)
+    return write_contigs(tmp_path_factory.mktemp("genome") / "genome.fa", contigs)
 
 
 @pytest.fixture(scope="module")
-def annotated(model: Path, genome: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def annotated(calling_model: Path, genome: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with o.gff3, o.faa and o.fna."""
     folder = tmp_path_factory.mktemp("annotated")
     out, faa, fna = (str(folder / f"o.{suffix}") for suffix in ("gff3", "faa", "fna"))
-    words = [str(genome), "-o", out, "--model", str(model), "--proteins", faa, "--cds", fna]
+    words = [str(genome), "-o", out, "--model", str(calling_model), "--proteins", faa, "--cds", fna]
     assert main(words) == 0
     return folder
 
@@ -140,10 +91,10 @@ def test_random_weights_give_a_valid_annotation(annotated: Path, genome: Path) -
 
 
 def test_all_formats_of_a_run_hold_the_same_genes(
-    model: Path, genome: Path, tmp_path: Path
+    calling_model: Path, genome: Path, tmp_path: Path
 ) -> None:
     out, formats = tmp_path / "o.gff3", ("gtf", "gbk", "bed", "tsv", "faa", "ffn")
-    words = [str(genome), "-o", str(out), "--model", str(model), "--formats", *formats]
+    words = [str(genome), "-o", str(out), "--model", str(calling_model), "--formats", *formats]
     assert main([*words, "--report", str(tmp_path / "o.html")]) == 0
     expected = {f"o.{kind}" for kind in ("gff3", "html", *formats)}
     assert {p.name for p in tmp_path.iterdir()} == expected
@@ -165,10 +116,10 @@ def test_all_formats_of_a_run_hold_the_same_genes(
 
 @pytest.mark.parametrize("flags", [["--batch_size", "1"], ["--batch_size", "5", "--threads", "1"]])
 def test_the_batch_size_does_not_matter(
-    model: Path, genome: Path, annotated: Path, tmp_path: Path, flags: list[str]
+    calling_model: Path, genome: Path, annotated: Path, tmp_path: Path, flags: list[str]
 ) -> None:
     out = tmp_path / "b.gff3"
-    assert main([str(genome), "-o", str(out), "--model", str(model), *flags]) == 0
+    assert main([str(genome), "-o", str(out), "--model", str(calling_model), *flags]) == 0
     structures = [
         [(g.contig, g.start, g.end, g.strand) for g in read_gff3(path).genes]
         for path in (annotated / "o.gff3", out)
@@ -178,11 +129,11 @@ def test_the_batch_size_does_not_matter(
     assert len(a & b) >= 0.9 * max(len(a), len(b))
 
 
-def test_stdout_and_dry_run(model: Path, genome: Path, tmp_path: Path, capsys) -> None:
-    assert main([str(genome), "-o", "-", "--model", str(model)]) == 0
+def test_stdout_and_dry_run(calling_model: Path, genome: Path, tmp_path: Path, capsys) -> None:
+    assert main([str(genome), "-o", "-", "--model", str(calling_model)]) == 0
     assert capsys.readouterr().out.startswith("##gff-version 3\n##sequence-region long|x")
     out = tmp_path / "none.gff3"
-    assert main([str(genome), "-o", str(out), "--model", str(model), "--dry_run"]) == 0
+    assert main([str(genome), "-o", str(out), "--model", str(calling_model), "--dry_run"]) == 0
     captured = capsys.readouterr()
     assert "6 contigs" in captured.err
     assert "windows of 1,024 bp" in captured.err
@@ -190,58 +141,63 @@ def test_stdout_and_dry_run(model: Path, genome: Path, tmp_path: Path, capsys) -
 
 
 def test_a_region_gives_the_genes_of_its_bases_where_they_lie(
-    model: Path, genome: Path, tmp_path: Path
+    calling_model: Path, genome: Path, tmp_path: Path
 ) -> None:
     (contig, *_) = read_fasta(genome)
     start, end = 500, 3_400
-    alone = write_genome(tmp_path / "part.fa", [Contig(contig.name, contig.bases[start:end])])
+    alone = write_contigs(tmp_path / "part.fa", [Contig(contig.name, contig.bases[start:end])])
     found = {}
     for name, path, flags in (
         ("part", alone, []),
         ("region", genome, ["--region", f"{contig.name}:{start + 1}-{end}"]),
     ):
         out, faa = tmp_path / f"{name}.gff3", tmp_path / f"{name}.faa"
-        words = [str(path), "-o", str(out), "--proteins", str(faa), "--model", str(model)]
+        words = [str(path), "-o", str(out), "--proteins", str(faa), "--model", str(calling_model)]
         assert main([*words, *flags]) == 0
         found[name] = read_gff3(out), [x for x in faa.read_text().split() if x.isalpha()]
     part, region = found["part"], found["region"]
-    assert as_tuples(region[0].genes) == as_tuples([shift_gene(g, start) for g in part[0].genes])
+    assert coding_parts(region[0].genes) == coding_parts(
+        [shift_gene(g, start) for g in part[0].genes]
+    )
     assert region[0].contig_lengths == {contig.name: len(contig.bases)}
     assert region[1] == part[1]
     assert part[0].genes
 
 
 def test_the_name_of_the_output_decides_the_format(
-    model: Path, genome: Path, annotated: Path, tmp_path: Path
+    calling_model: Path, genome: Path, annotated: Path, tmp_path: Path
 ) -> None:
     found = [read_annotation(annotated / "o.gff3").genes]
     for name in ("a.gtf", "a.gbk.gz"):
-        assert main([str(genome), "-o", str(tmp_path / name), "--model", str(model)]) == 0
+        assert main([str(genome), "-o", str(tmp_path / name), "--model", str(calling_model)]) == 0
         found.append(read_annotation(tmp_path / name).genes)
-    assert as_tuples(found[0]) == as_tuples(found[1]) == as_tuples(found[2])
+    assert coding_parts(found[0]) == coding_parts(found[1]) == coding_parts(found[2])
     assert (tmp_path / "a.gtf").read_text().startswith("#gtf-version 2.2\n")
     assert gzip.decompress((tmp_path / "a.gbk.gz").read_bytes()).startswith(b"LOCUS ")
 
 
 def test_a_genome_from_a_fifo_gives_the_same_file_through_a_link(
-    model: Path, genome: Path, annotated: Path, tmp_path: Path
+    calling_model: Path, genome: Path, annotated: Path, tmp_path: Path
 ) -> None:
     fifo, link = tmp_path / "fifo", tmp_path / "link.gff3"
     os.mkfifo(fifo)
     threading.Thread(target=fifo.write_bytes, args=(genome.read_bytes(),), daemon=True).start()
     link.symlink_to("target.gff3")
-    assert main([str(fifo), "-o", str(link), "--model", str(model)]) == 0
+    assert main([str(fifo), "-o", str(link), "--model", str(calling_model)]) == 0
     assert link.is_symlink()
     assert link.read_bytes() == (annotated / "o.gff3").read_bytes()
 
 
-def test_devices_stay_and_get_no_journal(model: Path, genome: Path) -> None:
-    assert main([str(genome), "-o", "/dev/null", "--cds", "/dev/null", "--model", str(model)]) == 0
+def test_devices_stay_and_get_no_journal(calling_model: Path, genome: Path) -> None:
+    assert (
+        main([str(genome), "-o", "/dev/null", "--cds", "/dev/null", "--model", str(calling_model)])
+        == 0
+    )
     assert Path("/dev/null").is_char_device()
     assert not list(Path("/dev").glob("null.*"))
 
 
-def test_wrong_input_is_one_line(model: Path, genome: Path, tmp_path: Path, capsys) -> None:
+def test_wrong_input_is_one_line(calling_model: Path, genome: Path, tmp_path: Path, capsys) -> None:
     def failed(*arguments: str) -> str:
         assert main([*arguments, "-o", str(tmp_path / "o.gff3")]) in (1, 2)
         lines = [
@@ -253,7 +209,7 @@ def test_wrong_input_is_one_line(model: Path, genome: Path, tmp_path: Path, caps
     empty, twice = tmp_path / "empty.fa", tmp_path / "twice.fa"
     empty.write_text("")
     twice.write_text(">a\nACGT\n>a\nACGT\n")
-    flags = ("--model", str(model))
+    flags = ("--model", str(calling_model))
     assert "no sequence" in failed(str(empty), *flags)
     assert "second time" in failed(str(twice), *flags)
     assert "file not found" in failed(str(tmp_path / "missing.fa"), *flags)
@@ -270,9 +226,9 @@ def test_wrong_input_is_one_line(model: Path, genome: Path, tmp_path: Path, caps
 
 
 def test_a_killed_run_resumes(
-    model: Path, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+    calling_model: Path, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
 ) -> None:
-    flags = ["--model", str(model), "--batch_size", "2"]
+    flags = ["--model", str(calling_model), "--batch_size", "2"]
     whole, out = tmp_path / "whole.gff3", tmp_path / "out.gff3"
     tracks = [tmp_path / "whole", tmp_path / "resumed"]
     assert main([str(genome), "-o", str(whole), *flags, "--tracks", str(tracks[0])]) == 0
@@ -307,7 +263,7 @@ def test_a_killed_run_resumes(
 
 
 def test_tracks_hold_the_models_own_probabilities(
-    model: Path, genome: Path, annotated: Path, tmp_path: Path
+    calling_model: Path, genome: Path, annotated: Path, tmp_path: Path
 ) -> None:
     import torch
 
@@ -317,14 +273,16 @@ def test_tracks_hold_the_models_own_probabilities(
 
     pyBigWig = pytest.importorskip("pyBigWig", reason="the extra `bigwig` is not installed")
     out = tmp_path / "o.gff3"
-    flags = ["--tracks", str(tmp_path / "tracks"), "--model", str(model)]
+    flags = ["--tracks", str(tmp_path / "tracks"), "--model", str(calling_model)]
     assert main([str(genome), "-o", str(out), *flags]) == 0
     assert out.read_bytes() == (annotated / "o.gff3").read_bytes()
     bases = next(contig.bases for contig in read_fasta(genome) if contig.name == "lower")
     tile = ContigTiling.even(len(bases), 1024, 512).tiles[1]
-    inputs = make_inputs([bases[tile.start : tile.end]], [11], load_tokenizer(model).sequence)
+    inputs = make_inputs(
+        [bases[tile.start : tile.end]], [11], load_tokenizer(calling_model).sequence
+    )
     with torch.inference_mode():
-        encoded = GeneT5.from_pretrained(model).eval().encode(inputs)
+        encoded = GeneT5.from_pretrained(calling_model).eval().encode(inputs)
     core = np.arange(tile.core_start, tile.core_end)
     shares = encoded.state_logits[0].softmax(-1).numpy()[core - tile.start]
     expected = {
@@ -339,7 +297,7 @@ def test_tracks_hold_the_models_own_probabilities(
 
 
 def test_hints_lift_the_scores_of_genes_that_agree_and_of_no_others(
-    model: Path, genome: Path, annotated: Path, tmp_path: Path
+    calling_model: Path, genome: Path, annotated: Path, tmp_path: Path
 ) -> None:
     plain = (annotated / "o.gff3").read_text().splitlines()
     gene = next(
@@ -348,7 +306,7 @@ def test_hints_lift_the_scores_of_genes_that_agree_and_of_no_others(
     hints, out = tmp_path / "hints.gff", tmp_path / "o.gff3"
     columns = gene[0], "x", "CDSpart", *gene[3:5], ".", gene[6], ".", "src=P"
     hints.write_text("\t".join(columns))
-    words = [str(genome), "-o", str(out), "--model", str(model), "--hints", str(hints)]
+    words = [str(genome), "-o", str(out), "--model", str(calling_model), "--hints", str(hints)]
     assert main(words) == 0
     changed = [
         (old.split("\t"), new.split("\t"))
@@ -397,173 +355,21 @@ def test_a_network_with_channels_reads_hints_itself(
 
 
 def test_hints_of_another_genome_are_refused(
-    model: Path, genome: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    calling_model: Path, genome: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hints = tmp_path / "hints.gff"
     hints.write_text("chr1\tx\tintron\t5\t90\t.\t+\t.\tmult=3\n")
-    words = [str(genome), "-o", str(tmp_path / "o.gff3"), "--model", str(model)]
+    words = [str(genome), "-o", str(tmp_path / "o.gff3"), "--model", str(calling_model)]
     assert main([*words, "--hints", str(hints)]) == 1
     assert "no hint lies on a contig of the genome" in capsys.readouterr().err
 
 
 def test_what_tracks_need_is_named(
-    model: Path, genome: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    calling_model: Path,
+    genome: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("genet5.cli.parse.find_spec", lambda name: None)
-    assert main([str(genome), "-o", "-", "--model", str(model), "--tracks", "tracks"]) == 2
+    assert main([str(genome), "-o", "-", "--model", str(calling_model), "--tracks", "tracks"]) == 2
     assert 'pip install "genet5[bigwig]"' in capsys.readouterr().err
-
-
-# ---- an oracle instead of a model: everything but the network is tested
-
-
-def oracle(truth: dict[str, Sequence[Gene]]) -> Callable[[GenomePlan, Machine], Annotator]:
-    """A loader of an annotator that shows each window its true genes."""
-    indices = {name: GeneIndex(genes) for name, genes in truth.items()}
-
-    class Oracle(Engine):
-        def decode(self, batch: Sequence[WindowPass]) -> Found:
-            shown = []
-            for task in batch:
-                index, tile, tiling = indices[task.work.contig.name], task.tile, task.work.tiling
-                reverse = bool(task.strand_pass)
-                genes = list(index.cut(tile.start, tile.end, reverse=reverse))
-                if tiling.circular and tile.end > tiling.contig_bp:
-                    low = tile.start - tiling.contig_bp
-                    again = index.cut(low, tile.end - tiling.contig_bp, reverse=reverse)
-                    genes += [gene for gene in again if gene not in genes]
-                evidence = Evidence(-0.01, -0.01, -0.01, 0.0, 0, 800.0, 100, 3.0, 3.0)
-                found = tuple(GeneFragment.of(gene, evidence) for gene in genes)
-                shown.append(task.placed(WindowFound(found)))
-            return shown
-
-    def load(plan: GenomePlan, machine: Machine) -> Annotator:
-        engine = Oracle(
-            model=None,
-            tokenizer=None,
-            calling=plan.model.calling,
-            machine=replace(machine, batch_size=3),
-            strand_passes=plan.model.strand_passes,
-        )
-        return Annotator(engine, plan.model)
-
-    return load
-
-
-def as_tuples(genes: Sequence[Gene]) -> list[tuple[str, int, tuple[tuple[int, int, int], ...]]]:
-    return [
-        (g.contig, g.strand, tuple((c.start, c.end, c.phase) for c in g.canonical.cds))
-        for g in genes
-    ]
-
-
-@pytest.mark.parametrize("flags", [[], ["--window_overlap", "100"], ["--both_strands"]])
-def test_true_pieces_give_the_true_genes(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
-) -> None:
-    """Most genes are longer than the windows' overlap, many longer than a window."""
-    contigs, genes = simulate_bacterium(120_000, seed=5, num_contigs=3)
-    path = write_genome(tmp_path / "genome.fa", contigs)
-    truth = {c.name: [g for g in genes if g.contig == c.name] for c in contigs}
-    monkeypatch.setattr(driver, "load_annotator", oracle(truth))
-    out = tmp_path / "o.gff3"
-    assert main([str(path), "-o", str(out), "--model", str(model), *flags]) == 0
-    assert max(g.end - g.start for g in genes) > 2 * 1024
-    assert as_tuples(read_gff3(out).genes) == as_tuples(genes)
-
-
-def test_spliced_genes_longer_than_windows(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    contig, genes = spliced_genome()
-    path = write_genome(tmp_path / "genome.fa.gz", [contig])
-    assert gzip.decompress(path.read_bytes()).startswith(b">")
-    monkeypatch.setattr(driver, "load_annotator", oracle({contig.name: genes}))
-    out = tmp_path / "o.gff3"
-    assert main([str(path), "-o", str(out), "--model", str(model), "--introns", "yes"]) == 0
-    found = read_gff3(out).genes
-    assert as_tuples(found) == as_tuples(genes)
-    assert all(len(g.canonical.exons) == len(g.canonical.cds) for g in found)
-    assert main([str(path), "-o", str(out), "--model", str(model), "--introns", "no"]) == 0
-    assert all(len(g.canonical.cds) == 1 for g in read_gff3(out).genes)
-
-
-def spliced_genome() -> tuple[Contig, list[Gene]]:
-    """Genes with GT-AG introns of up to 5,000 bp, one inside an intron of another."""
-    draw = np.random.default_rng(7)
-    (bases, genes), at = ([], []), 0
-
-    def filler(size: int) -> str:
-        return "".join(draw.choice(list("ACGT"), size))
-
-    def gene(number: int, strand: int, introns: list[int], offset: int) -> tuple[str, Gene]:
-        codons = [c for c in ("GCA", "GAC", "CTG", "AAA", "TTC", "GGT") for _ in range(20)]
-        coding = "ATG" + "".join(draw.choice(codons, 40 * (len(introns) + 1))) + "TAA"
-        cuts = sorted(
-            draw.choice(np.arange(5, len(coding) - 5), len(introns), replace=False).tolist()
-        )
-        ends, text, blocks, length = [*cuts, len(coding)], "", [], 0
-        for i, (a, b) in enumerate(zip([0, *cuts], ends, strict=True)):
-            blocks.append((length, length + b - a))
-            intron = "GT" + filler(introns[i] - 4) + "AG" if i < len(introns) else ""
-            text += coding[a:b] + intron
-            length += b - a + len(intron)
-        phases = np.cumsum([0, *(b - a for a, b in blocks)])[:-1]
-        pieces = [(a, b, int(-p % 3)) for (a, b), p in zip(blocks, phases, strict=True)]
-        if strand < 0:
-            text = decode_bases(reverse_complement(encode_bases(text)))
-            pieces = [(length - b, length - a, phase) for a, b, phase in reversed(pieces)]
-        cds = tuple(Cds(offset + a, offset + b, phase) for a, b, phase in pieces)
-        exons = tuple(Exon(c.start, c.end) for c in cds)
-        transcript = Transcript(id=f"t{number}", exons=exons, cds=cds)
-        return text, Gene(id=f"g{number}", contig="c", strand=strand, transcripts=(transcript,))
-
-    for number, introns in enumerate(
-        [[50], [3000, 80], [], [700] * 6, [5000], [60, 61, 62, 400]] * 2
-    ):
-        pad = filler(int(draw.integers(100, 600)))
-        text, made = gene(number, 1 if number % 3 else -1, introns, at + len(pad))
-        bases += [pad, text]
-        genes.append(made)
-        at += len(pad) + len(text)
-    whole = "".join(bases) + filler(300)
-    host = genes[4]
-    inner_at = host.canonical.cds[0].end + 1500
-    text, inner = gene(99, -host.strand, [40], inner_at)
-    whole = whole[:inner_at] + text + whole[inner_at + len(text) :]
-    genes.append(inner)
-    return Contig("c", encode_bases(whole)), sorted(genes, key=lambda g: (g.start, g.end))
-
-
-def test_a_circular_contig(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    contigs, genes = simulate_bacterium(20_000, seed=9)
-    turn = (genes[3].start + genes[3].end) // 2
-    bases = np.concatenate((contigs[0].bases[turn:], contigs[0].bases[:turn]))
-    contig = Contig("ring", bases)
-    turned = [turned_gene(gene, turn, len(bases)) for gene in genes]
-    turned.sort(key=lambda gene: (gene.start, gene.end))
-    path = write_genome(tmp_path / "genome.fa", [contig])
-    monkeypatch.setattr(
-        driver, "load_annotator", oracle({"ring": wrapped_genes(turned, len(bases))})
-    )
-    out = tmp_path / "o.gff3"
-    flags = ["--model", str(model), "--circular", "ring"]
-    assert main([str(path), "-o", str(out), *flags]) == 0
-    annotation = read_gff3(out)
-    assert as_tuples(annotation.genes) == as_tuples(turned)
-    assert "ring" in annotation.circular
-    assert turned[-1].end > len(bases)
-    path.write_text(path.read_text().replace(">ring", ">ring circular=true"))
-    assert main([str(path), "-o", str(out), "--model", str(model)]) == 0
-    assert as_tuples(read_gff3(out).genes) == as_tuples(turned)
-    assert main([str(path), "-o", str(out), "--model", str(model), "--circular", "none"]) == 0
-    ends = [g for g in read_gff3(out).genes if g.canonical.partial_5 or g.canonical.partial_3]
-    assert [(g.start == 0, g.end == len(bases)) for g in ends] == [(True, False), (False, True)]
-    flags = ["--model", str(model), "--circular", "none", "--partial_genes", "drop"]
-    assert main([str(path), "-o", str(out), *flags]) == 0
-    assert len(read_gff3(out).genes) == len(turned) - 1
-
-
-def turned_gene(gene: Gene, turn: int, length: int) -> Gene:
-    moved = shift_gene(gene, -turn if gene.start >= turn else length - turn)
-    return replace(moved, contig="ring")
