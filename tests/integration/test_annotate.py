@@ -26,6 +26,9 @@ from genet5.simulate.prokaryote import simulate_bacterium
 from genet5.tokens.cut import shift_gene
 from genet5.tokens.vocabulary import StructureVocabulary
 
+TOGETHER = ("--batch_size", "16")
+"""More windows in each pass of the decoder than the machine's own choice: fewer passes."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _talkative() -> Iterator[None]:
@@ -65,7 +68,18 @@ def annotated(calling_model: Path, genome: Path, tmp_path_factory: pytest.TempPa
     """A folder with o.gff3, o.faa and o.fna."""
     folder = tmp_path_factory.mktemp("annotated")
     out, faa, fna = (str(folder / f"o.{suffix}") for suffix in ("gff3", "faa", "fna"))
-    words = [str(genome), "-o", out, "--model", str(calling_model), "--proteins", faa, "--cds", fna]
+    words = [
+        str(genome),
+        "-o",
+        out,
+        "--model",
+        str(calling_model),
+        *TOGETHER,
+        "--proteins",
+        faa,
+        "--cds",
+        fna,
+    ]
     assert main(words) == 0
     return folder
 
@@ -94,7 +108,16 @@ def test_all_formats_of_a_run_hold_the_same_genes(
     calling_model: Path, genome: Path, tmp_path: Path
 ) -> None:
     out, formats = tmp_path / "o.gff3", ("gtf", "gbk", "bed", "tsv", "faa", "ffn")
-    words = [str(genome), "-o", str(out), "--model", str(calling_model), "--formats", *formats]
+    words = [
+        str(genome),
+        "-o",
+        str(out),
+        "--model",
+        str(calling_model),
+        *TOGETHER,
+        "--formats",
+        *formats,
+    ]
     assert main([*words, "--report", str(tmp_path / "o.html")]) == 0
     expected = {f"o.{kind}" for kind in ("gff3", "html", *formats)}
     assert {p.name for p in tmp_path.iterdir()} == expected
@@ -130,10 +153,13 @@ def test_the_batch_size_does_not_matter(
 
 
 def test_stdout_and_dry_run(calling_model: Path, genome: Path, tmp_path: Path, capsys) -> None:
-    assert main([str(genome), "-o", "-", "--model", str(calling_model)]) == 0
+    assert main([str(genome), "-o", "-", "--model", str(calling_model), *TOGETHER]) == 0
     assert capsys.readouterr().out.startswith("##gff-version 3\n##sequence-region long|x")
     out = tmp_path / "none.gff3"
-    assert main([str(genome), "-o", str(out), "--model", str(calling_model), "--dry_run"]) == 0
+    assert (
+        main([str(genome), "-o", str(out), "--model", str(calling_model), *TOGETHER, "--dry_run"])
+        == 0
+    )
     captured = capsys.readouterr()
     assert "6 contigs" in captured.err
     assert "windows of 1,024 bp" in captured.err
@@ -152,7 +178,16 @@ def test_a_region_gives_the_genes_of_its_bases_where_they_lie(
         ("region", genome, ["--region", f"{contig.name}:{start + 1}-{end}"]),
     ):
         out, faa = tmp_path / f"{name}.gff3", tmp_path / f"{name}.faa"
-        words = [str(path), "-o", str(out), "--proteins", str(faa), "--model", str(calling_model)]
+        words = [
+            str(path),
+            "-o",
+            str(out),
+            "--proteins",
+            str(faa),
+            "--model",
+            str(calling_model),
+            *TOGETHER,
+        ]
         assert main([*words, *flags]) == 0
         found[name] = read_gff3(out), [x for x in faa.read_text().split() if x.isalpha()]
     part, region = found["part"], found["region"]
@@ -169,7 +204,12 @@ def test_the_name_of_the_output_decides_the_format(
 ) -> None:
     found = [read_annotation(annotated / "o.gff3").genes]
     for name in ("a.gtf", "a.gbk.gz"):
-        assert main([str(genome), "-o", str(tmp_path / name), "--model", str(calling_model)]) == 0
+        assert (
+            main(
+                [str(genome), "-o", str(tmp_path / name), "--model", str(calling_model), *TOGETHER]
+            )
+            == 0
+        )
         found.append(read_annotation(tmp_path / name).genes)
     assert coding_parts(found[0]) == coding_parts(found[1]) == coding_parts(found[2])
     assert (tmp_path / "a.gtf").read_text().startswith("#gtf-version 2.2\n")
@@ -183,14 +223,25 @@ def test_a_genome_from_a_fifo_gives_the_same_file_through_a_link(
     os.mkfifo(fifo)
     threading.Thread(target=fifo.write_bytes, args=(genome.read_bytes(),), daemon=True).start()
     link.symlink_to("target.gff3")
-    assert main([str(fifo), "-o", str(link), "--model", str(calling_model)]) == 0
+    assert main([str(fifo), "-o", str(link), "--model", str(calling_model), *TOGETHER]) == 0
     assert link.is_symlink()
     assert link.read_bytes() == (annotated / "o.gff3").read_bytes()
 
 
 def test_devices_stay_and_get_no_journal(calling_model: Path, genome: Path) -> None:
     assert (
-        main([str(genome), "-o", "/dev/null", "--cds", "/dev/null", "--model", str(calling_model)])
+        main(
+            [
+                str(genome),
+                "-o",
+                "/dev/null",
+                "--cds",
+                "/dev/null",
+                "--model",
+                str(calling_model),
+                *TOGETHER,
+            ]
+        )
         == 0
     )
     assert Path("/dev/null").is_char_device()
@@ -209,7 +260,7 @@ def test_wrong_input_is_one_line(calling_model: Path, genome: Path, tmp_path: Pa
     empty, twice = tmp_path / "empty.fa", tmp_path / "twice.fa"
     empty.write_text("")
     twice.write_text(">a\nACGT\n>a\nACGT\n")
-    flags = ("--model", str(calling_model))
+    flags = ("--model", str(calling_model), *TOGETHER)
     assert "no sequence" in failed(str(empty), *flags)
     assert "second time" in failed(str(twice), *flags)
     assert "file not found" in failed(str(tmp_path / "missing.fa"), *flags)
@@ -273,7 +324,7 @@ def test_tracks_hold_the_models_own_probabilities(
 
     pyBigWig = pytest.importorskip("pyBigWig", reason="the extra `bigwig` is not installed")
     out = tmp_path / "o.gff3"
-    flags = ["--tracks", str(tmp_path / "tracks"), "--model", str(calling_model)]
+    flags = ["--tracks", str(tmp_path / "tracks"), "--model", str(calling_model), *TOGETHER]
     assert main([str(genome), "-o", str(out), *flags]) == 0
     assert out.read_bytes() == (annotated / "o.gff3").read_bytes()
     bases = next(contig.bases for contig in read_fasta(genome) if contig.name == "lower")
@@ -306,7 +357,16 @@ def test_hints_lift_the_scores_of_genes_that_agree_and_of_no_others(
     hints, out = tmp_path / "hints.gff", tmp_path / "o.gff3"
     columns = gene[0], "x", "CDSpart", *gene[3:5], ".", gene[6], ".", "src=P"
     hints.write_text("\t".join(columns))
-    words = [str(genome), "-o", str(out), "--model", str(calling_model), "--hints", str(hints)]
+    words = [
+        str(genome),
+        "-o",
+        str(out),
+        "--model",
+        str(calling_model),
+        *TOGETHER,
+        "--hints",
+        str(hints),
+    ]
     assert main(words) == 0
     changed = [
         (old.split("\t"), new.split("\t"))
@@ -359,7 +419,7 @@ def test_hints_of_another_genome_are_refused(
 ) -> None:
     hints = tmp_path / "hints.gff"
     hints.write_text("chr1\tx\tintron\t5\t90\t.\t+\t.\tmult=3\n")
-    words = [str(genome), "-o", str(tmp_path / "o.gff3"), "--model", str(calling_model)]
+    words = [str(genome), "-o", str(tmp_path / "o.gff3"), "--model", str(calling_model), *TOGETHER]
     assert main([*words, "--hints", str(hints)]) == 1
     assert "no hint lies on a contig of the genome" in capsys.readouterr().err
 
@@ -371,5 +431,10 @@ def test_what_tracks_need_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("genet5.cli.parse.find_spec", lambda name: None)
-    assert main([str(genome), "-o", "-", "--model", str(calling_model), "--tracks", "tracks"]) == 2
+    assert (
+        main(
+            [str(genome), "-o", "-", "--model", str(calling_model), *TOGETHER, "--tracks", "tracks"]
+        )
+        == 2
+    )
     assert 'pip install "genet5[bigwig]"' in capsys.readouterr().err
