@@ -32,7 +32,10 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
+
 MODULES = (
+    "genet5.annotate.adapt.strand",
     "genet5.annotate.annotator",
     "genet5.cli.finet",
     "genet5.train.run",
@@ -263,8 +266,11 @@ class Server:
 
 
 def import_modules() -> None:
+    """Import what commands take long to import; numba's own parts come with a first call."""
     for name in MODULES:
         importlib.import_module(name)
+    strand = sys.modules["genet5.annotate.adapt.strand"]
+    strand.ContigReader(np.frombuffer(b"ATGTAA" * 9, dtype=np.uint8), 11, ("ATG",)).strands(0, 54)
 
 
 def serve(address: Path, ready: Callable[[], object]) -> int:

@@ -25,9 +25,9 @@ SCRIPT = Path(orf_annotator.__file__)
 
 def write_genome(folder: Path) -> Path:
     """Contigs longer and shorter than windows."""
-    contigs, _ = simulate_bacterium(150_000, seed=3, num_contigs=4)
+    contigs, _ = simulate_bacterium(60_000, seed=3, num_contigs=4)
     records = [(f"c{i}", decode_bases(contig.bases)) for i, contig in enumerate(contigs)]
-    records += [(f"short{i}", decode_bases(contigs[0].bases[i : i + 900])) for i in range(40)]
+    records += [(f"short{i}", decode_bases(contigs[0].bases[i : i + 900])) for i in range(16)]
     path = folder / "genome.fa"
     write_fasta(path, records)
     return path
