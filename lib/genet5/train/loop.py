@@ -17,18 +17,17 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from genet5.config.train import RunConfig
 from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.groups import WindowGroups
-from genet5.errors import CheckpointError, DataError
+from genet5.errors import DataError
 from genet5.model.folders import CHECKPOINTS_FOLDER
 from genet5.model.precision import resolve_precision
 from genet5.train.distributed.parallel import Parallel
@@ -40,7 +39,7 @@ from genet5.train.objective import Objective
 from genet5.train.optim import WeightAverage, build_optimizer, make_schedule
 from genet5.train.progress_watch import ProgressWatch, StalledRunError
 from genet5.train.state.checkpoint import CheckpointWriter, load_checkpoint
-from genet5.train.state.export import BestModel, write_model
+from genet5.train.state.export import ModelWriter
 from genet5.train.state.run_state import BatchSource, Progress, RunState
 from genet5.train.step import OptimizerStep
 from genet5.train.stop_signals import StopSignals, WaitEndedError
@@ -48,7 +47,7 @@ from genet5.train.telemetry.memory import read_memory
 from genet5.train.telemetry.meter import Meter, device_peak
 from genet5.train.telemetry.metrics import Metrics
 from genet5.train.telemetry.progress_line import ProgressLine
-from genet5.train.validation import split_groups, validation_losses
+from genet5.train.validation import log_validation, validation_losses
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +101,6 @@ class Trainer:
         self.config, self.horizon, self.ranks = config, horizon, ranks
         self._objective, self._source, self._metrics = objective, source, metrics
         self._validation, self._evaluator, self._groups = validation, evaluator, groups
-        self._write_companions = write_companions
         precision = resolve_precision(config.compute.precision, ranks.device)
         self._use_bf16 = precision == "bf16"
         self._parallel = Parallel(model, ranks, config.compute.parallel, use_bf16=self._use_bf16)
@@ -122,7 +120,7 @@ class Trainer:
             write_companions=write_companions,
             keep_last=config.checkpoints.keep_last,
         )
-        self._best = BestModel(config.out)
+        self._models = ModelWriter(config.out, self.state, self._parallel, ranks, write_companions)
         self._meter = Meter(ranks, flops=flops, peak=device_peak(ranks.device, precision))
         self._optimizer_step = OptimizerStep(
             config, self.state, self._parallel, objective, self._meter, use_bf16=self._use_bf16
@@ -159,16 +157,9 @@ class Trainer:
 
         Rows of later steps leave the metric files; a best model of another branch steps aside.
         """
-        progress, best = self.state.progress, "same"
+        progress = self.state.progress
         self._metrics.resume(progress.step, evaluated=not progress.is_evaluation_due)
-        if self.ranks.is_first:
-            best = self._best.compare(progress)
-        best = self.ranks.gather(best)[0]
-        if best == "present" and (problem := self._save_best()):
-            log.warning("the best model could not be written (%s); the run continues", problem)
-            best = "lost"
-        if best == "lost":
-            progress.best_loss = progress.best_step = None
+        self._models.settle()
 
     def run(self) -> Outcome:
         """Train; save the state at the end, whatever ends it except an error."""
@@ -196,14 +187,7 @@ class Trainer:
 
     def export(self) -> None:
         """Write the trained model into OUT: the best weights, or the last (averaged) ones."""
-        has_best = self.config.validation.export == "best" and self.ranks.is_first
-        if self.ranks.gather(has_best and self._best.export())[0]:
-            return
-        if problem := self._with_writer(lambda write: write_model(self.config.out, write)):
-            raise CheckpointError(
-                f"no model could be written to {self.config.out}: {problem}. Its last checkpoint is"
-                " a model, too; --resume writes it here"
-            )
+        self._models.export(self.config.validation.export)
 
     def _is_finished(self) -> bool:
         return self._is_over() and not self.state.progress.is_evaluation_due
@@ -359,24 +343,19 @@ class Trainer:
         is_best = progress.note_evaluation(values["loss"])
         seconds = time.perf_counter() - start
         self._metrics.write("validation", progress.step, {**values, "seconds": seconds})
-        whole, parts = split_groups(values, self._groups.names if self._groups else ())
-        shown = " | ".join(f"{name} {value:.4f}" for name, value in whole.items())
-        log.info("validation at step %d%s: %s", progress.step, " (best)" if is_best else "", shown)
-        for group, own in parts.items():
-            shown = " | ".join(f"{name} {value:.4f}" for name, value in own.items())
-            log.info("validation, %s: %s", group, shown)
+        names = self._groups.names if self._groups else ()
+        log_validation(values, names, progress.step, is_best=is_best)
         self._meter.pause(seconds)
         if is_best:
             self._save()  # it leaves its own time out
             start = time.perf_counter()
             self._checkpoints.wait()  # a kill while the best model is written must find it
-            if problem := self._save_best():
+            if not self._models.save_best():
                 progress.best_loss, progress.best_step = before
-                log.warning("the best model could not be written (%s); the run continues", problem)
             self._meter.pause(time.perf_counter() - start)
 
     def _measure(self) -> dict[str, float]:
-        with self._averaged_weights():
+        with self.state.averaged_weights():
             values = self._validate()
             if self._evaluator is not None:
                 values |= evaluate(self._evaluator, self._parallel, self.ranks)
@@ -406,11 +385,6 @@ class Trainer:
             if batch is _END:
                 return
             yield batch
-
-    def _averaged_weights(self) -> AbstractContextManager[None]:
-        """Put the averaged weights into the model while a block runs, if there are any."""
-        average = self.state.average
-        return nullcontext() if average is None else average.applied(self.state.model)
 
     # ---- saving and stopping -----------------------------------------------------------------
 
@@ -462,27 +436,3 @@ class Trainer:
             self._saved_step = None
             self._save()
             self._checkpoints.wait()
-
-    def _save_best(self) -> str | None:
-        return self._with_writer(lambda write: self._best.save(self.state.progress, write))
-
-    def _with_writer(self, use: Callable[[Callable[[Path], None]], None]) -> str | None:
-        """Call `use` on rank 0 with a function that writes the (averaged) weights into a directory.
-
-        Every rank calls it; it returns why the disk took nothing, if it did not.
-        """
-        with self._averaged_weights():
-            weights = self._parallel.weights()
-
-            def write(directory: Path) -> None:
-                self.state.model.save_pretrained(directory, tensors=weights)  # type: ignore[operator]
-                self._write_companions(directory)
-
-            problem = None
-            if self.ranks.is_first:
-                try:
-                    use(write)
-                except (OSError, SafetensorError, DataError) as error:
-                    problem = str(error).partition("\n")[0]
-            failed: str | None = self.ranks.gather(problem)[0]
-        return failed

@@ -7,6 +7,7 @@ anew, over the windows of the group.
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.groups import WindowGroups
 from genet5.train.distributed.processes import Ranks
 from genet5.train.objective import Objective
+
+log = logging.getLogger(__name__)
 
 
 def validation_losses(
@@ -131,3 +134,15 @@ def _means(
         means[head] = total / max(count, 1.0)
     loss = sum(weight * means[head] for head, weight in sorted(weights.items()))
     return {"loss": loss, **{objective.name(head): mean for head, mean in means.items()}}
+
+
+def log_validation(
+    values: Mapping[str, float], groups: Collection[str], step: int, *, is_best: bool
+) -> None:
+    """Log the values of an evaluation, and those of each group of windows in a line of its own."""
+    whole, parts = split_groups(values, groups)
+    shown = " | ".join(f"{name} {value:.4f}" for name, value in whole.items())
+    log.info("validation at step %d%s: %s", step, " (best)" if is_best else "", shown)
+    for group, own in parts.items():
+        shown = " | ".join(f"{name} {value:.4f}" for name, value in own.items())
+        log.info("validation, %s: %s", group, shown)

@@ -67,6 +67,7 @@ def test_introns_are_measured() -> None:
     assert (report.spliced, report.intron_bp) == (1, [4])
 
 
+@pytest.mark.slow
 def test_the_table_of_genes_is_data_that_names_cannot_end(tmp_path: Path) -> None:
     report = GenomeReport()
     report.add(CONTIG, genes())

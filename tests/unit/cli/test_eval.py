@@ -30,6 +30,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
     return guess, truth
 
 
+@pytest.mark.slow
 def test_table_and_protocol_go_to_stdout_and_scores_to_json(files, tmp_path, capsys) -> None:
     guess, truth = files
     out = tmp_path / "scores.json"

@@ -87,6 +87,7 @@ def history(out: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "metric", "best"),
     [
@@ -146,6 +147,7 @@ def test_the_losses_of_parts_sum_to_that_of_the_whole(kind: str) -> None:
     torch.testing.assert_close(whole, mean(logits, labels))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(base: Path, tmp_path: Path) -> None:
     optim = {"epochs": 2.0, "schedule": "constant", "eval_steps": 2}
     finetune(config(base, tmp_path, name="whole", optim=optim))
@@ -185,6 +187,7 @@ def test_all_folds_are_trained_though_a_class_is_missing_in_some(
     assert set(found["valid_over_folds"]) >= {"mcc", "accuracy"}
 
 
+@pytest.mark.slow
 def test_a_grid_is_chosen_from_by_validation_data(base: Path, tmp_path: Path) -> None:
     search = SearchConfig(grid=True, grid_lr=(1e-9, 1e-2), grid_batch=(4, 8))
     task = TaskConfig(problem_type=VALUES)
@@ -280,6 +283,7 @@ def test_labels_that_are_missing_are_counted(base: Path, tmp_path: Path) -> None
         finetune(replace(how, examples=ExamplesConfig(label_column=("class",))))
 
 
+@pytest.mark.slow
 def test_the_commands_train_and_predict(base: Path, tmp_path: Path, capsys) -> None:
     data = write_task(tmp_path / "t.csv")
     words = ["--lr", "0.01", "--batch_size", "4", "--epochs", "4", "--device", "cpu"]

@@ -82,6 +82,7 @@ def test_changes_lower_the_identity_and_other_dna_has_nearly_none() -> None:
     assert found["y"] is None or found["y"].identity < 0.6
 
 
+@pytest.mark.slow
 def test_the_page_holds_figures_plots_and_escaped_names(tmp_path: Path) -> None:
     tiny_lm().save(tmp_path / "model")
     (tmp_path / "t.fa").write_text(f">t\n{random_dna(500)}\n")

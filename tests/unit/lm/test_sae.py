@@ -91,6 +91,7 @@ def test_states_are_those_of_the_layer_without_beginning_and_unknown_tokens(
     torch.testing.assert_close(found.states_SD, hidden[[1, 2, 4]], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_explains_more_of_the_variance(
     lm: LanguageModel, fasta: Path, tmp_path: Path
 ) -> None:
@@ -213,6 +214,7 @@ def test_a_base_that_is_always_there_has_nearly_two_bits() -> None:
     assert abs(bits[1].sum() - 1) < 0.05
 
 
+@pytest.mark.slow
 def test_the_command_writes_features_examples_tracks_and_logos(
     lm: LanguageModel, fasta: Path, tmp_path: Path, capsys
 ) -> None:

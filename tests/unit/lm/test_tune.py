@@ -123,6 +123,7 @@ def test_values_become_low_and_high_by_their_quantiles(tmp_path: Path) -> None:
     assert {"<low>", "<high>"} <= set(load_model(str(tmp_path / "out")).vocabulary.special_ids)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     tune(config(tmp_path, name="whole", max_steps=4))
     part = config(tmp_path, name="parts", max_steps=4)

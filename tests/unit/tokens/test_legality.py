@@ -140,6 +140,7 @@ def test_automaton_and_replay_refuse_exactly_the_genes_with_a_violation(
     assert (first_illegal(labels, bases, code, options, V) is None) == (not violated_by)
 
 
+@pytest.mark.slow
 @given(genes_on_dna(), st.sampled_from([EUKARYOTE, PROKARYOTE]), LEVELS, st.data())
 def test_what_a_window_shows_of_a_legal_gene_is_legal_with_open_ends(made, options, level, data):
     dna, gene = made

@@ -1,5 +1,6 @@
 """Model directories of a run: OUT itself and OUT/best, whose files are replaced whole, one by one.
 
+`ModelWriter` writes them with all ranks: the averaged weights, where a run keeps an average.
 `BestModel` keeps the weights of the lowest validation loss. Its checkpoint is saved first, so a
 kill while OUT/best is written loses nothing: after a resume, `compare` finds that it must be
 written again.
@@ -13,9 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from safetensors import SafetensorError
+
 from genet5.config.json_files import load_json, save_json
 from genet5.config.manifest import record_checksums
-from genet5.train.state.run_state import Progress
+from genet5.errors import CheckpointError, DataError
+from genet5.train.distributed.parallel import Parallel
+from genet5.train.distributed.processes import Ranks
+from genet5.train.state.run_state import Progress, RunState
 
 log = logging.getLogger(__name__)
 
@@ -89,3 +95,84 @@ class BestModel:
         for path in self._directory.iterdir():
             if path.name != _RECORD and path.is_file():
                 shutil.copyfile(path, target / path.name)
+
+
+class ModelWriter:
+    """Writes the present weights as models, the averaged ones if there are any.
+
+    Every rank makes the same calls; rank 0 writes.
+
+    Args:
+        out: Directory of the run.
+        state: The run; its record of the best evaluation follows what OUT/best holds.
+        parallel: How the ranks share the weights.
+        ranks: This process among the run's.
+        write_companions: Puts config.json and tokenizer.json into a directory.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        state: RunState,
+        parallel: Parallel,
+        ranks: Ranks,
+        write_companions: Callable[[Path], None],
+    ) -> None:
+        self._out, self._state, self._parallel, self._ranks = out, state, parallel, ranks
+        self._write_companions = write_companions
+        self._best = BestModel(out)
+
+    def settle(self) -> None:
+        """Bring OUT/best to the progress that was loaded: save, set aside or forget the best."""
+        progress, best = self._state.progress, "same"
+        if self._ranks.is_first:
+            best = self._best.compare(progress)
+        best = self._ranks.gather(best)[0]
+        if best == "present" and not self.save_best():
+            best = "lost"
+        if best == "lost":
+            progress.best_loss = progress.best_step = None
+
+    def save_best(self) -> bool:
+        """Keep the present weights as the best; return whether the disk took them, else warn."""
+        problem = self._write(lambda write: self._best.save(self._state.progress, write))
+        if problem:
+            log.warning("the best model could not be written (%s); the run continues", problem)
+        return not problem
+
+    def export(self, which: Literal["best", "last"]) -> None:
+        """Write the trained model into OUT: the best weights, or the last ones.
+
+        Raises:
+            CheckpointError: The disk took nothing.
+        """
+        has_best = which == "best" and self._ranks.is_first
+        if self._ranks.gather(has_best and self._best.export())[0]:
+            return
+        if problem := self._write(lambda write: write_model(self._out, write)):
+            raise CheckpointError(
+                f"no model could be written to {self._out}: {problem}. Its last checkpoint is"
+                " a model, too; --resume writes it here"
+            )
+
+    def _write(self, use: Callable[[Callable[[Path], None]], None]) -> str | None:
+        """Call `use` on rank 0 with a function that writes the weights into a directory.
+
+        Every rank returns why the disk took nothing, if it did not.
+        """
+        model = self._state.model
+        with self._state.averaged_weights():
+            weights = self._parallel.weights()
+
+            def write(directory: Path) -> None:
+                model.save_pretrained(directory, tensors=weights)  # type: ignore[operator]
+                self._write_companions(directory)
+
+            problem = None
+            if self._ranks.is_first:
+                try:
+                    use(write)
+                except (OSError, SafetensorError, DataError) as error:
+                    problem = str(error).partition("\n")[0]
+            failed: str | None = self._ranks.gather(problem)[0]
+        return failed

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -102,6 +103,10 @@ class RunState:
     source: BatchSource
     progress: Progress
     average: WeightAverage | None = None
+
+    def averaged_weights(self) -> AbstractContextManager[None]:
+        """Put the averaged weights into the model while a block runs, if there are any."""
+        return nullcontext() if self.average is None else self.average.applied(self.model)
 
 
 def state_tensors(state: RunState) -> dict[str, Tensor]:

@@ -105,6 +105,7 @@ def test_a_stopped_rank_ends_the_others(nursery: subprocess.Popen[str], tmp_path
     assert scene.answer() == [1, 1]  # awake again, it learns that the run is over
 
 
+@pytest.mark.slow
 def test_ranks_that_live_without_progress_end_themselves(
     nursery: subprocess.Popen[str], tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_ranks_that_live_without_progress_end_themselves(
     assert "in all_reduce" in (tmp_path / "stacks-0").read_text()
 
 
+@pytest.mark.slow
 def test_a_store_that_does_not_answer_ends_the_others(
     nursery: subprocess.Popen[str], tmp_path: Path
 ) -> None:
@@ -163,6 +165,7 @@ def test_an_error_of_this_rank_passes_unchanged(
     )
 
 
+@pytest.mark.slow
 def test_a_broken_connection_between_living_ranks_is_named(
     nursery: subprocess.Popen[str], tmp_path: Path
 ) -> None:

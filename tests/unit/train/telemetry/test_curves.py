@@ -64,6 +64,7 @@ def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
         read_run(folder)
 
 
+@pytest.mark.slow
 def test_groups_of_validation_windows_have_panels_of_their_own(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a")
     row = {"kind": "validation", "step": 10, "hard_loss": 1.0, "plants_loss": 2.0}
@@ -87,6 +88,7 @@ def test_the_running_mean_keeps_a_constant_and_passes_over_gaps() -> None:
     assert np.allclose(smoothed(values), 2.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
 def test_the_name_decides_the_format(ending: str, begins: bytes, tmp_path: Path) -> None:
     runs = [read_run(write_run(tmp_path / "a"))]
@@ -99,6 +101,7 @@ def test_another_ending_is_refused(tmp_path: Path) -> None:
         draw([], tmp_path / "curves.gif")
 
 
+@pytest.mark.slow
 def test_a_page_compares_runs_and_needs_no_network(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
