@@ -39,7 +39,16 @@ RARE_FIELDS = frozenset(
         *("eval_batches", "export", "checkpoint_every", "checkpoint_keep", "attention", "mxfp8"),
         *("empty_cache_steps", "deterministic", "log_every_pct", "log_every_steps", "memwatch"),
         *("evidence", "evidence_absent", "evidence_false", "evidence_shifted"),
-        *("mix", "skip_windows", "freeze", "lr_scale", "layer_decay", "lora_rank", "profile"),
+        *(
+            "mix",
+            "mix_clades",
+            "skip_windows",
+            "freeze",
+            "lr_scale",
+            "layer_decay",
+            "lora_rank",
+            "profile",
+        ),
     }
 )
 """Fields that `finet --help` leaves out and `--help_all` lists."""
@@ -54,6 +63,11 @@ class BatchConfig(BatchLimits):
     ] = ()
     """FILE=WEIGHT: further training files, and how often an epoch passes over each; 0.25 takes a
     quarter of its rows. TRAIN, which has weight 1, may be among them."""
+    mix_clades: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="CLADE=WEIGHT ..."), by_default("1 each")
+    ] = ()
+    """CLADE=WEIGHT: how often an epoch passes over the rows of a clade in all training files, times
+    the file's weight."""
     batch_size: Annotated[int | None, by_default("as the budgets allow")] = None
     """Packed rows in each micro-batch (the last ones may have fewer), instead of the budgets."""
     grad_accum: int = 1
@@ -73,7 +87,8 @@ class BatchConfig(BatchLimits):
             require(value is None or value >= 1, name, value, "must be at least 1")
         require(self.num_workers >= 0, "num_workers", self.num_workers, "must not be negative")
         weights = named_numbers(self.mix, "mix", "FILE=WEIGHT")
-        require(min(weights.values(), default=1) > 0, "mix", weights, "must be above 0")
+        for name, own in (("mix", weights), ("mix_clades", self.clade_weights)):
+            require(min(own.values(), default=1) > 0, name, own, "must be above 0")
 
     def weights(self, train: Path) -> dict[Path, float]:
         """Return the training files, TRAIN first, and the passes over each in an epoch."""
@@ -82,6 +97,11 @@ class BatchConfig(BatchLimits):
             path = Path(name)
             weights[train if path.resolve() == train.resolve() else path] = weight
         return weights
+
+    @property
+    def clade_weights(self) -> dict[str, float]:
+        """Clade -> factor of the passes over its rows."""
+        return named_numbers(self.mix_clades, "mix_clades", "CLADE=WEIGHT")
 
     @property
     def limits(self) -> BatchLimits:

@@ -118,6 +118,7 @@ class Loader:
         pin_memory: Give the workers' micro-batches in page-locked memory, for a GPU.
         collator: Makes the micro-batches; None = those of gene models.
         weights: Passes over each file in an epoch (`dataset.mixture`), instead of one over `path`.
+        clade_weights: Factors of that for the rows of some clades.
         skip: Ids of windows that are left out; the plan stays as it is.
     """
 
@@ -134,9 +135,10 @@ class Loader:
         pin_memory: bool = False,
         collator: Collator | None = None,
         weights: Mapping[Path, float] | None = None,
+        clade_weights: Mapping[str, float] | None = None,
         skip: Collection[str] = (),
     ) -> None:
-        self._reader = Mixture(weights or {Path(path): 1.0})
+        self._reader = Mixture(weights or {Path(path): 1.0}, clade_weights)
         self._collator = collator or GeneCollator(self._reader.header.vocabulary)
         self._sizes = self._reader.row_sizes()
         self._limits = limits or BatchLimits()

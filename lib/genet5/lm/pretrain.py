@@ -21,7 +21,7 @@ from genet5.lm.text import Vocabulary
 from genet5.lm.trainable import TrainableLm, causal_objective
 from genet5.train.distributed.processes import Ranks
 from genet5.train.run import Parts, TrainResult, run_family
-from genet5.train.setup import check_splits, skipped_windows
+from genet5.train.setup import Mixing, check_splits, mixing_of
 from genet5.train.state.random_state import derive_seed
 
 log = logging.getLogger(__name__)
@@ -110,8 +110,7 @@ def _loader(
         num_workers=config.batch.num_workers,
         pin_memory=ranks.device.type == "cuda",
         collator=collator,
-        weights=config.batch.weights(config.train) if is_training else None,
-        skip=skipped_windows(config.batch) if is_training else (),
+        **(mixing_of(config.batch, config.train) if is_training else Mixing()),
     )
 
 

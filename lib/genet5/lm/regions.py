@@ -11,6 +11,7 @@ from pathlib import Path
 
 from genet5.errors import DataError
 from genet5.genome.io.attributes import parse_attributes, unescape, unquoted
+from genet5.genome.io.contig_lines import whole_number
 from genet5.genome.io.files import open_text
 from genet5.genome.io.formats import read_annotation
 from genet5.genome.sequence import Bases, on_strand
@@ -92,12 +93,12 @@ def _from_bed(path: Path) -> Iterator[Region]:
             words = line.rstrip("\n").split("\t")
             if not line.strip() or line.startswith(("#", "track", "browser")):
                 continue
-            if len(words) < 3 or not (words[1].isdecimal() and words[2].isdecimal()):
+            start, end = (whole_number(word) for word in [*words[1:3], "", ""][:2])
+            if start is None or end is None:
                 raise DataError(
                     f"line {line.strip()[:60]!r}", expected="contig, start, end (tab-separated)",
                     path=path, line=number,
                 )  # fmt: skip
-            start, end = int(words[1]), int(words[2])
             values = dict(zip(_BED_FIELDS, words[3:], strict=False))
             name = values.get("name", f"{words[0]}:{start + 1}-{end}")
             strand = -1 if values.get("strand") == "-" else 1
@@ -113,15 +114,15 @@ def _from_lines(path: Path) -> Iterator[Region]:
             if not line.strip() or line.startswith("#"):
                 continue
             words = line.rstrip("\n").split("\t")
-            numbers = words[3:5]
-            if len(words) != 9 or not all(each.isdecimal() for each in numbers):
+            first, last = (whole_number(word) for word in [*words[3:5], "", ""][:2])
+            if len(words) != 9 or first is None or last is None:
                 raise DataError(
                     f"line {line.strip()[:60]!r}", expected="nine columns of GFF3 or GTF",
                     path=path, line=number,
                 )  # fmt: skip
             values = {"type": words[2], "score": words[5], **_attributes(words[8], is_gtf=is_gtf)}
             name = values.get("ID") or f"{words[2]}:{words[0]}:{words[3]}-{words[4]}"
-            place = int(numbers[0]) - 1, int(numbers[1]), _STRANDS.get(words[6], 1)
+            place = first - 1, last, _STRANDS.get(words[6], 1)
             yield Region(name, unescape(words[0]), *place, values)
 
 

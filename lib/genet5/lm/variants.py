@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from genet5.errors import DataError
+from genet5.errors import DataError, clipped
+from genet5.genome.io.contig_lines import whole_number
 from genet5.genome.io.files import open_text
 from genet5.lm.reference import ReferenceGenome
 from genet5.lm.tables import read_rows
@@ -140,9 +141,11 @@ def _read_table(path: Path) -> Iterator[Record]:
 
 def _position(value: Any, path: Path, line: int) -> int:
     text = str(value)
-    if not text.isdecimal() or int(text) < 1:
-        raise DataError(f"position {text!r}", expected="a number from 1 on", path=path, line=line)
-    return int(text) - 1
+    position = whole_number(text)
+    if not position:
+        found = f"position {clipped(text)!r}"
+        raise DataError(found, expected="a number from 1 on", path=path, line=line)
+    return position - 1
 
 
 class Skipped:

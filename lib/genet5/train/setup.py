@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -56,12 +56,11 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
             num_workers=batch.num_workers,
             pin_memory=ranks.device.type == "cuda",
             collator=collator,
-            weights=weights,
-            skip=skip,
+            **mixing,
         )
-        for path, path_purpose, weights, skip in (
-            (config.train, "training order", batch.weights(config.train), skipped_windows(batch)),
-            (config.val, "validation", None, ()),
+        for path, path_purpose, mixing in (
+            (config.train, "training order", mixing_of(batch, config.train)),
+            (config.val, "validation", Mixing()),
         )
     ]
     for loader in loaders:
@@ -69,6 +68,27 @@ def open_data(config: TrainConfig, ranks: Ranks) -> tuple[Loader, Loader]:
             check_vocabulary(header, tokenizer, path)
     check_splits(loaders[0], loaders[1])
     return loaders[0], loaders[1]
+
+
+class Mixing(TypedDict, total=False):
+    """What of a loader's arguments decides which rows an epoch takes."""
+
+    weights: dict[Path, float]
+    clade_weights: dict[str, float]
+    skip: list[str]
+
+
+def mixing_of(config: BatchConfig, train: Path) -> Mixing:
+    """Return which rows an epoch of training takes.
+
+    Raises:
+        FormatError: The file of windows that are left out is missing, or names none.
+    """
+    return {
+        "weights": config.weights(train),
+        "clade_weights": config.clade_weights,
+        "skip": skipped_windows(config),
+    }
 
 
 def skipped_windows(config: BatchConfig) -> list[str]:

@@ -17,7 +17,7 @@ from genet5.dataset.loader import Loader
 from genet5.dataset.mixture import Mixture
 from genet5.dataset.packed import PackedReader
 from genet5.dataset.per_base import IGNORE
-from genet5.errors import CheckpointError, ConfigError
+from genet5.errors import CheckpointError, ConfigError, DataError
 
 SMALL = {"limits": BatchLimits(token_budget=200, max_batch_size=3), "seed": 5}
 
@@ -43,6 +43,37 @@ def test_an_epoch_passes_over_each_file_as_often_as_its_weight(
     once = genomes(Loader(packed_file, **SMALL))["first"]
     loader = Loader(packed_file, **SMALL, weights={packed_file: 1.0, other: 2.0})
     assert genomes(loader) == {"first": once, "other": 2 * once}
+
+
+@pytest.fixture
+def two_clades(packed_file: Path, tmp_path: Path) -> Path:
+    """The windows of `packed_file`, those of every third row as of fungi."""
+    reader = PackedReader(packed_file)
+    rows = [
+        [replace(w, clade="plants" if i % 3 else "fungi") for w in reader.row(i)]
+        for i in range(len(reader))
+    ]
+    write_packed(tmp_path / "clades.packed", rows, reader.header)
+    return tmp_path / "clades.packed"
+
+
+def test_an_epoch_passes_over_each_clade_as_often_as_its_weight(two_clades: Path) -> None:
+    size = len(PackedReader(two_clades))
+    mixture = Mixture({two_clades: 1.0}, {"fungi": 2.0, "plants": 0.5})
+    seen: Counter[int] = Counter()
+    for epoch in range(2):
+        rows = mixture.rows_of(epoch, seed=1)
+        assert np.array_equal(rows, np.sort(rows))
+        seen.update(rows.tolist())
+    assert seen == {row: 1 if row % 3 else 4 for row in range(size)}
+    assert mixture.header.checksum != Mixture({two_clades: 1.0}).header.checksum
+
+
+def test_a_clade_that_is_in_no_file_is_refused(two_clades: Path) -> None:
+    with pytest.raises(DataError, match="no row of clade fish; expected of fungi, plants"):
+        Mixture({two_clades: 1.0}, {"fish": 2.0})
+    with pytest.raises(ConfigError, match="mix_clades"):
+        BatchConfig(mix_clades=("fungi=0",))
 
 
 @pytest.mark.parametrize("weight", [0.25, 0.3, 1.0, 2.5])

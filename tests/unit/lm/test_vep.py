@@ -14,10 +14,12 @@ import torch
 
 from genet5.cli import main
 from genet5.config.lm.score import LikelihoodConfig
+from genet5.errors import DataError
 from genet5.genome.sequence import checked_bases, decode_bases, reverse_complement
 from genet5.lm.folders import LanguageModel
 from genet5.lm.likelihood import combine, likelihood_rows, log_probabilities
 from genet5.lm.ranking import ranking_metrics
+from genet5.lm.variants import read_variants
 from lm_toys import random_dna, tiny_lm
 
 GENOME = random_dna(90, seed=2)
@@ -255,3 +257,12 @@ def test_scores_do_not_depend_on_the_batch(folder: Path) -> None:
         assert vep(folder, text, "--batch_tokens", budget, "--context_bp", "24") == 0
         found.append([float(row["score"]) for row in rows_of(folder)])
     np.testing.assert_allclose(*found, atol=4e-5)
+
+
+@pytest.mark.parametrize("position", ["9" * 5000, "0", "²"])
+def test_a_position_that_is_no_number_of_a_base_is_named(tmp_path: Path, position: str) -> None:
+    path = tmp_path / "v.vcf"
+    columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
+    path.write_text(f"{columns}\nc\t{position}\t.\tA\tC\t.\t.\t.\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"v.vcf:2: position '.*expected a number from 1 on"):
+        list(read_variants(path))

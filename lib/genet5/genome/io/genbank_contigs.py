@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from genet5.errors import DataError
+from genet5.genome.io.contig_lines import whole_number
 from genet5.genome.io.fasta import Contig
 from genet5.genome.io.files import damage_as_data_error, open_text
 from genet5.genome.io.genbank_locus import run_together, split_name
@@ -69,12 +70,13 @@ class _Record:
         """The name has the length at its end, which is not known before the sequence."""
         if word is not None:
             words[1:2] = [word, "0"]
-        if len(words) < 3 or not words[2].isdecimal():
+        length = whole_number(words[2]) if len(words) > 2 else None
+        if length is None:
             raise DataError(
                 f"line {locus[:60].strip()!r}", expected="LOCUS NAME LENGTH bp ...", path=path,
                 line=number,
             )  # fmt: skip
-        self.name, self.length = words[1], int(words[2])
+        self.name, self.length = words[1], length
         self.path, self.line = path, number
         self.circular = "circular" in words[3:]
         self.title: list[str] = []
