@@ -33,6 +33,7 @@ from genet5.annotate.adapt.spans import Spans
 from genet5.annotate.adapt.strand import ContigReader
 from genet5.annotate.block import Block
 from genet5.annotate.candidate import GeneCandidate
+from genet5.annotate.freed_memory import release_freed_memory
 from genet5.annotate.select import (
     SelectionRules,
     legal_candidates,
@@ -50,6 +51,9 @@ MOST_AUTO_CONTIGS = 1_000
 """More than a genome's assembly that is worth the name; each takes some 40 kB of memory."""
 LEAST_GENES = 50
 """Confident genes that it takes to learn from them."""
+LONG_BP = 100_000
+"""Where a contig of this length is decoded, memory that decoding freed goes back to the system: it
+takes a thousandth of the time."""
 CONFIDENT = 0.8
 """Genes with a higher probability are learned from."""
 
@@ -156,6 +160,8 @@ class Adaptation:
         """Keep what is needed of a contig's blocks, the first among them."""
         rules = self._rules_of(first)
         legal = [one for block in blocks for one in legal_candidates(block, rules)]
+        if len(first.contig.bases) >= LONG_BP:
+            release_freed_memory()
         return hold(first.index, first.contig, legal, rules, circular=first.circular)
 
     def _rules_of(self, block: Block) -> SelectionRules:
