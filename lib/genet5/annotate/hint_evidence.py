@@ -43,7 +43,7 @@ class _Sorted:
         """Yield those that show in [start, end), and some that do not."""
         first = int(np.searchsorted(self.furthest, start - _BORDER_BP, side="right"))
         last = int(np.searchsorted(self.starts, end + _BORDER_BP))
-        yield from self.hints[max(0, first - 1) : last]
+        yield from self.hints[first:last]
 
 
 class HintEvidence:
