@@ -223,7 +223,7 @@ def with_hints(job: Job, hints: Path | None) -> Job:
     words: tuple[str, ...] = ("--hints", str(hints))
     if job.tool == "augustus":
         words = (f"--hintsfile={hints}", f"--extrinsicCfgFile={EXTRINSIC}")
-    identity = digest_text([job.identity, *words[1:], hints.read_text(encoding="utf-8")])
+    identity = digest_text([job.identity, hints.read_text(encoding="utf-8")])
     return replace(job, command=(*job.command, *words), identity=identity)
 
 
