@@ -128,7 +128,7 @@ def train(config: TrainConfig) -> TrainResult:
     """Train a model, and give it an annotate.json; alone or as one process of several (torchrun).
 
     Ctrl-C finishes the step, saves, and returns; `resume` continues such a run. Nothing of the run
-    stays behind in the program: no signal or log handler, no process group.
+    is left in the program: no signal or log handler, no process group.
 
     Args:
         config: Settings; the same in all processes.

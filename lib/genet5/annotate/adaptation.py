@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 MOST_AUTO_BP = 20_000_000
 """Longer than any bacterial genome."""
 MOST_AUTO_CONTIGS = 1_000
-"""More than a genome's assembly that is worth the name; each takes some 40 kB of memory."""
+"""More than a usable assembly of a genome has; each takes some 40 kB of memory."""
 LEAST_GENES = 50
 """Confident genes that it takes to learn from them."""
 LONG_BP = 100_000

@@ -1,7 +1,7 @@
 """What hints say of gene candidates, as an addition to their log-odds.
 
 For each candidate: a weight for each of its introns that a hint names exactly, for its start codon
-and its stop codon, times what the hint's multiplicity m is worth (1 - 2^-m: one read half, many
+and its stop codon, times the weight of the hint's multiplicity m (1 - 2^-m: one read half, many
 all), and a weight times the share of its coding bases that lie in coding hints of its strand and
 reading frame. Candidates that agree with no hint keep their odds: a gene without hints is no worse
 for that. Here hints choose among what the network proposes; a network with channels of evidence
@@ -136,12 +136,12 @@ class HintIndex:
 
     def _of(self, contig: str, candidate: GeneCandidate) -> float:
         strand, start, stop = candidate.strand, candidate.start_base, candidate.stop_base
-        total = WEIGHTS["start"] * self._worth(contig, "start", strand, start, start)
-        total += WEIGHTS["stop"] * self._worth(contig, "stop", strand, stop, stop)
+        total = WEIGHTS["start"] * self._agreement(contig, "start", strand, start, start)
+        total += WEIGHTS["stop"] * self._agreement(contig, "stop", strand, stop, stop)
         for first, second in pairwise(candidate.parts):
             if first.end < second.start:
-                worth = self._worth(contig, "intron", strand, first.end, second.start)
-                total += WEIGHTS["intron"] * worth
+                agreement = self._agreement(contig, "intron", strand, first.end, second.start)
+                total += WEIGHTS["intron"] * agreement
         held = sum(
             self._coding[contig, strand, frame].bases(first, end)
             for first, end, frame in coding_frames(candidate)
@@ -150,7 +150,7 @@ class HintIndex:
         total += WEIGHTS["coding"] * held / max(1, candidate.coding_bp)
         return self._weight * min(total, MOST)
 
-    def _worth(self, contig: str, kind: str, strand: int, first: int, last: int) -> float:
+    def _agreement(self, contig: str, kind: str, strand: int, first: int, last: int) -> float:
         return self._exact.get((contig, kind, strand, first, last), 0.0)
 
 

@@ -259,7 +259,7 @@ def _write_parquet(path: Path, rows: Rows, width: int) -> int:
 
 
 def _write_npy(path: Path, rows: Rows, width: int) -> int:
-    """Write vectors behind a header whose room is kept free until their number is known."""
+    """Write vectors after a header whose room is kept free until their number is known."""
     count = 0
     names_file = path.with_name(f"{path.name}.names.tsv")
     with (

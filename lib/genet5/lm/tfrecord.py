@@ -52,7 +52,7 @@ def read_examples(path: Path) -> Iterator[dict[str, Value]]:
 
 
 def masked_checksum(data: bytes) -> int:
-    """Return the checksum that stands behind data."""
+    """Return the checksum that follows data."""
     import google_crc32c
 
     crc = int(google_crc32c.value(data))

@@ -1,107 +1,26 @@
-"""The assembled model: sizes, causality, padding, cache, files."""
+"""The assembled model: sizes, causality, padding, cache."""
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-import builders
 from genet5.blocks import anchored
 from genet5.config.model import (
     DecoderConfig,
     preset,
 )
-from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
+from genet5.dataset.batch import Batch, Inputs, Targets
 from genet5.dataset.collate import silence
-from genet5.errors import CheckpointError, ConfigError
+from genet5.errors import ConfigError
 from genet5.model.network import Encoded, GeneT5, count_parameters
 from genet5.train.loss import LossWeights, loss_sums
 from genet5.train.objective import gene_objective
+from small_models import make_batch, make_model, tiny_config
 
 TOLERANCE = 2e-5  # fp32, a few layers, sums in another order
-
-
-def tiny_config(num_experts=0, norm_first=True, encoder_experts=0, balance="loss"):
-    experts = {"num_experts": num_experts, "moe_top_k": 2} if num_experts else {}
-    return builders.tiny_config(
-        preset="nano",
-        sequence_vocab=70,
-        bp_per_token=3.0,
-        encoder={
-            "layers": 2,
-            "heads": 4,
-            "window_tokens": 8,
-            "positions": "rope" if norm_first else "alibi",
-            "norm_first": norm_first,
-            "num_experts": encoder_experts,
-            "moe_every": 2,
-            "moe_balance": balance,
-        },
-        compressor={"num_latents": 16, "bin_bp": 8, "heads": 4, "kv_heads": 2, "window_bp": 24},
-        decoder={
-            "layers": 2,
-            "heads": 4,
-            "kv_heads": 2,
-            "cross_kv_heads": 4,
-            "moe_balance": balance,
-            **experts,
-        },
-    )
-
-
-def make_model(**changes):
-    model = GeneT5(tiny_config(**changes))
-    model.init_weights(1)
-    torch.manual_seed(1)
-    with torch.no_grad():  # what starts at zero must matter in these tests
-        model.stem.to_tokens.weight.normal_(0, 0.1)
-        model.code_embedding.weight.normal_(0, 0.1)
-    return model.eval()
-
-
-def make_batch(lengths=(96, 60), seed=0, length=None, steps=12):
-    rng = np.random.default_rng(seed)
-    length = length or max(lengths)
-    tokens = -(-length // 3)
-    bases = np.full((len(lengths), length), ord("N"), dtype=np.uint8)
-    ids = np.zeros((len(lengths), tokens), dtype=np.int64)
-    starts = np.zeros((len(lengths), tokens), dtype=np.int64)
-    labels = np.zeros((len(lengths), steps), dtype=np.int64)
-    for row, size in enumerate(lengths):
-        rng = np.random.default_rng([seed, row])
-        bases[row, :size] = rng.choice(np.frombuffer(b"ACGT", np.uint8), size)
-        count = -(-size // 3)
-        ids[row, :count] = rng.integers(4, 68, count)
-        starts[row] = np.minimum(np.arange(tokens) * 3, size)
-        labels[row] = np.where(
-            rng.random(steps) < 0.4, -1 - rng.integers(0, size, steps), rng.integers(1, 65, steps)
-        )
-    inputs = Inputs(
-        input_ids=torch.from_numpy(ids),
-        token_start_bp=torch.from_numpy(starts),
-        num_tokens=torch.tensor([-(-size // 3) for size in lengths]),
-        bases=torch.from_numpy(bases),
-        num_bases=torch.tensor(lengths),
-        genetic_code=torch.tensor([11, 4])[: len(lengths)],
-        evidence=torch.zeros(len(lengths), 0, length, dtype=torch.uint8),
-    )
-    shape = (len(lengths), 2, length)
-    targets = Targets(
-        labels=torch.from_numpy(labels),
-        label_weights=torch.ones(labels.shape),
-        position_steps=position_steps(torch.from_numpy(labels)),
-        states=torch.randint(0, 8, shape).to(torch.int8),
-        boundaries=(torch.rand(len(lengths), 8, length) < 0.05).to(torch.int8),
-        base_weights=torch.ones(shape),
-        starts=torch.full((*labels.shape, 9), -1, dtype=torch.int32),
-    )
-    return Batch(inputs, targets, ("a", "b")[: len(lengths)])
 
 
 def map_tensors(batch, change):
@@ -347,19 +266,6 @@ def test_experts_in_the_encoder_have_losses_of_their_own_that_a_silenced_batch_l
     assert objective.counts(silent)["encoder_balance"] == 0
 
 
-def test_choice_biases_are_saved_with_the_model(tmp_path):
-    model = make_model(num_experts=4, encoder_experts=4, balance="bias")
-    biases = [module.choice_bias for module in model.modules() if hasattr(module, "choice_bias")]
-    assert len(biases) == 3
-    for bias in biases:
-        bias.normal_()
-    model.save_pretrained(tmp_path)
-    again = GeneT5.from_pretrained(tmp_path).eval()
-    batch = make_batch()
-    assert torch.equal(again(batch).token_logits, model(batch).token_logits)
-    assert torch.equal(again.decoder.layers[0].feedforward.choice_bias, biases[1])
-
-
 @pytest.mark.parametrize("every", [None, 1, 2])
 def test_recomputed_layers_count_their_tokens_once(every):
     model = make_model(num_experts=4).train()
@@ -396,79 +302,10 @@ def test_added_base_features_start_without_effect():
     assert not added.any()
 
 
-@torch.no_grad()
-def test_saved_and_loaded_model_is_the_same(tmp_path):
-    model, batch = make_model(num_experts=2), make_batch()
-    model.save_pretrained(tmp_path)
-    loaded = GeneT5.from_pretrained(tmp_path).eval()
-    assert loaded.config == model.config
-    assert loaded.token_head.weight is loaded.label_embedding.weight
-    torch.testing.assert_close(
-        loaded(batch).token_logits, model(batch).token_logits, atol=0, rtol=0
-    )
-
-
-@pytest.mark.slow
-def test_loading_a_model_draws_no_weights_and_loads_no_compiler(root):
-    code = (
-        "import sys; from genet5.model.network import GeneT5\n"
-        "before = {'torch._dynamo'} & sys.modules.keys()\n"
-        "model = GeneT5.from_pretrained('nano')\n"
-        "print(before, {'torch._dynamo'} & sys.modules.keys(), model.label_embedding.weight.dtype)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(root / "lib")},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout == "set() set() torch.float32\n"
-
-
-def test_weights_may_be_read_by_whom_the_config_may(tmp_path):
-    make_model().save_pretrained(tmp_path)
-    config, weights = (tmp_path / name for name in ("config.json", "model.safetensors"))
-    assert weights.stat().st_mode == config.stat().st_mode
-
-
-@torch.no_grad()
-def test_weights_stored_in_half_precision_take_half_the_room_and_load_as_fp32(tmp_path):
-    model, batch = make_model(), make_batch()
-    sizes = {}
-    for name, dtype in (("whole", None), ("half", torch.float16)):
-        model.save_pretrained(tmp_path / name, dtype=dtype)
-        sizes[name] = (tmp_path / name / "model.safetensors").stat().st_size
-    assert sizes["half"] < 0.6 * sizes["whole"]
-    loaded = GeneT5.from_pretrained(tmp_path / "half").eval()
-    assert {weight.dtype for weight in loaded.parameters()} == {torch.float32}
-    # fp16 keeps 11 bits of each weight.
-    torch.testing.assert_close(
-        loaded(batch).token_logits, model(batch).token_logits, atol=5e-3, rtol=0
-    )
-
-
-@torch.no_grad()
-def test_a_model_is_rebuilt_from_its_tensors_and_settings():
-    model, batch = make_model(num_experts=4, balance="bias"), make_batch()
-    model.use_attention("sdpa")
-    again = model.rebuilt(model.stored()).eval()
-    assert torch.equal(again(batch).token_logits, model(batch).token_logits)
-    assert again.encoder.attention == again.compressor.attention == "sdpa"
-    assert again.token_head.weight is again.label_embedding.weight
-
-
 def test_a_model_is_made_where_torch_is_told_to():
     with torch.device("meta"):
         model = GeneT5(tiny_config())
     assert all(t.is_meta for t in (*model.parameters(), *model.buffers()))
-
-
-def test_weights_that_do_not_fit_are_named(tmp_path):
-    make_model().save_pretrained(tmp_path)
-    values = json.loads((tmp_path / "config.json").read_text())
-    values["base_channels"] = 24
-    (tmp_path / "config.json").write_text(json.dumps(values))
-    (tmp_path / "checksums.json").unlink()  # as its message advises after an edit
-    with pytest.raises(CheckpointError, match=r"base_heads\.boundaries\.weight"):
-        GeneT5.from_pretrained(tmp_path)
 
 
 def test_same_seed_gives_the_same_weights_and_another_does_not():

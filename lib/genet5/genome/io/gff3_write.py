@@ -16,6 +16,7 @@ from urllib.parse import quote
 from genet5.genome.frames import five_three, in_reading_order, strand_sign
 from genet5.genome.gene import Exon, Gene, KeptAttributes, Transcript
 from genet5.genome.io.attributes import GFF3_WORDS
+from genet5.genome.io.contig_genes import genes_by_contig, write_all
 from genet5.genome.io.contig_names import gff3_name, warn_of_escapes
 from genet5.genome.io.start_scores import START_WORDS, start_attributes
 from genet5.genome.io.unique_ids import Names
@@ -48,17 +49,9 @@ def write_gff3(
         prokaryote: Write coding genes of one exon without UTR as gene > CDS.
         circular: Contigs to mark as circular; those with a gene over the origin are marked anyway.
     """
-    by_contig: dict[str, list[Gene]] = {name: [] for name in contig_lengths}
-    for gene in genes:
-        by_contig.setdefault(gene.contig, []).append(gene)
-    warn_of_escapes(by_contig, gff3_name)
-    writer = Gff3Writer(out, source, prokaryote=prokaryote)
-    writer.header(contig_lengths.items())
-    for name, some in by_contig.items():
-        length = contig_lengths.get(name, 0)
-        is_circular = name in circular or any(gene.end > length > 0 for gene in some)
-        some.sort(key=lambda gene: (gene.start, gene.end))
-        writer.contig(name, length, some, is_circular=is_circular)
+    contigs = genes_by_contig(genes, contig_lengths, circular)
+    warn_of_escapes((contig.name for contig in contigs), gff3_name)
+    write_all(Gff3Writer(out, source, prokaryote=prokaryote), contigs, contig_lengths)
 
 
 class Gff3Writer:

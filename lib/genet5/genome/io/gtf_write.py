@@ -14,6 +14,7 @@ from typing import TextIO
 
 from genet5.genome.frames import five_prime_span, in_reading_order, phases, strand_sign
 from genet5.genome.gene import Cds, Gene, KeptAttributes, Transcript
+from genet5.genome.io.contig_genes import genes_by_contig, write_all
 from genet5.genome.io.contig_names import gtf_name, warn_of_escapes
 from genet5.genome.io.feature_table import Span
 from genet5.genome.io.gff3_write import unexplained
@@ -42,17 +43,9 @@ def write_gtf(
         source: Column 2.
         circular: Contigs to mark as circular; those with a gene over the origin are marked anyway.
     """
-    by_contig: dict[str, list[Gene]] = {name: [] for name in contig_lengths}
-    for gene in genes:
-        by_contig.setdefault(gene.contig, []).append(gene)
-    warn_of_escapes(by_contig, gtf_name)
-    writer = GtfWriter(out, source)
-    writer.header(contig_lengths.items())
-    for name, some in by_contig.items():
-        length = contig_lengths.get(name, 0)
-        is_circular = name in circular or any(gene.end > length > 0 for gene in some)
-        some.sort(key=lambda gene: (gene.start, gene.end))
-        writer.contig(name, length, some, is_circular=is_circular)
+    contigs = genes_by_contig(genes, contig_lengths, circular)
+    warn_of_escapes((contig.name for contig in contigs), gtf_name)
+    write_all(GtfWriter(out, source), contigs, contig_lengths)
 
 
 class GtfWriter:

@@ -16,10 +16,11 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from genet5.genome.gene import Gene
 from genet5.genome.io.bed_write import BedWriter
+from genet5.genome.io.contig_genes import LineWriter, genes_by_contig, write_all
 from genet5.genome.io.contig_names import gff3_name, gtf_name, warn_of_escapes
 from genet5.genome.io.fasta import AnyContig, Contig
 from genet5.genome.io.formats import OutputFormat
@@ -59,21 +60,10 @@ def write_annotation(
     elif kind == "gtf":
         write_gtf(out, genes, contig_lengths, circular=circular)
     elif kind in ("bed", "tsv", "tbl"):
-        _write_lines(_line_writer(out, kind, prokaryote=prokaryote), genes, contig_lengths)
+        found = genes_by_contig(genes, contig_lengths, circular)
+        write_all(_line_writer(out, kind, prokaryote=prokaryote), found, contig_lengths)
     else:
         write_gff3(out, genes, contig_lengths, prokaryote=prokaryote, circular=circular)
-
-
-class LineWriter(Protocol):
-    """Writes genes as lines, contig by contig."""
-
-    def header(self, contigs: Iterable[tuple[str, int]]) -> None:
-        """Write what precedes all genes; contigs are names and lengths."""
-
-    def contig(
-        self, name: str, length: int, genes: Iterable[Gene], *, is_circular: bool = False
-    ) -> None:
-        """Write the genes of a contig, which ascend by start and end."""
 
 
 def _line_writer(out: TextIO, kind: OutputFormat, *, prokaryote: bool = False) -> LineWriter:
@@ -87,19 +77,6 @@ def _line_writer(out: TextIO, kind: OutputFormat, *, prokaryote: bool = False) -
     if kind == "tbl":
         return TblWriter(out, prokaryote=prokaryote)
     return Gff3Writer(out, prokaryote=prokaryote, names=DistinctNames())
-
-
-def _write_lines(
-    writer: LineWriter, genes: Iterable[Gene], contig_lengths: Mapping[str, int]
-) -> None:
-    """Write genes of any order, by contig and start; contigs without a length come last."""
-    by_contig: dict[str, list[Gene]] = {name: [] for name in contig_lengths}
-    for gene in genes:
-        by_contig.setdefault(gene.contig, []).append(gene)
-    writer.header(contig_lengths.items())
-    for name, some in by_contig.items():
-        some.sort(key=lambda gene: (gene.start, gene.end))
-        writer.contig(name, contig_lengths.get(name, 0), some)
 
 
 class AnnotationWriter:

@@ -57,7 +57,7 @@ class Features:
         return int((self.active == 0).sum())
 
     def chosen(self, number: int) -> list[int]:
-        """Return the features worth a closer look: the most enriched that are not dead."""
+        """Return the features to look at first: the most enriched that are not dead."""
         return [n for n in self.enrichment.most_enriched() if self.active[n] > 0][:number]
 
 
