@@ -31,12 +31,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import numpy as np
 from machine import ROOT, environment, result_path
 from peers import Job, Models, Tool, digest_text, make_job, run_job, why_not
-from testset import Case, find_entries, load_case
+from testset import Case, Split, find_entries, load_case
 
 from genet5.cli.parse import run
 from genet5.config.checks import require
 from genet5.config.json_files import config_to_dict, save_json
-from genet5.dataset.sources import Split
 from genet5.errors import DataError
 from genet5.genome.gene import Gene
 from genet5.genome.hints import Hint, merged
