@@ -18,6 +18,7 @@ Example:
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -32,10 +33,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from genet5.config.bake import BakeConfig
-from genet5.config.json_files import config_to_dict, save_json
-from genet5.dataset.bake_genome import bake_genome
+from genet5.config.json_files import config_to_dict, load_json, save_json
+from genet5.dataset.bake_genome import bake_genome, file_hashes
 from genet5.dataset.gather import gather, packed_files
-from genet5.dataset.genome_task import SPLITS, GenomeResult, GenomeTask
+from genet5.dataset.genome_task import SPLITS, GenomeResult, GenomeTask, content_settings
+from genet5.dataset.header import Header
+from genet5.dataset.packed import PackedReader
 from genet5.dataset.placement import share_evenly
 from genet5.dataset.sources import (
     Source,
@@ -51,7 +54,9 @@ from genet5.dataset.spills import FOLDER_NAME, partial_folder
 from genet5.dataset.targets import count_targets
 from genet5.errors import ConfigError, DataError
 from genet5.genome.io.fasta import read_fasta
-from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer
+from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer, tokenizer_hash
+
+log = logging.getLogger(__name__)
 
 REPORT_NAME = "bake_report.json"
 
@@ -158,6 +163,8 @@ def bake(
     tokenizer = load_tokenizer(_required(config.tokenizer, "tokenizer"))
     progress(Progress("listing", 0, 0))
     plan = plan_bake(config, tokenizer, progress)
+    if (report := _finished(config, plan, tokenizer, out)) is not None:
+        return report
     with partial_folder(out, resume=config.resume) as folder:
         results = _bake_genomes(config, plan, tokenizer, folder, progress)
         cpu_begin = time.process_time()
@@ -192,13 +199,52 @@ def _required(path: Path | None, name: str) -> Path:
 
 def _output_dir(config: BakeConfig) -> Path:
     out = _required(config.output_dir, "output_dir")
+    if not config.resume:
+        _require_free(config, out)
+    return out
+
+
+def _require_free(config: BakeConfig, out: Path) -> None:
     there = [path.name for split in SPLITS for path in packed_files(out, split)]
-    resumes = config.resume and (out / FOLDER_NAME).is_dir()
-    if there and not config.overwrite and not resumes:
+    if there and not config.overwrite:
         raise ConfigError(
             "output_dir", str(out), f"holds {there[0]}; give --overwrite to replace it"
         )
-    return out
+
+
+def _finished(
+    config: BakeConfig, plan: BakePlan, tokenizer: Tokenizer, out: Path
+) -> dict[str, Any] | None:
+    """Return the report of the bake to resume, if that had ended; None if work is left.
+
+    Raises:
+        ConfigError: There is nothing to resume, and the packed files there are of another bake.
+    """
+    if not config.resume or config.overwrite or (out / FOLDER_NAME).is_dir():
+        return None
+    packed = [path for split in SPLITS for path in packed_files(out, split)]
+    headers = [PackedReader(path).header for path in packed if path.suffix == ".packed"]
+    if (out / REPORT_NAME).is_file() and _is_same(config, plan, tokenizer, headers):
+        report: dict[str, Any] = load_json(out / REPORT_NAME)
+        if report.get("genomes") == _split_counts(plan):
+            log.info("%s is complete: there is nothing to resume", out)
+            return report
+    _require_free(config, out)
+    return None
+
+
+def _is_same(
+    config: BakeConfig, plan: BakePlan, tokenizer: Tokenizer, headers: Sequence[Header]
+) -> bool:
+    """Whether packed files were made with these settings, tokenizer and files."""
+    kind = (content_settings(config), tokenizer_hash(tokenizer))
+    if not headers or any((h.settings, h.tokenizer_hash) != kind for h in headers):
+        return False
+    now = {(source.clade, source.genome): source for source in plan.sources}
+    recorded = {(s["taxon"], s["genome"]): s for header in headers for s in header.sources}
+    return recorded.keys() <= now.keys() and all(
+        file_hashes(now[key]).items() <= record.items() for key, record in recorded.items()
+    )
 
 
 def _workers(config: BakeConfig) -> int:
@@ -273,10 +319,7 @@ def _report(
         "format": 1,
         "settings": config_to_dict(config),
         "files": packed,
-        "genomes": {
-            source.id: dict(sorted(Counter(splits.values()).items()))
-            for source, splits in zip(plan.sources, plan.splits, strict=True)
-        },
+        "genomes": _split_counts(plan),
         **_gene_centric(plan, results),
         "counts": {topic: dict(sorted(causes.items())) for topic, causes in sorted(counts.items())},
         "timing": {
@@ -290,6 +333,14 @@ def _report(
                 "pack": round(pack_s, 2),
             },
         },
+    }
+
+
+def _split_counts(plan: BakePlan) -> dict[str, dict[str, int]]:
+    """Return genome -> split -> contigs."""
+    return {
+        source.id: dict(sorted(Counter(splits.values()).items()))
+        for source, splits in zip(plan.sources, plan.splits, strict=True)
     }
 
 

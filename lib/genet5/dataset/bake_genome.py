@@ -26,7 +26,7 @@ from genet5.dataset.header import Header
 from genet5.dataset.packed import PackedWriter
 from genet5.dataset.placement import WindowPlace, place_windows
 from genet5.dataset.recode import SOURCE_CODE, TARGET_CODE, recode_contig
-from genet5.dataset.sources import Split
+from genet5.dataset.sources import Source, Split
 from genet5.dataset.spills import load_finished, save_finished, spill_path
 from genet5.dataset.starts import start_labels
 from genet5.dataset.targets import ContigGenes, GrammarCheck, read_genes, sort_genes
@@ -47,16 +47,18 @@ def bake_genome(task: GenomeTask) -> GenomeResult:
     """Bake one genome into spill files, one for each split that has windows."""
     result = GenomeResult(task.source)
     with result.clock("hash"):
-        result.hashes = {
-            "fasta_sha256": _hash_file(task.source.fasta),
-            "gff_sha256": _hash_file(task.source.gff),
-        }
+        result.hashes = file_hashes(task.source)
     finished = load_finished(task, result.hashes) if task.resume else None
     if finished is not None:
         return finished
     _Baker(task, result).bake()
     save_finished(task, result)
     return result
+
+
+def file_hashes(source: Source) -> dict[str, str]:
+    """Return the SHA-256 of a genome's files, as headers of packed files have them."""
+    return {"fasta_sha256": _hash_file(source.fasta), "gff_sha256": _hash_file(source.gff)}
 
 
 class _Baker:

@@ -186,7 +186,21 @@ def test_without_resume_a_bake_begins_anew(settings, monkeypatch) -> None:
     bake(replace(settings, passes=2))
     assert not (settings.output_dir / FOLDER_NAME).exists()
     with pytest.raises(ConfigError, match="--overwrite"):
-        bake(replace(settings, passes=2, resume=True))
+        bake(replace(settings, passes=3, resume=True))
+
+
+def test_a_bake_that_had_ended_has_nothing_to_resume(settings, monkeypatch, caplog) -> None:
+    report = bake(settings)
+    before = contents(settings)
+    monkeypatch.setattr(bake_genome._Baker, "bake", lambda self: pytest.fail("baked again"))
+    with caplog.at_level("INFO"):
+        assert bake(replace(settings, resume=True)) == report
+    assert "nothing to resume" in caplog.text
+    assert contents(settings) == before
+    fasta = settings.raw_dir / "prokaryotes" / "g0.1" / "genome.fa"
+    fasta.write_text(fasta.read_text().replace("A", "a"))
+    with pytest.raises(ConfigError, match="--overwrite"):
+        bake(replace(settings, resume=True))
 
 
 def test_resume_without_an_earlier_bake_just_bakes(settings) -> None:
