@@ -398,16 +398,16 @@ def coding_places(text: str) -> set[tuple[str, ...]]:
 
 
 def test_a_network_with_channels_reads_hints_itself(
-    model: Path, genome: Path, annotated: Path, tmp_path: Path
+    calling_model: Path, genome: Path, annotated: Path, tmp_path: Path
 ) -> None:
     plain, found = (annotated / "o.gff3").read_text(), []
     hints = tmp_path / "hints.gff"
     hints.write_text("lower\tx\tCDSpart\t201\t900\t.\t+\t1\tsrc=P;mult=9\n")
     for spread in (0.0, 4.0):
-        made = with_channels(model, tmp_path / f"model_{spread}", spread=spread)
+        made = with_channels(calling_model, tmp_path / f"model_{spread}", spread=spread)
         out = tmp_path / f"{spread}.gff3"
         words = [str(genome), "-o", str(out), "--model", str(made), "--hints", str(hints)]
-        assert main([*words, "--hint_weight", "0"]) == 0
+        assert main([*words, *TOGETHER, "--hint_weight", "0"]) == 0
         found.append(out.read_text())
     assert found[0] == plain
     changed = coding_places(found[1]) ^ coding_places(plain)

@@ -24,6 +24,7 @@ from urllib3.exceptions import (
 )
 
 from genet5.errors import ServerError
+from genet5.genome.io.contig_lines import whole_number
 
 T = TypeVar("T")
 
@@ -110,9 +111,9 @@ def taken(answer: urllib3.BaseHTTPResponse) -> bytes:
 def http_error(answer: urllib3.BaseHTTPResponse, url: str) -> Exception:
     """Return the exception for an answer with an error code."""
     if answer.status in _TRANSIENT_CODES:
-        pause = answer.headers.get("Retry-After", "")
+        pause = whole_number(answer.headers.get("Retry-After", ""))
         answer.close()
-        return Busy(f"HTTP {answer.status}", float(pause) if pause.isdecimal() else None)
+        return Busy(f"HTTP {answer.status}", None if pause is None else float(pause))
     try:
         body = answer.read(2_000).decode("utf-8", "replace")
     except (HTTPError, OSError):
@@ -127,8 +128,7 @@ def http_error(answer: urllib3.BaseHTTPResponse, url: str) -> Exception:
 
 def length_of(headers: Mapping[str, str]) -> int | None:
     """Return the bytes that an answer announces."""
-    text = headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() else None
+    return whole_number(headers.get("Content-Length", ""))
 
 
 def range_of(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
@@ -139,7 +139,7 @@ def range_of(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
     if match is None:
         return None, None
     first, size = match.groups()
-    return int(first) if first else None, int(size) if size.isdecimal() else None
+    return whole_number(first or ""), whole_number(size)
 
 
 def in_words(error: BaseException) -> str:

@@ -26,6 +26,7 @@ from genet5.errors import DataError, ServerError
 from genet5.fetch.answers import Busy
 from genet5.fetch.client import Client, Throttle
 from genet5.fetch.names import Accession
+from genet5.genome.io.contig_lines import whole_number
 
 TOOL = "genet5"
 _INTERVAL_S, _INTERVAL_WITH_KEY_S = 0.37, 0.11
@@ -299,21 +300,20 @@ def _organism(node: Mapping[str, Any]) -> Organism:
 
 
 def _code(node: Mapping[str, Any], group: str, key: str) -> int | None:
-    text = str((node.get(group) or {}).get(key, ""))
-    return int(text) if text.isdecimal() and int(text) else None
+    return whole_number(str((node.get(group) or {}).get(key, ""))) or None
 
 
 def _number(document: Mapping[str, Any], key: str) -> int:
     value = document.get(key, "")
     text = str(int(value) if isinstance(value, int) else value)  # Biopython's integers print oddly
-    if not text.isdecimal():
-        raise ServerError(f"NCBI gives {key} = {text!r}, not a number")
-    return int(text)
+    number = whole_number(text)
+    if number is None:
+        raise ServerError(f"NCBI gives {key} = {text[:80]!r}, not a number")
+    return number
 
 
 def _version(accession: str) -> int:
-    number = accession.rpartition(".")[2]
-    return int(number) if number.isdecimal() else 0
+    return whole_number(accession.rpartition(".")[2]) or 0
 
 
 def _start(body: bytes) -> str:

@@ -38,6 +38,7 @@ def test_a_length_that_is_no_number_is_none() -> None:
     assert length_of({"Content-Length": "12"}) == 12
     assert length_of({"Content-Length": "many"}) is None
     assert length_of({}) is None
+    assert length_of({"Content-Length": "9" * 5000}) is None
 
 
 def test_answers_have_a_largest_size_and_a_longest_time() -> None:

@@ -163,7 +163,7 @@ def test_repeat_weights_count_soft_masked_targets_and_normalise(family: str) -> 
     for weight in (0.0, 0.5, 1.0):
         batch = batch_of([text], vocabulary, repeat_weight=weight)
         term = objective.sums(model(batch), batch)["causal"]
-        means[weight] = float(term.sum / term.count)
+        means[weight] = float(term.sum.detach() / term.count)
     batch = batch_of([text], vocabulary)
     log_p = model.network(batch.ids).logits[0, :-1].log_softmax(-1)
     nll = -log_p.gather(-1, batch.ids[0, 1:, None])[:, 0]

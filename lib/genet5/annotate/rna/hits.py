@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from genet5.genome.io.attributes import parse_attributes, unescape
+from genet5.genome.io.contig_lines import whole_number
 
 _ARAGORN = re.compile(r"\d+\s+(?P<name>\S+)\s+(?P<turned>c?)\[(?P<start>-?\d+),(?P<end>\d+)\]")
 _ANTICODON = re.compile(r"\(([a-z.]{2,4})\)\s*$")
@@ -63,11 +64,12 @@ def trnascan_hits(lines: Iterable[str]) -> Iterator[RnaHit]:
     """Read tRNAscan-SE's table; those that it takes for pseudogenes are left out."""
     for line in lines:
         columns = [column.strip() for column in line.rstrip("\n").split("\t")]
-        if len(columns) < 9 or not (columns[2].isdecimal() and columns[3].isdecimal()):
+        numbers = [whole_number(word) for word in (*columns[2:4], *columns[6:8])]
+        if len(columns) < 9 or None in numbers:
             continue
         if "pseudo" in " ".join(columns[9:]):
             continue
-        begin, end, first, last = (int(columns[i]) for i in (2, 3, 6, 7))
+        begin, end, first, last = (number or 0 for number in numbers)
         yield RnaHit(
             contig=columns[0],
             start=min(begin, end) - 1,

@@ -51,6 +51,14 @@ def test_trnascan_writes_a_table_whose_pseudogenes_are_left_out() -> None:
     ]  # fmt: skip
 
 
+def test_a_line_with_numbers_of_endless_digits_is_no_hit() -> None:
+    line = TRNASCAN.splitlines()[-1]
+    assert len(list(trnascan_hits([line]))) == 1
+    columns = line.split("\t")
+    columns[2] = "9" * 5000
+    assert list(trnascan_hits(["\t".join(columns)])) == []
+
+
 def test_aragorn_writes_blocks_of_sequences() -> None:
     first, unsure, tm = aragorn_hits(ARAGORN.splitlines())
     assert first == RnaHit(contig="s0", start=14068, end=14144, strand=1, type="tRNA",
