@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from genet5.config.json_files import load_json
 from genet5.config.manifest import check_files, record_checksums
-from genet5.errors import CheckpointError
+from genet5.errors import CheckpointError, clipped
 from genet5.lm.nucleotide_gpt import MODEL_TYPE, NucleotideGPTForCausalLM
 from genet5.lm.text import Vocabulary
 from genet5.lm.tokenizer_files import load_vocabulary, save_vocabulary
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 _FILES = ("*.json", "*.safetensors", "vocab.txt")
 """What is downloaded from a hub: no code, no pickles."""
+_OF_WRONG_CONFIGS = (KeyError, TypeError, AttributeError, ArithmeticError)
+"""What transformers raises besides for values in config.json that no network can have."""
 TRAINED_PREFIX = "network."
 """How the names of a network's tensors begin in a training checkpoint."""
 
@@ -119,12 +121,13 @@ def read_network(network_class: Any, folder: Path, config: Any = None, **how: An
         return network_class.from_pretrained(
             source, **({} if config is None else {"config": config}), **how
         )
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: cannot be loaded ({error})") from error
     except RuntimeError as error:
         raise CheckpointError(
-            f"{folder}: weights and config.json do not fit each other ({error})"
+            f"{folder}: weights and config.json do not fit each other ({clipped(str(error))})"
         ) from error
+    except (OSError, ValueError, *_OF_WRONG_CONFIGS) as error:
+        reason = f"{type(error).__name__}: {clipped(str(error))}"
+        raise CheckpointError(f"{folder}: cannot be loaded ({reason})") from error
 
 
 def network_config(folder: Path) -> Any:

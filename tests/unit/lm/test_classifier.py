@@ -155,6 +155,10 @@ def test_unknown_model_types_and_missing_weights_are_refused(llama: Path, tmp_pa
     (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_size": 64}))
     with pytest.raises(CheckpointError, match=r"weights and config.json do not fit each other"):
         load_model(str(tmp_path))
+    config["rope_parameters"] = {"rope_type": "unheard", "rope_theta": 1e4}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"cannot be loaded \(KeyError: 'unheard'\)"):
+        load_model(str(tmp_path))
 
 
 def test_low_rank_changes_leave_the_trunk_and_train_the_head(folder: Path) -> None:
