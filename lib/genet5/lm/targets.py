@@ -20,8 +20,10 @@ from typing import Any, TypeAlias
 
 from genet5.config.lm.finetune import ProblemType
 from genet5.errors import DataError
+from genet5.genome.io.contig_lines import whole_number
 
 Target: TypeAlias = int | list[float]
+_MOST_CLASSES = 100_000
 _BETWEEN = re.compile(r"[\s,;\[\]()]+")
 
 
@@ -92,11 +94,22 @@ def label_space(
 
 
 def _classes(labels: Sequence[Any]) -> tuple[str, ...]:
-    """Return all numbers up to the largest, or all names in order."""
+    """Return all numbers up to the largest, or all names in order.
+
+    Raises:
+        DataError: A number is too large for a class.
+    """
     found = {_class_name(label) for label in labels}
-    if all(name.isdecimal() for name in found):
-        return tuple(str(number) for number in range(max(map(int, found)) + 1))
-    return tuple(sorted(found))
+    numbers = [whole_number(name) for name in found]
+    known = [number for number in numbers if number is not None]
+    if len(known) < len(numbers):
+        return tuple(sorted(found))
+    if max(known) >= _MOST_CLASSES:
+        raise DataError(
+            f"class {max(known)}", expected=f"numbers below {_MOST_CLASSES:,}, or names",
+            remedy="Are these labels values? --problem_type regression predicts them",
+        )  # fmt: skip
+    return tuple(str(number) for number in range(max(known) + 1))
 
 
 def _class_name(label: Any) -> str:
@@ -108,7 +121,8 @@ def _class_name(label: Any) -> str:
     text = str(label).strip()
     if label is None or not text:
         raise DataError("an empty label", expected="a class")
-    return str(int(text)) if text.isdecimal() else text
+    number = whole_number(text)
+    return text if number is None else str(number)
 
 
 def _is_names(label: Any) -> bool:

@@ -143,6 +143,8 @@ def test_classes_are_names_in_order_or_numbers_without_gaps() -> None:
     assert label_space(single, ["b", "a", "b"]).names == ("a", "b")
     assert label_space(single, ["0", "3"]).names == ("0", "1", "2", "3")
     assert label_space(single, [1.0, 0]).target("1") == 1
+    with pytest.raises(DataError, match="class 250000; expected numbers below 100,000"):
+        label_space(single, ["0", "250000"])
     with pytest.raises(DataError, match="label 'c'; expected one of a, b"):
         label_space(single, ["a", "b"]).target("c")
     with pytest.raises(DataError, match="one class, a"):
