@@ -27,7 +27,7 @@ from genet5.genome.io.formats import read_annotation
 from genet5.genome.sequence import on_strand
 from genet5.lm.packed_windows import token_window, write_windows
 from genet5.lm.text import Vocabulary, count_ambiguous
-from genet5.lm.window_files import Piece, read_window_files
+from genet5.lm.window_files import PlacedSequence, read_window_files
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ FILES: dict[Split, str] = {"training": "training.packed", "validation": "validat
 _SPLITS: dict[str, Split] = {"train": "training", "valid": "validation"}
 
 Span = tuple[int, int]
-Reader = Callable[[], Iterator[Piece]]
+Reader = Callable[[], Iterator[PlacedSequence]]
 """Gives a genome's contigs, or stretches of them, anew at each call."""
 
 
@@ -102,15 +102,15 @@ def _sources(config: LmBakeConfig) -> Iterator[tuple[Source, Reader]]:
             yield source, partial(_contigs, source.fasta)
 
 
-def _contigs(fasta: Path) -> Iterator[Piece]:
-    return (Piece(contig.name, 0, contig.bases) for contig in read_fasta(fasta))
+def _contigs(fasta: Path) -> Iterator[PlacedSequence]:
+    return (PlacedSequence(contig.name, 0, contig.bases) for contig in read_fasta(fasta))
 
 
 def _placed(source: Source, reader: Reader, config: LmBakeConfig) -> _Genome:
     lengths: dict[str, int] = {}
-    for piece in reader():
-        end = piece.start + len(piece.bases)
-        lengths[piece.contig] = max(end, lengths.get(piece.contig, 0))
+    for placed in reader():
+        end = placed.start + len(placed.bases)
+        lengths[placed.contig] = max(end, lengths.get(placed.contig, 0))
     parts = _splits(source, config, lengths)
     if config.regions == "genes":
         genes = _gene_spans(source, config, lengths)
@@ -208,12 +208,12 @@ def _windows(
     left_out.clear()
     rng = np.random.default_rng([config.seed, len(split)])
     for genome in genomes:
-        for piece in genome.read():
-            spans = genome.spans.get(piece.contig, {}).get(split, ())
-            for first, last in _within([(piece.start, piece.start + len(piece.bases))], spans):
+        for placed in genome.read():
+            spans = genome.spans.get(placed.contig, {}).get(split, ())
+            for first, last in _within([(placed.start, placed.start + len(placed.bases))], spans):
                 for begin in range(first, last, config.window_bp):
                     end = min(begin + config.window_bp, last)
-                    bases = piece.bases[begin - piece.start : end - piece.start]
+                    bases = placed.bases[begin - placed.start : end - placed.start]
                     if len(bases) < config.shortest_bp:
                         left_out["shorter than --shortest_bp"] += 1
                     elif count_ambiguous(bases) > config.most_ambiguous:
@@ -225,7 +225,7 @@ def _windows(
                                 vocabulary,
                                 clade=genome.clade,
                                 genome=genome.name,
-                                contig=piece.contig,
+                                contig=placed.contig,
                                 start=begin,
                                 strand=strand,
                             )

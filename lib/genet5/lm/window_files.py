@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from genet5.errors import DataError, FormatError
+from genet5.errors import DataError, FormatError, clipped
+from genet5.genome.io.contig_lines import whole_number
 from genet5.genome.sequence import Bases, checked_bases
 from genet5.lm.tables import is_table, read_rows
 from genet5.lm.tfrecord import Value, read_examples
@@ -36,8 +37,8 @@ _LOWER = 0x20  # the bit of ASCII letters
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of a contig."""
+class PlacedSequence:
+    """An interval of a contig, and its sequence."""
 
     contig: str
     start: int
@@ -45,7 +46,7 @@ class Piece:
     bases: Bases
 
 
-def read_window_files(paths: Sequence[Path]) -> Iterator[Piece]:
+def read_window_files(paths: Sequence[Path]) -> Iterator[PlacedSequence]:
     """Yield the windows of record files and tables, in their order.
 
     Raises:
@@ -60,23 +61,27 @@ def read_window_files(paths: Sequence[Path]) -> Iterator[Piece]:
                 yield _from_record(features, path, number)
 
 
-def _from_row(row: Mapping[str, Any], path: Path, line: int) -> Piece:
+def _from_row(row: Mapping[str, Any], path: Path, line: int) -> PlacedSequence:
     values = {str(name).lower(): value for name, value in row.items()}
     if not set(_COLUMNS) <= set(values):
         raise DataError(
             f"columns {', '.join(row)}", expected="the columns Chrom, Start and Sequence",
             path=path, line=line,
         )  # fmt: skip
-    try:
-        start = int(values["start"])
-    except ValueError:
+    start = whole_number(str(values["start"]).strip())
+    if start is None:
         raise DataError(
-            f"Start {values['start']!r}", expected="a whole number", path=path, line=line
-        ) from None
-    return Piece(str(values["chrom"]), start, checked_bases(str(values["sequence"]).strip()))
+            f"Start {clipped(str(values['start']))!r}", expected="a whole number", path=path,
+            line=line,
+        )  # fmt: skip
+    try:
+        bases = checked_bases(str(values["sequence"]).strip())
+    except DataError as error:
+        raise DataError(error.found, expected=error.expected, path=path, line=line) from error
+    return PlacedSequence(str(values["chrom"]), start, bases)
 
 
-def _from_record(features: Mapping[str, Value], path: Path, number: int) -> Piece:
+def _from_record(features: Mapping[str, Value], path: Path, number: int) -> PlacedSequence:
     numbers = {name: features.get(name) for name in _NUMBERS}
     wrong = [name for name, found in numbers.items() if not isinstance(found, np.ndarray)]
     contig = features.get("chromosome")
@@ -101,11 +106,13 @@ def _from_record(features: Mapping[str, Value], path: Path, number: int) -> Piec
             f"record {number}: {error.found}", expected=error.expected, path=path,
             remedy=error.remedy,
         ) from error  # fmt: skip
-    return Piece(contig[0].decode("utf-8"), int(start[0]), bases[:span] if span > 0 else bases)
+    return PlacedSequence(
+        contig[0].decode("utf-8"), int(start[0]), bases[:span] if span > 0 else bases
+    )
 
 
 def _vocabulary(tokens: int, span: int) -> KmerVocabulary:
-    """Tell what a window's tokens are; ends that are counted with or without differ by one."""
+    """Return what a window's tokens are; ends that are counted with or without differ by one."""
     if abs(span - tokens) <= 1:
         return nucleotide_gpt_vocabulary()
     if abs(span - tokens - 5) <= 1:

@@ -11,7 +11,7 @@ import pytest
 from genet5.cli import main
 from genet5.config.lm.bake import LmBakeConfig
 from genet5.dataset.packed import PackedReader
-from genet5.errors import FormatError
+from genet5.errors import DataError, FormatError
 from genet5.genome.sequence import decode_bases, encode_bases
 from genet5.lm.bake import bake
 from genet5.lm.vocabulary import nucleotide_gpt_kmers, nucleotide_gpt_vocabulary
@@ -142,3 +142,17 @@ def test_windows_have_no_genes(tmp_path: Path, capsys) -> None:
     words = ["--windows", "a.csv", "--regions", "genes"]
     assert main(["lm", "bake", str(tmp_path / "out"), "--base", "m", *words]) == 2
     assert "needs genomes, not --windows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("c,-5,1,ACGT", r"t\.csv:2: .*Start '-5'; expected a whole number"),
+        ("c,0,4,AC!T", r"t\.csv:2: .*letter '!' at position 3"),
+    ],
+)
+def test_a_bad_row_is_named_by_its_line(tmp_path: Path, row: str, message: str) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(f"Chrom,Start,End,Sequence\n{row}\n")
+    with pytest.raises(DataError, match=message):
+        list(read_window_files([table]))
