@@ -50,7 +50,8 @@ from genet5.dataset.windows import Window
 from genet5.decode.greedy import decode_windows
 from genet5.decode.pointer import BasePointer
 from genet5.errors import ConfigError
-from genet5.model.network import Encoded, GeneT5, count_parameters
+from genet5.model.network import GeneT5, count_parameters
+from genet5.model.results import Encoded
 from genet5.tokens.grammar import Grammar, prokaryote_options
 from genet5.tokens.look_ahead import look_ahead, padded_bases
 from genet5.tokens.sequence import KmerTokenizer

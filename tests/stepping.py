@@ -7,7 +7,8 @@ import torch
 
 from genet5.decode.trace import Trace
 from genet5.decode.writer import ALTERNATIVES
-from genet5.model.network import Encoded, GeneT5
+from genet5.model.network import GeneT5
+from genet5.model.results import Encoded
 from genet5.tokens.grammar import Grammar
 
 

@@ -30,8 +30,9 @@ from genet5.decode.window_found import Percents
 from genet5.decode.writer import Writer
 from genet5.genome.evidence import Channels
 from genet5.genome.sequence import Bases
-from genet5.model.network import Encoded, GeneT5
+from genet5.model.network import GeneT5
 from genet5.model.precision import has_fast_bf16
+from genet5.model.results import Encoded
 from genet5.tokens.grammar import Grammar, GrammarOptions
 from genet5.tokens.signals import Signals
 from genet5.tokens.structure import decode_window

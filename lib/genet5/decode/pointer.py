@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genet5.blocks.transfer import to_device
-from genet5.model.network import Encoded, GeneT5
+from genet5.model.network import GeneT5
+from genet5.model.results import Encoded
 
 
 class BasePointer:

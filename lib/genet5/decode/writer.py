@@ -26,7 +26,8 @@ from genet5.blocks.transfer import to_device
 from genet5.decode.draft import Drafter
 from genet5.decode.pointer import BasePointer
 from genet5.decode.trace import Trace
-from genet5.model.network import Encoded, GeneT5
+from genet5.model.network import GeneT5
+from genet5.model.results import Encoded
 from genet5.tokens.grammar import Grammar
 from genet5.tokens.look_ahead import LookAhead, look_ahead
 

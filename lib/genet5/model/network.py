@@ -12,13 +12,12 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from genet5.blocks.bases import BaseStem, BaseUpsampler, base_slots
 from genet5.blocks.compiled import compile_layer
@@ -33,61 +32,10 @@ from genet5.config.json_files import config_to_dict, save_json
 from genet5.config.manifest import record_checksums
 from genet5.config.model import EVIDENCE_CHANNELS, AttentionName, KeepName, ModelConfig
 from genet5.dataset.batch import Batch, Inputs
-from genet5.errors import CheckpointError
 from genet5.model.files import load_weights, save_weights
-from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE, load_config, model_folder
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """What the encoder side knows of N windows."""
-
-    latents: Tensor
-    """(N, M, D)."""
-    num_latents: Tensor
-    """(N,)."""
-    features: Tensor
-    """(N, L, C) base features."""
-    keys: tuple[Tensor, Tensor]
-    """The pointer's keys."""
-    state_logits: Tensor
-    """(N, L, 2, 8): what each base is on + and on - (`dataset.per_base`)."""
-    boundary_logits: Tensor
-    """(N, L, 8)."""
-    num_bases: Tensor
-    """(N,)."""
-
-    @classmethod
-    def joined(cls, parts: Sequence[Encoded]) -> Encoded:
-        """Put windows together that were padded to the same length."""
-        if len(parts) == 1:
-            return parts[0]
-        where, which = zip(*(part.keys for part in parts), strict=True)
-        return cls(
-            latents=torch.cat([part.latents for part in parts]),
-            num_latents=torch.cat([part.num_latents for part in parts]),
-            features=torch.cat([part.features for part in parts]),
-            keys=(torch.cat(where), torch.cat(which)),
-            state_logits=torch.cat([part.state_logits for part in parts]),
-            boundary_logits=torch.cat([part.boundary_logits for part in parts]),
-            num_bases=torch.cat([part.num_bases for part in parts]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Logits for teacher-forced labels; entry t predicts label t + 1."""
-
-    token_logits: Tensor
-    """(N, T - 1, V) fp32."""
-    position_logits: Tensor
-    """(N, P, L) fp32, -inf after a window's end: row p predicts label t + 1, t being the batch's
-    `position_steps[p]`."""
-    encoded: Encoded
-    router_losses: list[RouterLoss]
-    """One for each decoder layer that has experts; they count labels."""
-    encoder_router_losses: list[RouterLoss] = field(default_factory=list)
-    """One for each encoder layer that has experts; they count sequence tokens."""
+from genet5.model.folders import CONFIG_FILE, load_config, model_folder
+from genet5.model.results import Encoded, Output
+from genet5.model.weights import check_fit, draw_weights, without_weights
 
 
 class GeneT5(nn.Module):
@@ -114,29 +62,13 @@ class GeneT5(nn.Module):
 
     @torch.no_grad()
     def init_weights(self, seed: int = 0) -> None:
-        """Draw all weights from `config.init`, seeded.
+        """Draw all weights from `config.init`, seeded, as `weights.draw_weights` says.
 
-        Linear and convolution weights ~ N(0, std): `attn_std` in attention, `ffn_std` in
-        feed-forwards and experts, `moe_router_std` in routers, `embed_std` in embeddings and
-        latents, `std` elsewhere (convolutions: 1/sqrt(fan in)); biases 0, norms 1 and 0, boundary
-        biases `boundary_bias`. Zero: the features added to token embeddings (base means) and the
-        genetic code, so that an imported encoder stays equal to itself, and evidence, without which
-        all other weights are the same.
+        Boundary biases become `boundary_bias`. Zero: the features added to token embeddings (base
+        means) and the genetic code, so that an imported encoder stays equal to itself.
         """
-        init = self.config.init
-        draw = torch.Generator().manual_seed(seed)
-        for name, weight in self.named_parameters():
-            if name.startswith("evidence."):
-                weight.zero_()
-            elif "norm" in name:
-                weight.fill_(0.0 if name.endswith("bias") else 1.0)
-            elif name.endswith("bias"):
-                weight.zero_()
-            elif ".conv" in name:
-                weight.normal_(0.0, weight[0].numel() ** -0.5, generator=draw)
-            else:
-                weight.normal_(0.0, _std(name, init), generator=draw)
-        self.base_heads.boundaries.bias.fill_(init.boundary_bias)
+        draw_weights(self, self.config.init, seed)
+        self.base_heads.boundaries.bias.fill_(self.config.init.boundary_bias)
         if isinstance(self.stem, BaseStem):
             self.stem.to_tokens.weight.zero_()
         self.code_embedding.weight.zero_()
@@ -353,17 +285,8 @@ class GeneT5(nn.Module):
         """
         folder = model_folder(path_or_id)
         model = cls._without_weights(load_config(folder))
-        expected, state = model.stored(), load_weights(folder, device)
-        wrong = [
-            n for n in expected.keys() | state.keys() if _shape(expected, n) != _shape(state, n)
-        ]
-        if wrong:
-            name = min(wrong)
-            raise CheckpointError(
-                f"{folder / WEIGHTS_FILE}: {len(wrong)} tensors do not fit {CONFIG_FILE}, "
-                f"first {name}:"
-                f" found {_shape(state, name)}, expected {_shape(expected, name)}"
-            )
+        state = load_weights(folder, device)
+        check_fit(folder, model.stored(), state)
         return model._filled(state)
 
     def rebuilt(self, tensors: Mapping[str, Tensor]) -> GeneT5:
@@ -394,7 +317,7 @@ class GeneT5(nn.Module):
     @classmethod
     def _without_weights(cls, config: ModelConfig) -> GeneT5:
         """Return the network on the meta device."""
-        with torch.device("meta"), _Undrawn():
+        with without_weights():
             return cls(config)
 
     def _filled(self, tensors: Mapping[str, Tensor]) -> GeneT5:
@@ -407,24 +330,6 @@ class GeneT5(nn.Module):
             self.token_head.weight = self.label_embedding.weight
         self.stem.features = type(self.stem.features)().to(self.label_embedding.weight.device)
         return self.requires_grad_(True)
-
-
-class _Undrawn(TorchFunctionMode):
-    """Skip `torch.nn.init`.
-
-    To draw weights that have no memory is no work, but it loads the compiler: two seconds.
-    """
-
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            return None  # modules do not look at what initialisation returns
-        return func(*args, **(kwargs or {}))
 
 
 def count_parameters(model: GeneT5) -> dict[str, int]:
@@ -445,21 +350,3 @@ def _places(labels_NT: Tensor, before_N: Tensor | None = None) -> Tensor:
     last = torch.where(labels_NT < 0, step, -1).cummax(dim=1).values
     named = (-1 - labels_NT).gather(1, last.clamp_min(0))
     return torch.where(last < 0, 0 if before_N is None else before_N[:, None], named)
-
-
-def _shape(tensors: dict[str, Tensor], name: str) -> tuple[int, ...] | None:
-    return tuple(tensors[name].shape) if name in tensors else None
-
-
-def _std(name: str, init: object) -> float:
-    """Return the standard deviation of one weight by its place in the network."""
-    by_place = (
-        ("router", "moe_router_std"),
-        ("embed", "embed_std"),
-        ("latents", "embed_std"),
-        ("feedforward", "ffn_std"),
-        ("attention", "attn_std"),
-        ("cross", "attn_std"),
-        ("", "std"),
-    )
-    return float(getattr(init, next(field for place, field in by_place if place in name)))

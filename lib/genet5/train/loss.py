@@ -17,7 +17,7 @@ from genet5.blocks.moe import RouterLoss
 from genet5.dataset.batch import Batch, Targets
 from genet5.dataset.per_base import IGNORE
 from genet5.errors import ConfigError
-from genet5.model.network import Output
+from genet5.model.results import Output
 from genet5.tokens.successors import successors
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from genet5.blocks.moe import MixtureOfExperts
 from genet5.dataset.batch import Batch, TrainingBatch
 from genet5.dataset.per_base import IGNORE
-from genet5.model.network import Output
+from genet5.model.results import Output
 from genet5.train.distributed.processes import Ranks
 from genet5.train.loss import (
     LossTerm,

@@ -16,7 +16,8 @@ from genet5.decode.pointer import BasePointer
 from genet5.decode.trace import Trace, read_tracks
 from genet5.decode.writer import Writer
 from genet5.genome.sequence import Bases, encode_bases
-from genet5.model.network import Encoded, GeneT5
+from genet5.model.network import GeneT5
+from genet5.model.results import Encoded
 from genet5.tokens.grammar import Grammar, GrammarOptions, prokaryote_options
 from genet5.tokens.vocabulary import StructureVocabulary
 from stepping import write_by_steps

@@ -20,7 +20,8 @@ from genet5.errors import CheckpointError, ConfigError
 from genet5.genome.evidence import Channels, paint
 from genet5.genome.hints import Hint
 from genet5.genome.sequence import encode_bases
-from genet5.model.network import Encoded, GeneT5
+from genet5.model.network import GeneT5
+from genet5.model.results import Encoded
 from genet5.tokens.sequence import KmerTokenizer
 
 TEXTS = ["ATGCCGTAAGGCTTACGATCGGATTACAGCATTAAGCCTTGACCATGCCC", "TTGCATGCCGATTAGCCAT"]

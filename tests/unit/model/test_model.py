@@ -15,7 +15,8 @@ from genet5.config.model import (
 from genet5.dataset.batch import Batch, Inputs, Targets
 from genet5.dataset.collate import silence
 from genet5.errors import ConfigError
-from genet5.model.network import Encoded, GeneT5, count_parameters
+from genet5.model.network import GeneT5, count_parameters
+from genet5.model.results import Encoded
 from genet5.train.loss import LossWeights, loss_sums
 from genet5.train.objective import gene_objective
 from small_models import make_batch, make_model, tiny_config

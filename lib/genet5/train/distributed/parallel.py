@@ -32,7 +32,7 @@ from torch.utils import _pytree as pytree
 from genet5.blocks.moe import RouterLoss
 from genet5.config.train import ParallelName
 from genet5.model.adapters import merged
-from genet5.model.network import Encoded, Output
+from genet5.model.results import Encoded, Output
 from genet5.train.distributed.processes import Ranks
 
 
