@@ -1,6 +1,7 @@
 """Calibrate a model's gene scores and its threshold on validation genomes.
 
-Both go into the model's annotate.json.
+Both go into the model's annotate.json. Where genes have introns, the weights of the per-base heads'
+best path come first (`calibrate_path`).
 
 Annotates the genomes without a threshold and keeps every candidate with its features. A candidate
 is right if its 3' end is that of a complete reference gene, or, where genes have introns, if its
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 
 from genet5.annotate.adapt.rescore import StartWeights
 from genet5.annotate.adaptation import hold, reconsidered
+from genet5.annotate.calibrate_path import fit_path
 from genet5.annotate.calibrate_starts import fit_starts, teach
 from genet5.annotate.calling_config import (
     AdaptConfig,
@@ -49,6 +51,7 @@ from genet5.annotate.select import (
 )
 from genet5.config.annotate import AnnotateConfig, AnnotatorConfig
 from genet5.config.calibrate import CalibrateConfig
+from genet5.decode.path_weights import PathWeights
 from genet5.errors import ConfigError, DataError
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import AnyContig, Contig, read_fasta
@@ -100,6 +103,9 @@ def calibrate_model(config: CalibrateConfig) -> CallingConfig:
     config = replace(config, model=model_folder(config.model))
     base = _base_calling(config)
     save_calling_config(base, config.model)
+    if base.grammar.introns and not config.adapt_only:
+        base = replace(base, path=_fit_path(config))
+        save_calling_config(base, config.model)
     samples: list[Sample] = []
     truth: list[Truth] = []
     for index in range(len(config.genomes)):
@@ -198,23 +204,9 @@ def _base_calling(config: CalibrateConfig) -> CallingConfig:
 
 def annotate_and_label(config: CalibrateConfig, index: int) -> tuple[list[Sample], Truth]:
     """Annotate one genome without a threshold and compare each candidate with the reference."""
-    run, reference = _run_config(config, index)
-    model = plan_model(run.annotator)
-    contigs = [
-        Contig(c.name, c.bases[: config.max_bp], c.description)
-        for c in read_fasta(run.genome)
-        if c.name in config.contigs or not config.contigs
-    ]
-    if not contigs:
-        raise ConfigError("contigs", config.contigs, f"must name contigs of {run.genome}")
+    run, contigs, genes = _inputs(config, index)
     lengths = {c.name: len(c.bases) for c in contigs}
-    genes = [g for g in reference if g.contig in lengths and g.end <= lengths[g.contig]]
-    if not any(g.is_regular for g in genes):
-        raise DataError(
-            "no complete coding gene", expected="genes of the contigs at hand",
-            path=config.references[index],
-            remedy="Are the contigs' names those of the FASTA file?",
-        )  # fmt: skip
+    model = plan_model(run.annotator)
     plan = GenomePlan(
         model=model,
         genome=Genome(contigs, contigs),
@@ -244,6 +236,37 @@ def annotate_and_label(config: CalibrateConfig, index: int) -> tuple[list[Sample
     count = sum(len(s.candidates) for s in samples)
     log.info("%s: %d candidates, %.0f s", run.genome, count, progress.elapsed_s)
     return samples, Truth(genes, lengths, plan.code)
+
+
+def _fit_path(config: CalibrateConfig) -> PathWeights:
+    """Fit the weights of best paths on all genomes."""
+    genomes = []
+    for index in range(len(config.genomes)):
+        run, contigs, genes = _inputs(config, index)
+        model = plan_model(run.annotator)
+        genomes.append((contigs, genes, settle_code(run.genetic_code, model.calling)))
+    return fit_path(load_engine(model, choose_machine(run.annotator)), genomes)
+
+
+def _inputs(config: CalibrateConfig, index: int) -> tuple[AnnotateConfig, list[Contig], list[Gene]]:
+    """Read one genome and its reference, as far as they are asked for."""
+    run, reference = _run_config(config, index)
+    contigs = [
+        Contig(c.name, c.bases[: config.max_bp], c.description)
+        for c in read_fasta(run.genome)
+        if c.name in config.contigs or not config.contigs
+    ]
+    if not contigs:
+        raise ConfigError("contigs", config.contigs, f"must name contigs of {run.genome}")
+    lengths = {c.name: len(c.bases) for c in contigs}
+    genes = [g for g in reference if g.contig in lengths and g.end <= lengths[g.contig]]
+    if not any(g.is_regular for g in genes):
+        raise DataError(
+            "no complete coding gene", expected="genes of the contigs at hand",
+            path=config.references[index],
+            remedy="Are the contigs' names those of the FASTA file?",
+        )  # fmt: skip
+    return run, contigs, genes
 
 
 def _run_config(config: CalibrateConfig, index: int) -> tuple[AnnotateConfig, Sequence[Gene]]:

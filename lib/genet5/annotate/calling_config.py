@@ -21,6 +21,7 @@ from genet5.annotate.gene_score import ScoringConfig
 from genet5.annotate.overlaps import OverlapConfig
 from genet5.config.json_files import config_from_dict, config_to_dict, load_json, save_json
 from genet5.config.manifest import record_checksums
+from genet5.decode.path_weights import PathWeights
 from genet5.errors import FormatError
 from genet5.tokens.grammar import GrammarOptions, prokaryote_options
 
@@ -64,6 +65,8 @@ class CallingConfig:
     """Propose genes that only the per-base heads support, too."""
     grammar: GrammarOptions = field(default_factory=prokaryote_options)
     """What a legal gene is."""
+    path: PathWeights = field(default_factory=PathWeights)
+    """How evidence counts on the best path of the per-base heads, where genes have introns."""
     overlaps: OverlapConfig = field(default_factory=OverlapConfig)
     """How much two genes may share."""
     scoring: ScoringConfig = field(default_factory=ScoringConfig)

@@ -181,6 +181,7 @@ class Engine:
                 cores=cores[some],
                 evidence=evidence[some],
                 head_only=self.calling.head_only,
+                path=self.calling.path,
                 use_bf16=self.machine.use_bf16,
                 keep_percents=self.keeps_percents,
             )

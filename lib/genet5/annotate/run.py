@@ -373,6 +373,7 @@ def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> 
         code=[plan.code, *sorted(plan.contig_codes.items())],
         clade=calling.clade,
         head_only=calling.head_only,
+        path=config_to_dict(calling.path),
         strand_passes=plan.model.strand_passes,
         bf16=machine.use_bf16,
         deterministic=machine.deterministic,

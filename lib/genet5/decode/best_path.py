@@ -8,21 +8,24 @@ genetic code and AT-AC introns hold here too. Introns that split a codon remembe
 one of the genetic code's stop codons begins so (T, TA and TG in most), so that splicing makes no
 stop codon, and AT-AC introns have states of their own where they are legal. A path's score is the
 sum of the logarithms of the state head's probabilities and, where a gene begins, ends or splices,
-of the boundary head's logits.
+of the boundary head's logits, both weighed (`PathWeights`).
 
 Example:
     signals = build_signals(windows, codes, options)
-    genes = best_paths(signals, options, state_logits, boundary_logits)
+    edges = weighed_edges(boundary_logits, weights)
+    genes = best_paths(signals, options, state_logits, edges, weights)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from genet5.decode.path_weights import PathWeights
 from genet5.decode.viterbi import (
     C0,
     C1,
@@ -44,18 +47,11 @@ Prefixes = tuple[Sequence[tuple[int, ...]], ...]
 """Symbols of a codon before an intron, after 0, 1 and 2 of its bases, each with a state."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PathWeights:
-    """How much each kind of evidence counts in a path's score."""
-
-    state: float = 0.01
-    """Weight of the logarithms of the state head's probabilities: neighbouring bases nearly
-    repeat each other, so that their sum over a gene is far too sure (measured on validation genes:
-    1 finds 74 of 109, 0.1 81, 0.01 90)."""
-    boundary: float = 1.0
-    """Weight of the boundary logits."""
-    edge: float = -6.0
-    """Penalty for beginning the window inside a gene."""
+def weighed_edges(boundary_logits: Tensor, weights: PathWeights) -> Tensor:
+    """Return boundary logits (N, L, 8), those of splice sites with their share of `intron`."""
+    shares = torch.zeros(8)
+    shares[4:] = weights.intron / 2
+    return boundary_logits + shares.to(boundary_logits)
 
 
 def best_paths(
@@ -73,8 +69,9 @@ def best_paths(
         signals: Of N windows.
         options: Those that the signals were built with.
         state_logits: (N, L, 2 strands, 8 states).
-        boundary_logits: (N, L, 8) start, stop, donor, acceptor, each + then -.
-        weights: Of the two heads.
+        boundary_logits: (N, L, 8) start, stop, donor, acceptor, each + then -, of
+            `weighed_edges`.
+        weights: Of the evidence.
     """
     weights = weights or PathWeights()
     classes = (GT_AG, AT_AC) if options.at_ac and options.level == "strict" else (GT_AG,)
@@ -137,7 +134,6 @@ def _strand(
     edges = in_reading_order(boundary_logits[:length, side::2], strand)
     is_start = in_reading_order(signals.start_codons(row, side), strand)
     stops_here = in_reading_order(signals.stop_codons(row, side), strand)
-    edges = edges * np.float32(weights.boundary)
     prefixes = _stop_prefixes(signals, row)
     introns = cast(tuple[int, int, int], tuple(len(classes) * len(some) for some in prefixes))
     scores = _state_scores(states, introns) * np.float32(weights.state)

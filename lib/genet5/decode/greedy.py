@@ -20,10 +20,11 @@ import torch
 
 from genet5.dataset.batch import Inputs
 from genet5.dataset.collate import make_inputs
-from genet5.decode.best_path import best_paths
+from genet5.decode.best_path import best_paths, weighed_edges
 from genet5.decode.draft import make_drafter
 from genet5.decode.fragment import GeneFragment
 from genet5.decode.head_only import find_head_only
+from genet5.decode.path_weights import PathWeights
 from genet5.decode.percents import percents_of
 from genet5.decode.trace import TraceReader, Tracks, read_tracks, tracks_evidence
 from genet5.decode.window_found import Percents
@@ -72,6 +73,7 @@ def decode_windows(
     cores: Sequence[tuple[int, int]] | None = None,
     evidence: Sequence[Channels] = (),
     head_only: bool = False,
+    path: PathWeights | None = None,
     use_bf16: bool | None = None,
     keep_percents: bool = False,
 ) -> list[DecodedWindow]:
@@ -87,6 +89,7 @@ def decode_windows(
         cores: Part of each window that evidence for cut genes is summed over; by default all of it.
         evidence: Channels of hints of each window (`genome.evidence`); none = without.
         head_only: Look for genes that only the per-base heads support, too.
+        path: Weights of the best path, for genes with introns; None = the defaults.
         use_bf16: Encode in bfloat16; None = where the device multiplies it fast.
         keep_percents: Keep the per-base heads' probabilities of each core.
     """
@@ -94,8 +97,13 @@ def decode_windows(
     encoded = _encode(model, inputs, use_bf16)
     clades = [clade] * len(windows)
     grammar = Grammar(windows, genetic_codes, options, tokenizer.structure, clades=clades)
-    tracks, signals = read_tracks(encoded.state_logits, encoded.boundary_logits), grammar.signals
-    paths = _best_paths(signals, options, encoded) if options.introns else None
+    edges, paths, signals = encoded.boundary_logits, None, grammar.signals
+    if options.introns:
+        weights = path or PathWeights()
+        edges = weighed_edges(edges, weights)
+        heads = encoded.state_logits.cpu().numpy(), edges.cpu().numpy()
+        paths = best_paths(signals, options, *heads, weights)
+    tracks = read_tracks(encoded.state_logits, edges)
     drafter = make_drafter(signals, options, tokenizer.structure, tracks, paths)
     writer = Writer(model, encoded, grammar, drafter)
     trace = writer.run()
@@ -155,13 +163,6 @@ def _in_open_frames(
         codons, edges = tracks.codons[row][..., :length], tracks.boundaries[row][..., :length]
         found = find_head_only(signals, row, options, codons, edges, written[row])
         yield tuple(GeneFragment.of(gene, evidence, head_only=True) for gene, evidence in found)
-
-
-def _best_paths(
-    signals: Signals, options: GrammarOptions, encoded: Encoded
-) -> list[list[WindowGene]]:
-    states, edges = encoded.state_logits.cpu().numpy(), encoded.boundary_logits.cpu().numpy()
-    return best_paths(signals, options, states, edges)
 
 
 def _on_paths(
