@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, Unpack, cast
 
 from genet5.annotate.adapt.record import Learned
 from genet5.annotate.adaptation import Adaptation, ChosenBlock
@@ -24,16 +24,7 @@ from genet5.annotate.journal import Journal
 from genet5.annotate.plan import ModelPlan, choose_machine, is_circular, plan_model, settle_code
 from genet5.annotate.select import SelectionRules, gene_of
 from genet5.annotate.windows import WindowPass
-from genet5.config.annotate import (
-    DEFAULT_MODEL,
-    AdaptName,
-    AnnotatorConfig,
-    DeviceName,
-    GrammarLevel,
-    Introns,
-    PartialGenes,
-    PrecisionName,
-)
+from genet5.config.annotate import DEFAULT_MODEL, AnnotatorConfig, AnnotatorOptions
 from genet5.decode.window_found import Percents
 from genet5.errors import DataError
 from genet5.genome.gene import Gene
@@ -69,74 +60,28 @@ class Annotator:
         cls,
         model: str | Path = DEFAULT_MODEL,
         *,
-        device: DeviceName = "auto",
-        threads: int | None = None,
-        precision: PrecisionName = "auto",
-        batch_size: Literal["auto"] | int = "auto",
-        min_score: float | None = None,
-        partial_genes: PartialGenes = "keep",
-        introns: Introns = "auto",
-        adapt: AdaptName = "auto",
-        start_alternatives: int = 0,
-        min_coding_bp: int | None = None,
-        min_intron: int | None = None,
-        at_ac: bool = False,
         start_codons: Collection[str] = (),
-        grammar: GrammarLevel | None = None,
-        clade: str | None = None,
-        window_overlap: int | None = None,
-        both_strands: bool = False,
+        **options: Unpack[AnnotatorOptions],
     ) -> Annotator:
         """Load a model.
 
         Args:
             model: Name of a shipped model, a model folder, or the id of a model on the Hugging Face
                 Hub ("user/name").
-            device: "cpu", "cuda", or "auto" = cuda if there is a GPU.
-            threads: CPU threads while genes are looked for; None = as PyTorch is set.
-            precision: "bf16", "fp32", or "auto" = bf16 where the device multiplies it fast.
-            batch_size: Windows decoded together; "auto" = by device and memory.
-            min_score: Drop genes with a lower probability; None = the model's threshold.
-            partial_genes: Whether genes that run over the end of a sequence are kept.
-            introns: Whether genes may have introns; "auto" = as the model was trained.
-            adapt: Learn starts and codon usage from the genes of the "genome", of each "contig", or
-                not ("off"); "auto" = genome up to 20 Mbp, contig beyond, if the model can.
-            start_alternatives: How many other starts a gene names at most.
-            min_coding_bp: Drop genes with fewer coding bases; None = as the model.
-            min_intron: Shortest intron in bases; None = as the model.
-            at_ac: Let introns be AT-AC, too.
             start_codons: Codons that may start a gene; none = the model's.
-            grammar: How strictly genes must follow the rules of coding sequence; None = as the
-                model.
-            clade: Clade to name to a model that was trained with clades; None = the model's.
-            window_overlap: Bases that neighbouring windows share at least; None = the model's.
-            both_strands: Pass every window through the model on both strands.
+            options: Flags of `genet5 annotate` of the same names. Where the model runs: `device`,
+                `threads`, `precision`, `batch_size`, `deterministic`. How it calls genes:
+                `min_score`, `partial_genes`, `introns`, `adapt`, `start_alternatives`,
+                `min_coding_bp`, `min_intron`, `at_ac`, `grammar`, `clade`, `window_overlap`,
+                `both_strands`.
 
         Raises:
             CheckpointError: There is no such model, or it cannot be used.
             ConfigError: A value is outside its rule.
+            TypeError: There is no such option.
         """
         return cls.from_config(
-            AnnotatorConfig(
-                model=str(model),
-                device=device,
-                threads=threads,
-                precision=precision,
-                batch_size=batch_size,
-                min_score=min_score,
-                partial_genes=partial_genes,
-                introns=introns,
-                adapt=adapt,
-                start_alternatives=start_alternatives,
-                min_coding_bp=min_coding_bp,
-                min_intron=min_intron,
-                at_ac=at_ac,
-                start_codons=tuple(start_codons),
-                grammar=grammar,
-                clade=clade,
-                window_overlap=window_overlap,
-                both_strands=both_strands,
-            )
+            AnnotatorConfig(model=str(model), start_codons=tuple(start_codons), **options)
         )
 
     @classmethod

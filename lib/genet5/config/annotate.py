@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, TypedDict, get_args
 
 import tyro
 
@@ -14,8 +14,7 @@ from genet5.config.checks import by_default, require
 AUTO_MODEL = "auto"
 """The shipped model that fits the genome."""
 DEFAULT_MODEL = "nano"
-"""Where there is no genome to choose by."""
-"""Name of the shipped model that annotates when none is named."""
+"""The shipped model that annotates where none is named and there is no genome to choose by."""
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "bf16", "fp32"]
@@ -118,6 +117,28 @@ class AnnotatorConfig:
         for codon in self.start_codons:
             ok = len(codon) == 3 and set(codon.upper()) <= set("ACGT")
             require(ok, "start_codons", codon, "must be codons of A, C, G, T")
+
+
+class AnnotatorOptions(TypedDict, total=False):
+    """What `Annotator.load` takes by name: fields of `AnnotatorConfig`, which describes them."""
+
+    min_score: float | None
+    partial_genes: PartialGenes
+    introns: Introns
+    adapt: AdaptName
+    start_alternatives: int
+    min_coding_bp: int | None
+    min_intron: int | None
+    at_ac: bool
+    grammar: GrammarLevel | None
+    clade: str | None
+    window_overlap: int | None
+    both_strands: bool
+    batch_size: Literal["auto"] | int
+    device: DeviceName
+    precision: PrecisionName
+    threads: int | None
+    deterministic: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

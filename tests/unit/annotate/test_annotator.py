@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from Bio.Seq import Seq
 from Bio.SeqRecord import SeqRecord
 
 from genet5.annotate.annotator import Annotator
+from genet5.config.annotate import AnnotatorConfig, AnnotatorOptions
 from genet5.errors import CheckpointError, ConfigError, DataError, GeneT5Error
 from genet5.genome.io.fasta import Contig, write_fasta
 from genet5.genome.sequence import decode_bases
@@ -89,6 +92,16 @@ def test_contigs_are_read_as_they_are_needed(contig: Contig) -> None:
     found = annotator.annotate_contigs(contigs(), is_circular=lambda _: False)
     assert next(found)[0].name == "0"
     assert len(read) <= 8  # a pool is eight batches
+
+
+def test_every_field_of_the_configuration_can_be_given_by_name() -> None:
+    fields = {each.name for each in dataclasses.fields(AnnotatorConfig)}
+    options = AnnotatorOptions.__optional_keys__
+    assert fields == {"model", "start_codons", *options}
+    documented = set(re.findall(r"`(\w+)`", Annotator.load.__doc__ or ""))
+    assert options <= documented
+    with pytest.raises(TypeError, match="min_scoer"):
+        Annotator.load("nano", min_scoer=0.5)
 
 
 @pytest.mark.parametrize(
