@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fine-tuning of nano models on tasks from real annotation, beside logistic regression on 6-mers.
 
-Tasks, made of bacteria: coding or not (150 bases of a gene in frame, or of the stretch between
+Tasks, made of bacteria: coding or not (150 bases of a gene in frame, or of the interval between
 genes), true starts against decoys (60 bases on either side of an annotated start, or of another
 start codon of the same gene in frame), and species of origin (three held-out genomes). Training
 rows are of one genome's first half, test rows of its second half; species are of all. Of human

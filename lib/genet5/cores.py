@@ -5,7 +5,7 @@ Two things make a run slow beside other work, though there is nothing wrong with
 - OpenMP starts a thread for each core that it sees. It heeds a process's affinity (`taskset`,
   Slurm), but not the quota of a container (`docker --cpus 2`, Kubernetes): with more threads than
   the quota pays for, all of them are stopped for most of each period.
-- Threads that wait for the next piece of work spin. On a busy machine they take the core from the
+- Threads that wait for the next task spin. On a busy machine they take the core from the
   thread that they wait for.
 
 `settle_threads` repairs both by OpenMP's environment variables, which it reads when it is loaded:

@@ -63,7 +63,7 @@ Chosen = list[tuple[GeneCandidate, float]]
 
 @dataclass(frozen=True, slots=True)
 class ChosenBlock:
-    """The genes of a stretch of a contig; every contig has one block at least."""
+    """The genes of an interval of a contig; every contig has one block at least."""
 
     index: int
     """Number of the contig in the run."""

@@ -238,7 +238,7 @@ class Annotator:
 
 @dataclass(frozen=True, slots=True)
 class GeneBlock:
-    """Genes of one stretch of a contig, sorted by start; every contig has one block at least."""
+    """Genes of one interval of a contig, sorted by start; every contig has one block at least."""
 
     index: int
     """Number of the contig in the run."""

@@ -1,8 +1,9 @@
 """Blocks: the candidates of a genome, some at a time.
 
-Annotation passes candidates on as soon as no later window can change them. A block holds those of a
-stretch of a contig; none of them overlaps a candidate of another block, so that genes chosen block
-by block are those chosen of the whole contig. Blocks come contig by contig, from left to right.
+Annotation passes candidates on as soon as no later window can change them. A block holds those of
+an interval of a contig; none of them overlaps a candidate of another block, so that genes chosen
+block by block are those chosen of the whole contig. Blocks come contig by contig, from left to
+right.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from genet5.genome.io.fasta import AnyContig
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Candidates of one stretch of a contig; every contig has one block at least."""
+    """Candidates of one interval of a contig; every contig has one block at least."""
 
     index: int
     """Number of the contig in the run."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from genet5.annotate.calling_config import CallingConfig
-from genet5.genome.gaps import stretches
+from genet5.genome.gaps import between_gaps
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.io.regions import IndexedFasta, Region
 from genet5.genome.io.spool import GenomeSpool
@@ -97,7 +97,7 @@ def _cut(spool: GenomeSpool, least_gap_bp: int) -> Genome:
     """Cut contigs at gaps; of one that is gaps alone, or empty, one part without bases is left."""
     regions, owners = [], []
     for index, contig in enumerate(spool):
-        for start, end in list(stretches(contig.bases, least_gap_bp)) or [(0, 0)]:
+        for start, end in list(between_gaps(contig.bases, least_gap_bp)) or [(0, 0)]:
             regions.append(Region(contig.name, start, end))
             owners.append(index)
     parts = [

@@ -73,10 +73,10 @@ class HintEvidence:
         contig, offset = self._place(part)
         if start >= contig_bp:
             start, end = start - contig_bp, end - contig_bp
-        pieces = [(start, min(end, contig_bp))]
+        parts = [(start, min(end, contig_bp))]
         if end > contig_bp:
-            pieces.append((0, end - contig_bp))
-        painted = [self._painted(contig, first + offset, last + offset) for first, last in pieces]
+            parts.append((0, end - contig_bp))
+        painted = [self._painted(contig, first + offset, last + offset) for first, last in parts]
         return painted[0] if len(painted) == 1 else np.concatenate(painted, axis=1)
 
     def _painted(self, contig: str, start: int, end: int) -> Channels:

@@ -204,8 +204,8 @@ def _cds(candidate: GeneCandidate) -> tuple[Cds, ...]:
     phase = phase_from_left(frame, candidate.coding_bp, strand) if partial_5 and blocks else 0
     ordered = in_reading_order(blocks, strand)
     found = phases([block.end - block.start for block in ordered], phase)
-    pieces = [Cds(b.start, b.end, p) for b, p in zip(ordered, found, strict=True)]
-    return tuple(in_reading_order(pieces, strand))
+    cds = [Cds(b.start, b.end, p) for b, p in zip(ordered, found, strict=True)]
+    return tuple(in_reading_order(cds, strand))
 
 
 def _logit(probability: float) -> float:

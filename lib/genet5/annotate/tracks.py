@@ -1,7 +1,7 @@
 """Tracks of a genome: the per-base heads' probabilities as bigWig files, for genome browsers.
 
 One file for each head and strand, values 0 to 1 in steps of 0.01; neighbouring bases of one value
-are one entry, and stretches without any known base have none. Frame n of either strand holds the
+are one entry, and intervals without any known base have none. Frame n of either strand holds the
 codons that occupy bases n to n + 2, n + 3 to n + 5 ... of the contig (1-based), so that a gene
 without introns lies in one frame, and one with introns steps from frame to frame. Windows are
 written as they come, core by core, so that memory does not grow with the contigs. At the end

@@ -133,8 +133,8 @@ def unpack_windows(
     evidence: list[Channels] = []
     if packed := body[split:]:
         values = np.frombuffer(zlib.decompress(packed), dtype=np.uint8)
-        pieces = np.split(values, EVIDENCE_CHANNELS * ends[:-1])
-        evidence = [piece.reshape(EVIDENCE_CHANNELS, -1) for piece in pieces]
+        arrays = np.split(values, EVIDENCE_CHANNELS * ends[:-1])
+        evidence = [array.reshape(EVIDENCE_CHANNELS, -1) for array in arrays]
     return bases, [(a, b) for a, b in cores], codes, evidence
 
 

@@ -140,12 +140,12 @@ def _header(
 def _write_shards(
     out: Path, header: Header, source: _Spilled, rows: Rows, rows_per_shard: int
 ) -> list[Path]:
-    pieces = [rows[i : i + rows_per_shard] for i in range(0, len(rows), rows_per_shard)] or [[]]
+    parts = [rows[i : i + rows_per_shard] for i in range(0, len(rows), rows_per_shard)] or [[]]
     shards = []
-    for number, piece in enumerate(pieces):
-        path = out / shard_name(source.split, number, len(pieces))
-        shards.append((path, source.described(header, piece)))
-        source.write(*shards[-1], piece)
+    for number, part in enumerate(parts):
+        path = out / shard_name(source.split, number, len(parts))
+        shards.append((path, source.described(header, part)))
+        source.write(*shards[-1], part)
     write_index(out / index_name(source.split), header, shards)
     return [path for path, _ in shards]
 

@@ -70,10 +70,10 @@ def codon_bias(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 def _codon_counts(gene: Gene, bases: Bases) -> NDArray[np.float64]:
     """(64,) Codons of a gene's canonical CDS; a gene over the origin is read around it."""
     parts = in_reading_order(gene.canonical.cds, gene.strand)
-    pieces = [
+    coding = [
         on_strand(bases.take(np.arange(cds.start, cds.end), mode="wrap"), gene.strand)
         for cds in parts
     ]
-    codons = codon_index(np.concatenate(pieces)[parts[0].phase :])
+    codons = codon_index(np.concatenate(coding)[parts[0].phase :])
     whole = codons[: len(codons) // 3 * 3 : 3]
     return np.bincount(whole[whole >= 0], minlength=64).astype(np.float64)

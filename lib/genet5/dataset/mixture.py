@@ -137,10 +137,10 @@ class _Stratum:
 def _part(size: int, weight: float, epoch: int, seed: list[int]) -> Rows:
     """Return what an epoch takes of a file's passes."""
     begin, end = (math.floor(number * weight * size + 1e-9) for number in (epoch, epoch + 1))
-    return np.concatenate([np.empty(0, np.int64), *_pieces(size, begin, end, seed)])
+    return np.concatenate([np.empty(0, np.int64), *_parts(size, begin, end, seed)])
 
 
-def _pieces(size: int, begin: int, end: int, seed: list[int]) -> Iterator[Rows]:
+def _parts(size: int, begin: int, end: int, seed: list[int]) -> Iterator[Rows]:
     """Yield the parts of passes that lie between two places in their sequence."""
     for number in range(begin // size, -(-end // size)):
         order = np.random.default_rng([*seed, number, 0x3D5]).permutation(size)

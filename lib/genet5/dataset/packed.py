@@ -117,14 +117,14 @@ class PackedWriter:
 
 
 def _column(name: str, rows: Sequence[Sequence[Window]]) -> pa.ListArray:
-    pieces = [_row_values(name, row) for row in rows]
+    values_of_rows = [_row_values(name, row) for row in rows]
     offsets = np.zeros(len(rows) + 1, dtype=np.int32)
-    np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
+    np.cumsum([len(each) for each in values_of_rows], out=offsets[1:])
     if name in TEXT:
-        values = pa.array(list(itertools.chain.from_iterable(pieces)), pa.string())
+        values = pa.array(list(itertools.chain.from_iterable(values_of_rows)), pa.string())
     else:
         kind = VALUES[name].to_pandas_dtype()
-        values = pa.array(np.concatenate(pieces).astype(kind, copy=False), VALUES[name])
+        values = pa.array(np.concatenate(values_of_rows).astype(kind, copy=False), VALUES[name])
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
 
 

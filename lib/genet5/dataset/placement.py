@@ -110,7 +110,7 @@ def gene_free(
     """Windows that share no base with what is taken: as many as fit side by side, at random places.
 
     Args:
-        taken: Stretches in any order; they may overlap.
+        taken: Intervals in any order; they may overlap.
         window_bp: Bases of a window; a gap that holds a fourth of it is one shorter window.
         length_bp: Bases of the contig.
         rng: Decides the places.

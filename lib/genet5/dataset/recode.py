@@ -112,7 +112,7 @@ def recode_contig(
 
 
 def _coding(transcript: Transcript, strand: int) -> _Coding:
-    positions = np.concatenate([np.arange(piece.start, piece.end) for piece in transcript.cds])
+    positions = np.concatenate([np.arange(cds.start, cds.end) for cds in transcript.cds])
     positions = in_reading_order(positions, strand)
     return _Coding(positions[: len(positions) // 3 * 3].reshape(-1, 3), strand)
 
@@ -121,9 +121,9 @@ def _coverage(length_bp: int, coding: Iterable[Gene]) -> NDArray[np.int64]:
     """How many genes have a CDS at each base; wraps at the origin."""
     steps = np.zeros(length_bp + 1, dtype=np.int64)
     for gene in coding:
-        for piece in gene.canonical.cds:
+        for cds in gene.canonical.cds:
             for shift in (0, length_bp):
-                start, end = piece.start - shift, piece.end - shift
+                start, end = cds.start - shift, cds.end - shift
                 if start < length_bp and end > 0:
                     steps[max(start, 0)] += 1
                     steps[min(end, length_bp)] -= 1

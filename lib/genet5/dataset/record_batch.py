@@ -79,8 +79,8 @@ class RecordBatch:
     def values(self, name: str, row: int) -> Any:
         """Return a row's values of a column: a view, or a list of texts."""
         offsets, values = self._columns[name]
-        piece = values[offsets[row] : offsets[row + 1]]
-        return piece.to_pylist() if name in TEXT else piece
+        found = values[offsets[row] : offsets[row + 1]]
+        return found.to_pylist() if name in TEXT else found
 
     def first_texts(self, name: str) -> list[str]:
         """Return the first text of each row in a column."""

@@ -169,8 +169,8 @@ def written_span(gene: Gene, config: BakeConfig) -> tuple[int, int]:
     if config.utr or not gene.is_coding:
         return gene.start, gene.end
     chosen = gene.transcripts if config.isoforms > 1 else (gene.canonical,)
-    pieces = [piece for transcript in chosen for piece in transcript.cds]
-    return min(piece.start for piece in pieces), max(piece.end for piece in pieces)
+    coding = [cds for transcript in chosen for cds in transcript.cds]
+    return min(cds.start for cds in coding), max(cds.end for cds in coding)
 
 
 def _unknown_contig(task: GenomeTask, gene: Gene, annotation: Annotation) -> DataError:

@@ -2,9 +2,9 @@
 
 Example:
     >>> from genet5.genome.sequence import encode_bases
-    >>> list(stretches(encode_bases("NNACGTNNNNACNG"), 4))
+    >>> list(between_gaps(encode_bases("NNACGTNNNNACNG"), 4))
     [(0, 6), (10, 14)]
-    >>> list(stretches(encode_bases("NNACGTNNNNACNG"), 2))
+    >>> list(between_gaps(encode_bases("NNACGTNNNNACNG"), 2))
     [(2, 6), (10, 14)]
 """
 
@@ -22,7 +22,9 @@ _BLOCK_BP = 1 << 22
 _UNKNOWN = np.frombuffer(b"Nn", np.uint8)
 
 
-def stretches(bases: AnyBases, least_gap_bp: int, *, block_bp: int = _BLOCK_BP) -> Iterator[Span]:
+def between_gaps(
+    bases: AnyBases, least_gap_bp: int, *, block_bp: int = _BLOCK_BP
+) -> Iterator[Span]:
     """Yield what lies between gaps: start and end, 0-based half-open; never an empty one.
 
     Args:

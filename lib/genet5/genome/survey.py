@@ -202,7 +202,7 @@ def _sample(contigs: Iterable[SurveyedContig]) -> Iterator[Bases]:
 
 
 def survey_block(bases: Bases) -> Survey:
-    """Survey one stretch of DNA."""
+    """Survey one sequence."""
     strands = codon_index(bases), codon_index(reverse_complement(bases))
     is_gc, is_known = (np.isin(bases, np.frombuffer(s, np.uint8)) for s in (b"CGcg", b"ACGTacgt"))
     known, gc_bases = int(is_known.sum()), int(is_gc.sum())

@@ -36,7 +36,7 @@ _SPLITS: dict[str, Split] = {"train": "training", "valid": "validation"}
 
 Span = tuple[int, int]
 Reader = Callable[[], Iterator[PlacedSequence]]
-"""Gives a genome's contigs, or stretches of them, anew at each call."""
+"""Gives a genome's contigs, or intervals of them, anew at each call."""
 
 
 @dataclass(frozen=True, slots=True)

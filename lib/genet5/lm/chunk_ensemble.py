@@ -1,7 +1,7 @@
-"""A classifier of long sequences: pieces read alone, their last states joined by one layer.
+"""A classifier of long sequences: chunks read alone, their last states joined by one layer.
 
-A row of ids is cut into pieces of `chunk_tokens` from its first token on. The last state of each
-piece is put beside the others, zeros where a row has fewer pieces, and one matrix without bias
+A row of ids is cut into chunks of `chunk_tokens` from its first token on. The last state of each
+chunk is put beside the others, zeros where a row has fewer chunks, and one matrix without bias
 makes the logits: the scheme of GENERator's `chunk_ensemble`, for any backbone. Classes are
 registered with `AutoModelForSequenceClassification` when this module is imported.
 """
@@ -29,8 +29,8 @@ class ChunkEnsembleConfig(PretrainedConfig):  # type: ignore[misc]  # no types f
 
     Args:
         backbone: Its configuration, or that as a dictionary.
-        chunk_tokens: Tokens of a piece.
-        max_chunks: Most pieces of a sequence.
+        chunk_tokens: Tokens of a chunk.
+        max_chunks: Most chunks of a sequence.
     """
 
     model_type = MODEL_TYPE

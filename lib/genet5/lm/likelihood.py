@@ -5,7 +5,7 @@ over all k-mers that begin with it, and that of a k-mer with ambiguous letters t
 k-mers that they allow (IUPAC). What comes after such a k-mer depends on which one it was, so the
 likelihood of the whole is a sum over all completions: `exact` evaluates each of them, and costs
 their number. `oov` shows later tokens the unknown token instead, as the published scripts do, and
-costs one pass. `split` scores the stretches between ambiguous letters on their own.
+costs one pass. `split` scores the intervals between ambiguous letters on their own.
 
 A sequence begins with the model's token for that, if it has one; else its first token is given, not
 scored (and averaged over, if it is ambiguous). Logits and their normalisation are fp32 whatever the
@@ -59,8 +59,8 @@ class Row:
     sums: Mapping[int, Allowed] = field(default_factory=dict)
     """Positions of which not the token, but a set of them is scored."""
     sequence: int = 0
-    """Number of the completed stretch that this row belongs to: rows of one are summed as
-    probabilities, stretches as logarithms."""
+    """Number of the completed interval that this row belongs to: rows of one are summed as
+    probabilities, intervals as logarithms."""
     log_weight: float = 0.0
     """Added to the row's log-probability."""
     scored_bp: int = 0
@@ -88,16 +88,16 @@ def likelihood_rows(
             with exactly.
         ConfigError: Tokens overlap, or the overlap leaves no room.
     """
-    stretches = _stretches(bases) if ambiguous == "split" else [bases]
+    intervals = _intervals(bases) if ambiguous == "split" else [bases]
     rows: list[Row] = []
-    for number, stretch in enumerate(stretches):
-        pieces = _pieces(vocabulary, stretch)
+    for number, interval in enumerate(intervals):
+        tokens = _tokens_of(vocabulary, interval)
         begins = vocabulary.bos_id is not None
-        if len(pieces.ids) + begins <= max_tokens:
-            found = _whole(vocabulary, pieces, ambiguous, config.max_completions)
+        if len(tokens.ids) + begins <= max_tokens:
+            found = _whole(vocabulary, tokens, ambiguous, config.max_completions)
             rows += [_numbered(row, number) for row in found]
             continue
-        if ambiguous == "exact" and any(at + 1 < len(pieces.ids) for at in pieces.sums):
+        if ambiguous == "exact" and any(at + 1 < len(tokens.ids) for at in tokens.sums):
             raise DataError(
                 f"{len(bases)} bases with ambiguous letters",
                 expected=f"at most {max_tokens} tokens to be scored exactly",
@@ -106,8 +106,8 @@ def likelihood_rows(
         overlap = max_tokens // 2 if config.overlap is None else config.overlap
         if overlap + 1 >= max_tokens:
             raise ConfigError("overlap", overlap, f"must be below {max_tokens - 1} tokens")
-        windows = _windows(vocabulary, pieces, max_tokens, overlap)
-        rows += [_numbered(row, len(stretches) + len(rows) + n) for n, row in enumerate(windows)]
+        windows = _windows(vocabulary, tokens, max_tokens, overlap)
+        rows += [_numbered(row, len(intervals) + len(rows) + n) for n, row in enumerate(windows)]
     return rows
 
 
@@ -161,8 +161,8 @@ def last_log_probabilities(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Pieces:
-    """A stretch cut into tokens."""
+class _Tokens:
+    """An interval cut into tokens."""
 
     ids: Ids
     """(S,) tokens; unknown ones where a set is allowed."""
@@ -171,10 +171,10 @@ class _Pieces:
     sums: dict[int, Allowed]
 
 
-def _pieces(vocabulary: Vocabulary, bases: Bases) -> _Pieces:
+def _tokens_of(vocabulary: Vocabulary, bases: Bases) -> _Tokens:
     if isinstance(vocabulary, BpeVocabulary):
         ids = vocabulary.encode(bases)
-        return _Pieces(ids, vocabulary.token_lengths(bases), {})
+        return _Tokens(ids, vocabulary.token_lengths(bases), {})
     if vocabulary.is_overlapping:
         raise ConfigError("tokenizer", "overlapping k-mers", "cannot be scored: tokens share bases")
     k, rest = vocabulary.k, len(bases) % vocabulary.k
@@ -185,7 +185,7 @@ def _pieces(vocabulary: Vocabulary, bases: Bases) -> _Pieces:
         lengths = np.append(lengths, np.int32(rest))
     at = np.flatnonzero(ids == vocabulary.unk_id).tolist()
     sums = {n: _allowed(vocabulary, bases[n * k : n * k + k].tobytes()) for n in at}
-    return _Pieces(ids, lengths, sums)
+    return _Tokens(ids, lengths, sums)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -199,7 +199,7 @@ def _allowed(vocabulary: KmerVocabulary, letters: bytes) -> Allowed:
     return allowed
 
 
-def _stretches(bases: Bases) -> list[Bases]:
+def _intervals(bases: Bases) -> list[Bases]:
     """Return the parts without ambiguous letters."""
     if not count_ambiguous(bases):
         return [bases]
@@ -209,54 +209,54 @@ def _stretches(bases: Bases) -> list[Bases]:
 
 
 def _whole(
-    vocabulary: Vocabulary, pieces: _Pieces, ambiguous: AmbiguousName, limit: int
+    vocabulary: Vocabulary, tokens: _Tokens, ambiguous: AmbiguousName, limit: int
 ) -> list[Row]:
-    """Return the rows of a stretch that fits the model: one for each completion."""
+    """Return the rows of an interval that fits the model: one for each completion."""
     has_bos = vocabulary.bos_id is not None
     first = 0 if has_bos else 1
-    last = len(pieces.ids) - 1
+    last = len(tokens.ids) - 1
     # Nothing depends on which token the last one was: it is summed in place.
-    branching = [] if ambiguous == "oov" else [at for at in pieces.sums if first <= at < last]
-    given = [] if ambiguous == "oov" else [at for at in pieces.sums if at < first]
-    options = {at: np.flatnonzero(pieces.sums[at]) for at in [*given, *branching]}
+    branching = [] if ambiguous == "oov" else [at for at in tokens.sums if first <= at < last]
+    given = [] if ambiguous == "oov" else [at for at in tokens.sums if at < first]
+    options = {at: np.flatnonzero(tokens.sums[at]) for at in [*given, *branching]}
     count = math.prod(len(found) for found in options.values())
     if count > limit:
         raise DataError(
-            f"{len(pieces.sums)} tokens with ambiguous letters, {count:,} completions",
+            f"{len(tokens.sums)} tokens with ambiguous letters, {count:,} completions",
             expected=f"at most {limit:,} (--max_completions)",
             remedy="Use --ambiguous oov or split",
         )
     weight = -math.log(math.prod(len(options[at]) for at in given)) if given else 0.0
-    sums = {at + has_bos: s for at, s in pieces.sums.items() if at not in options}
+    sums = {at + has_bos: s for at, s in tokens.sums.items() if at not in options}
     rows = []
     for chosen in itertools.product(*options.values()):
-        ids = pieces.ids.copy()
+        ids = tokens.ids.copy()
         ids[list(options)] = chosen
         rows.append(
             Row(
                 _begun(vocabulary, ids), sums=sums, log_weight=weight,
-                scored_bp=int(pieces.lengths[first:].sum()),
+                scored_bp=int(tokens.lengths[first:].sum()),
             )
         )  # fmt: skip
     return rows
 
 
 def _windows(
-    vocabulary: Vocabulary, pieces: _Pieces, max_tokens: int, overlap: int
+    vocabulary: Vocabulary, tokens: _Tokens, max_tokens: int, overlap: int
 ) -> Iterator[Row]:
-    """Yield rows that score a long stretch part by part, each after `overlap` tokens of context."""
+    """Yield rows that score a long interval in parts, each after `overlap` tokens of context."""
     has_bos = vocabulary.bos_id is not None
-    scored, length = (0 if has_bos else 1), len(pieces.ids)
+    scored, length = (0 if has_bos else 1), len(tokens.ids)
     while scored < length:
         begin = max(0, scored - overlap)
         end = min(length, begin + max_tokens - has_bos)
-        ids = pieces.ids[begin:end]
-        sums = {at - begin + has_bos: s for at, s in pieces.sums.items() if scored <= at < end}
+        ids = tokens.ids[begin:end]
+        sums = {at - begin + has_bos: s for at, s in tokens.sums.items() if scored <= at < end}
         yield Row(
             _begun(vocabulary, ids),
             first=scored - begin + has_bos,
             sums=sums,
-            scored_bp=int(pieces.lengths[scored:end].sum()),
+            scored_bp=int(tokens.lengths[scored:end].sum()),
         )
         scored = end
 

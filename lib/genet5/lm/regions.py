@@ -24,7 +24,7 @@ _STRANDS = {"+": 1, "-": -1, ".": 1, "?": 1}
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A stretch of a contig."""
+    """An interval of a contig."""
 
     name: str
     contig: str

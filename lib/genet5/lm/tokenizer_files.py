@@ -178,7 +178,7 @@ def _published_specials(
 
 
 def _fast_tokenizer(vocabulary: KmerVocabulary) -> tokenizers.Tokenizer:
-    """Return the `tokenizers` form: pieces of k letters, each looked up whole."""
+    """Return the `tokenizers` form: words of k letters, each looked up whole."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
     from tokenizers.pre_tokenizers import Split
 

@@ -255,8 +255,8 @@ def _entry(gene: Gene, utr: bool, isoforms: int, noncoding: bool) -> _Entry | Le
 def _chain(transcript: Transcript, strand: int, coding: bool, utr: bool) -> _Chain | None:
     """The transcript as it is written; None when its parts overlap."""
     kind: Kind = "cds" if coding else "exon"
-    pieces = transcript.cds if coding else transcript.exons
-    parts = sorted((piece.start, piece.end, kind) for piece in pieces)
+    intervals = transcript.cds if coding else transcript.exons
+    parts = sorted((each.start, each.end, kind) for each in intervals)
     if coding and utr:
         parts = sorted(parts + [(first, end, "utr") for first, end in _untranslated(transcript)])
     if any(left[1] > right[0] for left, right in pairwise(parts)):
@@ -273,11 +273,11 @@ def _untranslated(transcript: Transcript) -> Iterator[tuple[int, int]]:
     """The exons without their coding bases."""
     for exon in transcript.exons:
         start = exon.start
-        for piece in transcript.cds:
-            if piece.end > start and piece.start < exon.end:
-                if piece.start > start:
-                    yield start, piece.start
-                start = piece.end
+        for cds in transcript.cds:
+            if cds.end > start and cds.start < exon.end:
+                if cds.start > start:
+                    yield start, cds.start
+                start = cds.end
         if start < exon.end:
             yield start, exon.end
 

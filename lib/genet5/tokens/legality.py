@@ -126,8 +126,8 @@ def violations(
 
 def _joined(bases: AnyBases, spans: Sequence[tuple[int, int]], strand: int) -> NDArray[np.uint8]:
     """Symbols of the spans' bases in reading direction."""
-    pieces = [span_bases(bases, start, end) for start, end in spans]
-    joined: NDArray[np.uint8] = BASE_INDEX[on_strand(np.concatenate(pieces), strand)]
+    parts = [span_bases(bases, start, end) for start, end in spans]
+    joined: NDArray[np.uint8] = BASE_INDEX[on_strand(np.concatenate(parts), strand)]
     return joined
 
 

@@ -76,7 +76,7 @@ def test_coding_bases_of_a_nested_gene_win_over_the_intron_round_it() -> None:
     assert states[0].tolist() == [1, 2, 3, 4, 4, 1, 2, 3, 4, 4, 4, 4, 1, 2, 3]
 
 
-def test_ignored_stretches_spare_the_genes_of_their_strand() -> None:
+def test_ignored_intervals_spare_the_genes_of_their_strand() -> None:
     states, _ = base_targets([gene(1, ("cds", 0, 2))], 6, [(1, 5)])
     assert states[0].tolist() == [1, 2, 3, IGNORE, IGNORE, 0]
     assert states[1].tolist() == [0, IGNORE, IGNORE, IGNORE, IGNORE, 0]

@@ -11,7 +11,7 @@ from genet5.dataset.windows import Window, reverse_intervals
 from genet5.genome.sequence import encode_bases
 
 
-def test_reversed_stretches_count_from_the_other_end() -> None:
+def test_reversed_intervals_count_from_the_other_end() -> None:
     intervals = np.array([[0, 3], [5, 6]], dtype=np.int32)
     assert reverse_intervals(intervals, 10).tolist() == [[4, 5], [7, 10]]
 

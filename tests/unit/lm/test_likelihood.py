@@ -128,7 +128,7 @@ def test_oov_sums_as_well_but_later_tokens_see_the_unknown_one() -> None:
     assert score(lm, "ACGTNC", "oov")[0] == pytest.approx(score(lm, "ACGTNC")[0], **NATS)
 
 
-def test_split_scores_the_stretches_on_their_own(lm: LanguageModel) -> None:
+def test_split_scores_the_intervals_on_their_own(lm: LanguageModel) -> None:
     found, parts = score(lm, "ACGTANNNNGGCA", "split"), (score(lm, "ACGTA"), score(lm, "GGCA"))
     assert found[0] == pytest.approx(parts[0][0] + parts[1][0], **NATS)
     assert found[1] == parts[0][1] + parts[1][1]

@@ -30,8 +30,8 @@ from genet5.annotate.adapt.ragged import (
 )
 from genet5.annotate.adapt.spans import Spans
 from genet5.annotate.adapt.strand import (
+    INTERVAL_BP,
     LEAST_GENE_BP,
-    STRETCH_BP,
     UNKNOWN,
     UPSTREAM_BP,
     ContigReader,
@@ -91,14 +91,14 @@ def contig_calls(
     Args:
         name: The contig's.
         candidates: Sorted by start; `starts` holds the votes for each 5' end.
-        reader: The contig; it is read stretch by stretch.
+        reader: The contig; it is read interval by interval.
     """
-    stretches = [
-        _stretch(list(group), reader)
-        for _, group in groupby(candidates, key=lambda c: c.start // STRETCH_BP)
+    intervals = [
+        _of_interval(list(group), reader)
+        for _, group in groupby(candidates, key=lambda c: c.start // INTERVAL_BP)
     ] or [_nothing()]
-    firsts, (base, codon, upstream, skipped) = _joined([one.starts for one in stretches])
-    hexamer_firsts, (hexamers,) = _joined([one.hexamers for one in stretches])
+    firsts, (base, codon, upstream, skipped) = _joined([one.starts for one in intervals])
+    hexamer_firsts, (hexamers,) = _joined([one.hexamers for one in intervals])
     return ContigCalls(
         name=name,
         contig_bp=reader.contig_bp,
@@ -135,7 +135,7 @@ def _nothing() -> _Found:
     return _Found((firsts, starts), (firsts, (none.astype(np.int16),)))
 
 
-def _stretch(candidates: Sequence[GeneCandidate], reader: ContigReader) -> _Found:
+def _of_interval(candidates: Sequence[GeneCandidate], reader: ContigReader) -> _Found:
     """Find the starts and hexamers of candidates near each other, on both strands."""
     spans = Spans.of(candidates)
     strands = reader.strands(int(spans.start.min()), int(spans.end.max()))
@@ -217,7 +217,7 @@ def _hexamers_over(
 
 
 def _joined(rows: Sequence[_Rows]) -> tuple[Ints, tuple[Any, ...]]:
-    """Join the rows of stretches one after another."""
+    """Join the rows of intervals one after another."""
     sizes = [np.diff(firsts) for firsts, _ in rows]
     flat = zip(*(values for _, values in rows), strict=True)
     return row_firsts(np.concatenate(sizes)), tuple(np.concatenate(one) for one in flat)

@@ -5,7 +5,7 @@
 g counts the hexamers in frame in confident genes, from 30 bases after their starts (which may be
 wrong); b is the share of the hexamer on both strands of the whole genome, k = 4096 pseudocounts.
 The score of a gene is the sum over its codons, so that of a longer one adds what lies between the
-two starts. Neighbouring hexamers depend on each other, so long stretches would count for more than
+two starts. Neighbouring hexamers depend on each other, so long intervals would count for more than
 they prove: between starts of one gene, differences to the network's start level off at `LIMIT`.
 
 Sources: Fickett and Tung 1992 (hexamers separate coding sequence best among 21 measures); Hyatt et

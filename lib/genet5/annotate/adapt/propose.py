@@ -4,7 +4,7 @@ Nearly all genes that are missed are short, or lie under a call on the other str
 out. Of every open reading frame that is not a candidate yet, the start with the best coding and
 motif scores is taken; those whose coding score is at least `LEAST_CODING` become candidates without
 any evidence of the network, and are scored like the others. Cost: a look-up for every codon of six
-reading frames, stretch by stretch.
+reading frames, interval by interval.
 
 Source: Hyatt et al. 2010 (Prodigal scores every open reading frame by the genome's own hexamers).
 """
@@ -51,7 +51,7 @@ def propose(
     """
     found = [
         _candidate(sign, first, last, gene_type)
-        for low, high in reader.stretches()
+        for low, high in reader.intervals()
         for strand in reader.strands(low, high)
         for sign, first, last in _best_starts(strand, (low, high), reader, genome, weights)
         if (sign, last) not in known
@@ -74,13 +74,13 @@ def _candidate(sign: int, first: int, last: int, gene_type: str) -> GeneCandidat
 
 def _best_starts(
     strand: StrandReader,
-    stretch: tuple[int, int],
+    interval: tuple[int, int],
     reader: ContigReader,
     genome: GenomeModel,
     weights: StartWeights,
 ) -> Iterator[tuple[int, int, int]]:
-    """Yield strand, first and last base of what looks coding and has its stop in a stretch."""
-    start, stop, coding = _hopeful(strand, stretch, reader.contig_bp, genome)
+    """Yield strand, first and last base of what looks coding and has its stop in an interval."""
+    start, stop, coding = _hopeful(strand, interval, reader.contig_bp, genome)
     if not len(start):
         return
     around = start[:, None] + np.arange(-UPSTREAM_BP, 0)
@@ -94,13 +94,13 @@ def _best_starts(
 
 
 def _hopeful(
-    strand: StrandReader, stretch: tuple[int, int], contig_bp: int, genome: GenomeModel
+    strand: StrandReader, interval: tuple[int, int], contig_bp: int, genome: GenomeModel
 ) -> tuple[Ints, Ints, Floats]:
     """Places of starts, of their stops, and coding scores; those of a stop stand together.
 
-    Stop codons begin in the stretch and lie on the contig, and so do starts.
+    Stop codons begin in the interval and lie on the contig, and so do starts.
     """
-    low, high = stretch
+    low, high = interval
     stops = (low, min(high, contig_bp - 2)) if strand.sign > 0 else (max(low, 2), high)
     places = sorted(strand.place(np.array([stops[0], stops[1] - 1])).tolist())
     edge = strand.place(np.array(0 if strand.sign > 0 else contig_bp - 1))

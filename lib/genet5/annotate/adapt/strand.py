@@ -1,9 +1,9 @@
-"""A contig as genes read it, strand by strand and stretch by stretch.
+"""A contig as genes read it, strand by strand and interval by interval.
 
-`ContigReader` cuts stretches out of a contig; the two `StrandReader`s of a stretch find start
+`ContigReader` cuts intervals out of a contig; the two `StrandReader`s of an interval find start
 codons, stop codons and hexamers in reading direction. Whatever is asked of a gene lies within
-`REACH_BP` of it, so a stretch gives what the whole contig would, and memory does not grow with the
-contig. Cost: some compiled passes over the bases.
+`REACH_BP` of it, so an interval gives what the whole contig would, and memory does not grow with
+the contig. Cost: some compiled passes over the bases.
 
 Example:
     reader = ContigReader(contig.bases, 11, ("ATG", "GTG", "TTG"), circular=False)
@@ -36,7 +36,7 @@ LEAST_GENE_BP = 60
 """A start must leave a gene of this length, stop codon included."""
 REACH_BP = 30_000
 """Starts are at most this far upstream of the network's, or of the stop of what is proposed."""
-STRETCH_BP = 300_000
+INTERVAL_BP = 300_000
 """What is read at once."""
 NUM_HEXAMERS = 4096
 UNKNOWN = NUM_HEXAMERS
@@ -46,9 +46,9 @@ _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StrandReader:
-    """Arrays over one strand of the stretch [low, high) of a contig, in reading direction.
+    """Arrays over one strand of the interval [low, high) of a contig, in reading direction.
 
-    Places count from the stretch's first base in reading direction.
+    Places count from the interval's first base in reading direction.
     """
 
     sign: int
@@ -101,7 +101,7 @@ class StrandReader:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContigReader:
-    """Cuts stretches out of a contig."""
+    """Cuts intervals out of a contig."""
 
     bases: AnyBases
     code: int
@@ -117,7 +117,7 @@ class ContigReader:
         return len(self.bases)
 
     def strands(self, low: int, high: int) -> tuple[StrandReader, StrandReader]:
-        """Read both strands of a stretch and of what is near it.
+        """Read both strands of an interval and of what is near it.
 
         Args:
             low: First base.
@@ -129,10 +129,10 @@ class ContigReader:
         index = BASE_INDEX[bases]
         return self._strand(index, 1, first), self._strand(_COMPLEMENT[index[::-1]], -1, first)
 
-    def stretches(self) -> Iterator[tuple[int, int]]:
-        """Yield the stretches that make up the contig, left to right."""
-        for low in range(0, self.contig_bp, STRETCH_BP):
-            yield low, min(low + STRETCH_BP, self.contig_bp)
+    def intervals(self) -> Iterator[tuple[int, int]]:
+        """Yield the intervals that make up the contig, left to right."""
+        for low in range(0, self.contig_bp, INTERVAL_BP):
+            yield low, min(low + INTERVAL_BP, self.contig_bp)
 
     def background(self) -> Ints:
         """Return the counts of the hexamers of both strands, (NUM_HEXAMERS,).
@@ -140,7 +140,7 @@ class ContigReader:
         On a circular contig those over the origin count as well.
         """
         counts = np.zeros(NUM_HEXAMERS, dtype=np.int64)
-        for low, high in self.stretches():
+        for low, high in self.intervals():
             end = high + 5 if high < self.contig_bp or self.circular else high
             count_hexamers(BASE_INDEX[self._padded(low, end)], counts)
         return counts + counts[_other_strand()]
@@ -167,12 +167,12 @@ class ContigReader:
         if not self.circular:
             inside = self.bases[max(low, 0) : min(high, size)]
             return np.pad(inside, (max(-low, 0), max(high - size, 0)), constant_values=ord("N"))
-        pieces = []
+        parts = []
         while low < high:
             begin = low % size
-            pieces.append(self.bases[begin : min(size, begin + high - low)])
-            low += len(pieces[-1])
-        return np.concatenate(pieces)
+            parts.append(self.bases[begin : min(size, begin + high - low)])
+            low += len(parts[-1])
+        return np.concatenate(parts)
 
 
 def _other_strand() -> Ints:

@@ -88,7 +88,7 @@ class TaskConfig:
     """Side on which sequences are padded and cut."""
     long_inputs: LongName = "none"
     """How more tokens than the model was trained with are read: yarn scales its rotary embedding;
-    chunks reads pieces alone and joins their last states in one layer; sliding_window lets each
+    chunks reads each chunk alone and joins their last states in one layer; sliding_window lets each
     token see as many before it as the model was trained with."""
     chunk_tokens: int = 8192
     """Tokens of a chunk."""

@@ -48,6 +48,6 @@ class LmScoreConfig:
     """Table to write, a row for each sequence: .tsv, .csv or .parquet; - is standard output."""
     ambiguous: AmbiguousName = "exact"
     """Letters other than A, C, G, T: exact sums over all completions; oov sums as well, but later
-    tokens see the unknown token; split scores the stretches between them on their own."""
+    tokens see the unknown token; split scores the intervals between them on their own."""
     likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
     compute: LmComputeConfig = field(default_factory=LmComputeConfig)

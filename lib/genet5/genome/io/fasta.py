@@ -1,8 +1,8 @@
 """Read and write FASTA.
 
-`read_pieces` streams blocks of 1 MiB, whatever the length of lines and contigs, and works on whole
+`read_chunks` streams blocks of 1 MiB, whatever the length of lines and contigs, and works on whole
 blocks (no loop over lines): a plain file is read at several hundred Mbp/s. `read_fasta` puts the
-pieces of each contig together. Case is kept (it is the soft mask).
+chunks of each contig together. Case is kept (it is the soft mask).
 
 Example:
     >>> import tempfile
@@ -82,19 +82,19 @@ def read_fasta(path: Path) -> Iterator[Contig]:
             occurs twice.
     """
     header, bases = None, bytearray()
-    for piece in read_pieces(path):
-        if isinstance(piece, bytes):
-            bases += piece  # grows in place: 1.1 bytes a base where a join of pieces takes 2
+    for chunk in read_chunks(path):
+        if isinstance(chunk, bytes):
+            bases += chunk  # grows in place: 1.1 bytes a base where a join of chunks takes 2
             continue
         if header is not None:
             yield _contig(header, bases)
-        header, bases = piece, bytearray()
+        header, bases = chunk, bytearray()
     if header is not None:
         yield _contig(header, bases)
 
 
-def read_pieces(path: Path) -> Iterator[str | bytes]:
-    """Yield a plain, gzip or bgzip FASTA file in small pieces, in the file's order.
+def read_chunks(path: Path) -> Iterator[str | bytes]:
+    """Yield a plain, gzip or bgzip FASTA file in small chunks, in the file's order.
 
     Yields:
         The header of each contig as text, without its ">"; then the contig's bases as bytes,

@@ -28,7 +28,7 @@ from typing import IO, Self
 
 import numpy as np
 
-from genet5.genome.io.fasta import StoredContig, header_words, read_pieces
+from genet5.genome.io.fasta import StoredContig, header_words, read_chunks
 from genet5.genome.io.files import room_for_copy
 from genet5.genome.sequence import Bases
 
@@ -78,11 +78,11 @@ class GenomeSpool:
         spool = cls()
         try:
             with room_for_copy(path):
-                for piece in read_pieces(path):
-                    if isinstance(piece, str):
-                        spool.begin(piece)
+                for chunk in read_chunks(path):
+                    if isinstance(chunk, str):
+                        spool.begin(chunk)
                     else:
-                        spool.add(piece)
+                        spool.add(chunk)
                 spool.flush()
         except BaseException:
             spool.close()
@@ -132,7 +132,7 @@ class GenomeSpool:
         return StoredContig(name, bases, description)
 
     def part(self, index: int, start: int, end: int) -> StoredContig:
-        """Return a stretch of a contig as a contig of its own, of the same name."""
+        """Return an interval of a contig as a contig of its own, of the same name."""
         whole = self[index]
         offset = self._bases[index] + start
         bases = SpooledBases(self._file.fileno(), offset, end - start)

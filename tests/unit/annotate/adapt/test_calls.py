@@ -111,17 +111,17 @@ def test_background_leaves_ambiguous_hexamers_out() -> None:
 
 
 @pytest.mark.parametrize("circular", [False, True])
-def test_stretches_change_nothing(monkeypatch: pytest.MonkeyPatch, circular: bool) -> None:
+def test_intervals_change_nothing(monkeypatch: pytest.MonkeyPatch, circular: bool) -> None:
     genome = artificial(40, seed=2)
     whole = calls_of(genome.bases, *genome.candidates, circular=circular)
     background = ContigReader(genome.bases, 11, STARTS, circular=circular).background()
-    monkeypatch.setattr(strand_module, "STRETCH_BP", 700)
-    monkeypatch.setattr(calls_module, "STRETCH_BP", 700)
+    monkeypatch.setattr(strand_module, "INTERVAL_BP", 700)
+    monkeypatch.setattr(calls_module, "INTERVAL_BP", 700)
     cut = calls_of(genome.bases, *genome.candidates, circular=circular)
     for name in ("firsts", "base", "share", "codon", "upstream", "hexamer_firsts", "hexamers"):
         assert np.array_equal(getattr(whole, name), getattr(cut, name)), name
-    stretched = ContigReader(genome.bases, 11, STARTS, circular=circular).background()
-    assert np.array_equal(background, stretched)
+    in_intervals = ContigReader(genome.bases, 11, STARTS, circular=circular).background()
+    assert np.array_equal(background, in_intervals)
 
 
 def test_starts_beyond_reach_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

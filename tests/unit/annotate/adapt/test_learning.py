@@ -215,11 +215,11 @@ def test_only_what_looks_coding_is_proposed() -> None:
     assert len(few) < 5
 
 
-def test_proposals_are_the_same_in_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proposals_are_the_same_in_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     genome = artificial(60, seed=5, right_votes=0.8)
     reader, model = ContigReader(genome.bases, 11, STARTS), learned(genome)
     whole = propose(reader, model, WEIGHTS, (), "protein_coding")
-    monkeypatch.setattr("genet5.annotate.adapt.strand.STRETCH_BP", 500)
+    monkeypatch.setattr("genet5.annotate.adapt.strand.INTERVAL_BP", 500)
     assert len(whole) > 50
     assert propose(reader, model, WEIGHTS, (), "protein_coding") == whole
 
