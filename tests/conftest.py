@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import random
 import shutil
@@ -51,9 +52,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Let a worker of pytest-xdist make its warm Python before it imports the tests.
 
-    Where coverage is measured, the commands' processes must not inherit that of the tests.
+    Where coverage is measured, the commands' processes must not inherit that of the tests; only
+    slow tests start commands.
     """
-    if hasattr(config, "workerinput") and not config.getoption("--cov", default=None):
+    starts_commands = "not slow" not in config.getoption("-m")
+    is_worker = hasattr(config, "workerinput")
+    if is_worker and starts_commands and not config.getoption("--cov", default=None):
         stack = ExitStack()
         folder = Path(tempfile.mkdtemp())  # a TemporaryDirectory would end with the first fork
         stack.callback(shutil.rmtree, folder)
@@ -71,6 +75,19 @@ def pytest_collection_finish() -> None:
     """Collect garbage from here on, but never look at what the imports have made."""
     gc.freeze()
     gc.enable()
+    _let_torch_loggers_propagate()
+
+
+def _let_torch_loggers_propagate() -> None:
+    """Spare pytest dozens of loggers of torch that it would attach to three times a test.
+
+    What `torch.distributed` logs of each call, into a handler that drops it, is left out.
+    """
+    for name, logger in logging.root.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger) and name.startswith(("torch.", "c10d-")):
+            logger.propagate = True
+            if name.startswith("c10d-"):
+                logger.setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +141,9 @@ def _clean_state() -> Iterator[None]:
     np.random.seed(0)  # noqa: NPY002 - for libraries that still use the global generator
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # torch.manual_seed takes a stack for idle CUDA
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(0)
         torch.set_num_threads(1)
     yield
     torch = sys.modules.get("torch")

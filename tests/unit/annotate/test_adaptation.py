@@ -94,6 +94,7 @@ def test_contigs_by_themselves_teach_only_themselves() -> None:
     assert all(np.isnan(c.start_score) for c, _ in chosen[1])
 
 
+@pytest.mark.slow
 def test_auto_holds_no_more_than_a_bacterial_genome(monkeypatch: pytest.MonkeyPatch) -> None:
     contigs = [LARGE] * 3
     together, learned = genes("auto", *contigs)

@@ -50,11 +50,13 @@ def test_text_bytes_contig_and_record_give_the_same_genes(
     assert annotator.annotate(record, name="sequence") == genes
 
 
+@pytest.mark.slow
 def test_the_genetic_code_is_that_of_the_genes(annotator: Annotator, contig: Contig) -> None:
     assert {gene.genetic_code for gene in annotator.annotate(contig)} == {11}
     assert {gene.genetic_code for gene in annotator.annotate(contig, genetic_code=4)} <= {4}
 
 
+@pytest.mark.slow
 def test_a_contig_may_have_a_code_of_its_own(annotator: Annotator, contig: Contig) -> None:
     found = annotator.annotate_contigs(
         [contig, Contig("chrM", contig.bases)],
@@ -64,6 +66,7 @@ def test_a_contig_may_have_a_code_of_its_own(annotator: Annotator, contig: Conti
     assert [{gene.genetic_code for gene in genes} for _, genes in found] == [{11}, {4}]
 
 
+@pytest.mark.slow
 def test_a_file_gives_its_contigs_in_order_with_genes_numbered_through(
     annotator: Annotator, contig: Contig, tmp_path: Path
 ) -> None:
@@ -80,6 +83,7 @@ def test_a_file_gives_its_contigs_in_order_with_genes_numbered_through(
     ]
 
 
+@pytest.mark.slow
 def test_contigs_are_read_as_they_are_needed(contig: Contig) -> None:
     read = []
 

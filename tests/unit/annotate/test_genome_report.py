@@ -81,6 +81,7 @@ def test_the_table_of_genes_is_data_that_names_cannot_end(tmp_path: Path) -> Non
     assert "x &amp; y" in page
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_was_learned_and_needs_no_network(tmp_path: Path) -> None:
     columns = np.full((6, 4), 0.1) + 0.6 * np.eye(4)[[0, 2, 2, 0, 2, 2]]
     motif = Motif(columns, np.full(len(SPACERS), 1 / len(SPACERS)), 0.7, np.full(4, 0.25))
@@ -106,6 +107,7 @@ def test_genes_of_rna_are_counted_apart(tmp_path: Path) -> None:
     assert "<td>genes</td><td>0</td>" in page
 
 
+@pytest.mark.slow
 def test_only_so_many_genes_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genet5.annotate.genome_report.MOST_ROWS", 1)
     report = GenomeReport()

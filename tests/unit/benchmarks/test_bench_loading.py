@@ -68,6 +68,7 @@ def test_each_preset_gets_windows_that_it_reads(baked, tmp_path: Path) -> None:
     assert packed_for("base", settings, baked, baked.raw_dir, tmp_path).parent == baked.output_dir
 
 
+@pytest.mark.slow
 def test_steps_train_on_what_they_are_given_after_the_lead() -> None:
     model = GeneT5(
         tiny_config(

@@ -15,6 +15,7 @@ from genet5.errors import FormatError
 from genet5.train.telemetry.meter import window_sizes
 
 
+@pytest.mark.slow
 def test_the_page_holds_what_the_script_prints() -> None:
     page = scaling_model.PAGE.read_text(encoding="utf-8")
     assert filled(page, scaling_model.tables()) == page, "run benchmarks/scaling_model.py --write"

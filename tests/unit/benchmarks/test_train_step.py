@@ -147,6 +147,7 @@ def test_a_width_is_found_on_a_straight_line() -> None:
     assert peer_seq2seq.fit_ff_dim(lambda ff: 1000 + 6 * ff, 10) == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", ["t5", "bart"])
 def test_peers_flops_are_torchs_count_but_for_the_labels_after(
     peer: peer_seq2seq.PeerName,
@@ -275,6 +276,7 @@ def test_auto_needs_a_device_whose_memory_ends() -> None:
         bench_train_step.choose_micro_batch("nano", settings, CPU)
 
 
+@pytest.mark.slow
 def test_what_memory_or_time_does_not_take_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_train_step.os, "sysconf", lambda name: 100_000)  # 10 GB
     settings = train_step.BenchConfig(presets=("base", "nano"), peers=("t5",))

@@ -148,6 +148,7 @@ def test_bf16_stays_close_to_fp32():
     assert (mixed - exact).norm() < 0.02 * exact.norm()  # bf16 holds 8 bits
 
 
+@pytest.mark.slow
 def test_nothing_waits_for_the_device_forward_or_backward():
     """Fake tensors have no values: item, nonzero or a mask as index raise."""
     with FakeTensorMode(), torch.autocast("cpu", torch.bfloat16):

@@ -109,6 +109,7 @@ def test_eval_checks_its_files_before_it_reads(
     assert "cannot be written" in refusal(capsys, *EVAL, "--json", "g.fa/x.json")
 
 
+@pytest.mark.slow
 def test_annotate_checks_its_files_before_it_works(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

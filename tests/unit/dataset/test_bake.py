@@ -226,6 +226,7 @@ def test_genes_on_contigs_that_the_fasta_lacks_may_be_skipped(tmp_path, settings
     assert {w.contig for w in baked(single)} == {first}
 
 
+@pytest.mark.slow
 def test_shards_hold_the_rows_of_the_single_file(settings, tmp_path, capsys) -> None:
     bake(settings)
     one = PackedReader(settings.output_dir / "training.packed")
@@ -369,6 +370,7 @@ def without_stop(gene: Gene) -> Gene:
     return replace(gene, transcripts=(shorter,))
 
 
+@pytest.mark.slow
 def test_annotations_without_stop_codons_are_reported_and_read(
     settings, genomes, tmp_path, caplog
 ) -> None:

@@ -36,6 +36,7 @@ def test_an_epoch_gives_every_window_once(packed_file, packed_rows) -> None:
     assert sorted(name for batch in ids(loader) for name in batch) == expected
 
 
+@pytest.mark.slow
 def test_epochs_differ_and_seeds_differ(packed_file) -> None:
     loader = Loader(packed_file, **SMALL)
     first, second = ids(loader), ids(loader)
@@ -44,6 +45,7 @@ def test_epochs_differ_and_seeds_differ(packed_file) -> None:
     assert ids(Loader(packed_file, **(SMALL | {"seed": 6}))) != first
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_nothing(packed_file) -> None:
     torch.manual_seed(1)
     plain = list(Loader(packed_file, **SMALL))

@@ -107,6 +107,7 @@ def test_two_ranks_take_together_what_one_takes(packed_file: Path, other: Path) 
     assert sorted(halves) == expected
 
 
+@pytest.mark.slow
 def test_a_mixture_resumes_exactly(packed_file: Path, other: Path) -> None:
     weights = {packed_file: 1.0, other: 0.5}
     whole = Loader(packed_file, **SMALL, weights=weights)

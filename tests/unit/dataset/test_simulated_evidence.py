@@ -88,6 +88,7 @@ def test_seed_epoch_and_window_alone_decide() -> None:
     assert shown(EvidenceSimulator(config, 2), here, genes, 0) != first[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("absent", [0.0, 0.5, 1.0])
 def test_a_share_of_the_windows_has_no_hints(absent: float) -> None:
     simulator = EvidenceSimulator(EvidenceConfig(evidence_absent=absent), 1)
@@ -96,6 +97,7 @@ def test_a_share_of_the_windows_has_no_hints(absent: float) -> None:
     assert np.mean(blank) == pytest.approx(absent, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.2])
 def test_a_share_of_the_hints_is_false(share: float) -> None:
     config = EvidenceConfig(evidence_absent=0, evidence_false=share, evidence_shifted=0)
@@ -132,6 +134,7 @@ def evidence(batches: Sequence[object]) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.slow
 def test_ranks_and_a_resumed_run_see_the_same_hints(packed_file: Path) -> None:
     whole = list(loader(packed_file))
     expected = evidence(whole)

@@ -75,6 +75,7 @@ def contents(settings: BakeConfig) -> list[bytes]:
     return [(settings.output_dir / name).read_bytes() for name in FILES]
 
 
+@pytest.mark.slow
 def test_a_stopped_bake_goes_on_with_what_is_finished(settings, tmp_path, monkeypatch) -> None:
     whole = replace(settings, output_dir=tmp_path / "whole")
     expected = bake(whole)
@@ -150,6 +151,7 @@ def test_another_tokenizer_is_refused(settings, monkeypatch) -> None:
         bake(replace(settings, resume=True))
 
 
+@pytest.mark.slow
 def test_damaged_spills_are_baked_again(settings, tmp_path, monkeypatch, caplog) -> None:
     whole = replace(settings, output_dir=tmp_path / "whole")
     bake(whole)

@@ -89,6 +89,7 @@ def test_genes_that_the_heads_are_sure_of_come_out_exactly(strand: int, exons: i
     assert found == [[gene] for gene in truth]
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 10**6),
     length=st.integers(1, 900),
@@ -132,6 +133,7 @@ def test_a_stop_codon_is_not_spliced_together() -> None:
     assert gene not in paths_of([gene], bases, code=6)  # in code 6 TAA codes: the gene has no stop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "strand"), [(1, 1), (2, 1), (22, -1), (23, -1)])
 def test_split_codons_code_but_for_the_stops_of_the_genetic_code(code: int, strand: int) -> None:
     """All 64 codons split after one base and after two."""

@@ -45,6 +45,7 @@ def test_random_weights_give_only_legal_genes(tiny_model, tiny_tokenizer, option
         ]
 
 
+@pytest.mark.slow
 def test_complete_genes_translate(tiny_model, tiny_tokenizer) -> None:
     windows = random_windows(2, 12)
     decoded = decode_windows(tiny_model, tiny_tokenizer, windows, [11] * 12, PROKARYOTE)
@@ -92,6 +93,7 @@ def test_the_batch_does_not_matter(tiny_model, tiny_tokenizer) -> None:
             assert a.state == pytest.approx(b.state, abs=0.02 * max(a.coding, 10))
 
 
+@pytest.mark.slow
 def test_evidence_is_of_the_unmasked_distribution(tiny_model, tiny_tokenizer) -> None:
     """Log-probabilities equal a teacher-forced evaluation of the written labels."""
     window = random_windows(5, 3)[1:]

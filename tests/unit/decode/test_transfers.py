@@ -68,6 +68,7 @@ def test_a_pass_waits_for_the_device_once(tiny_model, tiny_tokenizer, fetched) -
     assert counter.calls < 300 * writer.passes.max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [prokaryote_options(max_labels=64), GrammarOptions()])
 def test_a_batch_waits_for_each_pass_and_for_the_tracks(
     tiny_model, tiny_tokenizer, fetched, options
@@ -82,6 +83,7 @@ def test_a_batch_waits_for_each_pass_and_for_the_tracks(
     assert len(fetched) == tracks + max(window.passes for window in decoded)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_encoding_reads_nothing_back(tiny_config, tiny_tokenizer, monkeypatch) -> None:
     """Fake tensors have no values: item, nonzero or a mask as index raise."""

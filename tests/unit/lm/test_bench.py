@@ -151,6 +151,7 @@ def test_byte_pairs_of_a_bert_are_read_from_its_tokenizer(tmp_path: Path) -> Non
         read_vocabulary(tmp_path, "esm")
 
 
+@pytest.mark.slow
 def test_frozen_models_are_compared_in_one_table_and_others_refused(
     models: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -171,6 +172,7 @@ def test_frozen_models_are_compared_in_one_table_and_others_refused(
         assert float(row["low"]) <= float(row["high"])
 
 
+@pytest.mark.slow
 def test_fine_tuned_models_are_compared_and_their_runs_reused(
     models: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -108,6 +108,7 @@ def test_the_main_metric_chooses_the_best_step_in_its_direction(
     assert found["test"]["sequences"] == 6
 
 
+@pytest.mark.slow
 def test_a_plateau_of_the_main_metric_lowers_the_rate_and_ends_training(
     base: Path, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_plateau_of_the_main_metric_lowers_the_rate_and_ends_training(
     assert max(row["epoch"] for row in rows) == 5  # the first validation and four without gain
 
 
+@pytest.mark.slow
 def test_accumulated_batches_train_as_one_batch_does(base: Path, tmp_path: Path) -> None:
     how = {"max_steps": 2, "weight_decay": 0.0, "schedule": "constant", "max_grad_norm": 100.0}
     for name, size, accumulated in (("one", 4, 1), ("many", 1, 4)):
@@ -171,6 +173,7 @@ def test_folds_are_disjoint_seeded_and_cover_all_rows() -> None:
         fold_of(2, 3, 0, 7)
 
 
+@pytest.mark.slow
 def test_all_folds_are_trained_though_a_class_is_missing_in_some(
     base: Path, tmp_path: Path
 ) -> None:
@@ -214,6 +217,7 @@ def test_the_grids_batch_is_reached_by_accumulation(base: Path, tmp_path: Path) 
         with_step_size(how, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["lora", "freeze"])
 def test_what_is_not_trained_stays_as_it_was(base: Path, tmp_path: Path, how: str) -> None:
     lora = LoraConfig(lora_rank=2, lora_targets=("q_proj",)) if how == "lora" else LoraConfig()
@@ -303,6 +307,7 @@ def test_the_commands_train_and_predict(base: Path, tmp_path: Path, capsys) -> N
         assert float(row["p_poor"]) + float(row["p_rich"]) == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_both_strands_are_averaged_and_batches_do_not_matter(base: Path, tmp_path: Path) -> None:
     finetune(config(base, tmp_path, optim={"max_steps": 2}))
     (tmp_path / "s.fa").write_text(">x\nAACAGGT\n>y\nACCTGTT\n>z\nCCCCCCCCCCCCCC\n")

@@ -105,6 +105,7 @@ def test_the_page_holds_figures_plots_and_escaped_names(tmp_path: Path) -> None:
     assert found["by_sequence"]["a<b_1"]["length_bp"] == 66
 
 
+@pytest.mark.slow
 def test_a_regressor_predicts_an_activity_and_a_classifier_is_refused(
     tmp_path: Path, capsys
 ) -> None:

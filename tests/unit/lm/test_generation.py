@@ -49,6 +49,7 @@ def test_greedy_tokens_of_a_batch_are_those_of_each_prompt_alone(family: str) ->
         assert tokens.tolist() == ids[len(prompt) :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["generator", "nucleotide_gpt"])
 def test_a_short_sequence_is_learned_by_heart_and_sampled_back(family: str) -> None:
     lm = tiny_lm(family)
@@ -219,6 +220,7 @@ def test_contexts_are_the_rightmost_whole_tokens(
     assert seen[4] == "<s>" + ("AACCGG" * 9 + "A")[1:]
 
 
+@pytest.mark.slow
 def test_places_of_a_genome_are_drawn_and_plotted(tmp_path: Path) -> None:
     genome = tmp_path / "g.fa"
     genome.write_text(f">a\n{random_dna(300)}\n>b\n{'N' * 100}\n>c\nACGT\n")

@@ -44,6 +44,7 @@ def test_presets_have_the_published_numbers_of_parameters(preset, vocabulary, pa
     assert count_parts(network)["total"] == parameters
 
 
+@pytest.mark.slow
 def test_generator_3b_has_the_published_273_tensors() -> None:
     with torch.device("meta"):
         network = build_network(PRESETS["generator-3b"], generator_vocabulary())

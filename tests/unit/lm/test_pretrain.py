@@ -260,6 +260,7 @@ def test_settings_of_gene_models_are_refused(words: list[str], tmp_path: Path, c
     assert "has no effect on language models" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_commands_bake_and_train(tmp_path: Path, capsys) -> None:
     tiny_lm("generator").save(tmp_path / "base")
     fasta, _ = write_genome(tmp_path)

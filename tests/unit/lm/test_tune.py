@@ -117,6 +117,7 @@ def test_a_prompt_decides_what_a_tuned_model_writes(tmp_path: Path, network: str
     assert "is no token of the model" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_values_become_low_and_high_by_their_quantiles(tmp_path: Path) -> None:
     how = config(tmp_path, family={"prompt": "value", "quantiles": (0.2, 0.8)})
     tune(replace(how, examples=replace(how.examples, label_column=("value",))))

@@ -70,6 +70,7 @@ def test_logits_are_those_of_fp32_up_to_rounding(held, tiny_model, tiny_tokenize
         assert (mine - other).norm() < 0.03 * other.norm(), name
 
 
+@pytest.mark.slow
 def test_what_is_written_is_what_autocast_writes(held, tiny_model, tiny_tokenizer) -> None:
     """The decoder is in fp32 either way; these windows have no near ties."""
     rows = [

@@ -134,6 +134,7 @@ def test_one_graph_too_many_is_an_error(counter, monkeypatch):
             layer(torch.ones(2, 3, 4))
 
 
+@pytest.mark.slow
 def test_a_graph_break_is_an_error(counter):
     class Layer(torch.nn.Module):
         def forward(self, x):
@@ -146,6 +147,7 @@ def test_a_graph_break_is_an_error(counter):
         layer(torch.ones(2))
 
 
+@pytest.mark.slow
 def test_a_compiled_layer_keeps_the_names_of_its_weights_and_hooks_outside(counter):
     layer, seen = torch.nn.Sequential(torch.nn.Linear(4, 4)), []
     names = list(layer.state_dict())

@@ -59,6 +59,7 @@ def test_a_flipped_bit_is_an_error_that_names_file_and_tensor(tmp_path: Path) ->
         load_weights(tmp_path)
 
 
+@pytest.mark.slow
 def test_each_flipped_bit_of_the_header_is_found(tmp_path: Path) -> None:
     path = tmp_path / WEIGHTS_FILE
     save_weights(tmp_path, {"a": torch.ones(2, dtype=torch.bfloat16), "b": torch.ones(())})

@@ -79,6 +79,7 @@ def illegal_share(found: Genome, code: int, options: GrammarOptions, size_bp: in
     return refused / shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("size_bp", [900, 6_000])
 def test_every_gene_is_legal_in_every_window(options: GrammarOptions, size_bp: int) -> None:

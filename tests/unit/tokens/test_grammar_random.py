@@ -215,6 +215,7 @@ def order_is_kept(genes):
     return firsts == sorted(firsts) and len(set(keys)) == len(keys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", OPTIONS)
 def test_random_choices_among_legal_labels_make_only_valid_genes(name, seed):

@@ -55,6 +55,7 @@ def test_a_base_without_channels_gets_them(trained: Path, toy_run: Path) -> None
     assert GeneT5.from_pretrained(trained).evidence.conv.weight.any()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(
     trained: Path, toy_run: Path, tmp_path: Path
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_a_model_with_channels_is_trained_further_with_and_without_evidence(
     trained: Path, toy_run: Path, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def losses(out: Path) -> list[float]:
     return [row["loss"] for row in rows(out)]
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_writes_model_and_metrics(toy: Any, tmp_path: Path) -> None:
     trainer = toy.trainer(toy.config(tmp_path, max_steps=40, optim={"lr": 3e-2}))
     outcome = trainer.run()
@@ -390,6 +391,7 @@ def test_the_horizon_follows_epochs_or_max_steps(
     assert Horizon.of(replace(config, duration=duration), batches).total_steps == expected
 
 
+@pytest.mark.slow
 def test_a_signal_ends_an_evaluation_which_the_resumed_run_does_first(
     toy: Any, tmp_path: Path
 ) -> None:

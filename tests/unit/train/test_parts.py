@@ -116,6 +116,7 @@ def test_parts_are_listed_with_counts_and_rates(toy: Any) -> None:
     assert "linear: 272 parameters, 272 trained, learning rate x 0.1" in lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_experts", [0, 4])
 def test_adapters_begin_without_effect_and_are_all_that_is_trained(
     toy: Any, num_experts: int

@@ -68,6 +68,7 @@ def state_of_the_program() -> tuple[Any, ...]:
     )
 
 
+@pytest.mark.slow
 def test_a_run_returns_where_its_files_are_and_leaves_the_program_as_it_was(
     toy_run: Path, tmp_path: Path
 ) -> None:
@@ -143,6 +144,7 @@ def content(out: Path) -> dict[str, bytes]:
     return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_leaves_out_as_it_was(
     toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +295,7 @@ def test_train_and_val_swapped_or_the_same_are_refused(toy_run: Path, tmp_path: 
             train(replace(config, **files))
 
 
+@pytest.mark.slow
 def test_the_precision_in_use_is_recorded_and_a_change_is_reported(
     toy_run: Path,
     tmp_path: Path,
@@ -370,6 +373,7 @@ def test_a_mixed_in_file_of_another_tokenizer_is_refused_by_name(
     assert not (tmp_path / "out" / "run.json").exists()
 
 
+@pytest.mark.slow
 def test_the_record_of_a_run_replays_it_exactly(toy_run: Path, tmp_path: Path) -> None:
     config = config_of(toy_run, tmp_path / "out", seed=3)
     run_training(replace(config, checkpoints=replace(config.checkpoints, overwrite=True)))

@@ -57,6 +57,7 @@ def test_a_row_has_what_the_genome_has(results) -> None:
     assert bare.keys() == {"name", "model", *genes_of(results / "one" / "genes.gff3")}
 
 
+@pytest.mark.slow
 def test_table_and_report_are_written(results, tmp_path) -> None:
     pytest.importorskip("matplotlib")
     for name in ("a.fa", "a.gff3"):

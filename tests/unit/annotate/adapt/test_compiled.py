@@ -83,6 +83,7 @@ def site_counts() -> tuple[Any, ...]:
     return compiled_motif.site_counts, UPSTREAM, belief, 13, np.zeros((6, 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [read_codons, count_hexamers, starts_around, open_frames, site_odds, site_counts]
 )

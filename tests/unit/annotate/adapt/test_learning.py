@@ -192,6 +192,7 @@ def test_what_was_learned_can_be_read() -> None:
     assert min(values["motif"]["bits"]) > 0.5
 
 
+@pytest.mark.slow
 def test_genes_that_nobody_wrote_are_proposed_at_their_starts() -> None:
     genome = artificial(120, seed=5, right_votes=0.8)
     model = learned(genome)

@@ -181,6 +181,7 @@ def test_reading_gives_back_what_was_written(
     assert annotation.skipped == {}
 
 
+@pytest.mark.slow
 @given(genes=_gene_lists())
 def test_reading_gives_back_what_was_written_as_gtf(genes: list[Gene]) -> None:
     out = io.StringIO()

@@ -141,6 +141,7 @@ def test_a_killed_rank_0_takes_the_store_along(
     assert f"rank 0 on host {HOST} has not been heard of" in scene.log(1)
 
 
+@pytest.mark.slow
 def test_the_others_learn_why_a_rank_failed(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
     scene = Scene(nursery, "wrong_data", 2, tmp_path)
     assert scene.answer() == [1, 1]

@@ -133,6 +133,7 @@ def expected(config: ModelConfig) -> dict[str, int]:
     return {**parts, "total": sum(parts.values())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nano", "prok", "small", "base"])
 def test_dense_shapes_count_what_torch_counts(name: str) -> None:
     config = narrow(name)
@@ -148,6 +149,7 @@ def test_experts_count_as_those_in_use_and_their_router() -> None:
     assert decoder_flops(config, STEPS, 25) > decoder_flops(dense, STEPS, 25)
 
 
+@pytest.mark.slow
 def test_experts_in_every_second_layer_and_in_the_encoder_are_counted() -> None:
     config = narrow("small", experts=4)
     encoder = replace(config.encoder, num_experts=4, moe_top_k=1)
@@ -174,6 +176,7 @@ def test_latents_earn_the_tokens_near_them_while_slices_or_masks_compute_more() 
     assert useful < counted(near)["compressor"] <= expected(everything)["compressor"]
 
 
+@pytest.mark.slow
 def test_a_backward_pass_is_two_forward_passes_but_for_what_takes_no_gradient() -> None:
     config = narrow("small")
     forward, both = counted(config), counted(config, backward=True)
