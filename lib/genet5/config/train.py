@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 import tyro
 
@@ -339,62 +339,6 @@ class LogConfig:
         if self.log_every_pct:
             wanted.append(round(total_steps * self.log_every_pct / 100))
         return max(1, min(wanted or [total_steps // 100, 50]))
-
-
-class RunConfig(Protocol):
-    """What the training loop reads of a run's configuration, whatever the family of models."""
-
-    @property
-    def train(self) -> Path:
-        """Training file."""
-
-    @property
-    def val(self) -> Path:
-        """Validation file."""
-
-    @property
-    def out(self) -> Path:
-        """Run directory."""
-
-    @property
-    def base(self) -> Path:
-        """Model to start from."""
-
-    @property
-    def seed(self) -> int:
-        """Seed of all random choices."""
-
-    @property
-    def duration(self) -> DurationConfig:
-        """When the run ends."""
-
-    @property
-    def batch(self) -> BatchConfig:
-        """Micro-batches and steps."""
-
-    @property
-    def optim(self) -> OptimConfig:
-        """Optimizer and schedule."""
-
-    @property
-    def parts(self) -> PartsConfig:
-        """What is trained."""
-
-    @property
-    def checkpoints(self) -> CheckpointConfig:
-        """Saving and resuming."""
-
-    @property
-    def validation(self) -> ValidationConfig:
-        """Validation."""
-
-    @property
-    def compute(self) -> ComputeConfig:
-        """Hardware."""
-
-    @property
-    def log(self) -> LogConfig:
-        """Progress lines and metrics."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,7 +24,7 @@ import itertools
 import json
 import logging
 import mmap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from os import PathLike
@@ -36,31 +36,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from genet5.config.json_files import config_from_dict, parse_json
-from genet5.dataset.checksums import Checksums, DamageError, SummedSink
-from genet5.dataset.header import (
-    FORMAT,
-    FORMATS,
-    Header,
-    check_tokenizer,
-    combine_digests,
-    count_content,
-)
-from genet5.dataset.record_batch import OFFSETS, TEXT, VALUES, RecordBatch, StructureError
+from genet5.dataset.checksums import SummedSink
+from genet5.dataset.header import FORMAT, Header, combine_digests, count_content
+from genet5.dataset.packed_file import DAMAGED, METADATA_KEY, PackedFile
+from genet5.dataset.record_batch import OFFSETS, TEXT, VALUES, RecordBatch
 from genet5.dataset.shard_index import is_index, read_index
 from genet5.dataset.windows import Window
 from genet5.errors import DataError, FormatError
-from genet5.outputs import atomic_writer, is_stream
+from genet5.outputs import atomic_writer
 
 log = logging.getLogger(__name__)
-
-METADATA_KEY = b"genet5"
 
 _ATTRIBUTES = {"taxon": "clade"}
 """Columns that are not named as the window's attribute."""
 _COUNTS = ("rows", "windows", "bases", "tokens", "labels")
 _WINDOWS_PER_RECORD_BATCH = 512
-_REMEDY = "The file is damaged: copy it again, or bake it again"
 
 
 class PackedWriter:
@@ -200,7 +190,7 @@ class PackedReader:
         self.path = Path(path)
         self.index = read_index(self.path) if is_index(self.path) else None
         paths = [self.path] if self.index is None else self.index.paths(self.path)
-        files = [_PackedFile(each) for each in paths]
+        files = [PackedFile(each) for each in paths]
         headers = [file.header for file in files]
         self.header = headers[0] if self.index is None else self.index.joined(headers, paths)
         self._slots = [
@@ -308,7 +298,7 @@ class PackedReader:
             if found != expected:
                 raise FormatError(
                     f"{what} {found}", expected=f"{expected} as in its header", path=self.path,
-                    remedy=_REMEDY,
+                    remedy=DAMAGED,
                 )  # fmt: skip
 
     def _batch(self, index: int) -> RecordBatch:
@@ -317,110 +307,3 @@ class PackedReader:
             file, number = self._slots[index]
             batch = self._batches[index] = file.batch(number)
         return batch
-
-
-class _PackedFile:
-    """One memory-mapped file with its header; record batches are read as they are asked for.
-
-    Args:
-        path: The file.
-
-    Raises:
-        FormatError: It is missing, no packed file, or damaged.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._view = _mapped(path)
-        try:
-            self.checksums = Checksums.of(self._view)
-            self.arrow = pa.ipc.open_file(pa.py_buffer(self._view))
-            schema, number = self.arrow.schema, self.arrow.num_record_batches
-            columns = list(zip(schema.names, schema.types, strict=True))
-        except DamageError as error:
-            raise FormatError(str(error), path=path, remedy=_REMEDY) from error
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise FormatError(
-                f"no packed file: {error}", expected="an Arrow IPC file", path=path,
-                remedy="Bake it again with genet5 bake",
-            ) from error  # fmt: skip
-        self.header = _read_header(schema.metadata or {}, columns, path)
-        found = 0 if self.checksums is None else self.checksums.num_batches
-        if found != number and self.header.format > 1:
-            raise FormatError(
-                f"checksums of {found} record batches", expected=f"those of {number}", path=path,
-                remedy=_REMEDY,
-            )  # fmt: skip
-
-    def check(self, number: int, *, rows: tuple[int, int]) -> None:
-        """Compare the bytes of a record batch with its checksum.
-
-        Args:
-            number: Which one.
-            rows: Numbers of its rows, for the message.
-
-        Raises:
-            FormatError: They differ.
-        """
-        if self.checksums is None:
-            return
-        try:
-            self.checksums.check(self._view, number + 1)
-        except DamageError as error:
-            raise FormatError(
-                f"rows {rows[0]:,} to {rows[1] - 1:,}: {error}", path=self.path, remedy=_REMEDY
-            ) from error
-
-    def batch(self, number: int) -> RecordBatch:
-        """Return a record batch.
-
-        Raises:
-            FormatError: It is not built as it should be.
-        """
-        try:
-            return RecordBatch(self.arrow.get_batch(number))
-        except (StructureError, pa.ArrowException, OSError) as error:
-            raise FormatError(
-                f"record batch {number}: {error}", path=self.path, remedy=_REMEDY
-            ) from error
-
-
-def _mapped(path: Path) -> memoryview:
-    if is_stream(path):
-        raise FormatError(
-            "a pipe or device", expected="a packed file, which is read in any order", path=path,
-            remedy="Give a file",
-        )  # fmt: skip
-    try:
-        with path.open("rb") as file:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except FileNotFoundError as error:
-        raise FormatError("file not found", path=path) from error
-    except (OSError, ValueError) as error:  # a folder, no permission, an empty file
-        raise FormatError(
-            f"no packed file: {error}", expected="an Arrow IPC file", path=path,
-            remedy="Bake it again with genet5 bake",
-        ) from error  # fmt: skip
-
-
-def _read_header(
-    metadata: Mapping[bytes, bytes], columns: Sequence[tuple[str, pa.DataType]], path: Path
-) -> Header:
-    text = metadata.get(METADATA_KEY)
-    if text is None:
-        raise FormatError(
-            "an Arrow file without GeneT5's header", expected="a packed file", path=path
-        )
-    values = parse_json(text, path)
-    if values.get("format") not in FORMATS:
-        raise FormatError(
-            f"packed format {values.get('format')}", expected=f"format {FORMAT}", path=path,
-            remedy="Bake it again with this version",
-        )  # fmt: skip
-    if columns != [(name, pa.list_(kind)) for name, kind in VALUES.items()]:
-        raise FormatError(
-            f"columns {[name for name, _ in columns]}", expected=f"{list(VALUES)}", path=path
-        )
-    header = config_from_dict(Header, values, path)
-    check_tokenizer(header, path)
-    return header

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from genet5.config.train import RunConfig
+from genet5.config.run import RunConfig
 from genet5.errors import DataError
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from genet5.config.train import RunConfig
+from genet5.config.run import RunConfig
 from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.groups import WindowGroups
 from genet5.errors import DataError

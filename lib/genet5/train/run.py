@@ -30,7 +30,8 @@ from genet5.config.json_files import config_to_dict, save_json
 from genet5.config.manifest import record_checksums
 from genet5.config.model import ModelConfig
 from genet5.config.parts import PartsConfig
-from genet5.config.train import RunConfig, TrainConfig
+from genet5.config.run import RunConfig
+from genet5.config.train import TrainConfig
 from genet5.dataset.batch import TrainingBatch
 from genet5.dataset.groups import WindowGroups
 from genet5.dataset.loader import Loader

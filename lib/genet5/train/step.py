@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genet5.config.train import RunConfig
+from genet5.config.run import RunConfig
 from genet5.dataset.batch import TrainingBatch
 from genet5.train.distributed.parallel import Parallel, whole
 from genet5.train.distributed.processes import Ranks

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from genet5.config.json_files import load_json
-from genet5.config.train import ONE_START_FIELDS, RunConfig
+from genet5.config.run import RunConfig
+from genet5.config.train import ONE_START_FIELDS
 from genet5.errors import CheckpointError, FormatError
 from genet5.model.folders import CHECKPOINTS_FOLDER, list_checkpoints, step_of
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from genet5.config.json_files import load_json, save_json
-from genet5.config.train import RunConfig
+from genet5.config.run import RunConfig
 from genet5.model.folders import list_checkpoints, step_of
 from genet5.train.state.checkpoint_files import read_step
 

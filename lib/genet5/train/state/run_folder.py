@@ -24,7 +24,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from genet5.config.manifest import MANIFEST, listed_files
-from genet5.config.train import RunConfig
+from genet5.config.run import RunConfig
 from genet5.errors import ConfigError
 from genet5.locks import locked_folder
 from genet5.model.folders import (
