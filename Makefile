@@ -14,7 +14,7 @@ PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --constr
 SCRIPTS := start-gt5.sh start-gt5-multi.sh bin/distributed.sh bin/check_network.sh tests/integration/two_nodes.sh tests/matrix.sh .ci/run benchmarks/run_gpu.sh $(wildcard recipes/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-lm test test-fast test-data test-robust test-matrix coverage coverage-fast check wheel docs golden clean
+.PHONY: help demo demo-lm test test-fast test-data test-robust test-matrix coverage check wheel docs golden clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -50,10 +50,6 @@ test-matrix: ## run the fast tests with Python 3.11 to 3.13 and the oldest and n
 
 coverage: .venv/installed-dev ## run all tests and print what they leave uncovered, branches included
 	$(PYTEST) $(COVERAGE)
-	@$(BRANCHES)
-
-coverage-fast: .venv/installed-dev ## the same for the fast tests, which leave more uncovered than all do
-	$(PYTEST) -m "not data and not robust and not slow" tests/unit $(COVERAGE)
 	@$(BRANCHES)
 
 check: .venv/installed-dev ## lint, formatting, types, import contracts, shell scripts, Dockerfile

@@ -201,6 +201,7 @@ def test_a_machine_that_gave_its_loopback_address_gets_the_remedy(
     assert expected in remedy(error, hosts)
 
 
+@pytest.mark.slow
 def test_ranks_may_end_at_different_times(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
     scene = Scene(nursery, "finish", 3, tmp_path)
     assert scene.answer() == [0, 0, 0]
