@@ -152,6 +152,7 @@ def test_a_fragment_mirrored_twice_is_itself(
         assert fragment.mirrored(size).mirrored(size) == fragment
 
 
+@pytest.mark.slow
 @given(genomes(), st.integers(20, 400))
 def test_windows_of_the_other_strand_stitch(genome: tuple[int, list[Gene]], window_bp: int) -> None:
     length_bp, genes = genome

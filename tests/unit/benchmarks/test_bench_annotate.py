@@ -157,6 +157,7 @@ def test_contenders_take_turns_and_each_round_is_kept(tmp_path) -> None:
     assert len(timing.genes) == 2
 
 
+@pytest.mark.slow
 def test_an_earlier_commit_is_checked_out_for_a_while() -> None:
     if subprocess.run(
         ["git", "-C", str(ROOT), "rev-parse"], capture_output=True, check=False

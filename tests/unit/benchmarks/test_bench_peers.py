@@ -132,6 +132,7 @@ def test_augustus_runs_with_parameters_of_the_species_only(monkeypatch) -> None:
     assert why_not("augustus", COLI, models) == why_not("pyrodigal", POMBE, models) == "-"
 
 
+@pytest.mark.slow
 def test_an_output_is_reused_only_if_asked_and_made_the_same_way(tmp_path: Path) -> None:
     output = tmp_path / "genes.gff3"
     script = "import sys, pathlib; pathlib.Path(sys.argv[1]).open('a').write('x')"

@@ -32,6 +32,7 @@ def test_f1_is_twice_right_by_predicted_plus_reference() -> None:
     assert np.isnan(found[2])
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(two_tools())
 def test_interval_holds_the_difference_and_turns_with_the_tools(tools) -> None:
@@ -90,6 +91,7 @@ def random_gene(rng: np.random.Generator, size: int, **more: object) -> Gene:
     return Gene(id="g", contig=contig, strand=strand, transcripts=(transcript,), **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_blocks_add_up_to_the_whole_genome(seed) -> None:
     rng = np.random.default_rng(seed)

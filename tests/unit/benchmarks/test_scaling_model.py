@@ -32,6 +32,7 @@ def test_tables_go_between_their_markers_and_nowhere_else() -> None:
         filled(page, {"z": ""})
 
 
+@pytest.mark.slow
 def test_labels_of_a_window_are_those_of_the_benchmarks_windows() -> None:
     windows = gene_batches.gene_windows(scaling_model.WINDOW_BP, 64)
     sizes = window_sizes(gene_batches.micro_batches(windows, 64)[0])

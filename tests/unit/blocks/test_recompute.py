@@ -76,6 +76,7 @@ def both_ways(layer, arguments, precision):
     return [x.detach(), *gradients], operations.counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("experts", [0, 4])
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])

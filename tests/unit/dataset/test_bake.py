@@ -291,6 +291,7 @@ def test_an_error_in_a_worker_names_file_and_line(tmp_path, settings, genomes) -
     assert not list(settings.output_dir.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_packed_files_are_not_replaced_unasked(settings) -> None:
     bake(settings)
     with pytest.raises(ConfigError, match="--overwrite"):

@@ -15,6 +15,7 @@ from genet5.tokens.structure import decode_window
 from genet5.tokens.tokenizer_file import Tokenizer
 
 
+@pytest.mark.slow
 def test_gene_centric_windows_hold_their_gene_and_tell_its_neighbours(settings, genomes) -> None:
     report = bake(replace(settings, windows="gene_centric", window_size=4000))
     windows = baked(settings) + baked(settings, "validation")
@@ -57,6 +58,7 @@ def test_a_clades_limit_is_shared_by_its_genomes(settings, tmp_path) -> None:
     assert settings_told["taxon_windows"]["plants"] == 3000
 
 
+@pytest.mark.slow
 def test_genes_longer_than_a_window_are_tiled(settings) -> None:
     report = bake(replace(settings, windows="gene_centric", window_size=600))
     assert report["counts"]["windows"]["over genes longer than a window"] > 20

@@ -37,6 +37,7 @@ def genomes(loader: Loader) -> Counter[str]:
     return Counter("other" if name.startswith("other/") else "first" for name in names)
 
 
+@pytest.mark.slow
 def test_an_epoch_passes_over_each_file_as_often_as_its_weight(
     packed_file: Path, other: Path
 ) -> None:

@@ -183,6 +183,7 @@ def test_a_folder_that_cannot_be_locked_says_so(tmp_path, monkeypatch, caplog) -
         assert "cannot be locked (No locks available)" in caplog.text
 
 
+@pytest.mark.slow
 def test_without_resume_a_bake_begins_anew(settings, monkeypatch) -> None:
     stopped(settings, monkeypatch)
     bake(replace(settings, passes=2))

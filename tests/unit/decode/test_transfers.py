@@ -50,6 +50,7 @@ def fetched(monkeypatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_pass_waits_for_the_device_once(tiny_model, tiny_tokenizer, fetched) -> None:
     draw = np.random.default_rng(1)

@@ -118,6 +118,7 @@ def test_drafts_do_not_change_what_is_written(tiny_model, tiny_tokenizer) -> Non
         assert (writer.passes <= expected.lengths - 2).all(), name
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_right_draft_takes_one_pass(tiny_model, tiny_tokenizer) -> None:
     windows = random_windows(3)

@@ -79,6 +79,7 @@ def test_a_likelihood_equals_single_steps_with_a_cache(lm: LanguageModel) -> Non
     assert scored_bp == (20 if lm.vocabulary.bos_id is not None else 19)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["ACGTA", "ACNTAC", "ACGRACYT", "ANNTACG", "ACGTAN", "acgun"])
 def test_what_has_no_token_is_summed_over_all_completions(lm: LanguageModel, text: str) -> None:
     k = getattr(lm.vocabulary, "k", 1)
@@ -93,6 +94,7 @@ def test_an_ambiguous_first_token_that_is_given_is_averaged_over() -> None:
     assert score(lm, "RCG")[0] == pytest.approx(brute, **NATS)
 
 
+@pytest.mark.slow
 def test_the_probabilities_of_all_sequences_of_one_length_sum_to_one_or_less() -> None:
     lm = tiny_lm("generator")
     everything, by_length = score(lm, "NNN", max_completions=16)[0], []

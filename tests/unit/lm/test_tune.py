@@ -137,6 +137,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_an_earlier_run_on_other_data_is_not_replaced(tmp_path: Path) -> None:
     how = config(tmp_path, max_steps=1)
     tune(how)

@@ -73,6 +73,7 @@ def encode(model: GeneT5, ids: torch.Tensor, counts: list[int]) -> torch.Tensor:
 # Numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, 9, 130, 700])  # 700: beyond DNABERT-2's own 512
 @torch.no_grad()
 def test_states_are_those_of_the_equations(folder, state, length):

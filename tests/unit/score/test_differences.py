@@ -77,6 +77,7 @@ def test_genes_without_coding_sequence_are_left_out() -> None:
     assert listed([gene("a", (0, 9), pseudo=True)], []) == []
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.integers(0, 60), st.integers(1, 12), st.sampled_from((1, -1))), max_size=8

@@ -47,6 +47,7 @@ def test_links_are_the_pairs_that_share_enough(ones, others, share) -> None:
     ]
 
 
+@pytest.mark.slow
 @given(GENES, GENES)
 def test_decisive_links_give_the_causes_of_all_links(predicted, reference) -> None:
     axis, right = Axis({"c": 50}, {}), equal_genes(predicted, reference)

@@ -72,6 +72,7 @@ def test_decoding_undoes_encoding(structure: WindowStructure, padding: int):
     np.testing.assert_array_equal(again, labels)
 
 
+@pytest.mark.slow
 @given(structures(), st.data())
 def test_a_truncated_row_is_an_error_at_its_end(structure: WindowStructure, data):
     labels = encode_window(structure, VOCABULARY)

@@ -107,6 +107,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.slow
 def test_sums_between_progress_lines_survive_a_resume(toy: Any, tmp_path: Path) -> None:
     config = toy.config(tmp_path / "whole", max_steps=9, log_every_steps=4)
     toy.trainer(config).run()
@@ -273,6 +274,7 @@ def test_the_best_model_of_an_abandoned_branch_steps_aside(toy: Any, tmp_path: P
     assert second.state.progress.best_loss is None
 
 
+@pytest.mark.slow
 def test_checkpoints_of_an_abandoned_branch_do_not_outlive_the_new_ones(
     toy: Any, tmp_path: Path
 ) -> None:

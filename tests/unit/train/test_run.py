@@ -87,6 +87,7 @@ def test_a_run_returns_where_its_files_are_and_leaves_the_program_as_it_was(
     assert "the run is in" in (result.out / "finet.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_leaves_the_program_as_it_was(toy_run: Path, tmp_path: Path) -> None:
     before = state_of_the_program()
     run_training(config_of(toy_run, tmp_path / "out"))

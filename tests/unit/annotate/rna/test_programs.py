@@ -126,6 +126,7 @@ def test_aragorn_finds_a_transfer_rna_of_yeast() -> None:
     assert list(PROGRAMS) == ["trnascan-se", "aragorn", "barrnap"]
 
 
+@pytest.mark.slow
 @pytest.mark.external
 @pytest.mark.skipif(
     None in (shutil.which("aragorn"), shutil.which("barrnap")), reason="needs aragorn and barrnap"

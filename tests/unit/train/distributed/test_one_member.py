@@ -146,6 +146,7 @@ def second(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
+@pytest.mark.slow
 def test_a_rank_joins_the_run_and_leaves_it(second: list[str]) -> None:
     with distributed("cpu") as ranks:
         assert (ranks.rank, ranks.world_size, ranks.device.type) == (1, 2, "cpu")

@@ -140,6 +140,7 @@ def test_dense_shapes_count_what_torch_counts(name: str) -> None:
     assert counted(config) == expected(config)
 
 
+@pytest.mark.slow
 def test_experts_count_as_those_in_use_and_their_router() -> None:
     config = narrow("base", experts=4)
     assert counted(config) == expected(config)
