@@ -34,7 +34,8 @@ Taker: TypeAlias = Callable[[list[str], Span, int], None]
 """Takes a line: its columns, its span, its number."""
 
 _PARENT = re.compile(r"(?:^|;)\s*Parent\s*=([^;]*)")
-_STRANDS = {"+": 1, "-": -1, ".": 0, "?": 0}
+STRANDS = {"+": 1, "-": -1, ".": 0, "?": 0}
+"""Column 7."""
 PHASES = {"0": 0, "1": 1, "2": 2, ".": None}
 """Column 8 of a CDS line; "." is not known."""
 _BEYOND_ANY_CONTIG = 10**15
@@ -109,7 +110,7 @@ class LineReader:
         return None
 
     def _strand(self, columns: list[str], number: int) -> int | None:
-        strand = _STRANDS.get(columns[6])
+        strand = STRANDS.get(columns[6])
         if strand is None:
             self._bad("strand", columns, number, f"strand {columns[6]!r}", "one of + - . ?")
         return strand
@@ -127,7 +128,7 @@ class LineReader:
 
     def _take_part(self, columns: list[str], span: Span, number: int) -> None:
         """Take an exon, UTR or stop codon."""
-        strand, text = _STRANDS.get(columns[6]), columns[8]
+        strand, text = STRANDS.get(columns[6]), columns[8]
         at = text.find("Parent=")
         if at == 0 or (at > 0 and text[at - 1] == ";"):  # faster than a regular expression
             end = text.find(";", at)
@@ -161,7 +162,7 @@ class LineReader:
         self._bad("no parent", columns, number, f"{columns[2]} without Parent", "Parent=ID")
 
     def _cds(self, columns: list[str], span: Span, number: int) -> None:
-        strand, phase = _STRANDS.get(columns[6]), columns[7]
+        strand, phase = STRANDS.get(columns[6]), columns[7]
         if strand is None or phase not in PHASES:
             if self._strand(columns, number) is not None:
                 self._has_phase(columns, number)

@@ -21,7 +21,7 @@ from genet5.genome.io.attributes import (
 )
 from genet5.genome.io.feature_table import CdsLine, ContigTable, Node, Parts, Span
 from genet5.genome.io.feature_types import UTR_TYPES, is_gene_type, is_transcript_type
-from genet5.genome.io.gff3_lines import PHASES, LineReader, Taker
+from genet5.genome.io.gff3_lines import PHASES, STRANDS, LineReader, Taker
 from genet5.genome.io.read_report import ReadReport
 
 _PAIR = re.compile(r'(?<![^\s";])([^\s";=]+)[ =]+(?:"((?:[^"\\]|\\.)*)"|([^";]*))')
@@ -181,8 +181,9 @@ class GtfLineReader(LineReader):
         is_gene = not is_part and is_gene_type(kind)
         if not (is_part or is_gene or is_transcript_type(kind)):
             return
-        strand = self._strand(columns, number)
+        strand = STRANDS.get(columns[6])
         if strand is None:
+            self._strand(columns, number)  # reports it
             return
         owner = self._owner
         if owner.text != columns[8] or owner.is_gene is not is_gene:

@@ -235,10 +235,7 @@ def _frame(
     phase = ordered[0].phase
     if phase is None:
         phase = total % 3 if five and not three else 0
-    consistent = _is_consistent([line.phase for line in ordered], phases(lengths, phase))
-    odd: list[str] = [] if consistent or excused else ["frame"]
-    if not excused and sum(b - a for a, b in merged([(p.start, p.end) for p in ordered])) < total:
-        odd.append("overlapping_cds")
+    odd = [] if excused or len(ordered) == 1 else _odd(ordered, lengths, phase)
     remainder = (total - phase) % 3
     if five is None or three is None:
         five, three = (phase > 0, remainder > 0) if phase or remainder else (True, True)
@@ -247,6 +244,16 @@ def _frame(
     elif phase and not excused:
         five = True
     return phase, five, three, tuple(odd)
+
+
+def _odd(ordered: Sequence[CdsLine], lengths: Sequence[int], phase: int) -> list[str]:
+    """What is wrong with the parts of a CDS: their phases, or bases that two of them hold."""
+    odd: list[str] = []
+    if not _is_consistent([line.phase for line in ordered], phases(lengths, phase)):
+        odd.append("frame")
+    if sum(b - a for a, b in merged([(p.start, p.end) for p in ordered])) < sum(lengths):
+        odd.append("overlapping_cds")
+    return odd
 
 
 def _is_consistent(given: Sequence[int | None], expected: Sequence[int]) -> bool:
@@ -262,6 +269,8 @@ def _is_consistent(given: Sequence[int | None], expected: Sequence[int]) -> bool
 
 
 def _intervals(lines: Sequence[CdsLine], strand: int, phase: int) -> list[tuple[int, int, int]]:
+    if len(lines) == 1:
+        return [(lines[0].start, lines[0].end, phase)]
     spans: list[Span] = []
     for line in lines:
         if spans and spans[-1][1] == line.start:
