@@ -95,6 +95,7 @@ def test_windows_and_fragments_travel_unchanged(strand_passes: int) -> None:
     percents = np.arange(20, dtype=np.uint8).reshape(2, 5, 2)
     found = [WindowFound((GENE,)), WindowFound(()), WindowFound((GENE, GENE), percents)]
     back = unpack_found(pack_found(found))
-    assert [window.fragments for window in back] == [window.fragments for window in found]
+    # as text: they hold NaN, which equals nothing from Python 3.13 on
+    assert repr([window.fragments for window in back]) == repr([w.fragments for w in found])
     assert back[2].percents is not None
     assert np.array_equal(back[2].percents, percents)

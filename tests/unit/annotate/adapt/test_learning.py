@@ -222,7 +222,9 @@ def test_proposals_are_the_same_in_intervals(monkeypatch: pytest.MonkeyPatch) ->
     whole = propose(reader, model, WEIGHTS, (), "protein_coding")
     monkeypatch.setattr("genet5.annotate.adapt.strand.INTERVAL_BP", 500)
     assert len(whole) > 50
-    assert propose(reader, model, WEIGHTS, (), "protein_coding") == whole
+    found = propose(reader, model, WEIGHTS, (), "protein_coding")
+    # as text: they hold NaN, which equals nothing from Python 3.13 on
+    assert repr(found) == repr(whole)
 
 
 def test_genes_of_a_circle_are_not_proposed_over_its_origin() -> None:
