@@ -5,12 +5,14 @@ Hints are simulated from the reference by seed: introns as from RNA-seq with a r
 90 %, of which 5 % are false, and coding parts as from proteins of which 80 % of the genes have a
 relative (`genet5.simulate.hints`). Each tool annotates the same sequence without hints and with
 each set; scores are those of `genet5 eval`. Models that read hints and models that only choose
-among candidates may stand side by side. Prints Markdown, writes JSON. Simulated hints favour
+among candidates may stand side by side. What the hints add to the odds of genes is taken away by
+weight 0: what is left is what the network reads, and a model without channels then shows the noise
+of the measurement. Prints Markdown, writes JSON. Simulated hints favour
 whoever was trained on such; they come from the genes that the scores count, as real ones do.
 
 Example:
     python benchmarks/accuracy/bench_hints.py --genome Schizosaccharomyces_pombe --split valid \
-        --max_bp 300000 --models run_with_evidence base --work OUT
+        --max_bp 300000 --models run_with_evidence base --hint_weights 1 0 --work OUT
 """
 
 from __future__ import annotations
@@ -80,6 +82,9 @@ class HintsBenchConfig:
     """Tools that are run."""
     conditions: tuple[Condition, ...] = get_args(Condition)
     """Sets of hints."""
+    hint_weights: tuple[float, ...] = (1.0,)
+    """Weights of hints in the odds of genes, each tried with each set of hints; 0 leaves what the
+    network reads."""
     annotate_flags: str = ""
     """More flags for our annotate, as one string."""
     seed: int = 1
@@ -98,6 +103,7 @@ class HintsBenchConfig:
 
     def __post_init__(self) -> None:
         require("genet5" not in self.tools or bool(self.models), "models", "", "must be named")
+        require(bool(self.hint_weights), "hint_weights", (), "must be named")
         require(not self.reuse or self.work is not None, "reuse", True, "needs --work")
 
 
@@ -191,27 +197,33 @@ def _rows(
     hints: Mapping[Condition, tuple[Path | None, dict[str, int]]],
     work: Path,
 ) -> Iterable[Row]:
-    for tool, model in _contenders(settings):
-        models = Models.parse([f"{case.entry.clade}={model}"] if model else [],
-                              settings.annotate_flags)  # fmt: skip
+    for tool, model, weight in _contenders(settings):
+        flags = f"{settings.annotate_flags} --hint_weight {weight:g}".strip()
+        models = Models.parse([f"{case.entry.clade}={model}"] if model else [], flags)
         if reason := why_not(tool, case.entry, models):
             sys.stdout.write(f"left out: {tool} ({reason})\n")
             continue
+        is_first = weight == settings.hint_weights[0]
+        suffix = "" if weight == 1 or not model else f", hint weight {weight:g}"
         for name, (path, _) in hints.items():
-            folder = work / (Path(model).name or tool) / name
+            if path is None and not is_first:
+                continue
+            folder = work / (Path(model).name or tool) / f"{name}{suffix.replace(', ', '_')}"
             folder.mkdir(parents=True, exist_ok=True)
             job = with_hints(make_job(tool, case, models, folder), path)
             cost = run_job(job, reuse=settings.reuse)
             genes = read_annotation(job.output).genes
             scores = score_genes(genes, case.annotation.genes, case.sizes, prokaryote=False)
-            yield Row(job.label, name, scores, cost.cpu_s)
+            yield Row(f"{job.label}{suffix}", name, scores, cost.cpu_s)
 
 
-def _contenders(settings: HintsBenchConfig) -> list[tuple[Tool, str]]:
-    """Each tool, ours once for each model."""
-    found: list[tuple[Tool, str]] = []
+def _contenders(settings: HintsBenchConfig) -> list[tuple[Tool, str, float]]:
+    """Each tool with its model and weight of hints, ours once for each of both."""
+    found: list[tuple[Tool, str, float]] = []
+    weights = settings.hint_weights
     for tool in settings.tools:
-        found += [(tool, model) for model in settings.models] if tool == "genet5" else [(tool, "")]
+        ours = [(tool, model, weight) for model in settings.models for weight in weights]
+        found += ours if tool == "genet5" else [(tool, "", weights[0])]
     return found
 
 

@@ -77,7 +77,7 @@ class Finisher:
         if self._max_masked is not None and _masked_share(contig, gene) > self._max_masked:
             self.num_masked += 1
             return False
-        if shared_bp(gene, rna) > MOST_SHARED_BP:
+        if shared_bp(gene, rna, len(contig.bases)) > MOST_SHARED_BP:
             self.num_under_rna += 1
             return False
         return True
@@ -94,12 +94,19 @@ class Finisher:
         return gene
 
 
-def shared_bp(gene: Gene, others: Sequence[Gene]) -> int:
-    """Return how many coding bases of a gene lie in exons of others, on either strand."""
-    near = [other for other in others if other.start < gene.end and gene.start < other.end]
+def shared_bp(gene: Gene, others: Iterable[Gene], contig_bp: int) -> int:
+    """Return how many coding bases of a gene lie in exons of others, on either strand.
+
+    Args:
+        gene: What is asked for.
+        others: Genes of the same contig.
+        contig_bp: Its length: a gene over the origin also lies at the contig's start.
+    """
     return sum(
-        max(0, min(cds.end, exon.end) - max(cds.start, exon.start))
-        for other in near
+        max(0, min(cds.end, exon.end + turn) - max(cds.start, exon.start + turn))
+        for other in others
+        for turn in (0, -contig_bp, contig_bp)
+        if other.start + turn < gene.end and gene.start < other.end + turn
         for exon in other.canonical.exons
         for cds in gene.canonical.cds
     )

@@ -2,7 +2,7 @@
 
 The page is one HTML file that needs no network; plots are SVG within it. Statistics are gathered
 gene by gene while the annotation is written. A genome view and a comparison with a reference are
-those of `report_places`.
+those of `report_places`; BUSCO's completeness is scored when all genes are known, if asked for.
 
 Example:
     report = GenomeReport()
@@ -13,6 +13,7 @@ Example:
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,12 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genet5.annotate.adapt.motif import SPACERS
-from genet5.genome.extract import cds_bases, introns
+from genet5.genome.extract import cds_bases, introns, protein_records
 from genet5.genome.frames import strand_sign
 from genet5.genome.gene import Gene, Transcript
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.sequence import decode_bases
 from genet5.outputs import atomic_writer, draw_letter, svg_element
+from genet5.score.busco import STATUSES, BuscoReport, Lineage
+from genet5.score.busco_search import run_busco
 from genet5.score.differences_page import TABLE_STYLE
 from genet5.score.plot import FAINT, FIRST, INK, STYLE
 from genet5.view.genome_view import PAGE_BYTES, POLICY
@@ -42,8 +45,12 @@ if TYPE_CHECKING:
     from genet5.annotate.report_places import ReportPlaces
     from genet5.view.genome_view import Track
 
+log = logging.getLogger(__name__)
+
 MOST_ROWS = 20_000
 """The page lists so many genes."""
+_BUSCO_COLORS = (FIRST, "#7fb0cf", "#e3b23c", "#b5542b")
+"""Single copy, duplicated, fragmented, missing."""
 _PAGE_STYLE = (
     "table{border-collapse:collapse;font-size:14px;margin:1em 0}"
     "td,th{padding:.2em .8em;border-bottom:1px solid #d9dee3;text-align:left;white-space:nowrap}"
@@ -94,6 +101,9 @@ class GenomeReport:
     rows: list[tuple[str, ...]] = field(default_factory=list)
     places: ReportPlaces | None = None
     """Gathers what a genome view and a comparison show."""
+    proteins: list[tuple[str, str]] | None = None
+    """(header, letters) of each coding gene, for BUSCO; None: it is not asked for."""
+    busco: BuscoReport | None = None
 
     def add(self, contig: AnyContig, genes: Sequence[Gene]) -> None:
         """Count the genes of a contig, or some of them."""
@@ -103,10 +113,29 @@ class GenomeReport:
             self.by_contig[gene.contig] += 1
             if gene.canonical.cds:
                 self._count(contig, gene, gene.canonical)
+                if self.proteins is not None:
+                    own = protein_records(contig.bases, [gene], canonical_only=True)
+                    self.proteins += [record for record in own if record[1]]
             else:
                 self.rna[gene.type] += 1
             if len(self.rows) < MOST_ROWS:
                 self.rows.append(_row(gene))
+
+    def score_completeness(self, lineage: Lineage, threads: int | None) -> None:
+        """Score the proteins with BUSCO's groups.
+
+        Args:
+            lineage: The groups.
+            threads: CPU threads; None = all cores.
+
+        Raises:
+            ExternalToolError: BUSCO failed.
+        """
+        if not self.proteins:
+            log.warning("no coding gene: BUSCO was not run")
+            return
+        self.busco = run_busco(self.proteins, lineage, threads=threads)
+        log.info("BUSCO (%s, %s): %s", lineage.name, self.busco.scorer, self.busco.summary)
 
     def _count(self, contig: AnyContig, gene: Gene, best: Transcript) -> None:
         """Count a coding gene by its best transcript."""
@@ -235,6 +264,10 @@ def _genes(report: GenomeReport, bases: int) -> list[tuple[str, str]]:
             ("spliced genes", f"{report.spliced:,} ({report.spliced / number:.1%})"),
             ("median intron", f"{int(np.median(report.intron_bp)):,} bp"),
         ]
+    if report.busco is not None:
+        rows.append(
+            (f"BUSCO ({report.busco.lineage}, {report.busco.scorer})", report.busco.summary)
+        )
     return rows + [(f"genes of {kind}", f"{count:,}") for kind, count in report.rna.most_common()]
 
 
@@ -251,6 +284,7 @@ def _figure(report: GenomeReport, learned: Sequence[Learned]) -> Figure:
         (_draw_scores, bool(report.scores)),
         (_draw_codons, bool(report.starts)),
         (_draw_introns, bool(report.intron_bp)),
+        (_draw_busco, report.busco is not None),
     ]
     wanted = [draw for draw, has in panels if has]
     count = len(wanted) + 2 * bool(learned)
@@ -301,6 +335,22 @@ def _draw_introns(axes: Axes, report: GenomeReport) -> None:
     axes.hist(sizes, bins=edges.tolist(), color=FIRST)
     axes.set(title="Introns", xlabel="bp", ylabel="introns", xscale="log")
     _label_lengths(axes)
+
+
+def _draw_busco(axes: Axes, report: GenomeReport) -> None:
+    """Draw the shares of BUSCO's groups, in one bar."""
+    assert report.busco is not None
+    counts = Counter(result.status for result in report.busco.results)
+    left, total = 0.0, max(1, counts.total())
+    for status, color in zip(STATUSES, _BUSCO_COLORS, strict=True):
+        share = counts[status] / total
+        words = f"{status} {counts[status]:,} ({share:.1%})"
+        axes.barh(0, share, left=left, color=color, label=words)
+        left += share
+    axes.set(title=f"BUSCO, {total:,} groups of {report.busco.lineage}", xlim=(0, 1), yticks=[],
+             ylim=(-1.6, 0.7))  # fmt: skip
+    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.legend(frameon=False, ncols=2, loc="lower left", fontsize=8)
 
 
 def _label_lengths(axes: Axes) -> None:

@@ -39,6 +39,7 @@ from genet5.errors import ConfigError
 from genet5.model.folders import CONFIG_FILE, WEIGHTS_FILE, load_config
 from genet5.outputs import is_stream, remove_leftovers
 from genet5.progress import BaseProgress
+from genet5.score.busco import Lineage
 from genet5.train.distributed.place import place_of_process
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _new_report(
     from genet5.annotate.report_places import open_places
 
     with open_places(config.reference, plan.genome.regions, hints) as places:
-        report = GenomeReport(places=places)
+        report = GenomeReport(places=places, proteins=None if config.busco is None else [])
         yield report
         places.finish()
 
@@ -239,6 +240,8 @@ def _write_report(
         ("time", f"{summary.seconds:.0f} s"),
     ]
     name = summary.output.name
+    if config.busco is not None:
+        report.score_completeness(Lineage.read(config.busco), config.annotator.threads)
     write_report(
         report,
         out,

@@ -13,6 +13,8 @@ from genet5.cli.parse import require_package, run
 from genet5.config.annotate import AnnotateConfig
 from genet5.genome.io.files import check_inputs, spooled
 from genet5.outputs import check_folder, check_outputs
+from genet5.score.busco import Lineage
+from genet5.score.busco_search import choose_scorer
 from genet5.train.distributed.place import place_of_process
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,9 @@ def _annotate(words: Sequence[str], config: AnnotateConfig) -> int:
     check_outputs(config.outputs, inputs)
     if config.report is not None:
         require_package("report", "matplotlib", "plot")
+    if config.busco is not None:
+        choose_scorer("auto")
+        Lineage.read(config.busco)
     if config.tracks is not None:
         require_package("tracks", "pyBigWig", "bigwig")
         check_folder("tracks", config.tracks)

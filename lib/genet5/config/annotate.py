@@ -208,6 +208,9 @@ class AnnotateConfig:
     `--tracks`, the probabilities; all data lie within the page."""
     reference: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Compare the genes with this annotation (GFF3, GTF or GenBank) in the report."""
+    busco: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Show BUSCO's completeness in the report, by this unpacked lineage dataset (hmms/,
+    scores_cutoff, lengths_cutoff) and the program busco or pyhmmer."""
     hints: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE ..."), by_default("none")] = ()
     """Files of hints for genes: GFF3 or GTF of Augustus, BRAKER, miniprot, StringTie, portcullis or
     `genet5 hints`. Genes that agree with introns, coding parts, starts and stops of them get better
@@ -250,7 +253,8 @@ class AnnotateConfig:
         is_plain = "tbl" in self.formats and self.output.suffix != ".gz"
         rule = "needs tbl beside it, and an output that is not compressed"
         require("sqn" not in self.formats or is_plain, "formats", "sqn", rule)
-        for flag, value in (("genome_view", self.genome_view), ("reference", self.reference)):
+        for flag in ("genome_view", "reference", "busco"):
+            value = getattr(self, flag)
             require(self.report is not None or not value, flag, value, "needs --report FILE")
         weight, rule = self.hint_weight, "must be between 0 and 10"
         require(0 <= weight <= 10, "hint_weight", weight, rule)

@@ -41,8 +41,15 @@ def test_a_gene_may_share_thirty_coding_bases_with_an_rna_gene(start: int, kept:
 
 def test_a_transfer_rna_in_an_intron_is_no_rival() -> None:
     spliced = make_gene((0, 90), (300, 390))
-    assert shared_bp(spliced, [rna(120, 190)]) == 0
-    assert shared_bp(spliced, [rna(80, 310)]) == 20
+    assert shared_bp(spliced, [rna(120, 190)], 800) == 0
+    assert shared_bp(spliced, [rna(80, 310)], 800) == 20
+
+
+def test_genes_over_the_origin_share_bases_with_genes_at_the_start() -> None:
+    assert shared_bp(make_gene((0, 90)), [rna(760, 850)], 800) == 50
+    assert shared_bp(make_gene((750, 840)), [rna(10, 60)], 800) == 30
+    assert shared_bp(make_gene((750, 840)), [rna(760, 850)], 800) == 80
+    assert ids(Finisher(), [make_gene((0, 90))], [rna(760, 850)]) == ["rna_000001"]
 
 
 def test_locus_tags_count_all_genes_and_name_transcripts_and_products() -> None:

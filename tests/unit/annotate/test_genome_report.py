@@ -16,6 +16,8 @@ from genet5.annotate.genome_report import GenomeReport, n50, write_report
 from genet5.genome.gene import Exon, Gene, Transcript
 from genet5.genome.io.fasta import Contig
 from genet5.genome.sequence import encode_bases
+from genet5.score.busco import BuscoReport, Lineage, Result
+from genet5.score.busco_search import Proteins
 
 pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
 
@@ -113,6 +115,37 @@ def test_only_so_many_genes_are_listed(tmp_path: Path, monkeypatch: pytest.Monke
     report = GenomeReport()
     report.add(CONTIG, genes())
     assert "1 more genes are in the annotation" in page_of(report, tmp_path)
+
+
+@pytest.mark.slow
+def test_completeness_is_scored_on_the_proteins_and_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def scored(proteins: Proteins, lineage: Lineage, *, threads: int | None) -> BuscoReport:
+        seen.extend(proteins)
+        results = (Result("g1", "single"), Result("g2", "missing"))
+        return BuscoReport(lineage=lineage.name, scorer="toy 1", proteins=1, results=results)
+
+    monkeypatch.setattr("genet5.annotate.genome_report.run_busco", scored)
+    report = GenomeReport(proteins=[])
+    report.add(CONTIG, [*genes()[:1], make_gene((13, 14), id="without_codon")])
+    report.score_completeness(Lineage(tmp_path, "toy_odb10", {}), 1)
+    page = page_of(report, tmp_path)
+    assert [letters for _, letters in seen] == ["MK"]
+    summary = "C:50.0%[S:50.0%,D:0.0%],F:0.0%,M:50.0%,n:2"
+    assert f"<td>BUSCO (toy_odb10, toy 1)</td><td>{summary}</td>" in page
+    assert "missing 1 (50.0%)" in page
+
+
+def test_a_genome_without_proteins_has_no_completeness(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = GenomeReport(proteins=[])
+    report.score_completeness(Lineage(tmp_path, "toy_odb10", {}), 1)
+    assert report.busco is None
+    assert caplog.messages == ["no coding gene: BUSCO was not run"]
 
 
 @pytest.mark.parametrize(("lengths", "expected"), [([], 0), ([7], 7), ([2, 3, 5], 5), ([4, 4], 4)])

@@ -126,6 +126,30 @@ def test_a_contig_cut_at_gaps_has_the_genes_of_its_parts_where_they_lie(
     ]  # fmt: skip
 
 
+def test_a_lineage_or_a_program_that_is_missing_is_named_before_work_begins(
+    config: AnnotateConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    words = [
+        "annotate",
+        str(config.genome),
+        "-o",
+        str(config.output),
+        "--busco",
+        str(tmp_path / "none"),
+    ]
+    assert main(words) == 2
+    assert "needs --report FILE" in capsys.readouterr().err
+    words += ["--report", str(tmp_path / "r.html")]
+    assert main(words) == 1
+    assert "no lineage; expected a folder with hmms/" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", "")
+    assert main(words) == 1
+    assert "neither the program busco nor pyhmmer" in capsys.readouterr().err
+    assert names(tmp_path) == {"g.fa"}
+
+
 def test_a_record_states_what_was_run(config: AnnotateConfig, tmp_path: Path) -> None:
     run.annotate_genome(replace(config, record=tmp_path / "run.json"))
     record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))

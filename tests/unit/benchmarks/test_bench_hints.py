@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,3 +107,34 @@ def test_our_tool_needs_a_model(bench: ModuleType) -> None:
     with pytest.raises(ConfigError, match="models"):
         bench.HintsBenchConfig()
     assert bench.HintsBenchConfig(tools=("augustus",)).models == ()
+
+
+def test_our_models_are_tried_with_each_weight_of_hints_and_augustus_once(
+    bench: ModuleType,
+) -> None:
+    settings = bench.HintsBenchConfig(models=("a", "b"), hint_weights=(1.0, 0.0))
+    ours = [("genet5", model, weight) for model in ("a", "b") for weight in (1.0, 0.0)]
+    assert bench._contenders(settings) == [*ours, ("augustus", "", 1.0)]
+
+
+def test_without_hints_their_weight_does_not_matter(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[tuple[str, ...]] = []
+
+    def run_job(job: Any, *, reuse: bool) -> Any:
+        commands.append(job.command)
+        job.output.write_text("##gff-version 3\n")
+        return SimpleNamespace(cpu_s=1.0)
+
+    monkeypatch.setattr(bench, "run_job", run_job)
+    (tmp_path / "hints.gff").write_text("")
+    settings = bench.HintsBenchConfig(
+        models=("nano",), hint_weights=(1.0, 0.0), tools=("genet5",), data=tmp_path
+    )
+    hints = {"none": (None, {}), "rna90": (tmp_path / "hints.gff", {})}
+    rows = list(bench._rows(settings, case_of(tmp_path), hints, tmp_path))
+    weights = [command[command.index("--hint_weight") + 1] for command in commands]
+    assert weights == ["1", "1", "0"]
+    assert [row.condition for row in rows] == ["none", "rna90", "rna90"]
+    assert rows[2].label == f"{rows[0].label}, hint weight 0"
