@@ -56,6 +56,9 @@ _STYLE = """
 """
 _SCRIPT = """
 const viewed = JSON.parse(document.getElementById("view-data").textContent);
+if (viewed.sizes) {
+  viewed.browser.reference.fastaURL = URL.createObjectURL(new Blob([viewed.sizes]));
+}
 igv.createBrowser(document.getElementById("view"), viewed.browser).then(browser => {
   window.genomeView = browser;
   const show = (chr, start, end) => browser.updateLoci([{chr, start, end}]);
@@ -113,7 +116,7 @@ def genome_view(
     """
     script = _IGV.read_text(encoding="utf-8")
     sizes = [(gff3_name(contig.name), len(contig.bases)) for contig in contigs]
-    room = most_bytes - len(script) - _FRAME_BYTES - 2 * sum(len(name) + 8 for name, _ in sizes)
+    room = most_bytes - len(script) - _FRAME_BYTES - 2 * sum(len(name) + 14 for name, _ in sizes)
     fits: dict[str, bool] = {}
     for track in (t for t in tracks if t.kind == "bed"):
         room, fits[track.name] = _spend(room, track)
@@ -126,7 +129,7 @@ def genome_view(
     if not sequence:
         left_out = ("the sequence", *left_out)
     browser = {
-        "reference": {**_reference(sizes, sequence), "wholeGenomeView": False},
+        "reference": {**_reference(sequence), "wholeGenomeView": False},
         "tracks": shown,
         "loadDefaultGenomes": False,
         "search": False,
@@ -134,7 +137,9 @@ def genome_view(
         "showSampleNames": False,
     }
     name, size = max(sizes, key=lambda one: one[1])
-    data = {"browser": browser, "first": [name, 0, min(size, _FIRST_SHOWN_BP)]}
+    lines = "" if sequence else "".join(f"{name}\t{size}\n" for name, size in sizes)
+    first = [name, 0, min(size, _FIRST_SHOWN_BP)]
+    data = {"browser": browser, "sizes": lines, "first": first}
     return GenomeView(_html(data, left_out, script), left_out)
 
 
@@ -172,18 +177,15 @@ def _fasta(contigs: Iterable[AnyContig]) -> Iterator[str]:
         yield "\n"
 
 
-def _reference(sizes: Sequence[tuple[str, int]], sequence: bytes) -> dict[str, Any]:
-    """The genome: its sequence, or the lengths of its contigs alone."""
+def _reference(sequence: bytes) -> dict[str, Any]:
+    """The genome: its sequence; without one it is a file of its contigs' sizes, made by the page.
+
+    igv.js reads no such file from a data URI (its `ChromSizesFile` decodes another field).
+    """
+    common = {"id": "genome", "name": ""}
     if sequence:
-        return {"id": "genome", "name": "", "fastaURL": _uri(sequence, gz=True), "indexed": False}
-    lines = "".join(f"{name}\t{size}\n" for name, size in sizes)
-    packed = zlib.compress(lines.encode(), 9, 31)
-    return {
-        "id": "genome",
-        "name": "",
-        "format": "chromsizes",
-        "fastaURL": _uri(packed, gz=True),
-    }
+        return {**common, "fastaURL": _uri(sequence, gz=True), "indexed": False}
+    return {**common, "format": "chromsizes"}
 
 
 def _track(track: Track) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from builders import make_gene
 from genet5.annotate.adapt.motif import SPACERS, Motif
 from genet5.annotate.adapt.record import Learned
 from genet5.annotate.genome_report import GenomeReport, n50, write_report
+from genet5.annotate.report_places import open_places
 from genet5.genome.gene import Exon, Gene, Transcript
 from genet5.genome.io.fasta import Contig
 from genet5.genome.sequence import encode_bases
 from genet5.score.busco import BuscoReport, Lineage, Result
 from genet5.score.busco_search import Proteins
+from genet5.view.genome_view import genome_view
 
 pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
 
@@ -115,6 +117,23 @@ def test_only_so_many_genes_are_listed(tmp_path: Path, monkeypatch: pytest.Monke
     report = GenomeReport()
     report.add(CONTIG, genes())
     assert "1 more genes are in the annotation" in page_of(report, tmp_path)
+
+
+def test_a_page_of_a_large_genome_leaves_out_what_would_pass_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = Contig("c", np.random.default_rng(1).choice(encode_bases("ACGT"), 400_000))
+    sizes = []
+    for room in (100_000, 200_000):  # it takes 140,000 bytes
+        limit = len(genome_view([noise], [], most_bytes=0).html) + room
+        monkeypatch.setattr("genet5.annotate.genome_report.PAGE_BYTES", limit)
+        with open_places(None, ()) as places:
+            report = GenomeReport(places=places)
+        out = tmp_path / "report.html"
+        write_report(report, out, title="t", facts=[], contigs=[noise], has_view=True)
+        assert out.stat().st_size < limit
+        sizes.append("too large: the sequence" in out.read_text())
+    assert sizes == [True, False]
 
 
 @pytest.mark.slow

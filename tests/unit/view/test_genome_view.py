@@ -25,7 +25,7 @@ from genet5.genome.io.fasta import Contig, write_fasta
 from genet5.genome.io.gff3_write import write_gff3
 from genet5.genome.sequence import decode_bases, encode_bases
 from genet5.view.features import Features
-from genet5.view.genome_view import FORWARD, Track, genome_view
+from genet5.view.genome_view import FORWARD, POLICY, Track, genome_view
 
 DNA = "ACGTTGCATGCCATGA" * 500
 CONTIGS = [Contig("odd|n:1-2", encode_bases(DNA)), Contig("c2", encode_bases(DNA[:3000]))]
@@ -39,7 +39,7 @@ def viewed(page: str) -> dict[str, Any]:
     found = re.search(r'id="view-data">(.*?)</script>', page, re.DOTALL)
     assert found is not None
     data: dict[str, Any] = json.loads(found[1])
-    return data["browser"]
+    return data
 
 
 def genes() -> list[Gene]:
@@ -69,7 +69,7 @@ def test_sequence_and_tracks_lie_within_the_page_and_names_cannot_end_the_script
     features = Features()
     features.add_genes("odd|n:1-2", len(DNA), genes())
     view = genome_view(CONTIGS, [Track("</script>", "bed", ((FORWARD, features.data()),))])
-    browser = viewed(view.html)
+    browser = viewed(view.html)["browser"]
     assert not view.left_out
     fasta = unpacked(browser["reference"]["fastaURL"]).decode()
     assert fasta == f">odd|n:1-2\n{DNA}\n>c2\n{DNA[:3000]}\n"
@@ -88,9 +88,9 @@ def test_what_a_page_has_no_room_for_is_left_out_and_named() -> None:
     view = genome_view([noise], tracks, most_bytes=empty + 100_000)
     assert view.left_out == ("the sequence", "big")
     assert "the sequence, big" in view.html
-    browser = viewed(view.html)
-    assert [track["name"] for track in browser["tracks"]] == ["genes"]
-    assert unpacked(browser["reference"]["fastaURL"]) == b"c\t400000\n"
+    data = viewed(view.html)
+    assert [track["name"] for track in data["browser"]["tracks"]] == ["genes"]
+    assert data["sizes"] == "c\t400000\n"
     assert len(view.html) < empty + 100_000
 
 
@@ -185,6 +185,29 @@ def test_genes_are_found_by_name_and_an_unknown_name_asks_no_server(shown: Page)
     assert shown.requests == []
 
 
+@pytest.mark.slow
+def test_a_page_without_room_for_the_sequence_draws_genes_and_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if PROGRAM is None:
+        pytest.skip("chromium is not installed")
+    monkeypatch.setattr("genet5.view.genome_view._packed_sequence", lambda *_: b"")
+    features = Features()
+    features.add_genes(CONTIGS[0].name, len(DNA), genes())
+    tracks = [Track("genes", "bed", ((FORWARD, features.data()),))]
+    view = genome_view(CONTIGS, tracks, most_bytes=4_000_000)
+    assert view.left_out == ("the sequence",)
+    rows = '<p id="row" data-contig="odd|n:1-2" data-start="4000" data-end="4900">b</p>'
+    page = tmp_path / "page.html"
+    page.write_text(f"<html><head>{POLICY}</head><body>{view.html}{rows}</body></html>")
+    with chromium_page(page, tmp_path / "profile") as shown:
+        shown.wait_for('document.body.classList.contains("has-view")')
+        shown.value("document.getElementById('row').click()")
+        shown.wait_for(f"{PLACE}.start <= 4000 && {PLACE}.start > 3000")
+        shown.wait_for(DRAWN.replace("COUNT", "2"))
+        assert shown.errors == shown.requests == []
+
+
 def test_compare_writes_a_page_with_both_annotations(tmp_path: Path) -> None:
     save_gff3(tmp_path / "a.gff3", genes())
     save_gff3(tmp_path / "b.gff3", genes()[:1])
@@ -192,7 +215,7 @@ def test_compare_writes_a_page_with_both_annotations(tmp_path: Path) -> None:
     words = [str(tmp_path / name) for name in ("a.gff3", "b.gff3")]
     page = tmp_path / "d.html"
     assert compare([*words, "--plot", str(page), "--genome", str(tmp_path / "g.fa")]) == 0
-    browser = viewed(page.read_text())
+    browser = viewed(page.read_text())["browser"]
     assert [track["name"] for track in browser["tracks"]] == ["a.gff3", "b.gff3", "differences"]
     assert b"only_first" in unpacked(browser["tracks"][2]["url"])
     assert 'data-start="4000" data-end="4900"' in page.read_text()
