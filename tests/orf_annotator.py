@@ -41,6 +41,7 @@ class OrfEngine(Engine):
         windows: Sequence[Bases],
         cores: Sequence[tuple[int, int]],
         codes: Sequence[int],
+        places: Sequence[int],
         evidence: Sequence[Channels] = (),
     ) -> Found:
         time.sleep(self.delay_s)

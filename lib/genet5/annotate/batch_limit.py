@@ -1,4 +1,4 @@
-"""How many windows a device takes at a time: half as many after it ran out of memory."""
+"""How many segments of windows a device takes at a time: half after it ran out of memory."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class BatchLimit:
         """Decode a batch, at once or in parts.
 
         Args:
-            count: Windows in the batch.
+            count: Segments in the batch: windows that are read together (`decode.segments`).
             decode: Decodes some of them.
 
         Raises:
-            torch.OutOfMemoryError: There is no room for a single window.
+            torch.OutOfMemoryError: There is no room for a single segment.
         """
         found: list[T] = []
         while len(found) < count:
@@ -48,7 +48,7 @@ class BatchLimit:
         self._most = max(size // 2, 1)
         if is_first:
             log.warning(
-                "no memory for %d windows at a time: halving them, as often as it takes (next time"
-                " give --batch_size)",
+                "no memory for %d segments of windows at a time: halving them, as often as it takes"
+                " (next time give --batch_size)",
                 size,
             )

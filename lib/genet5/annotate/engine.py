@@ -3,7 +3,8 @@
 Windows are listed as batches (`windows`), decoded, and given back to their contigs in order
 (`contig`), which are passed on block by block. Memory holds one pool of windows and what later
 windows may still change; nothing grows with the length or the number of contigs. The result does
-not depend on the batch size, up to the rounding of matrix products.
+not depend on the batch size, up to the rounding of matrix products: windows that are read together
+(`decode.segments`) are so whatever the batch.
 
 Example:
     engine = load_engine(plan_model(config), choose_machine(config))
@@ -29,6 +30,7 @@ from genet5.annotate.plan import Machine, ModelPlan
 from genet5.annotate.windows import Batch, WindowList, WindowPass, WindowRules, evidence_of
 from genet5.annotate.workers import Workers
 from genet5.decode.greedy import decode_windows
+from genet5.decode.segments import segments_at, windows_of_segment
 from genet5.decode.window_found import Percents, WindowFound
 from genet5.genome.evidence import Channels
 from genet5.genome.io.fasta import AnyContig
@@ -54,6 +56,8 @@ class Engine:
     calling: CallingConfig
     machine: Machine
     strand_passes: int = 1
+    segment_windows: int = 1
+    """Windows that are read together, if they follow each other."""
     workers: Workers | None = None
     """Other processes that decode, too."""
     keeps_percents: bool = False
@@ -108,6 +112,7 @@ class Engine:
             strand_passes=self.strand_passes,
             spliced=self.calling.grammar.introns,
             batch_size=self.machine.batch_size,
+            segment_windows=self.segment_windows,
         )
 
     def _decoded(
@@ -117,7 +122,7 @@ class Engine:
             yield from self.workers.decoded(self, batches, journal)
             return
         for batch in batches:
-            yield batch, self.found(batch, journal, partial(self.decode, batch.passes))
+            yield batch, self.found(batch, journal, partial(self.decode, batch))
 
     def found(
         self, batch: Batch, journal: Journal | None, decode: Callable[[], Found]
@@ -142,30 +147,39 @@ class Engine:
             journal.flush()
         return found
 
-    def decode(self, batch: Sequence[WindowPass]) -> Found:
-        """Decode windows in one batch."""
-        cores, codes = [p.core for p in batch], [p.code for p in batch]
-        found = self.decode_bases([p.bases for p in batch], cores, codes, evidence_of(batch))
-        return [p.placed(some) for p, some in zip(batch, found, strict=True)]
+    def decode(self, batch: Batch) -> Found:
+        """Decode the windows of a batch."""
+        passes = batch.passes
+        cores, codes = [p.core for p in passes], [p.code for p in passes]
+        bases, evidence = [p.bases for p in passes], evidence_of(passes)
+        found = self.decode_bases(bases, cores, codes, batch.places, evidence)
+        return [p.placed(some) for p, some in zip(passes, found, strict=True)]
 
     def decode_bases(
         self,
         windows: Sequence[Bases],
         cores: Sequence[tuple[int, int]],
         codes: Sequence[int],
+        places: Sequence[int],
         evidence: Sequence[Channels] = (),
     ) -> Found:
         """Decode the bases of windows; what is found is in coordinates of each window."""
-        decode = partial(self._decode_together, windows, cores, codes, evidence)
+        decode = partial(self._decode_together, windows, cores, codes, places, evidence)
         if self.machine.deterministic:
             return decode(slice(len(windows)))
-        return self.limit.decode(len(windows), decode)
+        segments = segments_at(places)
+
+        def decode_segments(some: slice) -> Found:
+            return decode(slice(segments[some][0].first, segments[some][-1].last))
+
+        return self.limit.decode(len(segments), decode_segments)
 
     def _decode_together(
         self,
         windows: Sequence[Bases],
         cores: Sequence[tuple[int, int]],
         codes: Sequence[int],
+        places: Sequence[int],
         evidence: Sequence[Channels],
         some: slice,
     ) -> Found:
@@ -177,6 +191,7 @@ class Engine:
                 windows[some],
                 codes[some],
                 self.calling.grammar,
+                places=places[some],
                 clade=self.calling.clade,
                 cores=cores[some],
                 evidence=evidence[some],
@@ -207,6 +222,7 @@ def load_engine(plan: ModelPlan, machine: Machine) -> Engine:
         calling=plan.calling,
         machine=machine,
         strand_passes=plan.strand_passes,
+        segment_windows=windows_of_segment(model.config),
     )
 
 

@@ -26,8 +26,8 @@ from genet5.decode.window_found import WindowFound
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
-"""Version of the lines; a journal of another version belongs to another run."""
+FORMAT = 4
+"""Version of the lines and of how windows are read; another version's journal is another run's."""
 _SAMPLE_BYTES = 1 << 20
 _UNKNOWN = -1
 

@@ -1,8 +1,11 @@
 """The windows of a run, listed lazily: contigs in, batches of windows out.
 
-Windows of many contigs are pooled, sorted by length and cut into batches. What a batch holds
-depends on the genome, the windows and the batch size alone, not on what an earlier run found nor on
-the number of processes: so that a resumed run, and one of several processes, compute the same.
+Windows that follow each other in one strand pass of a contig are read together, as a segment
+(`decode.segments`): the contig's first few, its next few and so on, without windows that have no
+known base. Segments of many contigs are pooled, sorted by length and cut into batches. What a batch
+holds depends on the genome, the windows and the batch size alone, not on what an earlier run found
+nor on the number of processes: so that a resumed run, and one of several processes, compute the
+same. What a segment holds does not even depend on the batch size.
 """
 
 from __future__ import annotations
@@ -72,6 +75,12 @@ class WindowPass:
         high = self.tile.core_end - self.tile.start
         return (self.length_bp - high, self.length_bp - low) if self.strand_pass else (low, high)
 
+    def place_after(self, first: WindowPass) -> int:
+        """Where the pass begins, counted from where the first of its segment does."""
+        if self.strand_pass:
+            return first.tile.end - self.tile.end
+        return self.tile.start - first.tile.start
+
     def placed(self, found: WindowFound) -> WindowFound:
         """Return what was found in the window in coordinates of the contig."""
         return found.placed(self.tile.start, self.tile.end, reverse=bool(self.strand_pass))
@@ -88,15 +97,29 @@ def evidence_of(passes: Sequence[WindowPass]) -> list[Channels]:
     return [channels for each in passes if (channels := each.evidence) is not None]
 
 
+Segment = Sequence[WindowPass]
+"""Windows that follow each other in one strand pass, in its reading direction."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Windows that are decoded together."""
 
-    passes: list[WindowPass]
+    segments: Sequence[Segment]
     pool: list[WindowPass]
     """All windows of the batch's pool, in the order of the run."""
     is_last: bool
     """Whether it is the pool's last."""
+
+    @property
+    def passes(self) -> list[WindowPass]:
+        """Its windows, segment by segment."""
+        return [window_pass for segment in self.segments for window_pass in segment]
+
+    @property
+    def places(self) -> list[int]:
+        """Where each of its windows begins on its segment."""
+        return [each.place_after(segment[0]) for segment in self.segments for each in segment]
 
     @property
     def numbers(self) -> list[int]:
@@ -113,6 +136,8 @@ class WindowRules:
     strand_passes: int
     spliced: bool
     batch_size: int
+    segment_windows: int
+    """Windows that are read together, if they follow each other."""
 
 
 class WindowList:
@@ -143,16 +168,19 @@ class WindowList:
     def batches(self) -> Iterator[Batch]:
         """List all windows, pool by pool."""
         pool: list[WindowPass] = []
-        number = 0
+        number, size = 0, self._rules.segment_windows
+        most = _POOL_BATCHES * self._rules.batch_size
         for index, contig in enumerate(self._contigs):
-            work = self._begin(index, contig)
+            work, segment = self._begin(index, contig), -1
             for tile, strand_pass, bases in work.windows():
-                pool.append(WindowPass(number, work, strand_pass, tile, bases))
-                number += 1
-                if len(pool) >= _POOL_BATCHES * self._rules.batch_size:
+                is_first = tile.index // size != segment
+                if is_first and len(pool) >= most:
                     yield from self._cut(pool)
                     pool = []
-            if len(self._open) > _MOST_OPEN and pool:
+                segment = tile.index // size
+                pool.append(WindowPass(number, work, strand_pass, tile, bases))
+                number += 1
+            if len(pool) >= most or (len(self._open) > _MOST_OPEN and pool):
                 yield from self._cut(pool)
                 pool = []
         yield from self._cut(pool)
@@ -188,27 +216,56 @@ class WindowList:
 
     def _cut(self, pool: list[WindowPass]) -> Iterator[Batch]:
         """Cut a pool into batches, longest windows first."""
-        ordered = sorted(pool, key=lambda p: (-p.length_bp, p.number))
         size, window_bp = self._rules.batch_size, self._rules.window_bp
-        batches = list(plan_batches(ordered, size, window_bp))
-        for number, passes in enumerate(batches, 1):
-            yield Batch(passes, pool, number == len(batches))
+        segments = segments_of(pool, self._rules.segment_windows)
+        batches = list(plan_batches(segments, size, window_bp))
+        for number, some in enumerate(batches, 1):
+            yield Batch(some, pool, number == len(batches))
 
     def _count(self, work: ContigWork, bases: int) -> None:
         work.counted_bp += bases
         self._on_bases(bases)
 
 
+def segments_of(passes: Iterable[WindowPass], most: int) -> list[Segment]:
+    """Put windows into segments.
+
+    Args:
+        passes: In the order of the run.
+        most: Windows of a segment.
+
+    Returns:
+        Those of long windows first, then long ones, then those that come first.
+    """
+    open_segments: dict[tuple[int, int], list[WindowPass]] = {}
+    segments: list[list[WindowPass]] = []
+    for each in passes:
+        key = each.work.index, each.strand_pass
+        last, index = open_segments.get(key), each.tile.index
+        if last and index == last[-1].tile.index + 1 and index % most:
+            last.append(each)
+        else:
+            segments.append([each])
+            open_segments[key] = segments[-1]
+    longest_first = sorted(segments, key=lambda s: (-s[0].length_bp, -len(s), s[0].number))
+    return [segment[::-1] if segment[0].strand_pass else segment for segment in longest_first]
+
+
 def plan_batches(
-    passes: Sequence[WindowPass], batch_size: int, window_bp: int
-) -> Iterator[list[WindowPass]]:
-    """Cut sorted passes into batches of `batch_size` whole windows, or some more of short ones."""
-    batch: list[WindowPass] = []
-    for window_pass in passes:
-        full = (len(batch) + 1) * batch[0].length_bp > batch_size * window_bp if batch else False
-        if full or len(batch) >= _SHORT_FACTOR * batch_size:
+    segments: Sequence[Segment], batch_size: int, window_bp: int
+) -> Iterator[list[Segment]]:
+    """Cut sorted segments into batches of `batch_size` whole windows, or some more of short ones.
+
+    A batch has one segment at least.
+    """
+    batch: list[Segment] = []
+    count = 0
+    for segment in segments:
+        count += len(segment)
+        full = count * batch[0][0].length_bp > batch_size * window_bp if batch else False
+        if full or (batch and count > _SHORT_FACTOR * batch_size):
             yield batch
-            batch = []
-        batch.append(window_pass)
+            batch, count = [], len(segment)
+        batch.append(segment)
     if batch:
         yield batch

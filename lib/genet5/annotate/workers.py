@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +28,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from genet5.annotate.windows import Batch, WindowPass, evidence_of
+from genet5.annotate.windows import Batch, evidence_of
 from genet5.config.model import EVIDENCE_CHANNELS
 from genet5.decode.window_found import WindowFound
 from genet5.genome.evidence import Channels
@@ -70,7 +70,7 @@ class Workers:
             if journal is None or not journal.knows_all(batch.numbers):
                 owner, turn = turn % self._world_size, turn + 1
             if owner:
-                self._send(owner, pack_windows(batch.passes))
+                self._send(owner, pack_windows(batch))
             queue.append((batch, owner))
             if len(queue) >= _AHEAD * self._world_size:
                 yield self._taken(engine, *queue.popleft(), journal)
@@ -84,7 +84,7 @@ class Workers:
         self, engine: Engine, batch: Batch, owner: int, journal: Journal | None
     ) -> tuple[Batch, dict[int, WindowFound]]:
         def decode() -> Found:
-            return self._answer(owner, batch) if owner else engine.decode(batch.passes)
+            return self._answer(owner, batch) if owner else engine.decode(batch)
 
         return batch, engine.found(batch, journal, decode)
 
@@ -113,10 +113,16 @@ def serve(engine: Engine) -> None:
             dist.send(tensor, 0)
 
 
-def pack_windows(passes: Sequence[WindowPass]) -> bytes:
+def pack_windows(batch: Batch) -> bytes:
     """Write a batch's windows: a line of JSON, all bases, and all evidence, compressed."""
+    passes = batch.passes
     bases = [window_pass.bases.tobytes() for window_pass in passes]
-    header = [[len(some) for some in bases], [p.core for p in passes], [p.code for p in passes]]
+    sizes, cores, codes = (
+        [len(some) for some in bases],
+        [p.core for p in passes],
+        [p.code for p in passes],
+    )
+    header = [sizes, cores, codes, batch.places]
     evidence = b"".join(channels.tobytes() for channels in evidence_of(passes))
     packed = zlib.compress(evidence, 1) if evidence else b""  # nearly all of it is zero
     return json.dumps(header).encode() + b"\n" + b"".join(bases) + packed
@@ -124,10 +130,10 @@ def pack_windows(passes: Sequence[WindowPass]) -> bytes:
 
 def unpack_windows(
     data: bytes,
-) -> tuple[list[Bases], list[tuple[int, int]], list[int], list[Channels]]:
-    """Read what `pack_windows` wrote: bases, core, genetic code and evidence of each window."""
+) -> tuple[list[Bases], list[tuple[int, int]], list[int], list[int], list[Channels]]:
+    """Read what `pack_windows` wrote: bases, core, code, place and evidence of each window."""
     header, _, body = data.partition(b"\n")
-    lengths, cores, codes = json.loads(header)
+    lengths, cores, codes, places = json.loads(header)
     ends, split = np.cumsum(lengths), sum(lengths)
     bases = np.split(np.frombuffer(body[:split], dtype=np.uint8), ends[:-1])
     evidence: list[Channels] = []
@@ -135,7 +141,7 @@ def unpack_windows(
         values = np.frombuffer(zlib.decompress(packed), dtype=np.uint8)
         arrays = np.split(values, EVIDENCE_CHANNELS * ends[:-1])
         evidence = [array.reshape(EVIDENCE_CHANNELS, -1) for array in arrays]
-    return bases, [(a, b) for a, b in cores], codes, evidence
+    return bases, [(a, b) for a, b in cores], codes, places, evidence
 
 
 def pack_found(found: Found) -> bytes:

@@ -1,9 +1,9 @@
 """Decode a batch of windows under the grammar, greedily.
 
-The encoder reads the windows, the per-base heads draft their rows of labels (`draft`), the decoder
-verifies and corrects them (`writer`). What is written is read off with its evidence (`trace`); the
-heads may add genes that the decoder left out. The encoder runs in bf16 where the device is fast at
-it, the decoder in fp32.
+The encoder reads the windows (`segments`), the per-base heads draft their rows of labels (`draft`),
+the decoder verifies and corrects them (`writer`). What is written is read off with its evidence
+(`trace`); the heads may add genes that the decoder left out. The encoder runs in bf16 where the
+device is fast at it, the decoder in fp32.
 
 Example:
     decoded = decode_windows(model, tokenizer, windows, [11] * len(windows), prokaryote_options())
@@ -13,26 +13,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
-from genet5.dataset.batch import Inputs
-from genet5.dataset.collate import make_inputs
 from genet5.decode.best_path import best_paths, weighed_edges
 from genet5.decode.draft import make_drafter
 from genet5.decode.fragment import GeneFragment
 from genet5.decode.head_only import find_head_only
 from genet5.decode.path_weights import PathWeights
 from genet5.decode.percents import percents_of
+from genet5.decode.segments import encode_windows
 from genet5.decode.trace import TraceReader, Tracks, read_tracks, tracks_evidence
 from genet5.decode.window_found import Percents
 from genet5.decode.writer import Writer
 from genet5.genome.evidence import Channels
 from genet5.genome.sequence import Bases
 from genet5.model.network import GeneT5
-from genet5.model.precision import has_fast_bf16
 from genet5.model.results import Encoded
 from genet5.tokens.grammar import Grammar, GrammarOptions
 from genet5.tokens.signals import Signals
@@ -41,9 +38,6 @@ from genet5.tokens.tokenizer_file import Tokenizer
 from genet5.tokens.window import WindowGene
 
 logger = logging.getLogger(__name__)
-
-_ENCODED_ON_CPU = 2
-"""Windows that a CPU encodes at a time: more take memory, and no less time each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +63,7 @@ def decode_windows(
     genetic_codes: Sequence[int],
     options: GrammarOptions,
     *,
+    places: Sequence[int] | None = None,
     clade: str | None = None,
     cores: Sequence[tuple[int, int]] | None = None,
     evidence: Sequence[Channels] = (),
@@ -85,6 +80,8 @@ def decode_windows(
         windows: Bases of each, at least one base, at most `model.config.max_window_bp`.
         genetic_codes: NCBI number for each window.
         options: The grammar's.
+        places: Where each window begins on its segment (`segments.segments_at`); None = each is
+            read alone.
         clade: Named in every prompt, if the model was trained so.
         cores: Part of each window that evidence for cut genes is summed over; by default all of it.
         evidence: Channels of hints of each window (`genome.evidence`); none = without.
@@ -93,8 +90,10 @@ def decode_windows(
         use_bf16: Encode in bfloat16; None = where the device multiplies it fast.
         keep_percents: Keep the per-base heads' probabilities of each core.
     """
-    inputs = make_inputs(windows, genetic_codes, tokenizer.sequence, evidence)
-    encoded = _encode(model, inputs, use_bf16)
+    encoded = encode_windows(
+        model, tokenizer.sequence, windows, genetic_codes,
+        places=places, evidence=evidence, use_bf16=use_bf16,
+    )  # fmt: skip
     clades = [clade] * len(windows)
     grammar = Grammar(windows, genetic_codes, options, tokenizer.structure, clades=clades)
     edges, paths, signals = encoded.boundary_logits, None, grammar.signals
@@ -140,18 +139,6 @@ def _percents(
     ]
 
 
-def _encode(model: GeneT5, inputs: Inputs, use_bf16: bool | None) -> Encoded:
-    """Run the encoder; what it returns is in fp32."""
-    device = next(model.parameters()).device
-    if use_bf16 is None:
-        use_bf16 = has_fast_bf16(device)
-    size = _ENCODED_ON_CPU if device.type == "cpu" else len(inputs.num_bases)
-    casts = use_bf16 and model.encoder_dtype == torch.float32
-    with torch.autocast(device.type, torch.bfloat16, enabled=casts):
-        parts = [_in_fp32(model.encode(part.to(device))) for part in inputs.split(size)]
-    return Encoded.joined(parts)
-
-
 def _in_open_frames(
     signals: Signals,
     options: GrammarOptions,
@@ -178,15 +165,3 @@ def _on_paths(
             GeneFragment.of(gene, tracks_evidence(gene, tracks, row, size, core), head_only=True)
             for gene in genes
         )
-
-
-def _in_fp32(encoded: Encoded) -> Encoded:
-    """The same with all float tensors in fp32."""
-    changed: dict[str, Any] = {}
-    for field in fields(encoded):
-        value = getattr(encoded, field.name)
-        if isinstance(value, tuple):
-            changed[field.name] = tuple(part.float() for part in value)
-        elif value.is_floating_point():
-            changed[field.name] = value.float()
-    return replace(encoded, **changed)

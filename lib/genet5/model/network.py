@@ -1,7 +1,8 @@
 """GeneT5: encoder, compressor, decoder and heads.
 
-`model(batch)` gives the logits that training needs; `encode`, `start_decoding`, `extend`,
-`token_logits` and `position_logits` are the steps of decoding. The model knows arrays, not genes.
+`model(batch)` gives the logits that training needs; `encode` (`read`, then `compress`),
+`start_decoding`, `extend`, `token_logits` and `position_logits` are the steps of decoding. The
+model knows arrays, not genes.
 
 Example:
     >>> from genet5.config.model import preset
@@ -34,7 +35,7 @@ from genet5.config.model import EVIDENCE_CHANNELS, AttentionName, KeepName, Mode
 from genet5.dataset.batch import Batch, Inputs
 from genet5.model.files import load_weights, save_weights
 from genet5.model.folders import CONFIG_FILE, load_config, model_folder
-from genet5.model.results import Encoded, Output
+from genet5.model.results import Encoded, Local, Output
 from genet5.model.weights import check_fit, draw_weights, without_weights
 
 
@@ -74,14 +75,17 @@ class GeneT5(nn.Module):
         self.code_embedding.weight.zero_()
 
     def encode(self, inputs: Inputs, router_losses: list[RouterLoss] | None = None) -> Encoded:
-        """Read windows.
+        """Read windows: `compress(read(inputs))`."""
+        return self.compress(self.read(inputs, router_losses))
+
+    def read(self, inputs: Inputs, router_losses: list[RouterLoss] | None = None) -> Local:
+        """Read rows up to the latents: windows, or segments of any length that hold several.
 
         Args:
-            inputs: The windows.
+            inputs: The rows.
             router_losses: Encoder layers with experts append their losses here.
 
         Raises:
-            ValueError: A window is longer than `config.max_window_bp`.
             AttributeError: There is evidence, and the model has no channels for it.
         """
         raw = self.stem(inputs.bases, inputs.genetic_code, inputs.num_bases)
@@ -90,16 +94,33 @@ class GeneT5(nn.Module):
         read = self._read_tokens if self.config.patch_bp is None else self._read_patches
         states, features, start_bp, num_tokens = read(inputs, raw, router_losses)
         state_logits, boundary_logits = self.base_heads(features)
-        length = inputs.bases.shape[1]
-        latents = self.compressor(states, start_bp, num_tokens, inputs.num_bases, length)
-        return Encoded(
-            latents=latents,
-            num_latents=-(-inputs.num_bases // self.config.compressor.bin_bp),
+        return Local(
+            states=states,
+            start_bp=start_bp,
+            num_tokens=num_tokens,
             features=features,
-            keys=self.pointer.keys(latents, features),
             state_logits=state_logits,
             boundary_logits=boundary_logits,
             num_bases=inputs.num_bases,
+        )
+
+    def compress(self, local: Local) -> Encoded:
+        """Let latents read windows, and prepare the pointer.
+
+        Raises:
+            ValueError: A window is longer than `config.max_window_bp`.
+        """
+        features, num_bases = local.features, local.num_bases
+        tokens = local.states, local.start_bp, local.num_tokens
+        latents = self.compressor(*tokens, num_bases, features.shape[1])
+        return Encoded(
+            latents=latents,
+            num_latents=-(-num_bases // self.config.compressor.bin_bp),
+            features=features,
+            keys=self.pointer.keys(latents, features),
+            state_logits=local.state_logits,
+            boundary_logits=local.boundary_logits,
+            num_bases=num_bases,
         )
 
     def _read_tokens(

@@ -37,11 +37,11 @@ def test_windows_are_halved_until_they_fit_and_it_is_said_once(
     device.sizes.clear()
     assert limit.decode(4, device.decode) == list(range(4))
     assert device.sizes == [2, 2]  # the size that fits is remembered
-    assert [record.getMessage()[:46] for record in caplog.records] == [
-        "no memory for 10 windows at a time: halving th"
+    assert [record.getMessage()[:50] for record in caplog.records] == [
+        "no memory for 10 segments of windows at a time: ha"
     ]
 
 
-def test_no_room_for_one_window_is_an_error() -> None:
+def test_no_room_for_one_segment_is_an_error() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         BatchLimit().decode(2, Device(0).decode)

@@ -32,6 +32,10 @@ class FakeBatch:
         return [self.number]
 
     @property
+    def places(self) -> list[int]:
+        return [0]
+
+    @property
     def passes(self) -> list[Any]:
         def placed(found: WindowFound) -> WindowFound:
             return found.placed(100, 100 + len(self.text))
@@ -51,9 +55,11 @@ class FakeEngine:
         windows: Sequence[Bases],
         cores: Sequence[tuple[int, int]],
         codes: Sequence[int],
+        places: Sequence[int],
         evidence: Sequence[Channels] = (),
     ) -> list[WindowFound]:
         assert not evidence
+        assert places == [0] * len(windows)
         assert codes == [11] * len(windows)
         assert cores == [(0, len(bases)) for bases in windows]
         self.decoded += [bases.tobytes().decode() for bases in windows]
@@ -62,9 +68,10 @@ class FakeEngine:
             for bases in windows
         ]
 
-    def decode(self, passes: Sequence[Any]) -> list[WindowFound]:
+    def decode(self, batch: FakeBatch) -> list[WindowFound]:
+        passes = batch.passes
         cores, codes = [p.core for p in passes], [p.code for p in passes]
-        found = self.decode_bases([p.bases for p in passes], cores, codes)
+        found = self.decode_bases([p.bases for p in passes], cores, codes, batch.places)
         return [p.placed(some) for p, some in zip(passes, found, strict=True)]
 
     def found(self, batch: FakeBatch, journal: Any, decode: Callable[[], Any]) -> dict[int, Any]:
