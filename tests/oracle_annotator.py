@@ -11,7 +11,7 @@ from dataclasses import replace
 from genet5.annotate.annotator import Annotator
 from genet5.annotate.engine import Engine, Found
 from genet5.annotate.plan import GenomePlan, Machine
-from genet5.annotate.windows import WindowPass
+from genet5.annotate.windows import Batch
 from genet5.decode.evidence import Evidence
 from genet5.decode.fragment import GeneFragment
 from genet5.decode.window_found import WindowFound
@@ -24,9 +24,9 @@ def oracle(truth: dict[str, Sequence[Gene]]) -> Callable[[GenomePlan, Machine], 
     indices = {name: GeneIndex(genes) for name, genes in truth.items()}
 
     class Oracle(Engine):
-        def decode(self, batch: Sequence[WindowPass]) -> Found:
+        def decode(self, batch: Batch) -> Found:
             shown = []
-            for task in batch:
+            for task in batch.passes:
                 index, tile, tiling = indices[task.work.contig.name], task.tile, task.work.tiling
                 reverse = bool(task.strand_pass)
                 genes = list(index.cut(tile.start, tile.end, reverse=reverse))
