@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from genet5.annotate.annotator import Annotator
 from genet5.annotate.engine import Engine, Found
 from genet5.annotate.plan import GenomePlan, Machine
-from genet5.annotate.windows import WindowPass
+from genet5.annotate.windows import Batch, WindowPass
 from genet5.decode.evidence import Evidence
 from genet5.decode.fragment import GeneFragment
+from genet5.decode.window_found import WindowFound
 from genet5.genome.gene import Gene
 from genet5.tokens.cut import GeneIndex
 
@@ -28,16 +29,17 @@ def artificial_annotator(
     index = GeneIndex(genes)
 
     class Artificial(Engine):
-        def decode(self, batch: Sequence[WindowPass], code: int) -> Found:
-            return [self._shown(window_pass) for window_pass in batch]
+        def decode(self, batch: Batch) -> Found:
+            return [self._shown(window_pass) for window_pass in batch.passes]
 
-        def _shown(self, window_pass: WindowPass) -> list[GeneFragment]:
+        def _shown(self, window_pass: WindowPass) -> WindowFound:
             place = int(window_pass.work.contig.name.rpartition("_")[2])
             start, end = place + window_pass.tile.start, place + window_pass.tile.end
             found = []
             for turn in range(start // unit_bp, (end - 1) // unit_bp + 1):
                 found += index.cut(start - turn * unit_bp, end - turn * unit_bp)
-            return window_pass.placed([GeneFragment.of(gene, _SURE) for gene in found])
+            fragments = tuple(GeneFragment.of(gene, _SURE) for gene in found)
+            return window_pass.placed(WindowFound(fragments))
 
     def load(plan: GenomePlan, machine: Machine) -> Annotator:
         engine = Artificial(
