@@ -20,6 +20,7 @@ from genet5.annotate.adapt.record import Learned
 from genet5.annotate.adaptation import Adaptation, ChosenBlock
 from genet5.annotate.engine import Engine, ignore, load_engine
 from genet5.annotate.hint_score import HintIndex
+from genet5.annotate.isoforms import Isoforms
 from genet5.annotate.journal import Journal
 from genet5.annotate.plan import ModelPlan, choose_machine, is_circular, plan_model, settle_code
 from genet5.annotate.select import SelectionRules, gene_of
@@ -72,8 +73,8 @@ class Annotator:
             options: Flags of `genet5 annotate` of the same names. Where the model runs: `device`,
                 `threads`, `precision`, `batch_size`, `deterministic`. How it calls genes:
                 `min_score`, `partial_genes`, `introns`, `adapt`, `start_alternatives`,
-                `min_coding_bp`, `min_intron`, `at_ac`, `grammar`, `clade`, `window_overlap`,
-                `both_strands`.
+                `isoforms`, `min_coding_bp`, `min_intron`, `at_ac`, `grammar`, `clade`,
+                `window_overlap`, `both_strands`.
 
         Raises:
             CheckpointError: There is no such model, or it cannot be used.
@@ -233,7 +234,15 @@ class Annotator:
             evidence=None if hints is None else hints.evidence,
         )
         chosen = Adaptation(rules, self._plan.adapt, on_learned).chosen(blocks)
-        return _numbered(chosen, self._plan.start_alternatives)
+        found = _numbered(chosen, self._plan.start_alternatives)
+        if self._plan.isoforms == 1:
+            return found
+        evidence = None if hints is None else hints.evidence
+        isoforms = Isoforms(self._engine, self._plan.isoforms, evidence)
+        return (
+            replace(block, genes=isoforms.added(block.index, block.contig, block.genes))
+            for block in found
+        )
 
 
 @dataclass(frozen=True, slots=True)

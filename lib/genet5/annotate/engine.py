@@ -19,7 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from genet5.annotate.batch_limit import BatchLimit
 from genet5.annotate.block import Block
@@ -30,13 +32,15 @@ from genet5.annotate.plan import Machine, ModelPlan
 from genet5.annotate.windows import Batch, WindowList, WindowPass, WindowRules, evidence_of
 from genet5.annotate.workers import Workers
 from genet5.decode.greedy import decode_windows
-from genet5.decode.segments import segments_at, windows_of_segment
+from genet5.decode.likelihood import log_likelihoods
+from genet5.decode.segments import encode_windows, segments_at, windows_of_segment
 from genet5.decode.window_found import Percents, WindowFound
 from genet5.genome.evidence import Channels
 from genet5.genome.io.fasta import AnyContig
 from genet5.genome.sequence import Bases
 from genet5.model.network import GeneT5
 from genet5.model.resize import require_fit
+from genet5.model.results import Encoded
 from genet5.tokens.tokenizer_file import Tokenizer, load_tokenizer
 
 Found = Sequence[WindowFound]
@@ -173,6 +177,21 @@ class Engine:
             return decode(slice(segments[some][0].first, segments[some][-1].last))
 
         return self.limit.decode(len(segments), decode_segments)
+
+    def encoded(self, bases: Bases, code: int, evidence: Sequence[Channels] = ()) -> Encoded:
+        """Encode one window by itself."""
+        with _threads(self.machine.threads):
+            return encode_windows(
+                self.model, self.tokenizer.sequence, [bases], [code],
+                evidence=evidence, use_bf16=self.machine.use_bf16,
+            )  # fmt: skip
+
+    def log_likelihoods(
+        self, encoded: Encoded, rows: Sequence[NDArray[np.int32]]
+    ) -> NDArray[np.float64]:
+        """Return the log-likelihood of each row of labels of an encoded window."""
+        with _threads(self.machine.threads):
+            return log_likelihoods(self.model, encoded, rows, self.tokenizer.structure.pad)
 
     def _decode_together(
         self,

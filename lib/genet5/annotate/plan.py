@@ -56,6 +56,8 @@ class ModelPlan:
     adapt: AdaptName = "off"
     """Which contigs' genes teach together; off where the model cannot learn."""
     start_alternatives: int = 0
+    isoforms: int = 1
+    """Most transcripts of a gene."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +141,9 @@ def plan_model(config: AnnotatorConfig) -> ModelPlan:
     if not 0 <= calling.overlap_bp < calling.window_bp:
         rule = f"must be 0 to {calling.window_bp - 1}"
         raise ConfigError("window_overlap", calling.overlap_bp, rule)
+    if config.isoforms > 1 and not (calling.grammar.introns and calling.grammar.level == "strict"):
+        rule = "must be 1 for a model of genes without introns, and without --grammar strict"
+        raise ConfigError("isoforms", config.isoforms, rule)
     return ModelPlan(
         folder=folder,
         calling=calling,
@@ -146,6 +151,7 @@ def plan_model(config: AnnotatorConfig) -> ModelPlan:
         keep_partial=config.partial_genes == "keep",
         adapt=settle_adapt(config.adapt, calling),
         start_alternatives=config.start_alternatives,
+        isoforms=config.isoforms,
     )
 
 

@@ -55,6 +55,9 @@ class AnnotatorConfig:
     contig beyond, for models that are calibrated for it."""
     start_alternatives: int = 0
     """Name up to this many other starts of each gene with their probabilities (GFF3, GTF)."""
+    isoforms: int = 1
+    """Write up to this many transcripts of each spliced gene: its own and alternatives that the
+    decoder holds at least 5 % likely; their scores are shares of the gene's."""
     min_coding_bp: Annotated[int | None, by_default("the model's, 60")] = None
     """Drop genes with fewer coding bases."""
     min_intron: Annotated[int | None, by_default("the model's, 20")] = None
@@ -111,6 +114,7 @@ class AnnotatorConfig:
             self.start_alternatives >= 0,
             "start_alternatives", self.start_alternatives, "must not be negative",
         )  # fmt: skip
+        require(self.isoforms >= 1, "isoforms", self.isoforms, "must be at least 1")
         for name in ("min_coding_bp", "min_intron"):
             value = getattr(self, name)
             require(value is None or value >= 1, name, value, "must be at least 1")
@@ -127,6 +131,7 @@ class AnnotatorOptions(TypedDict, total=False):
     introns: Introns
     adapt: AdaptName
     start_alternatives: int
+    isoforms: int
     min_coding_bp: int | None
     min_intron: int | None
     at_ac: bool

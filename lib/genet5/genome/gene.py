@@ -7,7 +7,7 @@ start). Two genes are equal if their structure is: attributes that a reader kept
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 KeptAttributes: TypeAlias = tuple[tuple[str, str], ...]
@@ -49,6 +49,8 @@ class Transcript:
     """The 3' end is missing in the source."""
     exceptions: tuple[str, ...] = ()
     """Why the CDS does not translate by the rules: "ribosomal_slippage", "transl_except" ..."""
+    score: float | None = field(default=None, compare=False)
+    """Its share of the gene's score, for genes that we predict with alternatives."""
     attributes: KeptAttributes = field(default=(), compare=False)
     cds_attributes: KeptAttributes = field(default=(), compare=False)
 
@@ -105,10 +107,19 @@ class Gene:
 
     @property
     def canonical(self) -> Transcript:
-        """The transcript with the longest CDS; the longest exons, then the first, decide ties."""
+        """The transcript with the longest CDS; the longest exons, then the first, decide ties.
+
+        Of transcripts with scores it is the first.
+        """
+        if self.transcripts[0].score is not None:
+            return self.transcripts[0]
         return max(
             self.transcripts, key=lambda t: (t.cds_length, sum(e.end - e.start for e in t.exons))
         )
+
+    def scored_as(self, transcript: Transcript) -> Gene:
+        """Return the gene with the score of one of its transcripts, if that has its own."""
+        return self if transcript.score is None else replace(self, score=transcript.score)
 
     @property
     def is_coding(self) -> bool:

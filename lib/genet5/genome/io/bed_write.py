@@ -55,6 +55,7 @@ class BedWriter:
 
 
 def _lines(contig: str, length: int, gene: Gene, transcript: Transcript) -> Iterator[str]:
+    gene = gene.scored_as(transcript)
     exons = [(exon.start, exon.end) for exon in transcript.exons]
     coding = [(part.start, part.end) for part in transcript.cds]
     for first, last in [(0, length), (length, 2 * length)] if length else [(0, 1 << 62)]:

@@ -131,6 +131,7 @@ class Gff3Writer:
                 yield from self._transcript(gene, transcript, name)
 
     def _transcript(self, gene: Gene, transcript: Transcript, parent: str) -> Iterator[Row]:
+        gene = gene.scored_as(transcript)
         name = self.names.unique(transcript.id)
         span = (transcript.start, transcript.end)
         attributes = {"ID": name, "Parent": parent}

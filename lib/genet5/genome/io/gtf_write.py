@@ -98,6 +98,7 @@ class GtfWriter:
             yield from self._transcript(gene, transcript, name)
 
     def _transcript(self, gene: Gene, transcript: Transcript, parent: str) -> Iterator[str]:
+        gene = gene.scored_as(transcript)
         name = self.transcripts.unique(transcript.id)
         names = [("gene_id", parent), ("transcript_id", name)]
         marks = [("transcript_biotype", transcript.type), *_marks(transcript)]

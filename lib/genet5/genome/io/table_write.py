@@ -52,6 +52,7 @@ class TableWriter:
 
 
 def _cells(gene: Gene, transcript: Transcript) -> list[str]:
+    gene = gene.scored_as(transcript)
     coding_bp = transcript.cds_length
     has_stop = bool(coding_bp) and not transcript.partial_3
     missing = [end for end, is_missing in _ends(transcript) if is_missing]
