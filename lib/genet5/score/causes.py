@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from genet5.score.chains import Axis, Chain, Ints, gaps_of
 from genet5.score.intervals import union
-from genet5.score.links import Exons, decisive_links, find_links
+from genet5.score.links import Exons, connecting_links, decisive_links
 
 GeneChains: TypeAlias = frozenset[Chain]
 
@@ -71,7 +71,8 @@ class Comparison:
     reference: NDArray[np.str_]
     pairs: Ints
     """(2, pairs) indices of predicted and reference genes that belong together: right ones, those
-    that share coding bases, and those on opposite strands."""
+    that share coding bases, and those on opposite strands. Connected genes are so by these pairs,
+    which need not be all."""
 
 
 def find_causes(
@@ -84,7 +85,7 @@ def find_causes(
 
     Arguments are those of `compare_genes`.
     """
-    found = compare_genes(predicted, reference, right, axis, is_complete=False)
+    found = compare_genes(predicted, reference, right, axis, find=decisive_links)
     return {
         name: Cause(int((found.reference == name).sum()), int((found.predicted == name).sum()))
         for name in CAUSES
@@ -97,7 +98,7 @@ def compare_genes(
     right: Sequence[tuple[int, int]],
     axis: Axis,
     *,
-    is_complete: bool = True,
+    find: Callable[..., Ints] = connecting_links,
 ) -> Comparison:
     """Find the cause of each gene, and which genes of both sides belong together.
 
@@ -106,13 +107,13 @@ def compare_genes(
         reference: Chains of each reference gene.
         right: (index of the prediction, index of the reference) of the genes found.
         axis: Contains all contigs of both.
-        is_complete: Return all pairs; else only those that decide the causes, which are the same.
+        find: Finds the links: those that connect what belongs together, or those alone that decide
+            the causes, which are the same (`links`).
     """
     equal = np.array(right, dtype=np.int64).reshape(-1, 2).T
     guess_cause = np.full(len(predicted), "extra", dtype="U20")
     truth_cause = np.full(len(reference), "missed", dtype="U20")
     guess_cause[equal[0]], truth_cause[equal[1]] = "right", "right"
-    find: Callable[..., Ints] = find_links if is_complete else decisive_links
     own = np.flatnonzero(guess_cause != "right"), np.flatnonzero(truth_cause != "right")
     links = _links(predicted, reference, own, axis, partial(find, share=LINK_SHARE))
     truths_of, guesses_of = (

@@ -1,4 +1,4 @@
-"""Which genes of two sets share coding bases: all such pairs, or a few for each gene.
+"""Which genes of two sets share coding bases: all such pairs, or those that decide a question.
 
 The exons of the second set are sorted by start. Those that may overlap an exon of the first set are
 neighbours in that order, from the first one that some earlier exon reaches beyond to the last one
@@ -62,30 +62,17 @@ def find_links(ones: Exons, others: Exons, share: float, most: int | None = None
     """
     if not (len(ones.gene) and len(others.gene)):
         return np.zeros((2, 0), dtype=np.int64)
-    order = np.argsort(others.start, kind="stable")
-    starts, ends, gene = others.start[order], others.end[order], others.gene[order]
-    left = np.searchsorted(np.maximum.accumulate(ends), ones.start, "right")
-    right = np.searchsorted(starts, ones.end, "left")
-    width, shared = int(others.gene[-1]) + 1, _Shared(ones, others)
-    found: list[Ints] = []  # first gene * width + second gene
-    active, each = np.flatnonzero(left < right), _FEWEST if most else _BLOCK
+    search = _Search(ones, others, share)
+    found: Ints = np.zeros((2, 0), dtype=np.int64)
+    each = _FEWEST if most else _BLOCK
+    active = search.active(np.arange(len(ones.gene), dtype=np.int64))
     while len(active):
-        each = max(_FEWEST, min(each, _BLOCK // len(active)))
-        number = np.minimum(each, (right - left)[active])
-        exon, other = _runs(active, left[active], number)
-        meets = (starts[other] < ones.end[exon]) & (ends[other] > ones.start[exon])
-        keys = np.unique(ones.gene[exon[meets]] * width + gene[other[meets]])
-        pairs = np.stack(np.divmod(keys, width))
-        found.append(keys[shared.is_enough(pairs, share)])
-        left[active] += number
-        is_left = left[active] < right[active]
+        found = np.unique(np.concatenate([found, search.block(active, each)], axis=1), axis=1)
         if most is not None:
-            found = [np.unique(np.concatenate(found))]  # other exons may have shown a pair before
-            links = np.bincount(found[0] // width, minlength=int(ones.gene[-1]) + 1)
-            is_left &= links[ones.gene[active]] < most
-        active, each = active[is_left], 2 * each
-    every = np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
-    return np.stack(np.divmod(every, width))
+            links = np.bincount(found[0], minlength=int(ones.gene[-1]) + 1)
+            active = active[links[ones.gene[active]] < most]
+        active, each = search.active(active), 2 * each
+    return found
 
 
 def decisive_links(ones: Exons, others: Exons, share: float) -> Ints:
@@ -107,10 +94,92 @@ def decisive_links(ones: Exons, others: Exons, share: float) -> Ints:
     return np.unique(np.concatenate([links, [several[back[1]], back[0]]], axis=1), axis=1)
 
 
+def connecting_links(ones: Exons, others: Exons, share: float) -> Ints:
+    """Return decisive links, and more until they connect the genes that all links connect.
+
+    Candidates that a gene is connected with already are passed over together.
+
+    Args:
+        ones: Genes of the first set.
+        others: Genes of the second set.
+        share: Of the shorter gene's coding bases.
+    """
+    links = decisive_links(ones, others, share)
+    if not links.size:
+        return links
+    search, each = _Search(ones, others, share), _FEWEST
+    active: Ints = np.arange(len(ones.gene), dtype=np.int64)
+    while True:
+        groups = _groups(links, int(ones.gene[-1]) + 1, int(others.gene[-1]) + 1)
+        search.pass_over(active, groups[0][ones.gene[active]], groups[1][search.gene])
+        active = search.active(active)
+        if not len(active):
+            return links
+        new = search.block(active, each)
+        apart = groups[0][new[0]] != groups[1][new[1]]
+        links = np.unique(np.concatenate([links, new[:, apart]], axis=1), axis=1)
+        each *= 2
+
+
+def _groups(links: Ints, num_ones: int, num_others: int) -> tuple[Ints, Ints]:
+    """Return the number of the connected group of each gene of both sets."""
+    group: Ints = np.arange(num_ones + num_others, dtype=np.int64)  # points to a lower, then lowest
+    while True:
+        a, b = group[links[0]], group[links[1] + num_ones]
+        if np.array_equal(a, b):
+            return group[:num_ones], group[num_ones:]
+        np.minimum.at(group, np.maximum(a, b), np.minimum(a, b))
+        while not np.array_equal(group, group[group]):
+            group = group[group]
+
+
 def _runs(owner: Ints, first: Ints, number: Ints) -> tuple[Ints, Ints]:
     """Return (owner, value) for the values from `first` on, `number` of them for each owner."""
     nth = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
     return np.repeat(owner, number), np.repeat(first, number) + nth
+
+
+class _Search:
+    """The candidates of each exon of the first set that were not looked at yet."""
+
+    def __init__(self, ones: Exons, others: Exons, share: float) -> None:
+        order = np.argsort(others.start, kind="stable")
+        self._starts, self._ends = others.start[order], others.end[order]
+        self.gene = others.gene[order]
+        """Gene of each exon of the second set, by start."""
+        self._ones, self._share, self._shared = ones, share, _Shared(ones, others)
+        self._left = np.searchsorted(np.maximum.accumulate(self._ends), ones.start, "right")
+        self._right = np.searchsorted(self._starts, ones.end, "left")
+        self._width = int(others.gene[-1]) + 1
+
+    def active(self, exons: Ints) -> Ints:
+        """Return those of these exons that have candidates left."""
+        return exons[self._left[exons] < self._right[exons]]
+
+    def pass_over(self, exons: Ints, own: Ints, groups: Ints) -> None:
+        """Move these exons to their next candidate of another group.
+
+        Args:
+            exons: With candidates left or not.
+            own: Group of each of them.
+            groups: Group of each exon of the second set, by start.
+        """
+        last = np.append(np.flatnonzero(groups[1:] != groups[:-1]), len(groups) - 1)
+        place = np.minimum(self._left[exons], len(groups) - 1)
+        beyond = last[np.searchsorted(last, place)] + 1
+        self._left[exons] = np.where(groups[place] == own, beyond, self._left[exons])
+
+    def block(self, exons: Ints, most: int) -> Ints:
+        """Return (2, links) of the next candidates of these exons, which have some left."""
+        each = max(_FEWEST, min(most, _BLOCK // len(exons)))
+        number = np.minimum(each, (self._right - self._left)[exons])
+        exon, other = _runs(exons, self._left[exons], number)
+        self._left[exons] += number
+        ones = self._ones
+        meets = (self._starts[other] < ones.end[exon]) & (self._ends[other] > ones.start[exon])
+        keys = np.unique(ones.gene[exon[meets]] * self._width + self.gene[other[meets]])
+        pairs = np.stack(np.divmod(keys, self._width))
+        return pairs[:, self._shared.is_enough(pairs, self._share)]
 
 
 class _Shared:
