@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from genet5.cli import main
+from genet5.errors import DataError
 from genet5.genome.sequence import checked_bases, decode_bases, reverse_complement
 from genet5.lm.embed import pooled
 from genet5.lm.folders import LanguageModel
+from genet5.lm.regions import read_regions
 from lm_toys import random_dna, tiny_lm
 
 TEXTS = {"a": random_dna(20, 1), "b": random_dna(7, 2), "c": "acgtnnGG"}
@@ -134,3 +136,11 @@ def test_pooling_by_hand() -> None:
     assert pooled(x, lengths, "mean")[:, 0].tolist() == [3.0, 2.0]
     assert pooled(x, lengths, "max")[:, 0].tolist() == [5.0, 4.0]
     assert pooled(x, lengths, "last")[:, 0].tolist() == [5.0, 0.0]
+
+
+@pytest.mark.parametrize("start", ["9" * 5000, "-1", "²"])
+def test_a_place_of_a_region_that_is_no_number_is_named(tmp_path: Path, start: str) -> None:
+    path = tmp_path / "r.bed"
+    path.write_text(f"#x\na\t{start}\t10\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"r\.bed:2: "):
+        list(read_regions(path))
