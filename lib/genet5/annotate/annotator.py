@@ -74,7 +74,7 @@ class Annotator:
                 `threads`, `precision`, `batch_size`, `deterministic`. How it calls genes:
                 `min_score`, `partial_genes`, `introns`, `adapt`, `start_alternatives`,
                 `isoforms`, `min_coding_bp`, `min_intron`, `at_ac`, `grammar`, `clade`,
-                `window_overlap`, `both_strands`.
+                `window_overlap`, `segment_windows`, `both_strands`.
 
         Raises:
             CheckpointError: There is no such model, or it cannot be used.

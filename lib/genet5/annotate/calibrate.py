@@ -196,6 +196,7 @@ def _base_calling(config: CalibrateConfig) -> CallingConfig:
         base,
         window_bp=base.window_bp if config.window_bp is None else config.window_bp,
         overlap_bp=base.overlap_bp if config.overlap_bp is None else config.overlap_bp,
+        segment_windows=config.segment_windows or base.segment_windows,
     )
     if config.head_only != "auto":
         base = replace(base, head_only=config.head_only == "yes")

@@ -53,6 +53,9 @@ class CallingConfig:
     """Length of windows; at most the model's num_latents * bin_bp."""
     overlap_bp: int = 4096
     """Bases that neighbouring windows share at least."""
+    segment_windows: int = 1
+    """Windows that are read together if they follow each other, where the model's attention is
+    local (`decode.segments`)."""
     genetic_code: int = 11
     """NCBI number of the genetic code when the user names none."""
     clade: str | None = None

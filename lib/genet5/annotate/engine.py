@@ -241,7 +241,7 @@ def load_engine(plan: ModelPlan, machine: Machine) -> Engine:
         calling=plan.calling,
         machine=machine,
         strand_passes=plan.strand_passes,
-        segment_windows=windows_of_segment(model.config),
+        segment_windows=windows_of_segment(model.config, plan.calling.segment_windows),
     )
 
 

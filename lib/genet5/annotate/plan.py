@@ -192,6 +192,7 @@ def effective_calling(config: AnnotatorConfig, own: CallingConfig) -> CallingCon
         own,
         grammar=grammar,
         overlap_bp=own.overlap_bp if overlap_bp is None else overlap_bp,
+        segment_windows=config.segment_windows or own.segment_windows,
         min_coding_bp=config.min_coding_bp or own.min_coding_bp,
         clade=own.clade if clade is None else clade,
         min_score=own.min_score if min_score is None else min_score,

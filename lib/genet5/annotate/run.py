@@ -371,7 +371,7 @@ def open_journal(config: AnnotateConfig, plan: GenomePlan, machine: Machine) -> 
         circular=sorted(config.circular),
         weights=file_stamp(plan.model.folder / WEIGHTS_FILE),
         shape=file_stamp(plan.model.folder / CONFIG_FILE),
-        window=[calling.window_bp, calling.overlap_bp],
+        window=[calling.window_bp, calling.overlap_bp, calling.segment_windows],
         grammar=config_to_dict(calling.grammar),
         code=[plan.code, *sorted(plan.contig_codes.items())],
         clade=calling.clade,

@@ -33,6 +33,8 @@ class CalibrateConfig:
     """Window length in bases, stored in annotate.json."""
     overlap_bp: Annotated[int | None, by_default("unchanged")] = None
     """Overlap of windows in bases, stored in annotate.json."""
+    segment_windows: Annotated[int | None, by_default("unchanged")] = None
+    """Windows that are read together, stored in annotate.json."""
     head_only: Annotated[Literal["auto", "yes", "no"], tyro.conf.arg(aliases=["--overlooked"])] = (
         "auto"
     )
@@ -50,6 +52,6 @@ class CalibrateConfig:
             len(self.genomes) == len(self.references),
             "references", len(self.references), f"must be as many as genomes: {len(self.genomes)}",
         )  # fmt: skip
-        for name in ("max_bp", "window_bp", "batch_size"):
+        for name in ("max_bp", "window_bp", "segment_windows", "batch_size"):
             value = getattr(self, name)
             require(value is None or value >= 1, name, value, "must be at least 1")

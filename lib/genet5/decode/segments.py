@@ -5,7 +5,8 @@ attention to the tokens around, positions relative to each other. So windows tha
 on one strand are joined to one row, a segment; it is read as a whole, and tokens, base features and
 logits are cut into the windows (`model.results.Local`). Latents, which attend to all of a window,
 and the decoder work window by window. Windows that overlap by half cost 5/8 of the reading in
-segments of four.
+segments of four. They are less independent then: a window that is read alone has a grid of tokens
+of its own, and what two of them agree on says more.
 
 A window sees the same as if it were read alone, but for its edges, which see what follows (and an
 open frame its stop there); and for the tokens' grid, which is the segment's. A model whose tokens
@@ -38,15 +39,13 @@ from genet5.model.precision import has_fast_bf16
 from genet5.model.results import Encoded
 from genet5.tokens.sequence import SequenceTokenizer
 
-_WINDOWS = 4
-"""Windows of a segment: eight would save a tenth more, and take twice the memory."""
 _READ_ON_CPU_BP = 16_384
 """Bases that a CPU reads at a time: more take memory, and no less time each."""
 
 
-def windows_of_segment(config: ModelConfig) -> int:
+def windows_of_segment(config: ModelConfig, wanted: int) -> int:
     """Return how many windows a model reads together; 1 where its attention is not local."""
-    return _WINDOWS if config.encoder.window_tokens else 1
+    return wanted if config.encoder.window_tokens else 1
 
 
 @dataclass(frozen=True, slots=True)
