@@ -25,6 +25,7 @@ DRY_RUNS = (
     "adapt_to_clade.sh --toy --dry_run",
     "adapt_to_clade.sh --dry_run GCF_000005845.2 GCF_000006745.1 GCF_000195955.2",
     "train_prok.sh --dry_run",
+    "train_fungi.sh --dry_run",
     "train_gpu.sh train --dry_run",
     "two_dgx_spark.sh 0 --dry_run",
     "two_dgx_spark.sh 1 --dry_run",

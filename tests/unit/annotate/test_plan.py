@@ -123,7 +123,7 @@ def test_an_overlap_as_long_as_the_window_is_refused() -> None:
 
 
 def test_an_unknown_model_is_refused_with_the_shipped_ones() -> None:
-    with pytest.raises(CheckpointError, match=r"no shipped model of this name \(nano"):
+    with pytest.raises(CheckpointError, match=r"no shipped model of this name \(fungi, nano"):
         plan_model(AnnotatorConfig(model="mega"))
 
 

@@ -95,14 +95,16 @@ def test_a_cards_figures_stand_in_the_results(folder: Path, root: Path) -> None:
 
 
 def _peers(results: dict) -> list[dict]:
-    """The means of each tool over the prokaryotes."""
-    rows = [r for r in results["regimes"]["species"]["results"] if r["taxon"] == "prokaryotes"]
-    tools = {row["label"] for row in rows}
-    own = {tool: [row["f1"] for row in rows if row["label"] == tool] for tool in tools}
-    return [
-        {level: sum(f1[level] for f1 in found) / len(found) for level in ("stop", "exact")}
-        for found in own.values()
-    ]
+    """The means of each tool over the genomes of a regime."""
+    means = []
+    for regime in results["regimes"].values():
+        by_tool: dict[str, list[dict]] = {}
+        for row in regime["results"]:
+            by_tool.setdefault(row["label"], []).append(row["f1"])
+        for found in by_tool.values():
+            levels = [level for level, value in found[0].items() if value is not None]
+            means.append({level: sum(f1[level] for f1 in found) / len(found) for level in levels})
+    return means
 
 
 def _values(node: object) -> list[float]:
