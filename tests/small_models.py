@@ -7,6 +7,9 @@ import builders
 from genet5.dataset.batch import Batch, Inputs, Targets, position_steps
 from genet5.model.network import GeneT5
 
+TOGETHER = ("--batch_size", "16")
+"""Flags of `annotate`: more windows in each pass of the decoder than the machine's own choice."""
+
 
 def tiny_config(num_experts=0, norm_first=True, encoder_experts=0, balance="loss"):
     experts = {"num_experts": num_experts, "moe_top_k": 2} if num_experts else {}

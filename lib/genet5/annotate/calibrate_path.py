@@ -24,13 +24,11 @@ from torch import Tensor
 
 from genet5.annotate.calling_config import CallingConfig
 from genet5.annotate.engine import Engine
-from genet5.dataset.collate import make_inputs
 from genet5.decode.best_path import best_paths, weighed_edges
 from genet5.decode.path_weights import PathWeights
 from genet5.decode.viterbi import Float
 from genet5.genome.gene import Gene
 from genet5.genome.io.fasta import AnyContig
-from genet5.genome.sequence import Bases
 from genet5.tokens.signals import Signals, build_signals
 from genet5.tokens.window import WindowGene
 
@@ -41,7 +39,6 @@ MOST_BP = 500_000
 STATES = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
 INTRONS = tuple(float(x) for x in range(10))
 """Values of the weights that are tried."""
-_BATCH = 8
 
 Chain = tuple[int, tuple[tuple[int, int], ...]]
 """Strand and coding intervals of a gene."""
@@ -146,26 +143,19 @@ def _encode(
 ) -> EncodedWindows:
     """Encode windows of `size` bases of a contig."""
     windows = [contig.bases[start : start + size] for start in starts]
-    heads = [_heads(engine, windows[i : i + _BATCH], code) for i in range(0, len(windows), _BATCH)]
+    encoded = (engine.encoded(window, code) for window in windows)
+    heads = [(one.state_logits.cpu().numpy(), one.boundary_logits.cpu()) for one in encoded]
     margin = size // 4 if size < len(contig.bases) else 0
     fit = [[c for c in _chains(g) if _fits(c, starts, size, margin)] for g in genes]
     return EncodedWindows(
         starts=starts,
         margin=margin,
         signals=build_signals(windows, [code] * len(windows), engine.calling.grammar),
-        states=np.concatenate([states.numpy() for states, _ in heads]),
+        states=np.concatenate([states for states, _ in heads]),
         edges=torch.cat([edges for _, edges in heads]),
         reference=frozenset(chain for chains in fit for chain in chains),
         genes=sum(bool(chains) for chains in fit),
     )
-
-
-@torch.inference_mode()
-def _heads(engine: Engine, windows: Sequence[Bases], code: int) -> tuple[Tensor, Tensor]:
-    """State and boundary logits of windows, fp32 on the CPU."""
-    inputs = make_inputs(windows, [code] * len(windows), engine.tokenizer.sequence)
-    encoded = engine.model.encode(inputs.to(engine.machine.device))
-    return encoded.state_logits.float().cpu(), encoded.boundary_logits.float().cpu()
 
 
 def _chains(gene: Gene) -> list[Chain]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -113,20 +114,38 @@ class Isoforms:
             yield encode_window(window, self._engine.tokenizer.structure)
 
 
-def alternatives(parts: Intervals, strand: int, edges: Edges) -> Iterator[Intervals]:
-    """Yield structures one step away, legal or not, each once: exons left out, introns kept, sites.
+def alternatives(parts: Intervals, strand: int, edges: Edges) -> list[Intervals]:
+    """Return structures one step away, legal or not, each once; by the heads the likeliest first.
 
     Args:
         parts: Of the gene, in the window.
         strand: +1 or -1.
         edges: The heads' boundary logits.
     """
+    kinds = five_three(DONOR, ACCEPTOR, strand)
+    left, right = (edges[:, 2 * kind + strand_index(strand)] for kind in kinds)
+
+    def total(structure: Intervals) -> float:
+        sites = pairwise(structure)
+        return sum(float(left[end - 1] + right[start]) for (_, end), (start, _) in sites)
+
+    return sorted(_steps(parts, left, right), key=total, reverse=True)
+
+
+def _steps(
+    parts: Intervals, left: NDArray[np.float32], right: NDArray[np.float32]
+) -> Iterator[Intervals]:
+    """Yield structures with an exon left out, an intron kept, or another site.
+
+    Args:
+        parts: Of the gene, in the window.
+        left: Logits of bases as the last before an intron.
+        right: Logits of bases as the first after one.
+    """
     for k in range(1, len(parts) - 1):
         yield (*parts[:k], *parts[k + 1 :])
     for k in range(len(parts) - 1):
         yield (*parts[:k], (parts[k][0], parts[k + 1][1]), *parts[k + 2 :])
-    kinds = five_three(DONOR, ACCEPTOR, strand)
-    left, right = (edges[:, 2 * kind + strand_index(strand)] for kind in kinds)
     for k in range(len(parts) - 1):
         (start, last), (first, end) = parts[k], parts[k + 1]
         for base in _likeliest(left, last - 1, max(start, last - _NEAR_BP), first - 1):

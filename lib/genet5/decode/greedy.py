@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from genet5.decode.best_path import best_paths, weighed_edges
 from genet5.decode.draft import make_drafter
@@ -96,12 +97,8 @@ def decode_windows(
     )  # fmt: skip
     clades = [clade] * len(windows)
     grammar = Grammar(windows, genetic_codes, options, tokenizer.structure, clades=clades)
-    edges, paths, signals = encoded.boundary_logits, None, grammar.signals
-    if options.introns:
-        weights = path or PathWeights()
-        edges = weighed_edges(edges, weights)
-        heads = encoded.state_logits.cpu().numpy(), edges.cpu().numpy()
-        paths = best_paths(signals, options, *heads, weights)
+    signals = grammar.signals
+    edges, paths = _edges_and_paths(encoded, signals, options, path or PathWeights())
     tracks = read_tracks(encoded.state_logits, edges)
     drafter = make_drafter(signals, options, tokenizer.structure, tracks, paths)
     writer = Writer(model, encoded, grammar, drafter)
@@ -113,11 +110,10 @@ def decode_windows(
         reader = TraceReader(trace, tracks, signals, row, core, tokenizer.structure)
         genes.append(decode_window(trace.row(row), tokenizer.structure).genes)
         fragments.append(reader.fragments(genes[row]))
-    if not head_only:
-        more: Iterator[tuple[GeneFragment, ...]] = iter([()] * len(windows))
-    elif paths is not None:
+    more: Iterator[tuple[GeneFragment, ...]] = iter([()] * len(windows))
+    if head_only and paths is not None:
         more = _on_paths(signals, paths, tracks, cores)
-    else:
+    elif head_only:
         more = _in_open_frames(signals, options, tracks, genes)
     percents = _percents(encoded, cores, options) if keep_percents else [None] * len(cores)
     return [
@@ -126,6 +122,17 @@ def decode_windows(
         )
         for row, (passes, others) in enumerate(zip(writer.passes.tolist(), more, strict=True))
     ]
+
+
+def _edges_and_paths(
+    encoded: Encoded, signals: Signals, options: GrammarOptions, weights: PathWeights
+) -> tuple[Tensor, list[list[WindowGene]] | None]:
+    """Return boundary logits as they count, and best paths where genes have introns."""
+    if not options.introns:
+        return encoded.boundary_logits, None
+    edges = weighed_edges(encoded.boundary_logits, weights)
+    heads = encoded.state_logits.cpu().numpy(), edges.cpu().numpy()
+    return edges, best_paths(signals, options, *heads, weights)
 
 
 def _percents(

@@ -100,9 +100,9 @@ def test_partial_genes_and_those_without_introns_stay(change: dict[str, bool]) -
 def test_other_sites_are_those_that_the_heads_hold_likeliest() -> None:
     edges = np.zeros((300, 8), dtype=np.float32)
     edges[[120, 140], 4] = 5, 6  # donors of the forward strand: last bases of exons
-    tried = list(alternatives(((50, 100), (200, 260)), 1, edges))
-    assert tried[0] == ((50, 260),)
-    assert tried[1:3] == [((50, 141), (200, 260)), ((50, 121), (200, 260))]
+    tried = alternatives(((50, 100), (200, 260)), 1, edges)
+    assert tried[:2] == [((50, 141), (200, 260)), ((50, 121), (200, 260))]
+    assert ((50, 260),) in tried
 
 
 def test_transcripts_are_written_with_their_own_scores() -> None:
